@@ -1,0 +1,110 @@
+"""Video super-resolution to any size with CiaoSR, everything else in the file kept.
+
+>>> import ciaovideo
+>>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5)  # doctest: +SKIP
+>>> ciaovideo.Upscaler(scale=2.5)(picture)  # doctest: +SKIP
+
+Names are imported on first use, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ciaovideo.color import (
+        ColorSpec,
+        Matrix,
+        PixelLayout,
+        Primaries,
+        Range,
+        Siting,
+        Transfer,
+        from_rgb,
+        to_rgb,
+    )
+    from ciaovideo.engine.picture import Picture, PlaneFormat
+    from ciaovideo.engine.upscaler import Upscaler
+    from ciaovideo.errors import (
+        CiaoVideoError,
+        EngineError,
+        MediaError,
+        UsageError,
+        WeightsError,
+    )
+    from ciaovideo.models.checkpoints import list_models, load_model
+    from ciaovideo.options import (
+        EncodeOptions,
+        EngineOptions,
+        ModelOptions,
+        SizeOptions,
+        UpscaleOptions,
+    )
+    from ciaovideo.pipeline.upscale_video import Progress, Summary, upscale
+
+__all__ = [
+    "CiaoVideoError",
+    "ColorSpec",
+    "EncodeOptions",
+    "EngineError",
+    "EngineOptions",
+    "Matrix",
+    "MediaError",
+    "ModelOptions",
+    "Picture",
+    "PixelLayout",
+    "PlaneFormat",
+    "Primaries",
+    "Progress",
+    "Range",
+    "Siting",
+    "SizeOptions",
+    "Summary",
+    "Transfer",
+    "UpscaleOptions",
+    "Upscaler",
+    "UsageError",
+    "WeightsError",
+    "from_rgb",
+    "list_models",
+    "load_model",
+    "to_rgb",
+    "upscale",
+]
+
+_PLACES = {
+    **dict.fromkeys(
+        ("EncodeOptions", "EngineOptions", "ModelOptions", "SizeOptions", "UpscaleOptions"),
+        "ciaovideo.options",
+    ),
+    **dict.fromkeys(
+        (
+            "ColorSpec",
+            "Matrix",
+            "PixelLayout",
+            "Primaries",
+            "Range",
+            "Siting",
+            "Transfer",
+            "from_rgb",
+            "to_rgb",
+        ),
+        "ciaovideo.color",
+    ),
+    **dict.fromkeys(("Picture", "PlaneFormat"), "ciaovideo.engine.picture"),
+    "Upscaler": "ciaovideo.engine.upscaler",
+    "Progress": "ciaovideo.pipeline.upscale_video",
+    "Summary": "ciaovideo.pipeline.upscale_video",
+    "list_models": "ciaovideo.models.checkpoints",
+    "load_model": "ciaovideo.models.checkpoints",
+    "upscale": "ciaovideo.pipeline.upscale_video",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'ciaovideo' has no attribute {name!r}")
+    return getattr(import_module(_PLACES.get(name, "ciaovideo.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

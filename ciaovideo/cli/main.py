@@ -1,0 +1,95 @@
+"""``ciaovideo``: which command is meant, and what its end means to the shell."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from ciaovideo.errors import CiaoVideoError
+
+COMMANDS = {
+    "train": "ciaovideo.cli.train",
+    "evaluate": "ciaovideo.cli.evaluate",
+}
+INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
+
+
+class Terminated(KeyboardInterrupt):
+    """Asked to end by SIGTERM: cleans up like Ctrl-C."""
+
+
+class Command(Protocol):
+    """A module of this folder that is a command."""
+
+    def build_parser(self, prog: str) -> "object":
+        """The command's argparse parser."""
+        ...
+
+    def run(self, arguments: Namespace) -> int:
+        """Do it; the exit code."""
+        ...
+
+
+def parse_args(argv: Sequence[str]) -> tuple[str, Namespace]:
+    """The module that is meant, and its parsed arguments; exits with 2 on words that mean nothing.
+
+    The first word is a command if it is the name of one, else the input of an upscaling: a file of
+    such a name is written ./train.
+    """
+    words = list(argv)
+    name = words.pop(0) if words and words[0] in COMMANDS else ""
+    module = COMMANDS.get(name, "ciaovideo.cli.upscale")
+    parser = import_module(module).build_parser(f"ciaovideo {name}".strip())
+    arguments: Namespace = parser.parse_args(words)
+    return module, arguments
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line; the exit code. Errors are printed in one or two lines."""
+    verbose = False
+    try:
+        module, arguments = parse_args(argv)
+        verbose = getattr(arguments, "verbose", False)
+        _set_up_logging(verbose, getattr(arguments, "quiet", False))
+        return cast(Command, import_module(module)).run(arguments)
+    except CiaoVideoError as error:
+        if verbose:
+            traceback.print_exc()
+        print(f"ciaovideo: {error.problem}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as reason:
+        print("ciaovideo: interrupted", file=sys.stderr)
+        return TERMINATED if isinstance(reason, Terminated) else INTERRUPTED
+    except BrokenPipeError:
+        return 141
+
+
+def main() -> None:
+    """The console script: run, and leave at once even while a worker still computes a frame."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.name.startswith("ciaovideo-") for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)
+
+
+def _terminate(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    raise Terminated
+
+
+def _set_up_logging(verbose: bool, quiet: bool) -> None:
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)

@@ -1,0 +1,142 @@
+"""``ciaovideo train``: a recipe to weights, in a folder that a stopped run goes on from."""
+
+import math
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ciaovideo.errors import OptionError
+from ciaovideo.options import EngineOptions
+
+if TYPE_CHECKING:
+    from ciaovideo.train.loop import Trainer
+
+STOPPED = 128  # exit codes of what a signal ended: this and the signal's number
+
+
+def build_parser(prog: str) -> ArgumentParser:
+    """A recipe, a folder, and how to run."""
+    parser = ArgumentParser(
+        prog=prog,
+        description="Train a network. The same command goes on where a stopped run saved last.",
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name, or a TOML file")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of this run: its state, weights and log"
+    )
+    parser.add_argument("--list", action="store_true", help="list the recipes and leave")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PART.KEY=VALUE",
+        help="change a value of the recipe, for example optim.steps=1000 (may be repeated)",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, metavar="M", help="save and leave after so long"
+    )
+    parser.add_argument(
+        "--save-minutes",
+        type=float,
+        default=5.0,
+        metavar="M",
+        help="time between checkpoints (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default="auto", metavar="DEV", help="auto, cpu, cuda, cuda:N or mps"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores"
+    )
+    return parser
+
+
+def run(arguments: Namespace) -> int:
+    """Train until the end, the time or a signal; the exit code.
+
+    Raises the errors of ours that its parts raise.
+    """
+    if arguments.list:
+        return _list()
+    if arguments.recipe is None or arguments.out is None:
+        raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
+    device = EngineOptions(device=arguments.device).device
+    if arguments.threads < 0 or not min(arguments.minutes, arguments.save_minutes) >= 0:
+        raise OptionError("threads and minutes cannot be negative")
+    import torch
+
+    from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
+    from ciaovideo.train.recipe import read_recipe
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    options = RunOptions(
+        folder=arguments.out,
+        device=device,
+        minutes=arguments.minutes,
+        save_minutes=arguments.save_minutes,
+    )
+    trainer = Trainer(read_recipe(arguments.recipe, arguments.set), options)
+    pictures = trainer.prepare()
+    begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
+    note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
+    print(note, file=sys.stderr, flush=True)
+    with _stopping(trainer) as received:
+        _train(trainer)
+    steps = trainer.recipe.options.optim.steps
+    print(f"wrote {arguments.out / WEIGHTS} after step {trainer.step} of {steps}")
+    if not trainer.finished:
+        print("the same command goes on from here", file=sys.stderr)
+    return STOPPED + received[0] if received else 0
+
+
+def _list() -> int:
+    from ciaovideo.train.recipe import list_recipes, read_recipe
+
+    names = list_recipes()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:{width}}  {read_recipe(name).options.summary}")
+    return 0
+
+
+def _train(trainer: "Trainer") -> None:
+    """Run with a bar on standard error, where that is a terminal."""
+    from tqdm import tqdm
+
+    steps = trainer.recipe.options.optim.steps
+    with tqdm(total=steps, initial=trainer.step, unit="step", disable=None, smoothing=0.05) as bar:
+
+        def show(progress: Any) -> None:
+            bar.set_postfix_str(f"L1 {progress.loss:.5f}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        trainer.run(show if not bar.disable else lambda _: None)
+
+
+@contextmanager
+def _stopping(trainer: "Trainer") -> Iterator[list[int]]:
+    """While inside, the first Ctrl-C or SIGTERM saves and ends the run; a second one ends it now.
+
+    Yields the numbers of the signals received.
+    """
+    received: list[int] = []
+    before: dict[int, Callable[..., Any] | int | None] = {}
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        trainer.stop()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        before[each] = signal.signal(each, stop)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

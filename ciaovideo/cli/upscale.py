@@ -1,0 +1,156 @@
+"""``ciaovideo IN OUT``: upscale one file."""
+
+import dataclasses
+import json
+import sys
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Mapping, Set
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ciaovideo.cli.options import add_group, read_group
+from ciaovideo.options import (
+    EncodeOptions,
+    EngineOptions,
+    ModelOptions,
+    SizeOptions,
+    UpscaleOptions,
+)
+
+if TYPE_CHECKING:
+    from ciaovideo.pipeline.upscale_video import Summary, UpscalePlan
+
+GROUPS = (SizeOptions, ModelOptions, EngineOptions, EncodeOptions, UpscaleOptions)
+EPILOG = """
+commands: ciaovideo train RECIPE ..., ciaovideo evaluate MODEL ...; each has its own --help.
+An input that is called like a command is written with its folder: ./train.
+exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted.
+"""
+
+
+class ShowVersion(Action):
+    """Prints the installed version; looked up only then, for it takes a while."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        print(f"ciaovideo {version('ciaovideo')}")
+        parser.exit()
+
+
+def build_parser(prog: str) -> ArgumentParser:
+    """The parser; options are read off the config dataclasses."""
+    parser = ArgumentParser(
+        prog=prog,
+        description="Upscale a video to any size with CiaoSR, everything else in the file kept.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("input", type=Path, help="a video file")
+    parser.add_argument("output", type=Path, help="a file ending in .mp4, .m4v, .mov or .mkv")
+    for config in GROUPS:
+        add_group(parser, config)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version")
+    return parser
+
+
+def run(arguments: Namespace) -> int:
+    """Upscale, with progress on standard error and a summary at the end."""
+    options = read_options(arguments)
+    from ciaovideo.cli.progress import frame_bar
+    from ciaovideo.pipeline.upscale_video import UpscaleRun
+
+    with UpscaleRun(arguments.input, arguments.output, options) as job:
+        if arguments.dry_run:
+            plan = job.estimate()
+            print(_json(plan) if arguments.json else describe_plan(plan))
+            return 0
+        if not arguments.quiet:
+            print(
+                f"model {job.plan.model} on {job.plan.device}, {job.plan.precision}",
+                file=sys.stderr,
+            )
+            for note in job.plan.notes:
+                print(f"note: {note}", file=sys.stderr)
+        with frame_bar(job.plan.frames, quiet=arguments.quiet) as on_progress:
+            summary = job.run(on_progress)
+    if arguments.json:
+        print(_json(summary))
+    elif not arguments.quiet:
+        told = set(job.plan.notes)
+        for note in summary.notes:
+            if note not in told:
+                print(f"note: {note}", file=sys.stderr)
+        print(describe_summary(summary, verbose=arguments.verbose))
+    return 0
+
+
+def read_options(arguments: Namespace) -> UpscaleOptions:
+    """The options that parsed arguments mean; raises OptionError."""
+    return UpscaleOptions(
+        size=read_group(SizeOptions, arguments),
+        model=read_group(ModelOptions, arguments),
+        engine=read_group(EngineOptions, arguments),
+        encode=read_group(EncodeOptions, arguments),
+        frames=arguments.frames,
+        overwrite=arguments.overwrite,
+    )
+
+
+def describe_plan(plan: "UpscalePlan") -> str:
+    """A plan in words, a line for each thing that a user may want changed."""
+    info, (height, width) = plan.info, plan.out_size
+    memory = plan.memory
+    rows = {
+        "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
+        "output": f"{plan.output}: {width}x{height} {plan.codec.pix_fmt}, {plan.codec.codec.name}",
+        "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
+        "model": f"{plan.model}, {plan.precision} on {plan.device}",
+        "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",
+        "memory": f"{memory.tiles} tile(s) of {memory.tile or 'whole frame'} px, "
+        f"about {memory.bytes * plan.workers / 1e6:.0f} MB for {plan.workers} frame(s) at once",
+        "kept": ", ".join(map(str, plan.streams.kept)) or "no other stream",
+        "dropped": ", ".join(map(str, plan.streams.dropped)) or "nothing",
+    }
+    if plan.seconds_per_frame is not None:
+        total = plan.seconds_per_frame * plan.frames
+        rows["time"] = (
+            f"about {plan.seconds_per_frame:.2g} s a frame, {total:.0f} s "
+            f"for {plan.frames or 'an unknown number of'} frames"
+        )
+    rows |= {f"note {index}": note for index, note in enumerate(plan.notes, 1)}
+    return "\n".join(f"{name:8} {text}" for name, text in rows.items())
+
+
+def describe_summary(summary: "Summary", *, verbose: bool) -> str:
+    """What was done, in one line; with the seconds of each stage if ``verbose``."""
+    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    height, width = summary.out_size
+    line = (
+        f"{summary.output}: {summary.frames} frames of {width}x{height}"
+        f" in {summary.seconds:.1f} s ({rate:.2f} fps)"
+    )
+    if summary.computed < summary.frames:
+        line += f", {summary.frames - summary.computed} repeated frames computed once"
+    if verbose:
+        stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary.stage_seconds.items())
+        line += f"; threads were busy: {stages}"
+    return line
+
+
+def _json(result: Any) -> str:
+    return json.dumps(result, default=_plain, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    """A value in the types that JSON has; rationals and paths as text."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set):
+        return sorted(value)
+    return str(value)

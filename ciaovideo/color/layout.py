@@ -1,0 +1,89 @@
+"""How the samples of a picture lie in planes: FFmpeg's planar integer formats, by their names."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+
+from ciaovideo.errors import ColorError
+
+Family = Literal["yuv", "gray", "rgb"]
+
+LOG2_CHROMA = {
+    "410": (2, 2),
+    "411": (0, 2),
+    "420": (1, 1),
+    "422": (0, 1),
+    "440": (1, 0),
+    "444": (0, 0),
+}
+PLANAR = re.compile(
+    r"(?:yuv(?P<full>j?)(?P<chroma>4\d\d)p|(?P<plain>gray|gbrp))(?:(?P<depth>9|10|12|14|16)le)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """A planar format of 8 to 16 bits: planes Y, U, V, or Y alone, or G, B, R in that order.
+
+    ``log2_chroma`` is how many times chroma is halved along (y, x). ``full_range_name`` is true
+    for the old yuvj names, which mean full range whatever the tag says.
+    """
+
+    name: str
+    family: Family
+    bit_depth: int
+    log2_chroma: tuple[int, int] = (0, 0)
+    full_range_name: bool = False
+
+    @classmethod
+    def of(cls, pix_fmt: str) -> Self:
+        """The layout of FFmpeg's pixel format of that name."""
+        match = PLANAR.fullmatch(pix_fmt)
+        depth = int(match["depth"] or 8) if match else 0
+        if match and match["plain"]:
+            family: Family = "gray" if match["plain"] == "gray" else "rgb"
+            return cls(pix_fmt, family, depth)
+        if match and match["chroma"] in LOG2_CHROMA and not (match["full"] and depth > 8):
+            return cls(pix_fmt, "yuv", depth, LOG2_CHROMA[match["chroma"]], bool(match["full"]))
+        raise ColorError(
+            f"pixel format {pix_fmt!r} {_obstacle(pix_fmt)}",
+            "convert the frames to a planar format of 8 to 16 bits first, "
+            "such as yuv420p, yuv444p16le, gray or gbrp",
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of a sample."""
+        return torch.uint8 if self.bit_depth == 8 else torch.uint16
+
+    @property
+    def peak(self) -> int:
+        """The largest code a sample can hold."""
+        return (1 << self.bit_depth) - 1
+
+    @property
+    def even_sides(self) -> tuple[bool, bool]:
+        """Whether many encoders refuse an odd (height, width) in this layout."""
+        return self.log2_chroma[0] > 0, self.log2_chroma[1] > 0
+
+    def plane_shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """The (height, width) of each plane; chroma sides are rounded up."""
+        luma = height, width
+        if self.family == "gray":
+            return (luma,)
+        log2_y, log2_x = self.log2_chroma
+        chroma = -(-height >> log2_y), -(-width >> log2_x)
+        return luma, chroma, chroma
+
+
+def _obstacle(pix_fmt: str) -> str:
+    """What keeps a format from being worked on as it is."""
+    if pix_fmt.startswith(("yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya")):
+        return "carries alpha, which would be lost"
+    if re.search(r"f(16|32)(le|be)$", pix_fmt):
+        return "holds floating-point samples"
+    if pix_fmt.endswith("be"):
+        return "holds samples in big-endian order"
+    return "is packed, semi-planar or not known here"

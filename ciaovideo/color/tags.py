@@ -1,0 +1,169 @@
+"""The colour tags of a file, and what to assume where it has none.
+
+Numbers of matrix, primaries and transfer are those of H.273, of range and siting those of FFmpeg.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Self
+
+from ciaovideo.color.layout import PixelLayout
+
+
+class _Tag(IntEnum):
+    """A number from a file: one that nobody has named yet becomes a member of its own."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, int):
+            return None
+        unknown = int.__new__(cls, value)
+        unknown._name_ = f"UNKNOWN_{value}"
+        unknown._value_ = value
+        return unknown
+
+
+class Matrix(_Tag):
+    """How R'G'B' and Y'CbCr hang together (H.273 MatrixCoefficients)."""
+
+    RGB = 0
+    BT709 = 1
+    UNSPECIFIED = 2
+    FCC = 4
+    BT470BG = 5
+    SMPTE170M = 6
+    SMPTE240M = 7
+    YCGCO = 8
+    BT2020_NCL = 9
+    BT2020_CL = 10
+    SMPTE2085 = 11
+    CHROMA_DERIVED_NCL = 12
+    CHROMA_DERIVED_CL = 13
+    ICTCP = 14
+    IPT_C2 = 15
+    YCGCO_RE = 16
+    YCGCO_RO = 17
+
+
+class Range(_Tag):
+    """Which codes are black and white (FFmpeg's AVColorRange)."""
+
+    UNSPECIFIED = 0
+    LIMITED = 1
+    FULL = 2
+
+
+class Primaries(_Tag):
+    """Which colours red, green and blue are (H.273 ColourPrimaries)."""
+
+    BT709 = 1
+    UNSPECIFIED = 2
+    BT470M = 4
+    BT470BG = 5
+    SMPTE170M = 6
+    SMPTE240M = 7
+    FILM = 8
+    BT2020 = 9
+    SMPTE428 = 10
+    SMPTE431 = 11
+    SMPTE432 = 12
+    EBU3213 = 22
+
+
+class Transfer(_Tag):
+    """How light becomes signal (H.273 TransferCharacteristics)."""
+
+    BT709 = 1
+    UNSPECIFIED = 2
+    GAMMA22 = 4
+    GAMMA28 = 5
+    SMPTE170M = 6
+    SMPTE240M = 7
+    LINEAR = 8
+    LOG = 9
+    LOG_SQRT = 10
+    IEC61966_2_4 = 11
+    BT1361_ECG = 12
+    IEC61966_2_1 = 13
+    BT2020_10 = 14
+    BT2020_12 = 15
+    SMPTE2084 = 16
+    SMPTE428 = 17
+    ARIB_STD_B67 = 18
+
+
+class Siting(_Tag):
+    """Where a chroma sample sits among its luma samples (FFmpeg's AVChromaLocation)."""
+
+    UNSPECIFIED = 0
+    LEFT = 1
+    CENTER = 2
+    TOPLEFT = 3
+    TOP = 4
+    BOTTOMLEFT = 5
+    BOTTOM = 6
+
+
+MATRIX_OF_PRIMARIES = {
+    Primaries.BT709: Matrix.BT709,
+    Primaries.BT470BG: Matrix.BT470BG,
+    Primaries.SMPTE170M: Matrix.SMPTE170M,
+    Primaries.SMPTE240M: Matrix.SMPTE240M,
+    Primaries.BT2020: Matrix.BT2020_NCL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColorSpec:
+    """The five colour tags of a picture, as its file has them."""
+
+    matrix: Matrix = Matrix.UNSPECIFIED
+    color_range: Range = Range.UNSPECIFIED
+    primaries: Primaries = Primaries.UNSPECIFIED
+    transfer: Transfer = Transfer.UNSPECIFIED
+    siting: Siting = Siting.UNSPECIFIED
+
+    def resolved(
+        self, height: int, width: int, layout: PixelLayout
+    ) -> tuple[Self, tuple[str, ...]]:
+        """The tags to compute with, and one line of text for each that had to be guessed.
+
+        Guesses are those of video players. Give the size of the source: an upscaled picture must
+        be converted back with the spec it came with, and only tags from the file go into a file.
+        """
+        matrix, matrix_note = self._resolved_matrix(height, width, layout)
+        color_range, range_note = self._resolved_range(layout)
+        siting, siting_note = self._resolved_siting(layout)
+        spec = replace(self, matrix=matrix, color_range=color_range, siting=siting)
+        return spec, tuple(note for note in (matrix_note, range_note, siting_note) if note)
+
+    def _resolved_matrix(self, height: int, width: int, layout: PixelLayout) -> tuple[Matrix, str]:
+        if layout.family == "rgb":
+            return Matrix.RGB, ""
+        tagged_as_rgb = layout.family == "gray" and self.matrix == Matrix.RGB
+        if self.matrix != Matrix.UNSPECIFIED and not tagged_as_rgb:
+            return self.matrix, ""
+        if self.primaries in MATRIX_OF_PRIMARIES:
+            matrix = MATRIX_OF_PRIMARIES[self.primaries]
+            return matrix, f"no colour matrix given: {matrix.name} assumed from the primaries"
+        if width >= 1280 or height > 576:
+            matrix = Matrix.BT709
+        else:
+            matrix = Matrix.BT470BG if height == 576 else Matrix.SMPTE170M
+        return matrix, f"no colour matrix given: {matrix.name} assumed for {width}x{height}"
+
+    def _resolved_range(self, layout: PixelLayout) -> tuple[Range, str]:
+        if layout.full_range_name:
+            contradicted = self.color_range == Range.LIMITED
+            note = f"tagged as limited range, but {layout.name} means full range: full assumed"
+            return Range.FULL, note if contradicted else ""
+        if self.color_range != Range.UNSPECIFIED:
+            return self.color_range, ""
+        if layout.family == "rgb":
+            return Range.FULL, "no colour range given: full assumed for RGB"
+        return Range.LIMITED, "no colour range given: limited assumed"
+
+    def _resolved_siting(self, layout: PixelLayout) -> tuple[Siting, str]:
+        if self.siting != Siting.UNSPECIFIED or layout.log2_chroma == (0, 0):
+            return self.siting, ""
+        return Siting.LEFT, "no chroma siting given: left assumed"

@@ -1,0 +1,179 @@
+"""Pictures from folders and archives, and Pillow's resizing: the only home of Pillow."""
+
+import io
+import tarfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ciaovideo.errors import DecodeError, MissingInputError, OptionError
+
+try:
+    from PIL import Image, UnidentifiedImageError
+except ImportError as cause:
+    raise OptionError(
+        "pictures are read with Pillow, which is not installed", "pip install 'ciaovideo[train]'"
+    ) from cause
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+# What reading an archive raises; RuntimeError is how zipfile refuses a password or a compression.
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+# What Pillow raises for a damaged picture; SyntaxError is its word for a broken PNG.
+UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    SyntaxError,
+    ValueError,
+)
+DEEP_MODES = ("I", "F")  # how the names of Pillow's modes of more than 8 bit begin
+
+Kind = Literal["bicubic", "lanczos"]
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+
+Entry = tuple[str, Callable[[], bytes]]
+"""The name of a picture for people, and what reads its bytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureStore:
+    """Many RGB pictures of any sizes in one tensor.
+
+    ``samples`` (N,) uint8: all pictures row by row, R G B interleaved; ``starts`` (P,) the first
+    sample of each picture; ``heights`` and ``widths`` (P,) in px.
+    """
+
+    samples: Tensor
+    starts: Tensor
+    heights: Tensor
+    widths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def to(self, device: torch.device) -> "PictureStore":
+        """The same pictures on a device."""
+        parts = (self.samples, self.starts, self.heights, self.widths)
+        return PictureStore(*(part.to(device) for part in parts))
+
+
+def load_pictures(sources: Iterable[Path], smallest: int) -> PictureStore:
+    """Decode every picture of at least ``smallest`` px on both sides.
+
+    A source is a picture, a folder (searched through), a tar or a zip; pictures come in the order
+    of the sources, and by name within each. Raises MissingInputError where nothing is found,
+    DecodeError for a picture or an archive that is damaged.
+    """
+    sources = list(sources)
+    samples = bytearray()  # grows in place; to join a list of pictures would hold all of them twice
+    sizes: list[tuple[int, int]] = []
+    for source in sources:
+        with _entries(source) as entries:
+            for name, read in entries:
+                picture = _decode(name, read())
+                if min(picture.shape[:2]) >= smallest:
+                    samples += picture.data
+                    sizes.append((picture.shape[0], picture.shape[1]))
+    if not sizes:
+        raise MissingInputError(
+            f"no picture of at least {smallest} px in {', '.join(map(str, sources)) or 'nothing'}",
+            "name folders, tars or zips of pictures",
+        )
+    heights, widths = torch.tensor(sizes).unbind(dim=1)
+    counts = 3 * heights * widths
+    return PictureStore(
+        samples=torch.frombuffer(samples, dtype=torch.uint8),
+        starts=counts.cumsum(0) - counts,
+        heights=heights,
+        widths=widths,
+    )
+
+
+def read_picture(path: Path) -> Tensor:
+    """One picture as (1, 3, H, W) uint8; raises MissingInputError or DecodeError."""
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise MissingInputError(f"{path}: {cause.strerror}", "name a picture") from cause
+    return torch.from_numpy(_decode(str(path), content)).permute(2, 0, 1).unsqueeze(0)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures below a folder, sorted by path; raises MissingInputError if there are none."""
+    found = sorted(filter(_is_picture, folder.rglob("*")), key=Path.as_posix)
+    if not found:
+        raise MissingInputError(f"no picture in {folder}", "name a folder of pictures")
+    return found
+
+
+def resize(picture: Tensor, out_size: tuple[int, int], kind: Kind) -> Tensor:
+    """One 8-bit picture at another (height, width), as Pillow does it.
+
+    picture (1, 3, h, w) uint8 -> (1, 3, H, W) uint8; anti-aliased where it gets smaller.
+    """
+    height, width = out_size
+    rgb = picture[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    made = Image.fromarray(rgb).resize((width, height), FILTERS[kind])
+    return torch.from_numpy(np.array(made)).permute(2, 0, 1).unsqueeze(0)
+
+
+@contextmanager
+def _entries(source: Path) -> Iterator[Iterator[Entry]]:
+    """The pictures in a source, by name; an archive stays open while they are read."""
+    try:
+        if source.is_dir():
+            yield ((str(path), path.read_bytes) for path in list_pictures(source))
+        elif tarfile.is_tarfile(source):
+            with tarfile.open(source) as archive:
+                yield _in_tar(source, archive)
+        elif zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                yield _in_zip(source, archive)
+        else:
+            yield iter([(str(source), source.read_bytes)])
+    except FileNotFoundError as cause:
+        raise MissingInputError(
+            f"{source.absolute()} is not there", "name folders, tars or zips of pictures"
+        ) from cause
+    except BROKEN as cause:
+        raise DecodeError(f"{source}: cannot be read ({cause})", "get the file again") from cause
+
+
+def _in_tar(source: Path, archive: tarfile.TarFile) -> Iterator[Entry]:
+    for member in sorted(archive, key=lambda member: member.name):
+        content = archive.extractfile(member) if member.isfile() else None
+        if content is not None and _is_picture(PurePosixPath(member.name)):
+            yield f"{source}: {member.name}", content.read
+
+
+def _in_zip(source: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
+    for name in sorted(archive.namelist()):
+        if _is_picture(PurePosixPath(name)):
+            yield f"{source}: {name}", lambda name=name: archive.read(name)  # type: ignore[misc]
+
+
+def _is_picture(path: PurePosixPath | Path) -> bool:
+    """By its name; hidden files are what other systems keep beside a picture."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _decode(name: str, content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture's samples: (H, W, 3)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # large pictures and odd palettes are as good as others
+            with Image.open(io.BytesIO(content)) as picture:
+                if picture.mode.startswith(DEEP_MODES):
+                    raise ValueError("more than 8 bit per sample")
+                return np.array(picture.convert("RGB"))
+    except UNREADABLE as cause:
+        raise DecodeError(f"{name}: not a readable picture ({cause})", "remove it") from cause

@@ -1,0 +1,132 @@
+"""Batches of LR patches and HR query points, cut from pictures on the device they lie on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ciaovideo.data.images import PictureStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one training step sees.
+
+    lr (B, 3, p, p) in [0, 1] in steps of 1/255; coord (B, Q, 2); cell (B, 2); rgb (B, Q, 3), the
+    true colours there.
+    """
+
+    lr: Tensor
+    coord: Tensor
+    cell: Tensor
+    rgb: Tensor
+
+
+def bicubic_matrix(source: int, target: int) -> Tensor:
+    """Weights (target, source) of anti-aliased bicubic reduction along one axis, float32.
+
+    Keys' kernel with a = -0.5, widened by the factor, normalised at the borders: what Pillow and
+    Matlab do.
+    """
+    scale = source / target
+    support = max(scale, 1.0)
+    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * scale
+    sample = torch.arange(source, dtype=torch.float64) + 0.5
+    x = ((sample - centre[:, None]) / support).abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weight = torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+    return (weight / weight.sum(dim=1, keepdim=True)).float()
+
+
+class Sampler:
+    """Draws batches as in LIIF (Chen et al., arXiv 2012.09161, section 4): a scale per sample.
+
+    Each sample: a picture (drawn by area), a scale drawn evenly from ``scales``, an HR crop of
+    round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
+    rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
+    ``distinct`` none of them twice. All draws come from one generator on the CPU, so that a run
+    can be resumed exactly. No picture may be smaller than round(patch * scales[1]).
+    """
+
+    def __init__(
+        self,
+        store: PictureStore,
+        *,
+        patch: int,
+        queries: int,
+        scales: tuple[float, float],
+        distinct: bool = False,
+    ) -> None:
+        self.store = store
+        self.patch = patch
+        self.queries = queries
+        self.scales = scales
+        self.distinct = distinct
+        self.largest = round(patch * scales[1])
+        self._areas = (store.heights * store.widths).double().cpu()
+        self._device = store.samples.device
+        self._reductions = _reductions(patch, self.largest).to(self._device)
+
+    def draw(self, batch: int, generator: torch.Generator) -> Batch:
+        """One batch."""
+        which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
+        low, high = self.scales
+        scale = low + (high - low) * torch.rand(batch, generator=generator)
+        side = (self.patch * scale).round().long().clamp_(max=self.largest)
+        place = torch.rand(batch, 2, generator=generator)
+        turn = torch.randint(8, (batch,), generator=generator)
+        points = self._points(side, generator)
+        which, side, place, turn, points = (
+            drawn.to(self._device) for drawn in (which, side, place, turn, points)
+        )
+        crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
+        return self._pairs(crop, side, points)
+
+    def _points(self, side: Tensor, generator: torch.Generator) -> Tensor:
+        """Which pixels of each crop are asked for, counted row by row: (B, Q)."""
+        area = (side * side)[:, None]
+        if not self.distinct:
+            return (torch.rand(len(side), self.queries, generator=generator) * area).long()
+        order = torch.rand(len(side), self.largest**2, generator=generator)
+        order.masked_fill_(torch.arange(self.largest**2) >= area, -1)
+        return order.topk(self.queries, sorted=False).indices
+
+    def _crop(self, which: Tensor, side: Tensor, place: Tensor, turn: Tensor) -> Tensor:
+        """HR crops in [0, 255], oriented: (B, 3, S, S) float."""
+        store = self.store
+        step = torch.arange(self.largest, device=self._device)
+        last = side[:, None] - 1
+        ahead = torch.minimum(step, last)  # (B, S); beyond the crop, its border is read
+        back = last - ahead
+        down = torch.where((turn & 1).bool()[:, None], back, ahead)
+        right = torch.where((turn & 2).bool()[:, None], back, ahead)
+        height, width = store.heights[which], store.widths[which]
+        top = (place[:, 0] * (height - side + 1)).long()
+        left = (place[:, 1] * (width - side + 1)).long()
+        first = store.starts[which] + (top * width + left) * 3
+        rows = first[:, None] + down * (width * 3)[:, None]
+        index = rows[:, :, None] + right[:, None, :] * 3  # (B, S, S), of red samples
+        rgb = torch.stack([store.samples[index + channel] for channel in range(3)], dim=1)
+        swap = (turn & 4).bool()[:, None, None, None]
+        return torch.where(swap, rgb.transpose(2, 3), rgb).float()
+
+    def _pairs(self, crop: Tensor, side: Tensor, flat: Tensor) -> Batch:
+        """The LR patch of each crop, and the colours at its pixels ``flat`` (B, Q)."""
+        reduce = self._reductions[side - self.patch]  # (B, p, S)
+        lr = reduce[:, None] @ crop @ reduce[:, None].transpose(2, 3)
+        y, x = flat // side[:, None], flat % side[:, None]
+        picked = (y * self.largest + x)[:, None].expand(-1, 3, -1)
+        rgb = crop.flatten(2).gather(2, picked).transpose(1, 2) / 255
+        count = side.to(torch.float32)[:, None, None]
+        coord = (-1 + 1 / count) + (2 / count) * torch.stack([y, x], dim=-1)
+        cell = (2 / count[:, 0]).expand(-1, 2)
+        return Batch(lr.round_().clamp_(0, 255) / 255, coord, cell, rgb)
+
+
+def _reductions(patch: int, largest: int) -> Tensor:
+    """Every bicubic reduction to ``patch`` from crops of patch to largest px, zero-padded."""
+    table = torch.zeros(largest - patch + 1, patch, largest)
+    for side in range(patch, largest + 1):
+        table[side - patch, :, :side] = bicubic_matrix(side, patch)
+    return table

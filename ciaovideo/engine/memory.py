@@ -1,0 +1,66 @@
+"""Fitting tiles to free memory, and telling memory exhaustion from other errors."""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from ciaovideo.models.protocols import Footprint
+
+FLOAT_BYTES = 4
+MIN_SIDE = 32  # LR px; below it the halo outweighs the core many times
+SHARE = 0.6  # of what is free: the allocator's own waste and other programs take the rest
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated on a device."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    rows = (line.split() for line in text.splitlines())
+    available = next(int(row[1]) for row in rows if row[0] == "MemAvailable:")  # KiB
+    return min(available * 1024, _container_room())
+
+
+def _container_room() -> int:
+    """What a container's limit leaves, or a very large number where there is none."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 1 << 62
+    return (1 << 62) if limit == "max" else max(0, int(limit) - used)
+
+
+def fit_side(
+    lr_size: tuple[int, int], scale_area: float, footprint: Footprint, halo: int, room: int
+) -> int:
+    """The largest tile side (0: the frame whole) whose computing takes at most ``room`` bytes.
+
+    ``scale_area``: output pixels per LR pixel. At least MIN_SIDE, whatever the room.
+    """
+    height, width = lr_size
+    room = room // FLOAT_BYTES - footprint.fixed
+    per_core = footprint.lr_pixel + scale_area * footprint.out_pixel
+    if height * width * per_core <= room:
+        return 0
+    for parts in range(2, max(height, width) // MIN_SIDE + 1):
+        side = max(MIN_SIDE, math.ceil(max(height, width) / parts))
+        read = (min(height, side) + 2 * halo) * (min(width, side) + 2 * halo)
+        out = min(height, side) * min(width, side) * scale_area
+        if read * footprint.lr_pixel + out * footprint.out_pixel <= room:
+            return side
+    return MIN_SIDE
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on a CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,173 @@
+"""Network and engine as one object, for scripts and plug-ins."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ciaovideo.engine.crew import Crew, shared_crew
+from ciaovideo.engine.engine import Engine, choose_device
+from ciaovideo.engine.picture import Picture, planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.precision import choose_precision
+from ciaovideo.errors import OptionError
+from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
+
+INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
+
+
+class Upscaler:
+    """Enlarges pictures: a tensor (B, 3, H, W) in [0, 1], numpy (H, W, 3) or (B, H, W, 3), Picture.
+
+    ``scale`` any number from 1 to 30, or ``size`` as (height, width), or one of the sides. numpy
+    may be uint8, uint16 or float in [0, 1]; what comes back is of the same kind, dtype and device,
+    integers rounded and clamped, floats as the network made them.
+
+    One object may be used from several threads. Objects that agree in network, device, precision,
+    tile and ``workers`` share one copy of the weights and the threads that ``submit`` uses.
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        weights: str | Path | None = None,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        tile: int = 0,
+        workers: int = 1,
+    ) -> None:
+        text = None if size is None else f"{size[1]}x{size[0]}"
+        self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
+        options = ModelOptions(model=model, weights=None if weights is None else Path(weights))
+        engine_options = EngineOptions(device=device, precision=precision, tile=tile)
+        self._crew = _crew(options, engine_options, workers)
+        self.model = model_name(options, device)
+        self.engine = self._crew.engine
+
+    def out_size(self, height: int, width: int, *, even: bool = False) -> tuple[int, int]:
+        """The exact (height, width) that a picture of this height and width becomes.
+
+        ``even`` rounds sides that were not asked for exactly to even ones, as 4:2:0 needs.
+        """
+        return self.size.resolve(height, width, even=even)
+
+    def __call__[T: (Tensor, np.ndarray[Any, Any], Picture)](self, picture: T) -> T:
+        """The picture enlarged; raises OptionError for a shape or dtype that is no picture."""
+        if isinstance(picture, Picture):
+            return self._picture(picture)
+        if isinstance(picture, Tensor):
+            return self._tensor(picture)
+        return self._array(picture)
+
+    def submit[T: (Tensor, np.ndarray[Any, Any], Picture)](self, picture: T) -> Future[T]:
+        """The picture enlarged by one of ``workers`` threads, while the caller goes on.
+
+        Waits as long as ``workers + 1`` pictures are unfinished: so memory is bounded however fast
+        pictures come. Pictures must be in CPU memory, and left alone until they are done.
+        """
+        planes = picture.planes if isinstance(picture, Picture) else (picture,)
+        if any(isinstance(plane, Tensor) and plane.device.type != "cpu" for plane in planes):
+            raise OptionError("only pictures in CPU memory can be submitted", "call the upscaler")
+        return self._crew.submit(lambda: self(picture))
+
+    @torch.inference_mode()
+    def _picture(self, picture: Picture) -> Picture:
+        out_format = picture.out_format or picture.format
+        height, width = picture.planes[0].shape
+        even = any(out_format.layout.even_sides)
+        out_size = picture.out_size or self.out_size(height, width, even=even)
+        device = self.engine.device
+        lr = planes_to_rgb(
+            [_upload(plane, device)[None] for plane in picture.planes], picture.format
+        )
+        planes = rgb_to_planes(self.engine(lr, out_size), out_format)
+        return Picture(_download([plane[0] for plane in planes], picture.planes[0]), out_format)
+
+    def _tensor(self, picture: Tensor) -> Tensor:
+        if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point():
+            raise OptionError(
+                f"a tensor {tuple(picture.shape)} of {picture.dtype} is no picture",
+                "give floats in [0, 1] of shape (B, 3, H, W)",
+            )
+        sr = self.engine(picture, self.out_size(picture.shape[2], picture.shape[3]))
+        return sr.to(picture.device, picture.dtype)
+
+    def _array(self, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if picture.ndim not in (3, 4) or picture.shape[-1] != 3:
+            raise OptionError(
+                f"an array {picture.shape} is no picture", "give (H, W, 3) or (B, H, W, 3)"
+            )
+        if picture.dtype not in (np.uint8, np.uint16) and picture.dtype.kind != "f":
+            raise OptionError(f"samples of {picture.dtype}", "give uint8, uint16 or float")
+        given = torch.from_numpy(np.ascontiguousarray(picture))
+        peak = INTEGER_PEAKS.get(given.dtype, 1)
+        lr = given.view(-1, *picture.shape[-3:]).permute(0, 3, 1, 2).float() / peak
+        sr = self._tensor(lr).permute(0, 2, 3, 1)
+        if peak != 1:
+            sr = (sr * peak).round_().clamp_(0, peak)
+        made: np.ndarray[Any, Any] = sr.cpu().numpy().astype(picture.dtype)
+        return made.reshape(*picture.shape[:-3], *made.shape[1:])
+
+
+def _upload(plane: Tensor, device: torch.device) -> Tensor:
+    """The plane on a device; on its way to a GPU it goes through pinned memory."""
+    if device.type == "cuda" and plane.device.type == "cpu":
+        pinned = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True)
+        plane = pinned.copy_(plane)
+    return plane.to(device, non_blocking=True)
+
+
+def _download(planes: Sequence[Tensor], like: Tensor) -> tuple[Tensor, ...]:
+    """The planes on the device of a plane that came in; from a GPU through pinned memory."""
+    if planes[0].device == like.device:
+        return tuple(planes)
+    if planes[0].device.type != "cuda":
+        return tuple(plane.to(like.device) for plane in planes)
+    pinned = [torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True) for plane in planes]
+    for target, plane in zip(pinned, planes, strict=True):
+        target.copy_(plane, non_blocking=True)
+    torch.cuda.current_stream(planes[0].device).synchronize()
+    return tuple(pinned)
+
+
+def _crew(model: ModelOptions, options: EngineOptions, workers: int) -> Crew:
+    """The crew for these options: one that is alive, or a new one."""
+    device = choose_device(options.device)
+    key: tuple[object, ...] = (model_name(model, options.device),)
+    if model.weights is not None and model.weights.is_file():
+        about = model.weights.stat()
+        key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
+    key = (*key, device, choose_precision(options.precision, device), options.tile, workers)
+    return shared_crew(
+        key, lambda: Crew(Engine(load_network(model, options.device)[1], options), workers)
+    )
+
+
+def model_name(options: ModelOptions, device: str) -> str:
+    """What these options call the network on a device: a bundled name, or the path of a file."""
+    if options.weights is not None:
+        return str(options.weights)
+    return choose_model(choose_device(device).type) if options.model == "auto" else options.model
+
+
+def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR]:
+    """The network that these options mean on a device, and its name for people."""
+    name = model_name(options, device)
+    return name, load_bundled(name) if options.weights is None else load_file(options.weights)
+
+
+def choose_model(device_type: str) -> str:
+    """The bundled weights with the highest PSNR among those meant for a kind of device."""
+    entries = read_manifest().values()
+    fit = [entry for entry in entries if device_type in entry.devices] or list(entries)
+    return max(fit, key=lambda entry: entry.psnr["set5"]["x2"]).name

@@ -1,0 +1,141 @@
+"""Every error this library raises, and the exit code each one means.
+
+::
+
+    CiaoVideoError                exit 1   caught by callers who want just one
+    ├── UsageError (ValueError)        2   UnknownNameError  OptionError  UnsupportedScaleError
+    │                                      OutputExistsError  MissingInputError
+    ├── MediaError                     3   OpenError  DecodeError  EncodeError  TimestampError
+    │                                      ColorError  InterlacedError
+    ├── WeightsError                   4   MissingWeightsError  CorruptWeightsError
+    │                                      MismatchedWeightsError
+    └── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
+                                           NonFiniteError
+
+The text answers three questions: what happened, where, and what to do now. Constructors take text
+only, so that every error survives pickling between processes; leaf classes that need more build
+their text in a classmethod. An interrupt (Ctrl-C) is not an error of ours: the command line exits
+with 130.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+
+class CiaoVideoError(Exception):
+    """The root: ``problem`` says what and where, ``hint`` says what to do now."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.hint}" if self.hint else self.problem
+
+
+class UsageError(CiaoVideoError, ValueError):
+    """Something asked for cannot be meant, or cannot be done."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that no registry holds."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str]) -> Self:
+        """The error for a wrong name, with the nearest right one as a hint."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        return cls(f"no {kind} is called {name!r}", hint)
+
+
+class OptionError(UsageError):
+    """An option's value is outside what it may be, or two options contradict each other."""
+
+
+class UnsupportedScaleError(UsageError):
+    """An output size that no network here makes."""
+
+
+class OutputExistsError(UsageError):
+    """The output is already there, or is the input itself."""
+
+
+class MissingInputError(UsageError):
+    """The input is not there, or is a folder."""
+
+
+class MediaError(CiaoVideoError):
+    """A file could not be read, decoded, encoded or written."""
+
+    exit_code = 3
+
+
+class OpenError(MediaError):
+    """A file could not be opened, or holds no picture to work on."""
+
+
+class DecodeError(MediaError):
+    """The coded data is damaged, encrypted or unknown to the decoder."""
+
+
+class EncodeError(MediaError):
+    """The encoder or the container refuses what it was given, or the disk is full."""
+
+
+class TimestampError(MediaError):
+    """Times that are missing, that go backwards, or that the output cannot hold."""
+
+
+class ColorError(MediaError):
+    """A pixel format or colour tag that cannot be converted faithfully."""
+
+
+class InterlacedError(MediaError):
+    """Interlaced pictures, which must not be upscaled as if they were whole frames."""
+
+
+class WeightsError(CiaoVideoError):
+    """Something is wrong with a file of weights."""
+
+    exit_code = 4
+
+
+class MissingWeightsError(WeightsError):
+    """No such file of weights."""
+
+
+class CorruptWeightsError(WeightsError):
+    """The file's bytes are not what the manifest promises, or not safetensors at all."""
+
+
+class MismatchedWeightsError(WeightsError):
+    """The tensors in the file are not those of the network."""
+
+
+class EngineError(CiaoVideoError):
+    """The network could not be run."""
+
+    exit_code = 5
+
+
+class MemoryExhaustedError(EngineError):
+    """Memory ran out even at the smallest tile."""
+
+
+class BackendError(EngineError):
+    """The device asked for is not there or does not work."""
+
+
+class PrecisionError(EngineError):
+    """The precision asked for does not work on this device."""
+
+
+class NonFiniteError(EngineError):
+    """The network returned a value that is not a number, even in fp32."""

@@ -1,0 +1,23 @@
+"""Files in, files out: the only home of PyAV, and the only part that knows time.
+
+Design note. A picture crosses this part unchanged or not at all. ``VideoReader`` hands out every
+picture of the main video as integer planes with its exact time; ``VideoWriter`` codes planes at
+exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet, without
+decoding it. Nothing here converts colour, resizes, drops, doubles or retimes a picture.
+
+- **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
+  keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.
+  Pictures without times (raw streams) get them from the nominal rate, and a warning says so.
+- **Pixels** are planar when they leave here. Semi-planar, packed and big-endian layouts are
+  repacked sample by sample; what cannot be repacked without loss is refused.
+- **FFmpeg's words stay here.** Its rationals become ``Fraction`` or ``None``, its errors become
+  ours in ``av_errors`` and nowhere else.
+- **What a container cannot hold** is found before work starts, by writing a header into memory:
+  sound that would be lost is an error, other streams are listed as dropped.
+- **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
+  flushes to disk and renames.
+
+Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
+that does beyond its own priming) would lose pictures, so that all streams are moved together by
+the least whole number of ticks that all their clocks share; ``StreamPlan.offset`` holds it.
+"""

@@ -1,0 +1,111 @@
+"""Frames and files as plain data: pictures with their time and colour, free of FFmpeg's types."""
+
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ciaovideo.color import ColorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: its planes as integer samples, and when it is shown.
+
+    planes: one tensor (h_p, w_p) per component, uint8 or uint16, in FFmpeg's order of the layout
+    (Y, U, V; or G, B, R). ``pts`` counts ticks of ``time_base`` seconds; ``duration`` likewise,
+    0 if unknown.
+    """
+
+    planes: tuple[Tensor, ...]
+    pts: int
+    time_base: Fraction
+    duration: int = 0
+
+    @property
+    def time(self) -> Fraction:
+        """When the picture appears, in seconds."""
+        return self.pts * self.time_base
+
+    @property
+    def end(self) -> Fraction:
+        """When the picture disappears, in seconds; its ``time`` if the duration is unknown."""
+        return (self.pts + self.duration) * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a file, as the container describes it."""
+
+    index: int
+    kind: str  # "video", "audio", "subtitle", "data", "attachment"
+    codec: str
+    language: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        language = f" ({self.language})" if self.language else ""
+        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a video before its frames are processed, and of its other streams.
+
+    ``pix_fmt`` is the planar layout of the frames handed out, ``coded_pix_fmt`` the decoder's.
+    ``sar`` is the sample aspect ratio or None when unset. ``frame_rate`` and ``frame_count`` are
+    estimates: good for progress and rate control, never for times. ``rotation`` in degrees
+    counter-clockwise and ``display_matrix`` (nine fixed-point numbers, or nothing) are how a
+    player turns the picture; frames are handed out as stored. ``index`` is the stream's place in
+    the file; ``streams`` holds all streams, this one included.
+    """
+
+    path: str
+    height: int
+    width: int
+    pix_fmt: str
+    color: ColorSpec
+    codec: str
+    time_base: Fraction
+    sar: Fraction | None = None
+    frame_rate: Fraction | None = None
+    frame_count: int = 0
+    duration_s: float | None = None
+    interlaced: bool = False
+    rotation: float = 0.0
+    display_matrix: tuple[int, ...] = ()
+    coded_pix_fmt: str = ""
+    index: int = 0
+    streams: tuple[StreamInfo, ...] = field(default=())
+
+
+class PlanePool:
+    """A fixed number of reused picture buffers: decoded planes are copied into them.
+
+    A plane that shares memory with the decoder would pin the decoder's own buffers, and fresh
+    memory for every frame costs page faults; ``pinned`` buffers let a GPU copy while others work.
+    ``acquire`` blocks while all buffers are in use, which bounds the memory of a whole run.
+    Safe to use from several threads.
+    """
+
+    def __init__(self, count: int, *, pinned: bool = False) -> None:
+        self._free: queue.SimpleQueue[tuple[Tensor, ...]] = queue.SimpleQueue()
+        self._pinned = pinned
+        for _ in range(count):
+            self._free.put(())
+
+    def acquire(self, shapes: Sequence[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Planes of these shapes (h_p, w_p); what they hold is undefined."""
+        planes = self._free.get()
+        if [(tuple(plane.shape), plane.dtype) for plane in planes] == [
+            (tuple(shape), dtype) for shape in shapes
+        ]:
+            return planes
+        return tuple(torch.empty(shape, dtype=dtype, pin_memory=self._pinned) for shape in shapes)
+
+    def release(self, planes: tuple[Tensor, ...]) -> None:
+        """Give planes back once nothing reads them any more."""
+        self._free.put(planes)

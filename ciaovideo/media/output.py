@@ -1,0 +1,75 @@
+"""An output file that appears whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ciaovideo.errors import EncodeError, OptionError, OutputExistsError
+from ciaovideo.media.codecs import container_format
+
+STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
+
+
+def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Raise what would make writing ``output`` fail or do harm, before any work is done.
+
+    Replacing the input is refused even with ``overwrite``, also through links.
+    """
+    container_format(output)
+    if output.is_dir():
+        raise OutputExistsError(f"the output {output} is a folder", "name a file in it")
+    if output.exists():
+        if source.exists() and output.samefile(source):
+            raise OutputExistsError(
+                f"the output {output} is the input itself", "choose another name"
+            )
+        if not output.is_file():
+            raise OptionError(f"the output {output} is not a regular file", "name a regular file")
+        if not overwrite:
+            raise OutputExistsError(
+                f"the output {output} is already there", "choose another name or allow overwriting"
+            )
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise OptionError(f"the folder {folder} does not exist", "create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OptionError(f"the folder {folder} cannot be written to", "choose another one")
+
+
+@contextmanager
+def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary name beside ``output`` to write to; on success it takes the final name.
+
+    The data is on the disk before the name is. After any exception, interrupts included, neither
+    the temporary file nor anything new under the final name is left.
+    """
+    final = output.resolve()  # so that a symbolic link goes on pointing at what it names
+    temporary = final.with_name(f".{final.stem[:STEM_LENGTH]}.{os.getpid()}.part{final.suffix}")
+    try:
+        yield temporary
+        if not overwrite and final.exists():
+            raise OutputExistsError(
+                f"the output {output} appeared meanwhile", "choose another name"
+            )
+        try:
+            _sync(temporary)
+            temporary.replace(final)
+            _sync(final.parent)
+        except OSError as cause:
+            raise EncodeError(
+                f"storing {output}: {cause.strerror}", "check the disk's space and permissions"
+            ) from cause
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's data, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

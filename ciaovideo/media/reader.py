@@ -1,0 +1,271 @@
+"""Packets to frames: every picture of a file's main video, once, with its exact time."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import torch
+from av.container import InputContainer
+from av.sidedata.sidedata import Type
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import (
+    DecodeError,
+    InterlacedError,
+    MissingInputError,
+    OpenError,
+    TimestampError,
+)
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.pixels import copy_planes, planar_name
+from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
+
+STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: everything but unknown (0) and progressive (1)
+INTERLACED_HINT = "deinterlace it first, for example with ffmpeg's filter bwdif"
+# What hangs on pictures and is not carried over.
+LOST = {
+    Type.MASTERING_DISPLAY_METADATA: "HDR10 metadata (mastering display)",
+    Type.CONTENT_LIGHT_LEVEL: "HDR10 metadata (light level)",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
+    Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.A53_CC: "closed captions inside the pictures",
+}
+RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
+
+
+class VideoReader:
+    """The main video of a file: what is known of it, and its frames in display order.
+
+    A context manager. Opening decodes the first frame, because colour tags, layout and aspect
+    ratio of many files are known only then. ``warnings`` grows while frames are read.
+    """
+
+    def __init__(self, path: Path, *, pool: PlanePool | None = None) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self._pool = pool
+        self._count = 0  # frames handed out
+        self._damaged = 0
+        self._last: int | None = None  # the newest time stamp
+        self._end = Fraction(0)  # of the newest frame
+        self._closed_books = False
+        if not path.is_file():
+            missing = "is a folder" if path.is_dir() else "does not exist"
+            raise MissingInputError(f"the input {path} {missing}", "name a video file")
+        with av_errors("opening", path, OpenError):
+            self._container = av.open(path)
+        try:
+            self._av_stream = main_video(self._container, path)
+            self._av_stream.codec_context.thread_type = "AUTO"
+            self._decoder = self._container.decode(self._av_stream)
+            self._pending = self._decode()
+            if self._pending is None:
+                raise OpenError(f"{path} holds no picture that can be decoded")
+            self.info = self._describe(self._pending)
+        except BaseException:
+            self.close()
+            raise
+        self._layout = PixelLayout.of(self.info.pix_fmt)
+        hanging = {data.type for data in self._pending.side_data.values()}
+        self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._pending = None
+        self._container.close()
+
+    def use(self, pool: PlanePool) -> None:
+        """Copy the frames handed out from now on into this pool's buffers."""
+        self._pool = pool
+
+    def frames(self, limit: int | None = None) -> Iterator[Frame]:
+        """Every frame that was not handed out yet, at most ``limit`` of them.
+
+        Raises TimestampError where a time is missing or does not increase, DecodeError where data
+        is damaged or size or layout change, InterlacedError at an interlaced picture.
+        """
+        stop = None if limit is None else self._count + limit
+        while stop is None or self._count < stop:
+            picture = self._decode() if self._pending is None else self._pending
+            self._pending = None
+            if picture is None:
+                self._close_books()
+                return
+            frame = self._frame(picture)
+            self._count += 1
+            self._end = frame.end
+            yield frame
+
+    def _decode(self) -> av.VideoFrame | None:
+        with av_errors(f"decoding frame {self._count} of", self.path, DecodeError):
+            return next(self._decoder, None)
+
+    def _describe(self, first: av.VideoFrame) -> VideoInfo:
+        av_stream, context = self._av_stream, self._av_stream.codec_context
+        starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
+        rate = frame_rate(exact(av_stream.average_rate) or exact(av_stream.guessed_rate), starts)
+        tick = exact(av_stream.time_base)
+        self._timeless = first.pts is None and not starts
+        if self._timeless:
+            rate = exact(av_stream.guessed_rate) or rate
+            if rate is None:
+                raise TimestampError(f"{self.path} stores neither times nor a rate", RETIME_HINT)
+            tick = 1 / rate
+            self.warnings.append(f"the file stores no times: {rate} frames a second are assumed")
+        if tick is None:
+            raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
+        duration = _duration(self._container, av_stream)
+        return VideoInfo(
+            path=str(self.path),
+            height=first.height,
+            width=first.width,
+            pix_fmt=planar_name(first.format.name),
+            color=_color(first),
+            codec=codec_name(av_stream),
+            time_base=tick,
+            sar=exact(av_stream.sample_aspect_ratio),
+            frame_rate=rate,
+            frame_count=self._indexed() or round((duration or 0) * (rate or 0)),
+            duration_s=None if duration is None else float(duration),
+            interlaced=first.interlaced_frame or context.field_order in INTERLACED_ORDERS,
+            rotation=float(first.rotation),
+            display_matrix=_display_matrix(av_stream),
+            coded_pix_fmt=first.format.name,
+            index=av_stream.index,
+            streams=tuple(describe(other) for other in self._container.streams),
+        )
+
+    def _frame(self, picture: av.VideoFrame) -> Frame:
+        info = self.info
+        if picture.interlaced_frame:
+            raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
+        found = (picture.format.name, picture.height, picture.width)
+        if found != (info.coded_pix_fmt, info.height, info.width):
+            raise DecodeError(
+                f"{self._place()}: the picture changes from {info.width}x{info.height}"
+                f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
+                "cut the file there and process the parts one by one",
+            )
+        self._damaged += picture.is_corrupt
+        pts = self._count if self._timeless else self._checked(picture.pts)
+        duration = 1 if self._timeless else max(picture.duration, 0)
+        planes = copy_planes(picture, self._layout, self._planes)
+        return Frame(planes, pts, info.time_base, duration)
+
+    def _checked(self, pts: int | None) -> int:
+        """A time stamp that is there and later than the one before."""
+        if pts is None:
+            raise TimestampError(f"{self._place()} has no time", RETIME_HINT)
+        if self._last is not None and pts <= self._last:
+            raise TimestampError(
+                f"{self._place()}: its time {pts} is not after {self._last}"
+                f" (ticks of {self.info.time_base} s)",
+                RETIME_HINT,
+            )
+        self._last = pts
+        return pts
+
+    def _planes(self, shapes: Sequence[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        if self._pool is not None:
+            return self._pool.acquire(shapes, dtype)
+        return tuple(torch.empty(shape, dtype=dtype) for shape in shapes)
+
+    def _place(self) -> str:
+        return f"{self.path}: frame {self._count}"
+
+    def _indexed(self) -> int:
+        """How many frames an mp4 file's index promises, less those an edit list hides."""
+        if "mp4" not in self._container.format.name:
+            return self._av_stream.frames
+        return sum(not entry.is_discard for entry in self._av_stream.index_entries)
+
+    def _close_books(self) -> None:
+        """Note, once, what is odd about a file that was read to its end."""
+        if self._closed_books:
+            return
+        self._closed_books = True
+        if self._damaged:
+            self.warnings.append(f"{self._damaged} frames were damaged and patched by the decoder")
+        indexed, claimed = self._indexed(), self.info.duration_s or 0.0
+        if self._count < indexed:
+            self.warnings.append(
+                f"the file's index names {indexed} frames and {self._count} were found:"
+                " its end may be cut off"
+            )
+        elif not self._timeless and float(self._end) < claimed * 0.95 - 1:
+            self.warnings.append(
+                f"the video ends at {float(self._end):.2f} s and the file claims {claimed:.2f} s:"
+                " its end may be cut off"
+            )
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is not a cover picture; raises OpenError if there is none."""
+    videos = container.streams.video
+    moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
+    if not moving:
+        found = "only a cover picture" if videos else "no video"
+        raise OpenError(f"{path} holds {found}", "name a video file")
+    if moving[0].codec_context is None:
+        raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
+    return moving[0]
+
+
+def describe(av_stream: Stream) -> StreamInfo:
+    """A stream as plain data."""
+    return StreamInfo(
+        index=av_stream.index,
+        kind=av_stream.type,
+        codec=codec_name(av_stream),
+        language=av_stream.language or "",
+        title=av_stream.metadata.get("title", ""),
+    )
+
+
+def codec_name(av_stream: Stream) -> str:
+    """The name of the coding, not of the decoder; empty where FFmpeg has no decoder for it."""
+    context = av_stream.codec_context
+    return context.codec.canonical_name if context is not None else ""
+
+
+def _color(picture: av.VideoFrame) -> ColorSpec:
+    full = picture.format.name.startswith("yuvj")
+    return ColorSpec(
+        matrix=Matrix(picture.colorspace),
+        color_range=Range.FULL if full else Range(picture.color_range),
+        primaries=Primaries(picture.color_primaries),
+        transfer=Transfer(picture.color_trc),
+        siting=Siting(picture.chroma_location),
+    )
+
+
+def _duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
+    tick = exact(av_stream.time_base)
+    if av_stream.duration and tick:
+        return av_stream.duration * tick
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
+    """Nine numbers in FFmpeg's order: 16.16 fixed point, the last column 2.30."""
+    data = av_stream.codec_context.coded_side_data.get("display_matrix")
+    return tuple(memoryview(data).cast("i")) if data else ()

@@ -1,0 +1,100 @@
+"""Times read off packets without decoding them: typical steps, starts, and ends."""
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.rational import AVRational
+
+from ciaovideo.errors import OpenError
+from ciaovideo.media.av_errors import av_errors
+
+PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
+PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
+SANE_RATES = (Fraction(1), Fraction(1000))
+
+
+def exact(rational: AVRational | None) -> Fraction | None:
+    """FFmpeg's rational as a Fraction; its unset values, 0/1 and n/0, as None."""
+    if rational is None or not rational.num or not rational.den:
+        return None
+    return Fraction(rational.num, rational.den)
+
+
+def frame_rate(claimed: Fraction | None, starts: list[Fraction]) -> Fraction | None:
+    """A usable frame rate: the claimed one if the first frames agree with it, else theirs.
+
+    Containers claim 1000/1 or 0/0 for common material; ``starts`` are frame times in order.
+    """
+    steps = [after - before for before, after in pairwise(starts) if after > before]
+    if not steps:
+        return claimed if claimed and SANE_RATES[0] <= claimed <= SANE_RATES[1] else None
+    typical = 1 / Fraction(median(steps))
+    if claimed and abs(claimed - typical) <= typical / 20:
+        return claimed
+    return min(max(typical, SANE_RATES[0]), SANE_RATES[1])
+
+
+def first_frame_times(path: Path, index: int, count: int) -> list[Fraction]:
+    """When the first ``count`` frames of a video stream appear, in order, without decoding them.
+
+    Fewer at the end of the file, none where the container stores no times.
+    """
+    with av_errors("reading", path, OpenError), av.open(path) as container:
+        av_stream = container.streams[index]
+        tick = exact(av_stream.time_base) or Fraction(0)
+        shown = (
+            packet.pts
+            for packet in container.demux(av_stream)
+            if packet.pts is not None and not packet.is_discard
+        )
+        # Packets come in decoding order: the packets of later frames may precede earlier ones.
+        ticks = sorted(islice(shown, count + PEEK_PACKETS))
+    return [tick * pts for pts in ticks[:count]]
+
+
+def first_times(path: Path, main: int, others: Iterable[int]) -> dict[int, Fraction]:
+    """The time of each stream's earliest packet near the start of the file, in seconds.
+
+    Not counted are pictures of the video ``main`` that an edit list hides, since they are not
+    decoded, and sound's priming (``initial_padding`` samples), since containers store it apart.
+    Streams with no packet near the start are left out.
+    """
+    wanted = {main, *others}
+    earliest: dict[int, Fraction] = {}
+    with av_errors("reading", path, OpenError), av.open(path) as container:
+        for packet in islice(container.demux(), PROBE_PACKETS):
+            tick = exact(packet.time_base)
+            if packet.stream_index not in wanted or packet.pts is None or tick is None:
+                continue
+            if packet.stream_index != main or not packet.is_discard:
+                time = packet.pts * tick + _priming(packet.stream)
+                earliest[packet.stream_index] = min(time, earliest.get(packet.stream_index, time))
+    return earliest
+
+
+def common_tick(ticks: Iterable[Fraction]) -> Fraction:
+    """The shortest time that is a whole number of each of these ticks."""
+    shared = Fraction(0)
+    for tick in ticks:
+        shared = (
+            tick
+            if not shared
+            else Fraction(
+                math.lcm(shared.numerator, tick.numerator),
+                math.gcd(shared.denominator, tick.denominator),
+            )
+        )
+    return shared
+
+
+def _priming(av_stream: av.stream.Stream) -> Fraction:
+    context = av_stream.codec_context
+    if not isinstance(context, AudioCodecContext) or not context.initial_padding:
+        return Fraction(0)
+    return Fraction(context.initial_padding, context.sample_rate)

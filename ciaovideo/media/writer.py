@@ -1,0 +1,248 @@
+"""Frames to packets: pictures coded at exactly their times, with everything else copied along."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+import torch
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ciaovideo.color import ColorSpec
+from ciaovideo.errors import EncodeError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codecs import CodecChoice, container_format
+from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.frame import Frame, VideoInfo
+from ciaovideo.media.pixels import repacked
+
+FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
+UNORDERED_FRAMES = 2  # too few to be reordered; x265 leaves their decoding times unset
+MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTarget:
+    """What the written video looks like: all that a file says of it besides its pictures."""
+
+    height: int
+    width: int
+    codec: CodecChoice
+    color: ColorSpec
+    time_base: Fraction
+    frame_rate: Fraction | None = None
+    sar: Fraction | None = None
+    display_matrix: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        info: VideoInfo,
+        codec: CodecChoice,
+        size: tuple[int, int],
+        color: ColorSpec | None = None,
+    ) -> Self:
+        """The target for a source's frames brought to ``size`` (height, width).
+
+        Times, colour tags and rotation stay. So does the shape on screen: where the two sides
+        grow by different factors, beyond the rounding to whole pixels, the SAR makes up for it.
+        """
+        height, width = size
+        return cls(
+            height=height,
+            width=width,
+            codec=codec,
+            color=color or info.color,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            sar=_scaled_sar(info, height, width),
+            display_matrix=_scaled_matrix(info, height, width),
+        )
+
+
+class VideoWriter:
+    """Codes frames into a file, and lets a copier add the other streams as time goes on.
+
+    A context manager: leaving it finishes the file, an exception inside it discards the file.
+    ``path`` is usually the temporary name of ``atomic_output``; its suffix picks the container.
+    """
+
+    def __init__(self, path: Path, target: VideoTarget, copier: StreamCopier | None = None) -> None:
+        self.path = path
+        self.target = target
+        self.frame_count = 0
+        self._copier = copier
+        self._held: Packet[VideoStream] | None = None
+        self._first_dts: int | None = None
+        self._first_pts = self._end_pts = 0
+        self._shift = int(copier.offset / target.time_base) if copier else 0
+        self._stores_steps = container_format(path) != "matroska"
+        with av_errors("creating", path, EncodeError):
+            self._container: OutputContainer = av.open(
+                path,
+                "w",
+                format=container_format(path),
+                container_options=copier.container_options if copier else {},
+            )
+        try:
+            with av_errors("setting up", path, EncodeError):
+                self._open()
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, frame: Frame) -> None:
+        """Code one frame: planes in the target's layout and size, later than the one before."""
+        pts = frame.pts + self._shift
+        with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
+            self._mux(self._av_stream.encode(self._picture(frame, pts)))
+        if not self.frame_count:
+            self._first_pts = pts
+        self._end_pts = pts + frame.duration
+        self.frame_count += 1
+        if self._copier:
+            self._copier.copy_until(frame.time)
+
+    def close(self) -> None:
+        """Finish the file: the encoder's last packets, the other streams, the container's index."""
+        try:
+            with av_errors("finishing", self.path, EncodeError):
+                if self.frame_count:
+                    self._flush()
+                if self._copier:
+                    self._copier.finish((self._end_pts - self._shift) * self.target.time_base)
+                self._container.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Drop everything: close without complaint and remove the file."""
+        with suppress(Exception):
+            self._container.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        if self._copier:
+            self._copier.declare_before(self._container)
+        target, choice = self.target, self.target.codec
+        rate = target.frame_rate or FALLBACK_RATE
+        av_stream = cast(VideoStream, self._container.add_stream(choice.codec.name, rate=rate))
+        self._av_stream = av_stream
+        context = av_stream.codec_context
+        context.width, context.height = target.width, target.height
+        context.pix_fmt = choice.coded_pix_fmt
+        context.time_base = target.time_base
+        context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
+        context.flags |= Flags.frame_duration
+        if target.sar:
+            self._check_sar(target.sar)
+            context.sample_aspect_ratio = target.sar
+        context.colorspace = target.color.matrix
+        context.color_range = target.color.color_range
+        context.color_primaries = target.color.primaries
+        context.color_trc = target.color.transfer
+        context.chroma_sample_location = target.color.siting
+        av_stream.options = dict(choice.options)
+        if target.display_matrix:
+            av_stream.set_display_matrix(target.display_matrix)
+        if self._copier:
+            self._copier.declare_after(self._container, av_stream)
+        self._container.start_encoding()
+
+    def _check_sar(self, sar: Fraction) -> None:
+        """Refuse the one pair that would lose it: PyAV gives Matroska no SAR of its own."""
+        codec = self.target.codec.codec
+        if sar != 1 and self._container.format.name == "matroska" and not codec.stores_sar:
+            raise EncodeError(
+                f"{codec.name} in .mkv cannot store the sample aspect ratio {sar}",
+                "end the output's name in .mp4, or choose libx264 or libx265",
+            )
+
+    def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:
+        choice, target = self.target.codec, self.target
+        picture = av.VideoFrame(target.width, target.height, choice.pix_fmt)
+        for plane, samples in zip(picture.planes, frame.planes, strict=True):
+            coded = torch.from_dlpack(plane)  # type: ignore[attr-defined]
+            assert coded.shape == samples.shape, "frames must have the target's size and layout"
+            coded.copy_(samples)
+        if choice.coded_pix_fmt != choice.pix_fmt:
+            picture = repacked(picture, choice.coded_pix_fmt)
+        picture.pts, picture.duration = pts, frame.duration
+        picture.time_base = frame.time_base
+        picture.pict_type = 0  # the encoder decides which pictures are key frames
+        return picture
+
+    def _flush(self) -> None:
+        packets = self._av_stream.encode(None)
+        if self.frame_count <= UNORDERED_FRAMES:
+            for packet in packets:
+                packet.dts = packet.pts
+        self._mux(packets)
+        self._mux_last()
+
+    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+        """Write all packets but the newest, which may turn out to be the last."""
+        for packet in packets:
+            if self._first_dts is None:
+                self._first_dts = packet.dts
+            if self._held is not None:
+                self._container.mux(self._held)
+            self._held = packet
+
+    def _mux_last(self) -> None:
+        """Write the held packet; in mp4 its duration is what the whole video's is summed from.
+
+        mp4 stores steps between decoding times, and only the last packet's duration as such: with
+        reordered pictures of varying durations that one is not the last picture's.
+        """
+        packet = self._held
+        if packet is None:
+            return
+        first, last = self._first_dts, packet.dts
+        if self._stores_steps and packet.duration and first is not None and last is not None:
+            packet.duration = max((self._end_pts - self._first_pts) - (last - first), 1)
+        self._container.mux(packet)
+        self._held = None
+
+
+def _scaled_sar(info: VideoInfo, height: int, width: int) -> Fraction | None:
+    stretch = Fraction(width * info.height, info.width * height)
+    if abs(stretch - 1) <= Fraction(1, width) + Fraction(1, height):
+        return info.sar
+    sar = (info.sar or Fraction(1)) / stretch
+    if max(sar.numerator, sar.denominator) > MAX_SAR_SIDE:
+        return sar.limit_denominator(int(MAX_SAR_SIDE / max(sar, Fraction(1))))
+    return sar
+
+
+def _scaled_matrix(info: VideoInfo, height: int, width: int) -> tuple[int, ...]:
+    """The display matrix for the new size: its translation is in pixels and grows with them."""
+    if not info.display_matrix:
+        return ()
+    a, b, u, c, d, v, x, y, w = info.display_matrix
+    across, down = Fraction(width, info.width), Fraction(height, info.height)
+    if abs(c) > abs(a):  # turned by a quarter: what lies across on screen was down in the frame
+        across, down = down, across
+    return a, b, u, c, d, v, round(x * across), round(y * down), w

@@ -1,0 +1,203 @@
+"""From a name or a file to a network with its weights: the only input and output of this part."""
+
+import hashlib
+import importlib.resources
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ciaovideo.errors import (
+    CorruptWeightsError,
+    MismatchedWeightsError,
+    MissingWeightsError,
+    UnknownNameError,
+)
+from ciaovideo.models.decoders import DECODERS
+from ciaovideo.models.encoders import ENCODERS
+from ciaovideo.models.implicit import ImplicitSR
+
+SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """Which network, and its sizes: names from the registries and arguments of their classes."""
+
+    encoder: str
+    decoder: str
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    decoder_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> ImplicitSR:
+        """The network with fresh weights; raises UnknownNameError for a name not registered."""
+        encoder = ENCODERS[self.encoder](**self.encoder_options)
+        decoder = DECODERS[self.decoder](encoder.out_channels, **self.decoder_options)
+        return ImplicitSR(encoder, decoder)  # type: ignore[arg-type]
+
+    def to_json(self) -> str:
+        """Text that ``from_json`` takes back."""
+        return json.dumps(
+            {
+                "encoder": self.encoder,
+                "decoder": self.decoder,
+                "encoder_options": dict(self.encoder_options),
+                "decoder_options": dict(self.decoder_options),
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "NetworkSpec":
+        """The specification that a file of weights carries."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsEntry:
+    """One table of ``weights/manifest.toml``: a file of weights and where it comes from.
+
+    ``devices``: the kinds of device it is fast enough for. ``psnr``: set, then scale, to dB on Y.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    summary: str
+    recipe: str
+    data: str
+    licence: str
+    steps: int
+    scales: tuple[float, float]
+    devices: tuple[str, ...]
+    psnr: Mapping[str, Mapping[str, float]]
+
+
+def weights_folder() -> Path:
+    """Where the bundled weights lie: inside an installed package, or in a checkout beside it."""
+    package = Path(str(importlib.resources.files("ciaovideo")))
+    inside = package / "weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def read_manifest(folder: Path | None = None) -> dict[str, WeightsEntry]:
+    """The bundled weights by name; raises MissingWeightsError where there is no manifest."""
+    folder = folder or weights_folder()
+    path = folder / "manifest.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise MissingWeightsError(f"{path} is not there", "install the package again") from cause
+    except tomllib.TOMLDecodeError as cause:
+        raise CorruptWeightsError(f"{path}: {cause}", "install the package again") from cause
+    return {name: _entry(name, table, folder) for name, table in tables.items()}
+
+
+def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:
+    values = dict(table)
+    low, high = values.pop("scales")
+    return WeightsEntry(
+        name=name,
+        path=folder / values.pop("file"),
+        scales=(float(low), float(high)),
+        devices=tuple(values.pop("devices")),
+        **values,
+    )
+
+
+def find_weights(name: str) -> WeightsEntry:
+    """The bundled weights of this name; raises UnknownNameError with the nearest name."""
+    entries = read_manifest()
+    if name not in entries:
+        raise UnknownNameError.among("model", name, entries)
+    return entries[name]
+
+
+def load_model(name_or_path: str | Path) -> ImplicitSR:
+    """A network with its weights, in fp32 on the CPU: bundled ones by name, others by file."""
+    path = Path(name_or_path)
+    return load_file(path) if path.suffix == ".safetensors" else load_bundled(str(name_or_path))
+
+
+def list_models() -> list[str]:
+    """The names of the bundled weights."""
+    return sorted(read_manifest())
+
+
+def load_bundled(name: str) -> ImplicitSR:
+    """A bundled network, its file checked against the manifest's hash."""
+    entry = find_weights(name)
+    if not entry.path.is_file():
+        raise MissingWeightsError(f"{entry.path} is not there", "install the package again")
+    if file_sha256(entry.path) != entry.sha256:
+        raise CorruptWeightsError(
+            f"{entry.path} is not the file that the manifest names", "install the package again"
+        )
+    return load_file(entry.path)
+
+
+def load_file(path: Path) -> ImplicitSR:
+    """A network from a file of weights that ``save`` wrote.
+
+    Raises MissingWeightsError, CorruptWeightsError (not such a file) or MismatchedWeightsError
+    (tensors that differ from the network's, named).
+    """
+    spec, tensors = read_tensors(path)
+    network = spec.build()
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    differing = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+    if differing:
+        raise MismatchedWeightsError(
+            f"{path}: {len(differing)} tensors differ from the network's, first {differing[0]!r} "
+            f"({found.get(differing[0])} in the file, {wanted.get(differing[0])} wanted)",
+            "use the file with the version of the network that it was trained for",
+        )
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return network.eval()
+
+
+def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
+    """The specification and the tensors in a file of weights."""
+    if not path.is_file():
+        raise MissingWeightsError(f"{path} is not there", "name a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as source:
+            text = (source.metadata() or {}).get(SPEC_KEY)
+            tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as cause:
+        raise CorruptWeightsError(
+            f"{path}: not a readable safetensors file ({cause})", "get the file again"
+        ) from cause
+    if text is None:
+        raise MismatchedWeightsError(
+            f"{path} does not say which network it belongs to", "use a file written by ciaovideo"
+        )
+    try:
+        return NetworkSpec.from_json(text), tensors
+    except (TypeError, ValueError) as cause:
+        raise MismatchedWeightsError(
+            f"{path} names its network in a way that is not understood ({cause})",
+            "use a file written by this version of ciaovideo",
+        ) from cause
+
+
+def save(path: Path, spec: NetworkSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Write weights with their specification, stored as ``dtype``."""
+    kept = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in tensors.items()}
+    save_file(kept, path, metadata={SPEC_KEY: spec.to_json()})
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

@@ -1,0 +1,150 @@
+"""Non-local attention between a feature map and its own smaller copies."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ciaovideo.grid import View
+
+SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
+LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one
+OVERLAP = 6.0  # published constant that stands for how often patches overlap
+
+
+class Span(NamedTuple):
+    """One axis of a window: reads [start, stop) of a tensor, owns ``own`` pixels after ``skip``."""
+
+    start: int
+    stop: int
+    skip: int
+    own: int
+
+
+class CrossScaleAttention(nn.Module):
+    """Repetitions of a pattern at another scale, found by attention.
+
+    The non-local module of CiaoSR (Cao et al., arXiv 2212.04362, section 3.3), after Mei et al.
+    (arXiv 2006.01424). For each scale s: every 3x3 patch of a map is compared with all 3x3 patches
+    of the map made s times smaller; what stands at the places alike, s times larger, is pasted at
+    the pixel, and a convolution of stride s brings the sum back to the size of the map.
+
+    features (B, C, h, w) -> (B, C * len(scales), h, w). The frame is cut into ``window`` x
+    ``window`` pixels from its own corner, and each is computed with ``margin`` pixels around it;
+    the window is a property of the network, so tiles do not change what a pixel attends to.
+    ``window=None`` lets every pixel attend to the whole map, as published.
+    """
+
+    pairs = 1 << 22  # most (pixel, place) pairs held at once, unless one row alone has more
+
+    def __init__(
+        self, channels: int, *, scales: Sequence[int], window: int | None, margin: int
+    ) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        self.window = window
+        self.margin = margin
+        # Per pixel of a tensor, beside one window: windows, rows of them, all of it. Without
+        # windows there is the pasted map, made scale times larger, and as much again for patches.
+        self.floats = 3 * channels * len(self.scales)
+        if window is None:
+            self.floats += channels * (2 * max(self.scales) ** 2 + 11)
+        self.query = _projection(channels, channels // 2)
+        self.key = _projection(channels, channels // 2)
+        self.value = _projection(channels, channels)
+        self.down = nn.ModuleDict(
+            {str(s): nn.Conv2d(channels, channels, 3, stride=s, padding=1) for s in self.scales}
+        )
+
+    def forward(self, features: Tensor, view: View) -> Tensor:
+        """Attention window by window; ``view`` tells where in its frame the map lies."""
+        if self.window is None:
+            return self._attend_all(features)
+        height, width = features.shape[-2:]
+        across = list(self._spans(view.origin[1], width, self.window))
+        rows = []
+        for y in self._spans(view.origin[0], height, self.window):
+            windows = []
+            for x in across:
+                seen = self._attend_all(features[..., y.start : y.stop, x.start : x.stop])
+                windows.append(seen[..., y.skip : y.skip + y.own, x.skip : x.skip + x.own])
+            rows.append(torch.cat(windows, dim=-1))
+        return torch.cat(rows, dim=-2)
+
+    def _spans(self, origin: int, size: int, window: int) -> Iterator[Span]:
+        """The windows that meet a tensor of ``size`` pixels whose first is pixel ``origin``."""
+        for corner in range(origin // window * window - origin, size, window):
+            first, last = max(corner, 0), min(corner + window, size)
+            start, stop = max(corner - self.margin, 0), min(corner + window + self.margin, size)
+            yield Span(start, stop, first - start, last - first)
+
+    def _attend_all(self, features: Tensor) -> Tensor:
+        return torch.cat([self.attend(features, scale) for scale in self.scales], dim=1)
+
+    def attend(self, features: Tensor, scale: int) -> Tensor:
+        """Every pixel to the whole of one smaller copy: (B, C, h, w) -> (B, C, h, w)."""
+        height, width = features.shape[-2:]
+        whole = _pad_to_multiple(features, scale)
+        size = (whole.shape[-2] // scale, whole.shape[-1] // scale)
+        small = F.interpolate(whole, size=size, mode="bilinear", align_corners=False)
+        key = F.unfold(self.key(small), 3, padding=1)  # (B, 9 C / 2, places)
+        key = key * (SHARPNESS / key.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM))
+        value = F.pixel_unshuffle(self.value(whole), scale)  # (B, scale^2 C, *size)
+        pasted = self._paste(self.query(whole), key, value)  # (B, scale^2 C, h, w)
+        large = F.pixel_shuffle(pasted, scale)  # (B, C, scale * h, scale * w)
+        out: Tensor = self.down[str(scale)](large) / OVERLAP
+        return out[..., :height, :width]
+
+    def _paste(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Sum over places of probability times value, in bands of rows of pixels.
+
+        Published as a transposed convolution of the probabilities with overlapping patches of
+        three by three places: pixel q receives, from its neighbour q - d that attends to place
+        m - d, the value at m. Summing the probabilities over d first is the same sum.
+        """
+        batch, _, height, width = query.shape
+        size = value.shape[-2:]
+        places = value.flatten(2).mT  # (B, places, scale^2 C)
+        step = max(1, self.pairs // (batch * width * places.shape[1]) - 2)
+        framed = F.pad(query, (1, 1, 1, 1))
+        bands = []
+        for top in range(0, height, step):
+            bottom = min(top + step, height)
+            first, last = max(top - 1, 0), min(bottom + 1, height)
+            patches = F.unfold(framed[..., first : last + 2, :], 3)  # (B, 9 C / 2, rows * w)
+            chance = (patches.mT @ key).softmax(dim=-1).view(batch, last - first, width, *size)
+            edges = (top - 1 < first, bottom + 1 > last)  # beyond the map nobody attends
+            chance = _sum_diagonals(F.pad(chance, (0, 0, 0, 0, 0, 0, *edges)))
+            pasted = chance.view(batch, -1, places.shape[1]) @ places
+            bands.append(pasted.mT.view(batch, -1, bottom - top, width))
+        return torch.cat(bands, dim=-2)
+
+
+def _projection(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.PReLU())
+
+
+def _pad_to_multiple(features: Tensor, scale: int) -> Tensor:
+    """Mirror the map below and to the right; a side too short to mirror repeats its border."""
+    height, width = features.shape[-2:]
+    down, right = -height % scale, -width % scale
+    if not (down or right):
+        return features
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(features, (0, right, 0, down), mode=mode)
+
+
+def _sum_diagonals(chance: Tensor) -> Tensor:
+    """Pixel and place moved together: (B, rows + 2, w, h', w') -> (B, rows, w, h', w').
+
+    The sum over d in {-1, 0, 1} x {-1, 0, 1} of chance[q - d, m - d], nothing beyond the borders.
+    """
+    down = chance[:, 1:-1].clone()
+    down[:, :, :, 1:] += chance[:, :-2, :, :-1]
+    down[:, :, :, :-1] += chance[:, 2:, :, 1:]
+    both = down.clone()
+    both[:, :, 1:, :, 1:] += down[:, :, :-1, :, :-1]
+    both[:, :, :-1, :, :-1] += down[:, :, 1:, :, 1:]
+    return both

@@ -1,0 +1,12 @@
+"""Feature extractors: LR image in, latent codes out, at the same height and width."""
+
+from torch import nn
+
+from ciaovideo.registry import Registry
+
+ENCODERS: Registry[type[nn.Module]] = Registry(
+    "encoder",
+    {
+        "edsr": "ciaovideo.models.encoders.edsr:EDSR",
+    },
+)

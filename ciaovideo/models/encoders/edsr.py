@@ -1,0 +1,40 @@
+"""EDSR without batch normalisation, as a feature extractor."""
+
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a ReLU between them, added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Latent (B, C, h, w) -> latent (B, C, h, w)."""
+        change: Tensor = self.conv2(self.conv1(latent).relu_())
+        return latent + change
+
+
+class EDSR(nn.Module):
+    """Enhanced deep residual network, its body only (Lim et al., arXiv 1707.02921, figure 3).
+
+    lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w).
+    """
+
+    def __init__(self, channels: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.out_channels = channels
+        self.halo = 2 * blocks + 2  # LR pixels: every 3x3 convolution reads one further
+        self.alignment = 1
+        self.floats = 5 * channels
+        self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
+        self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Features at the same height and width."""
+        first: Tensor = self.conv_first(lr)
+        after: Tensor = self.conv_after_body(self.body(first))
+        return first + after

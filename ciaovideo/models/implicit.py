@@ -1,0 +1,60 @@
+"""The network as a whole: normalise, encode, decode, add the bilinear residual."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ciaovideo.grid import Axis, View, bilinear_at, bilinear_grid
+from ciaovideo.models.protocols import Decoder, Encoder, Footprint, Latent
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, in [0, 1]: what the published networks subtract
+
+RESIDUAL_FLOATS = 9  # the picture, its bilinear residual, and rows of that on the way
+
+
+class ImplicitSR(nn.Module):
+    """An encoder and a decoder joined (Chen et al., arXiv 2012.09161, section 3).
+
+    The residual and the last sum stay fp32 whatever the precision of the halves, so that 10 and
+    12 bit pass through. ``lr`` is (B, 3, h, w) in [0, 1]; what comes out is not clamped.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, *, mean: Sequence[float] = RGB_MEAN
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.halo = encoder.halo + decoder.halo  # LR pixels
+        self.alignment = encoder.alignment
+        self.footprint = Footprint(
+            max(encoder.floats, decoder.footprint.lr_pixel + encoder.out_channels),
+            decoder.footprint.out_pixel + RESIDUAL_FLOATS,
+            decoder.footprint.fixed,
+        )
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+
+    def encode(self, lr: Tensor, view: View) -> Latent:
+        """All work per LR pixel, for one output size."""
+        cell = torch.tensor(view.cell, dtype=torch.float32, device=lr.device)
+        return self._encode(lr, cell.expand(len(lr), 2), view)
+
+    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        """The picture at these rows and columns: (B, 3, rows, columns) fp32."""
+        picture = self.decoder.decode(latent, rows, columns).float()
+        return picture.add_(bilinear_grid(latent["lr"], rows, columns))
+
+    def forward(self, lr: Tensor, coord: Tensor, cell: Tensor) -> Tensor:
+        """Colour at points, for training: coord (B, Q, 2), cell (B, 2) -> (B, Q, 3)."""
+        size = (lr.shape[-2], lr.shape[-1])
+        latent = self._encode(lr, cell, View(size, size))
+        color = self.decoder.query(latent, coord, cell).float()
+        return color + bilinear_at(latent["lr"], coord)
+
+    def _encode(self, lr: Tensor, cell: Tensor, view: View) -> Latent:
+        kind = next(self.parameters()).dtype
+        features = self.encoder((lr - self.mean).to(kind))
+        return {**self.decoder.prepare(features, cell, view), "lr": lr.float()}

@@ -1,0 +1,151 @@
+"""What a user can set, as frozen dataclasses: command line, library and TOML read them here.
+
+This module imports neither torch nor av, so that ``--help`` is quick.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ciaovideo.config import opt
+from ciaovideo.errors import OptionError, UnsupportedScaleError
+
+MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeOptions:
+    """Output size. Give one of these; without any, the scale is 2."""
+
+    scale: float | None = opt(None, "output side over input side, any number from 1 to 30", "S")
+    size: str | None = opt(None, "exact output size, for example 1920x1080", "WxH")
+    width: int | None = opt(None, "output width; the height follows", "PX")
+    height: int | None = opt(None, "output height; the width follows", "PX")
+
+    def __post_init__(self) -> None:
+        names = ("scale", "size", "width", "height")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise OptionError(f"{' and '.join(given)} contradict each other", "give only one")
+        if self.scale is not None and not math.isfinite(self.scale):
+            raise OptionError(f"scale {self.scale} is not a number", "for example 2.5")
+        if self.size is not None:
+            parse_size(self.size)
+
+    def resolve(self, height: int, width: int, *, even: bool = False) -> tuple[int, int]:
+        """The exact output (height, width) for an input of this height and width.
+
+        ``even`` rounds what was derived (not what was asked for exactly) to even sides, which
+        4:2:0 needs. Raises UnsupportedScaleError outside 1 to 30 times the input.
+        """
+        target = self._target(height, width, even)
+        for name, new, old in (("height", target[0], height), ("width", target[1], width)):
+            if new < old:
+                raise UnsupportedScaleError(
+                    f"the output {name} {new} is below the input's {old}",
+                    "ask for a size at or above the input's",
+                )
+            if new > old * MAX_SCALE:
+                raise UnsupportedScaleError(
+                    f"the output {name} {new} is more than {MAX_SCALE:g} times the input's {old}",
+                    f"ask for at most {int(old * MAX_SCALE)}",
+                )
+        return target
+
+    def _target(self, height: int, width: int, even: bool) -> tuple[int, int]:
+        if self.size is not None:
+            return parse_size(self.size)
+        if self.width is not None:
+            return _nearest(height * self.width / width, height, even), self.width
+        if self.height is not None:
+            return self.height, _nearest(width * self.height / height, width, even)
+        scale = 2.0 if self.scale is None else self.scale
+        if not 1 <= scale <= MAX_SCALE:
+            raise UnsupportedScaleError(
+                f"scale {scale} is outside 1 to {MAX_SCALE:g}",
+                "to make a picture smaller, use a resizer" if scale < 1 else "",
+            )
+        return _nearest(height * scale, height, even), _nearest(width * scale, width, even)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"WIDTHxHEIGHT"`` as (height, width); raises OptionError for anything else."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
+    if match is None:
+        raise OptionError(f"{text!r} is not a size", "write WIDTHxHEIGHT, for example 1920x1080")
+    return int(match[2]), int(match[1])
+
+
+def _nearest(side: float, least: int, even: bool) -> int:
+    """Round to a whole number of pixels, halves to even as the papers' code does.
+
+    To an even number if asked, though never from at or above ``least`` to below it.
+    """
+    if not even:
+        return round(side)
+    nearest = 2 * round(side / 2)
+    return nearest + 2 if nearest < least <= round(side) else nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Network. Which weights make the picture."""
+
+    model: str = opt("auto", "name of bundled weights, or auto for the best on this device", "NAME")
+    weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """Computing. Where and how the network runs; the picture does not depend on tile or batch."""
+
+    device: str = opt("auto", "auto, cpu, cuda, cuda:N or mps", "DEV")
+    precision: Precision = opt("auto", "arithmetic of the network: auto, fp32, bf16 or fp16")
+    tile: int = opt(0, "side of the tiles that a frame is cut into; 0 fits it to memory", "PX")
+    batch: int = opt(0, "frames computed at once; 0 fits it to memory", "N")
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise OptionError(
+                f"no precision is called {self.precision!r}", ", ".join(get_args(Precision))
+            )
+        for name in ("tile", "batch"):
+            if getattr(self, name) < 0:
+                raise OptionError(f"{name} {getattr(self, name)} is negative", "0 means automatic")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", self.device):
+            raise OptionError(
+                f"no device is called {self.device!r}", "auto, cpu, cuda, cuda:N or mps"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions:
+    """Encoding. How the result is written."""
+
+    codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
+    crf: float | None = opt(None, "quality of the encoder, lower is better (its own default)", "Q")
+    preset: str | None = opt(None, "speed preset of the encoder", "NAME")
+
+    def __post_init__(self) -> None:
+        if self.crf is not None and not math.isfinite(self.crf):
+            raise OptionError(f"crf {self.crf} is not a number", "for example 18")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleOptions:
+    """Run. Everything that shapes one run from one file to another."""
+
+    size: SizeOptions = SizeOptions()
+    model: ModelOptions = ModelOptions()
+    engine: EngineOptions = EngineOptions()
+    encode: EncodeOptions = EncodeOptions()
+    frames: int | None = opt(None, "stop after this many frames", "N")
+    overwrite: bool = opt(False, "replace an output that is already there")
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and self.frames < 1:
+            raise OptionError(f"frames {self.frames} is below 1", "ask for at least one frame")

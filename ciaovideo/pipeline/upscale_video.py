@@ -1,0 +1,323 @@
+"""One source to one output, with progress and a summary."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.engine.engine import Engine, EnginePlan
+from ciaovideo.engine.upscaler import load_network
+from ciaovideo.errors import InterlacedError
+from ciaovideo.media.codecs import CodecChoice, choose_codec
+from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
+from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.output import atomic_output, check_output
+from ciaovideo.media.reader import INTERLACED_HINT, VideoReader
+from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.prefetch import ordered_map
+from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, in_batches, mark_repeats
+
+log = logging.getLogger(__name__)
+
+GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
+GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
+MAX_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: frames written, frames expected (0: unknown), seconds since it began."""
+
+    frames: int
+    total: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscalePlan:
+    """All that is decided before the first frame is computed."""
+
+    source: Path
+    output: Path
+    info: VideoInfo
+    out_size: tuple[int, int]
+    model: str
+    device: str
+    precision: str
+    workers: int
+    batch: int
+    memory: EnginePlan
+    color: ColorSpec
+    codec: CodecChoice
+    streams: StreamPlan
+    frames: int
+    notes: tuple[str, ...]
+    seconds_per_frame: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: how many frames, what else went along, what had to be guessed or changed."""
+
+    source: Path
+    output: Path
+    frames: int
+    computed: int
+    out_size: tuple[int, int]
+    model: str
+    device: str
+    precision: str
+    seconds: float
+    stage_seconds: dict[str, float]
+    kept: tuple[StreamInfo, ...]
+    dropped: tuple[StreamInfo, ...]
+    notes: tuple[str, ...]
+
+
+class UpscaleRun:
+    """One run from a source to an output: plan it, look at the plan, then carry it out.
+
+    A context manager, which holds the source open. Raises on construction whatever can be known
+    to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
+    """
+
+    def __init__(
+        self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
+    ) -> None:
+        if source.is_file():
+            check_output(source, output, overwrite=options.overwrite)
+        self.options = options
+        self.clock = StageClock()
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            self._reader = stack.enter_context(VideoReader(source))
+            self.plan = self._plan(source, output)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "UpscaleRun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def estimate(self) -> UpscalePlan:
+        """The plan with the seconds that a frame takes, from computing the first one now."""
+        frame = next(self._reader.frames(1))
+        worker = self._worker(PlanePool(1), StageClock())
+        started = time.perf_counter()
+        worker(tuple(mark_repeats([frame], StageClock())))
+        seconds = (time.perf_counter() - started) / self.plan.workers
+        return replace(self.plan, seconds_per_frame=seconds)
+
+    def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
+        """Compute every frame and write the output, which appears whole or not at all."""
+        plan, started = self.plan, time.perf_counter()
+        computed = written = 0
+        with ExitStack() as stack:
+            temporary = stack.enter_context(
+                atomic_output(plan.output, overwrite=self.options.overwrite)
+            )
+            stack.enter_context(_torch_threads(plan))
+            copier = stack.enter_context(StreamCopier(plan.streams))
+            target = VideoTarget.of(plan.info, plan.codec, plan.out_size, self._tags())
+            with VideoWriter(temporary, target, copier) as writer:
+                for made, frame in self._frames():
+                    with self.clock.measure("encode"):
+                        writer.write(frame)
+                    written += 1
+                    computed += not made.job.repeat
+                    on_progress(Progress(written, plan.frames, time.perf_counter() - started))
+                flushing = time.perf_counter()
+            self.clock.add("encode", time.perf_counter() - flushing)
+        seconds = time.perf_counter() - started
+        log.info("%s: %d frames in %.1f s", plan.output, written, seconds)
+        return self._summary(written, computed, seconds)
+
+    def _frames(self) -> Iterator[tuple[Made, Frame]]:
+        """HR frames in order. A frame's planes may be overwritten once the next is asked for."""
+        plan = self.plan
+        depth = plan.workers + 1  # groups between decoder and encoder
+        pinned = plan.device.startswith("cuda")
+        inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
+        outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
+        self._reader.use(inputs)
+        jobs = mark_repeats(self._reader.frames(self.options.frames), self.clock)
+        groups = ordered_map(
+            self._worker(outputs, self.clock),
+            in_batches(jobs, plan.batch),
+            workers=plan.workers,
+            depth=depth,
+        )
+        before: Frame | None = None  # its planes were compared with the next frame's by then
+        shown: tuple[torch.Tensor, ...] = ()
+        with closing(groups):
+            for made in (made for group in groups for made in group):
+                if not made.job.repeat:
+                    if shown:
+                        outputs.release(shown)
+                    shown = made.planes
+                yield made, replace(made.job.frame, planes=shown)
+                if before is not None:
+                    inputs.release(before.planes)
+                before = made.job.frame
+
+    def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
+        plan = self.plan
+        layouts = PixelLayout.of(plan.info.pix_fmt), PixelLayout.of(plan.codec.pix_fmt)
+        return FrameWorker(
+            self._engine,
+            layouts=layouts,
+            spec=plan.color,
+            out_size=plan.out_size,
+            outputs=outputs,
+            clock=clock,
+        )
+
+    def _plan(self, source: Path, output: Path) -> UpscalePlan:
+        info, options = self._reader.info, self.options
+        if info.interlaced:
+            raise InterlacedError(f"{source} is interlaced", INTERLACED_HINT)
+        layout = PixelLayout.of(info.pix_fmt)
+        spec, guesses = info.color.resolved(info.height, info.width, layout)
+        lr_size = (info.height, info.width)
+        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides))
+        codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
+        streams = plan_streams(source, output, info.index, options.frames)
+        model, network = load_network(options.model, options.engine.device)
+        self._engine = engine = Engine(network, options.engine)
+        frames = min(info.frame_count, options.frames or info.frame_count)
+        batch = options.engine.batch or _batch(engine.device, lr_size)
+        workers = _share(engine, batch, lr_size, out_size, options.frames)
+        return UpscalePlan(
+            source=source,
+            output=output,
+            info=info,
+            out_size=out_size,
+            model=model,
+            device=str(engine.device),
+            precision=engine.precision,
+            workers=workers,
+            batch=batch,
+            memory=engine.plan(batch, lr_size, out_size),
+            color=spec,
+            codec=codec,
+            streams=streams,
+            frames=frames,
+            notes=(
+                *_rounding(options, info, out_size),
+                *guesses,
+                *_retagging(info, layout, out_size),
+                *codec.notes,
+                *streams.warnings,
+            ),
+        )
+
+    def _tags(self) -> ColorSpec:
+        """The colour tags of the output: the input's, and a guess where none would mislead."""
+        plan, info = self.plan, self.plan.info
+        if _retagging(info, PixelLayout.of(info.pix_fmt), plan.out_size):
+            return replace(info.color, matrix=plan.color.matrix)
+        return info.color
+
+    def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
+        plan = self.plan
+        notes = (*plan.notes, *self._reader.warnings, *self._engine.notices)
+        return Summary(
+            source=plan.source,
+            output=plan.output,
+            frames=frames,
+            computed=computed,
+            out_size=plan.out_size,
+            model=plan.model,
+            device=plan.device,
+            precision=plan.precision,
+            seconds=seconds,
+            stage_seconds=dict(self.clock.seconds),
+            kept=plan.streams.kept,
+            dropped=plan.streams.dropped,
+            notes=notes,
+        )
+
+
+def upscale(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    scale: float | None = None,
+    options: UpscaleOptions = UpscaleOptions(),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Summary:
+    """Upscale the main video of a file into another file, with everything else in it kept.
+
+    ``scale`` is any number from 1 to 30 and stands for the size in ``options``. Raises
+    CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
+    """
+    if scale is not None:
+        options = replace(options, size=SizeOptions(scale=scale))
+    with UpscaleRun(Path(src), Path(dst), options) as run:
+        return run.run(on_progress)
+
+
+def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
+    """Frames to compute at once: on a GPU enough to keep it busy, on a CPU one a core."""
+    if device.type != "cuda":
+        return 1
+    return max(1, min(MAX_BATCH, GPU_BATCH_PIXELS // (lr_size[0] * lr_size[1])))
+
+
+def _share(
+    engine: Engine,
+    batch: int,
+    lr_size: tuple[int, int],
+    out_size: tuple[int, int],
+    frames: int | None,
+) -> int:
+    """How many threads compute at once: as many as memory lets work on whole frames."""
+    most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
+    for workers in range(max(1, min(most, frames or most)), 0, -1):
+        engine.share(workers)
+        if engine.options.tile or not engine.plan(batch, lr_size, out_size).tile:
+            return workers
+    return 1
+
+
+@contextmanager
+def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
+    """On a CPU, give each worker its part of the cores: a frame a core beats a frame on all."""
+    before = torch.get_num_threads()
+    if plan.device == "cpu":
+        torch.set_num_threads(max(1, before // plan.workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rounding(
+    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
+) -> tuple[str, ...]:
+    exact = options.size.resolve(info.height, info.width)
+    if exact == out_size:
+        return ()
+    return (
+        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: "
+        f"{info.pix_fmt} needs even sides",
+    )
+
+
+def _retagging(info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int]) -> tuple[str, ...]:
+    """A note if players would guess another colour matrix at the output's size than at the input's.
+
+    Left untagged, such a file would change its colours by being enlarged.
+    """
+    here = info.color.resolved(info.height, info.width, layout)[0].matrix
+    there = info.color.resolved(*out_size, layout)[0].matrix
+    if here == there:
+        return ()
+    return (f"the output is tagged {here.name}: untagged, players would take it for {there.name}",)

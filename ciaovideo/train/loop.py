@@ -1,0 +1,201 @@
+"""The training run: draw, predict, L1, step; checkpoints on the way."""
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+
+from ciaovideo.data.images import load_pictures
+from ciaovideo.data.sampling import Sampler
+from ciaovideo.engine.engine import choose_device
+from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
+from ciaovideo.models.checkpoints import save
+from ciaovideo.train.recipe import Recipe
+from ciaovideo.train.schedule import learning_rate
+from ciaovideo.train.state import Average, load_state, load_weights, replacing, save_state
+
+log = logging.getLogger(__name__)
+
+STATE = "state.pt"
+WEIGHTS = "weights.safetensors"
+LOG = "log.csv"
+
+SMOOTHING = 0.98  # of the loss that is shown
+
+
+@dataclass(frozen=True, slots=True)
+class TrainProgress:
+    """Where a run stands: steps done, length of the schedule, smoothed loss, steps per second."""
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How this call runs, as opposed to what is trained: none of it changes the weights."""
+
+    folder: Path
+    device: str = "cpu"
+    minutes: float = math.inf
+    save_minutes: float = 5.0
+
+
+class Trainer:
+    """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
+
+    A run that finds a checkpoint in its folder goes on from it, and ends with the weights that an
+    uninterrupted run would have had: all random draws come from one generator that is saved.
+    """
+
+    def __init__(self, recipe: Recipe, run: RunOptions) -> None:
+        self.recipe = recipe
+        self.run_options = run
+        self.device = choose_device(run.device)
+        optim = recipe.options.optim
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(optim.seed)
+            self.network = recipe.build()
+        self.network.to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=optim.learning_rate, betas=optim.betas
+        )
+        self.average = Average(self.network, optim.ema)
+        self.generator = torch.Generator().manual_seed(optim.seed)
+        self.step = 0
+        self.loss = math.nan
+        self._sampler: Sampler | None = None
+        self._stopped = False
+        if (run.folder / STATE).is_file():
+            self._restore(load_state(run.folder / STATE))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule is at its end."""
+        return self.step >= self.recipe.options.optim.steps
+
+    def prepare(self) -> int:
+        """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
+        if self._sampler is None:
+            self._make_folder()
+            data = self.recipe.options.data
+            store = load_pictures(self.recipe.sources(), round(data.patch * data.high_scale))
+            self._sampler = Sampler(
+                store.to(self.device),
+                patch=data.patch,
+                queries=data.queries,
+                scales=(data.low_scale, data.high_scale),
+                distinct=data.distinct,
+            )
+        return len(self._sampler.store)
+
+    def stop(self) -> None:
+        """Have ``run`` save and return after the step at hand; signal handlers may call this."""
+        self._stopped = True
+
+    def run(self, on_progress: Callable[[TrainProgress], None] = lambda _: None) -> None:
+        """Train until the schedule or the time is over, or ``stop`` is called; save at the end.
+
+        Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
+        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges.
+        """
+        self.prepare()
+        steps = self.recipe.options.optim.steps
+        started = saved = time.monotonic()
+        first = self.step
+        while not self.finished and not self._stopped:
+            self._train_step()
+            now = time.monotonic()
+            rate = (self.step - first) / max(now - started, 1e-9)
+            on_progress(TrainProgress(self.step, steps, self.loss, rate))
+            if now - started >= 60 * self.run_options.minutes:
+                break
+            if now - saved >= 60 * self.run_options.save_minutes:
+                self.save()
+                saved = now
+        if self.step > first or not (self.run_options.folder / WEIGHTS).is_file():
+            self.save()
+        log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
+
+    def save(self) -> None:
+        """Write the checkpoint, the averaged weights and a line of the log."""
+        if not self.average.finite():
+            raise self._diverged()
+        folder = self.run_options.folder
+        try:
+            save_state(folder / STATE, self._state())
+            with replacing(folder / WEIGHTS) as part:
+                save(part, self.recipe.network, self.average.weights, torch.float32)
+            with (folder / LOG).open("a", newline="", encoding="utf-8") as sink:
+                csv.writer(sink).writerow([self.step, f"{self.loss:.6f}"])
+        except (OSError, RuntimeError, SafetensorError) as cause:  # torch's writer: RuntimeError
+            raise EncodeError(
+                f"{folder}: the checkpoint cannot be written ({cause})", "make room on the disk"
+            ) from cause
+
+    def _make_folder(self) -> None:
+        folder = self.run_options.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise OptionError(f"{folder}: {cause.strerror}", "name another folder") from cause
+
+    def _train_step(self) -> None:
+        assert self._sampler is not None
+        optim = self.recipe.options.optim
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, optim)
+        batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
+        lr = batch.lr.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
+            rgb = self.network(lr, batch.coord, batch.cell)
+        loss = F.l1_loss(rgb, batch.rgb)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if optim.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self.average.update(self.network, self.step)
+        self._smooth(loss.item())
+
+    def _smooth(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise self._diverged()
+        smoothed = SMOOTHING * self.loss + (1 - SMOOTHING) * value
+        self.loss = value if math.isnan(self.loss) else smoothed
+
+    def _diverged(self) -> NonFiniteError:
+        return NonFiniteError(
+            f"{self.recipe.name}: values that are not numbers at step {self.step}",
+            "lower optim.learning_rate, or set optim.clip_norm; the last checkpoint is kept",
+        )
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.weights,
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "loss": self.loss,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        load_weights(self.network, state["network"], self.run_options.folder / STATE)
+        self.average.restore(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
+        self.generator.set_state(state["generator"])
+        self.step, self.loss = state["step"], state["loss"]

@@ -1,0 +1,198 @@
+"""What a training run is made of, as frozen dataclasses read from TOML."""
+
+import tomllib
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from ciaovideo.config import field_types, from_mapping, opt
+from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.options import MAX_SCALE
+
+RECIPES = files("ciaovideo.train") / "recipes"
+
+
+def _at_least(options: Any, least: int, *names: str) -> None:
+    """Raise OptionError for the first of these options that is below ``least``, or no number."""
+    for name in names:
+        if not getattr(options, name) >= least:
+            raise OptionError(f"{name} {getattr(options, name)} is below {least}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOptions:
+    """Data. What each training step sees."""
+
+    sources: tuple[str, ...] = opt(
+        (), "folders, tars and zips of pictures, relative to the current folder", "PATH,..."
+    )
+    patch: int = opt(48, "side of the LR patches", "PX")
+    queries: int = opt(2304, "HR pixels asked for in each patch", "N")
+    distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
+    batch: int = opt(16, "patches in a step", "N")
+    low_scale: float = opt(1.0, "least scale drawn", "S")
+    high_scale: float = opt(4.0, "largest scale drawn", "S")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "patch", "queries", "batch", "low_scale")
+        if not self.low_scale <= self.high_scale <= MAX_SCALE:
+            raise OptionError(
+                f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
+                f"1 <= low_scale <= high_scale <= {MAX_SCALE:g}",
+            )
+        smallest = round(self.patch * self.low_scale) ** 2
+        if self.distinct and self.queries > smallest:
+            raise OptionError(
+                f"{self.queries} distinct pixels are not in a crop of {smallest}",
+                "ask for fewer queries, or larger patches",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimOptions:
+    """Optimisation. Adam, a warm-up, then a cosine to a hundredth of the peak or halvings."""
+
+    steps: int = opt(1_000_000, "length of the schedule", "N")
+    learning_rate: float = opt(1e-4, "peak of the schedule", "LR")
+    schedule: Literal["cosine", "halving"] = opt("cosine", "how the rate falls")
+    milestones: tuple[int, ...] = opt(
+        (200_000, 400_000, 600_000, 800_000), "steps at which halving halves the rate", "N,..."
+    )
+    warmup: int = opt(0, "steps over which the rate rises from zero", "N")
+    betas: tuple[float, float] = opt((0.9, 0.99), "Adam's decays of both moments", "B1,B2")
+    clip_norm: float = opt(0.0, "largest norm of the gradient; 0 leaves it alone", "NORM")
+    ema: float = opt(0.999, "decay of the averaged weights; 0 keeps the last ones", "DECAY")
+    bf16: bool = opt(False, "multiply in bf16 while training")
+    seed: int = opt(0, "of weights and draws", "N")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps")
+        _at_least(self, 0, "learning_rate", "warmup", "clip_norm", "ema", "seed")
+        if max(self.ema, *self.betas) >= 1 or min(self.betas) < 0:
+            raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """A training run, all but its network."""
+
+    summary: str = opt("", "what the recipe is for")
+    licence: str = opt("", "licence of the weights it makes, as far as the data decides it")
+    data: DataOptions = DataOptions()
+    optim: OptimOptions = OptimOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A training run from start to end."""
+
+    name: str
+    network: NetworkSpec
+    options: TrainOptions
+
+    def build(self) -> ImplicitSR:
+        """The network with fresh weights; raises UnknownNameError or OptionError."""
+        try:
+            return self.network.build()
+        except TypeError as cause:  # an option that the class does not take
+            raise OptionError(f"{self.name}: network: {cause}") from cause
+
+    def sources(self) -> list[Path]:
+        """Where the pictures are; raises MissingInputError for what is not there."""
+        paths = [Path(source).absolute() for source in self.options.data.sources]
+        missing = [str(path) for path in paths if not path.exists()]
+        if missing or not paths:
+            raise MissingInputError(
+                f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
+                "set data.sources to your folders, tars or zips of pictures",
+            )
+        return paths
+
+
+def list_recipes() -> list[str]:
+    """Names of the bundled recipes."""
+    names = (entry.name for entry in RECIPES.iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
+
+    Raises UnknownNameError or OptionError.
+    """
+    try:
+        values = tomllib.loads(_recipe_text(name_or_path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise OptionError(f"{name_or_path}: not valid TOML ({cause})") from cause
+    for override in overrides:
+        _override(values, override)
+    spec = _network(values.pop("network", {}), name_or_path)
+    options = from_mapping(TrainOptions, values, name_or_path)
+    return Recipe(name=Path(name_or_path).stem, network=spec, options=options)
+
+
+def _recipe_text(name_or_path: str) -> str:
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        if name_or_path not in list_recipes():
+            raise UnknownNameError.among("recipe", name_or_path, list_recipes())
+        return (RECIPES / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as cause:
+        raise OptionError(f"{path}: {cause.strerror}", "name a recipe or a TOML file") from cause
+
+
+def _network(table: Any, where: str) -> NetworkSpec:
+    """The table ``network`` of a recipe, its types checked."""
+    kinds = {"encoder": str, "decoder": str, "encoder_options": dict, "decoder_options": dict}
+    if not isinstance(table, dict) or not {"encoder", "decoder"} <= table.keys():
+        raise OptionError(f"{where}: network names no encoder and decoder")
+    for name, value in table.items():
+        if name not in kinds:
+            raise OptionError(
+                f"{where}: network: unknown option {name!r}", f"known: {', '.join(kinds)}"
+            )
+        if not isinstance(value, kinds[name]):
+            raise OptionError(f"{where}: network: {name}: {value!r} does not belong there")
+    return NetworkSpec(**table)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    """Set one value by its dotted name; quotes around text and brackets may be left out."""
+    dotted, sign, text = (part.strip() for part in override.partition("="))
+    *tables, key = dotted.split(".")
+    if not sign or not key:
+        raise OptionError(
+            f"{override!r} sets nothing", "write part.key=value, for example optim.steps=1000"
+        )
+    where = values
+    for table in tables:
+        where = where.setdefault(table, {})
+        if not isinstance(where, dict):
+            raise OptionError(f"{override!r}: {table} is no part of a recipe")
+    value = _value(text)
+    if _is_list(dotted) and not isinstance(value, list):
+        value = [_value(part.strip()) for part in text.split(",")]
+    where[key] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is meant as text
+
+
+def _is_list(dotted: str) -> bool:
+    """Whether the option of this name holds several values."""
+    kind: Any = TrainOptions
+    for name in dotted.split("."):
+        hints = field_types(kind) if isinstance(kind, type) else {}
+        kind = hints.get(name)
+    return typing.get_origin(kind) is tuple

@@ -1,0 +1,89 @@
+"""Checkpoints of a training run: everything that decides what comes next."""
+
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError
+
+KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
+
+
+class Average:
+    """Exponential moving average of a network's weights, with a short memory at first."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {
+            name: weight.detach().clone() for name, weight in network.state_dict().items()
+        }
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's weights after step ``step`` (counted from 1)."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        theirs = network.state_dict()
+        names = [name for name, weight in self.weights.items() if weight.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.weights[name] for name in names], [theirs[name] for name in names], 1 - keep
+        )
+
+    @torch.no_grad()
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over saved weights of the same names and shapes."""
+        for name, weight in weights.items():
+            self.weights[name].copy_(weight)
+
+    def finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(weight.isfinite().all()) for weight in self.weights.values())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes ``path`` whole at the end, or never."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
+    with replacing(path) as part:
+        torch.save(dict(state), part)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as cause:
+        raise CorruptWeightsError(
+            f"{path}: not a readable checkpoint ({cause})", "begin again in an empty folder"
+        ) from cause
+    if not isinstance(state, dict) or state.keys() != KEYS:
+        raise CorruptWeightsError(
+            f"{path} is no checkpoint of a training run", "begin again in an empty folder"
+        )
+    return state
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network; raises MismatchedWeightsError where they do not fit."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as cause:
+        raise MismatchedWeightsError(
+            f"{path} belongs to another network", "resume with the recipe that wrote it"
+        ) from cause

@@ -1,0 +1,68 @@
+"""For every test: a restored random state, honest skips, and the shared data where there is one."""
+
+import os
+
+# Before torch is imported by anything: idle OpenMP threads sleep instead of spinning.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import importlib.util
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(",")))
+
+# Machines that run tests are busy ones: a slow example is not a wrong one.
+hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("house")
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _vapoursynth() -> bool:
+    return importlib.util.find_spec("vapoursynth") is not None
+
+
+NEEDS = {"gpu": _cuda, "vapoursynth": _vapoursynth}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run; fail instead where CIAOVIDEO_REQUIRE names it."""
+    for marker, available in NEEDS.items():
+        if item.get_closest_marker(marker) and not available():
+            if marker in REQUIRED:
+                pytest.fail(f"CIAOVIDEO_REQUIRE names {marker}, and there is none", pytrace=False)
+            pytest.skip(f"no {marker} here")
+
+
+@pytest.fixture(autouse=True)
+def _random_state() -> Iterator[None]:
+    """Give back the random state of each library that the session has loaded."""
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    python_state = random.getstate()
+    numpy_state = numpy.random.get_state() if numpy else None
+    torch_state = torch.get_rng_state() if torch else None
+    yield
+    random.setstate(python_state)
+    if numpy and numpy_state is not None:
+        numpy.random.set_state(numpy_state)
+    if torch and torch_state is not None:
+        torch.set_rng_state(torch_state)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of large test data beside the project, where a machine has one."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder shared/ beside the project: its test data are not here")
+    return folder

@@ -1,0 +1,209 @@
+"""What every registered decoder promises, for any size and any scale."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ciaovideo.errors import OptionError
+from ciaovideo.grid import Axis, View, make_coord
+from ciaovideo.models.decoders import DECODERS
+from ciaovideo.models.decoders.ciaosr import WHOLE_FRAME, CiaoSR
+from ciaovideo.models.protocols import Decoder
+
+SAME = 1e-5  # fp32 sums in another order; outputs are of the order of one
+CHANNELS = 8
+WINDOWS: dict[str, Any] = {"hidden": (16, 16), "window": 4, "window_margin": 1}
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "ciaosr": [
+        {**WINDOWS},
+        {**WINDOWS, "unfold": False},
+        {**WINDOWS, "local_attention": False},
+        {**WINDOWS, "non_local_scales": ()},
+        {**WINDOWS, "non_local_scales": (2, 3, 4), "softmax_scale": 4.0},
+        {**WINDOWS, "unfold": False, "non_local_scales": (), "hidden": (12,)},
+        {"hidden": (16, 16), "window": None},
+    ],
+}
+SIZES = ((1, 1), (1, 7), (5, 1), (2, 3), (6, 9))
+SCALES = ((1.0, 1.0), (1.3, 1.3), (2.5, 2.5), (4.0, 4.0), (7.3, 7.3), (2.0, 3.6))
+
+CASES = [(name, options) for name in DECODERS for options in VARIANTS.get(name, [{}])]
+
+
+def case_name(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{key}={option}" for key, option in value.items()) or "default"
+    return str(value)
+
+
+every_decoder = pytest.mark.parametrize(("name", "options"), CASES, ids=case_name)
+
+
+def build(name: str, options: dict[str, Any], seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    make = cast(Callable[..., nn.Module], DECODERS[name])
+    return make(CHANNELS, **options).eval()
+
+
+def facts(module: nn.Module) -> Decoder:
+    return cast(Decoder, module)
+
+
+def features(height: int, width: int, batch: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(height + 100 * width)
+    return torch.randn(batch, CHANNELS, height, width, generator=generator)
+
+
+def view_of(size: tuple[int, int], scale: tuple[float, float]) -> View:
+    return View(size, (round(size[0] * scale[0]), round(size[1] * scale[1])))
+
+
+def cells(view: View, batch: int) -> Tensor:
+    return torch.tensor([view.cell]).expand(batch, 2)
+
+
+def decode_all(decoder: Decoder, codes: Tensor, view: View) -> Tensor:
+    latent = decoder.prepare(codes, cells(view, len(codes)).to(codes), view)
+    return decoder.decode(latent, view.rows, view.columns)
+
+
+@every_decoder
+@pytest.mark.parametrize("scale", SCALES, ids=str)
+@torch.no_grad()
+def test_decode_equals_query(
+    name: str, options: dict[str, Any], scale: tuple[float, float]
+) -> None:
+    decoder = facts(build(name, options))
+    for size in SIZES:
+        view, codes = view_of(size, scale), features(*size, batch=2)
+        cell = cells(view, 2)
+        latent = decoder.prepare(codes, cell, view)
+        picture = decoder.decode(latent, view.rows, view.columns)
+        coord = make_coord(*view.out_size).view(1, -1, 2).expand(2, -1, -1)
+        colors = decoder.query(latent, coord, cell)
+        assert picture.shape == (2, 3, *view.out_size)
+        assert picture.isfinite().all()
+        torch.testing.assert_close(picture.flatten(2).mT, colors, rtol=0, atol=SAME)
+
+
+@every_decoder
+@torch.no_grad()
+def test_scattered_queries_of_several_scales(name: str, options: dict[str, Any]) -> None:
+    decoder, size = facts(build(name, options)), (6, 9)
+    codes = features(*size, batch=2)
+    coord = torch.rand(2, 40, 2) * 1.9 - 0.95
+    cell = torch.tensor([[2 / 12, 2 / 18], [2 / 21, 2 / 27]])
+    together = decoder.query(decoder.prepare(codes, cell, View(size, size)), coord, cell)
+    for index in range(2):
+        own = slice(index, index + 1)
+        latent = decoder.prepare(codes[own], cell[own], View(size, size))
+        alone = decoder.query(latent, coord[own], cell[own])
+        torch.testing.assert_close(together[own], alone, rtol=0, atol=SAME)
+
+
+def owned(axis: Axis, start: int, stop: int) -> tuple[int, int]:
+    """The queries whose centres lie in LR pixels [start, stop)."""
+    scale = axis.out_count / axis.count
+    return math.ceil(start * scale - 0.5), math.ceil(stop * scale - 0.5)
+
+
+@every_decoder
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (1.5, 2.5), (2.0, 3.0), (7.3, 4.0)], ids=str)
+@torch.no_grad()
+def test_tiles_make_the_same_picture(
+    name: str, options: dict[str, Any], scale: tuple[float, float]
+) -> None:
+    decoder, size, side = facts(build(name, options)), (17, 22), 5
+    view, codes = view_of(size, scale), features(*size)
+    whole = decode_all(decoder, codes, view)
+    tiled = torch.full_like(whole, torch.nan)
+    for top in range(0, size[0], side):
+        for left in range(0, size[1], side):
+            origin = (max(top - decoder.halo, 0), max(left - decoder.halo, 0))
+            below, right = top + side + decoder.halo, left + side + decoder.halo
+            tile = codes[..., origin[0] : below, origin[1] : right]
+            part = View(size, view.out_size, origin)
+            latent = decoder.prepare(tile, cells(part, 1), part)
+            y = owned(view.rows, top, min(top + side, size[0]))
+            x = owned(view.columns, left, min(left + side, size[1]))
+            tiled[..., slice(*y), slice(*x)] = decoder.decode(
+                latent, view.rows.part(*y, origin[0]), view.columns.part(*x, origin[1])
+            )
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=SAME)
+
+
+@every_decoder
+@torch.no_grad()
+def test_state_dict_round_trip(name: str, options: dict[str, Any]) -> None:
+    decoder, other = build(name, options), build(name, options, seed=1)
+    codes, view = features(6, 9), view_of((6, 9), (2.5, 2.5))
+    before = decode_all(facts(decoder), codes, view)
+    assert not torch.equal(before, decode_all(facts(other), codes, view))
+    other.load_state_dict(decoder.state_dict())
+    assert torch.equal(before, decode_all(facts(other), codes, view))
+
+
+@every_decoder
+@torch.no_grad()
+def test_bf16(name: str, options: dict[str, Any]) -> None:
+    decoder, codes, view = build(name, options), features(6, 9), view_of((6, 9), (2.5, 2.5))
+    exact = decode_all(facts(decoder), codes, view)
+    coarse = decode_all(facts(decoder.bfloat16()), codes.bfloat16(), view)
+    assert (coarse.float() - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+@every_decoder
+def test_gradient_reaches_every_parameter(name: str, options: dict[str, Any]) -> None:
+    module = build(name, options).train()
+    decoder, size = facts(module), (6, 9)
+    cell = torch.tensor([[2 / 15, 2 / 22], [2 / 12, 2 / 18]])
+    latent = decoder.prepare(features(*size, batch=2), cell, View(size, size))
+    coord = torch.rand(2, 50, 2) * 2 - 1
+    decoder.query(latent, coord, cell).square().mean().backward()
+    for parameter_name, parameter in module.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.gpu
+@every_decoder
+@torch.no_grad()
+def test_devices_agree(name: str, options: dict[str, Any]) -> None:
+    decoder, codes, view = build(name, options), features(12, 9), view_of((12, 9), (2.5, 2.5))
+    here = decode_all(facts(decoder), codes, view)
+    there = decode_all(facts(decoder.cuda()), codes.cuda(), view).cpu()
+    torch.testing.assert_close(there, here, rtol=0, atol=1e-3)  # TF32 may be on
+
+
+@pytest.mark.parametrize(
+    ("options", "halo"),
+    [
+        ({"window": 48, "window_margin": 8}, 1 + 47 + 8),
+        ({"window": 1, "window_margin": 0}, 1 + 1),  # the 3x3 features of a code reach further
+        ({"non_local_scales": ()}, 1 + 1),
+        ({"non_local_scales": (), "unfold": False}, 1),
+        ({"window": None}, 1 + WHOLE_FRAME),
+    ],
+    ids=str,
+)
+def test_ciaosr_halo(options: dict[str, Any], halo: int) -> None:
+    assert CiaoSR(CHANNELS, hidden=(4,), **options).halo == halo
+
+
+@torch.no_grad()
+def test_ciaosr_refuses_a_tile_that_lacks_codes() -> None:
+    decoder = CiaoSR(CHANNELS, hidden=(4,), non_local_scales=())
+    view = View((8, 8), (16, 16))
+    latent = decoder.prepare(features(4, 8), cells(view, 1), view)
+    with pytest.raises(AssertionError, match="halo"):
+        decoder.decode(latent, view.rows, view.columns)
+
+
+def test_ciaosr_wants_a_hidden_layer() -> None:
+    with pytest.raises(OptionError, match="hidden"):
+        CiaoSR(CHANNELS, hidden=())

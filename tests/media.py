@@ -1,0 +1,472 @@
+"""Synthetic media: deterministic footage drawn with numpy, in files of every shape that tests need.
+
+``python tests/media.py OUT.mp4`` writes the clip of the demonstration: a street with brickwork,
+lettering, foliage and fine lines, panned by two thirds of a pixel each frame, with sound and a
+subtitle. Tests build theirs with ``make_clip``; ``paint_counter`` writes a frame's number into its
+picture in large blocks, and ``read_counter`` reads it back, also after upscaling.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+type Image = NDArray[np.float64]  # (H, W, 3), R'G'B' in [0, 1]
+
+FINE = 3  # the scene is drawn this many times finer than the frames
+COUNTER_GRID = (12, 16)  # the counter's cells: rows and columns that a picture is divided into
+SAMPLE_RATE = 48000
+ASS_HEADER = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize,"
+    b" PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline,"
+    b" StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL,"
+    b" MarginR, MarginV, Encoding\nStyle: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,"
+    b"100,0,0,1,1,0,2,10,10,10,1\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL,"
+    b" MarginR, MarginV, Effect, Text\n"
+)
+GLYPHS = {  # five by seven dots, a row to a number
+    "A": (14, 17, 17, 31, 17, 17, 17),
+    "B": (30, 17, 17, 30, 17, 17, 30),
+    "C": (14, 17, 16, 16, 16, 17, 14),
+    "D": (30, 17, 17, 17, 17, 17, 30),
+    "E": (31, 16, 16, 30, 16, 16, 31),
+    "G": (14, 17, 16, 23, 17, 17, 15),
+    "H": (17, 17, 17, 31, 17, 17, 17),
+    "I": (14, 4, 4, 4, 4, 4, 14),
+    "L": (16, 16, 16, 16, 16, 16, 31),
+    "N": (17, 25, 21, 19, 17, 17, 17),
+    "O": (14, 17, 17, 17, 17, 17, 14),
+    "R": (30, 17, 17, 30, 20, 18, 17),
+    "S": (15, 16, 16, 14, 1, 1, 30),
+    "T": (31, 4, 4, 4, 4, 4, 4),
+    "V": (17, 17, 17, 17, 17, 10, 4),
+    "1": (4, 12, 4, 4, 4, 4, 14),
+    "4": (2, 6, 10, 18, 31, 2, 2),
+    "8": (14, 17, 17, 14, 17, 17, 14),
+    "9": (14, 17, 17, 15, 1, 2, 12),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """What a synthetic file holds. Times in ticks of ``time_base``, which is 1 / fps if not given.
+
+    ``pts`` lists every frame's time and wins over ``seconds``; ``color`` holds the five tags
+    (matrix, range, primaries, transfer, siting) as FFmpeg's numbers.
+    """
+
+    width: int = 320
+    height: int = 180
+    seconds: float = 2
+    fps: Fraction = Fraction(24)
+    time_base: Fraction | None = None
+    pts: tuple[int, ...] | None = None
+    first_pts: int = 0
+    last_duration: int = 0
+    codec: str = "libx264"
+    pix_fmt: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=lambda: {"crf": "12", "preset": "fast"})
+    color: tuple[int, int, int, int, int] = (1, 1, 1, 1, 1)
+    sar: Fraction | None = None
+    rotation: float = 0.0
+    mirrored: bool = False
+    interlaced: bool = False
+    counter: bool = False
+    sound: bool = False
+    sound_codec: str = "aac"
+    subtitle: str = ""
+    cover: bool = False
+    chapters: int = 0
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds per tick."""
+        return self.time_base or 1 / self.fps
+
+    @property
+    def times(self) -> list[int]:
+        """Every frame's pts."""
+        if self.pts is not None:
+            return list(self.pts)
+        step = 1 / self.fps / self.tick
+        return [self.first_pts + round(n * step) for n in range(round(self.seconds * self.fps))]
+
+    @property
+    def durations(self) -> list[int]:
+        """Every frame's duration: up to the next one, the last as given or as the one before."""
+        times = self.times
+        steps = [after - before for before, after in pairwise(times)]
+        return [*steps, self.last_duration or (steps[-1] if steps else 1)]
+
+
+def make_clip(path: Path, **settings: Any) -> Clip:
+    """Write a file as described by the fields of ``Clip``; the suffix picks the container."""
+    clip = replace(Clip(), **settings)
+    with av.open(path, "w") as container:
+        video = _add_video(container, clip)
+        sound = _add_sound(container, clip)
+        subtitle = _add_subtitle(container, clip)
+        cover = _add_cover(container) if clip.cover else None
+        container.metadata.update(clip.tags)
+        if clip.chapters:
+            container.set_chapters(_chapters(clip))
+        container.start_encoding()
+        if cover is not None:
+            container.mux(cover.encode(_yuvj_square()))
+        if subtitle is not None:
+            container.mux(_line(subtitle, clip.subtitle))
+        heard = 0
+        for number, (pts, duration) in enumerate(zip(clip.times, clip.durations, strict=True)):
+            container.mux(video.encode(_coded_frame(clip, number, pts, duration)))
+            if sound is not None:
+                until = int((pts + duration - clip.times[0]) * clip.tick * SAMPLE_RATE)
+                for frame in _tone(heard, until):
+                    container.mux(sound.encode(frame))
+                    heard += frame.samples
+        container.mux(video.encode(None))
+        if sound is not None:
+            container.mux(sound.encode(None))
+    return clip
+
+
+def planes_of(clip: Clip, number: int) -> list[NDArray[Any]]:
+    """The integer planes of one frame, as they go into the encoder: Y, U, V, or G, B, R."""
+    rgb = scene(clip.height, clip.width, number)
+    if clip.counter:
+        paint_counter(rgb, number)
+    match = re.fullmatch(r"(yuv4(\d\d)p|gbrp|gray)(?:(\d+)le)?", clip.pix_fmt)
+    assert match, f"no drawing in {clip.pix_fmt}"
+    depth = int(match[3] or 8)
+    if match[1] == "gbrp":
+        samples = [rgb[..., channel] * (2**depth - 1) for channel in (1, 2, 0)]
+    else:
+        full = clip.color[1] == 2
+        samples = _to_yuv(rgb, clip.color[0], depth, full=full)
+        down = {"20": (2, 2), "22": (1, 2), "44": (1, 1), "40": (2, 1), None: (1, 1)}[match[2]]
+        samples = [samples[0], *(_box(plane, down) for plane in samples[1:])]
+        samples = samples[:1] if match[1] == "gray" else samples
+    kind = np.uint8 if depth == 8 else np.uint16
+    return [np.clip(np.rint(plane), 0, 2**depth - 1).astype(kind) for plane in samples]
+
+
+def paint_counter(rgb: Image, number: int) -> None:
+    """Write a number below 65536 into the upper left of a picture: two rows of eight blocks.
+
+    A third row alternates white and black, so that a reader knows what is bright.
+    """
+    for row in range(3):
+        for column in range(8):
+            bit = (number >> (8 * row + column)) & 1 if row < 2 else (column + 1) % 2
+            rgb[_cell(rgb.shape, row, column)] = bit
+
+
+def read_counter(luma: NDArray[Any]) -> int:
+    """The number that ``paint_counter`` wrote, from a luma plane of any size and depth.
+
+    Raises ValueError where there is no counter.
+    """
+    values = luma.astype(np.float64)
+    means = [
+        [values[_cell(values.shape, row, column, margin=True)].mean() for column in range(8)]
+        for row in range(3)
+    ]
+    bright, dark = min(means[2][::2]), max(means[2][1::2])
+    if bright - dark < 0.5 * (values.max() - values.min()) or bright <= dark:
+        raise ValueError("no frame counter in this picture")
+    bits = [value > (bright + dark) / 2 for row in means[:2] for value in row]
+    return sum(1 << place for place, bit in enumerate(bits) if bit)
+
+
+def scene(height: int, width: int, number: int) -> Image:
+    """Frame ``number`` of the street: a view into a larger picture, at a place that moves."""
+    street = _street(height, width)
+    room = street.shape[1] - FINE * width
+    place = (2 * number) % (2 * room)
+    place = min(place, 2 * room - place)  # to and fro
+    view = street[:, place : place + FINE * width]
+    return np.stack([_box(view[..., channel], (FINE, FINE)) for channel in range(3)], axis=-1)
+
+
+@lru_cache(maxsize=4)
+def _street(height: int, width: int) -> Image:
+    """The whole street, FINE times finer than a frame and half as wide again."""
+    rng = np.random.default_rng(7)
+    rows, columns = FINE * height, FINE * (width + width // 2)
+    y, x = np.mgrid[0:rows, 0:columns]
+    picture = np.empty((rows, columns, 3))
+    picture[:] = np.array([0.93, 0.95, 0.97]) - (1 - y / rows)[..., None] * [0.45, 0.25, 0.05]
+    u = rows / 180  # lengths below are in the 180ths of the height that they were designed in
+    houses = (  # left, right, top, windows down and across, wall colour
+        (-5, 92, 18, 6, 5, (0.62, 0.36, 0.28)),
+        (92, 150, 42, 5, 4, (0.80, 0.74, 0.60)),
+        (150, 232, 8, 9, 9, (0.55, 0.58, 0.62)),
+        (232, 318, 50, 4, 7, (0.72, 0.52, 0.36)),
+        (318, 372, 30, 8, 6, (0.83, 0.80, 0.76)),
+        (372, 490, 62, 5, 12, (0.58, 0.42, 0.40)),
+    )
+    for left, right, top, down, across, wall in houses:
+        area = (slice(int(top * u), int(150 * u)), slice(max(int(left * u), 0), int(right * u)))
+        if picture[area].size:
+            picture[area] = _house(
+                y[area] / u - top,
+                x[area] / u - left,
+                (150 - top) / down,
+                (right - left) / across,
+                np.array(wall),
+            )
+    _pavement(picture, y / u, x / u)
+    _sign(picture, "HOTEL CIAO", (10, 22), 1.25 * u, (0.95, 0.93, 0.85), (0.16, 0.22, 0.34))
+    _sign(picture, "BREAD", (100, 130), 1.3 * u, (0.35, 0.14, 0.08), (0.94, 0.86, 0.62))
+    _sign(picture, "VIDEO  EST 1984", (238, 53), 0.85 * u, (0.12, 0.10, 0.12), (0.86, 0.82, 0.7))
+    _sign(picture, "NO ENTRANCE  TELL BELL", (162, 139), u / 2, (0.95, 0.95, 0.9), (0.1, 0.3, 0.2))
+    _clock(picture, y / u - 82, x / u - 121)
+    for offset, slope in ((14, 0.06), (17, 0.055), (5, -0.09)):  # wires, a third of a pixel thick
+        gap = np.abs(y / u - offset - slope * (x / u))
+        picture *= 1 - 0.85 * np.clip(1.3 - 3 * gap, 0, 1)[..., None]
+    _foliage(picture, y / u, x / u, rng)
+    return np.clip(picture, 0, 1)
+
+
+def _house(y: Image, x: Image, storey: float, bay: float, wall: Image) -> Image:
+    """A wall of bricks with rows of windows; y and x from its upper left corner."""
+    course = np.floor(y / 1.6)
+    joint = ((y % 1.6) < 0.3) | (((x + 1.7 * (course % 2)) % 3.4) < 0.3)
+    tone = 1 + 0.07 * np.sin(course * 12.9 + np.floor((x + 1.7 * (course % 2)) / 3.4) * 78.2)
+    picture = wall * np.where(joint, 0.82, tone)[..., None]
+    v, w = (y % storey) / storey, (x % bay) / bay
+    picture[(v > 0.16) & (v < 0.84) & (w > 0.18) & (w < 0.82)] = (0.93, 0.92, 0.88)
+    pane = (v > 0.20) & (v < 0.78) & (w > 0.24) & (w < 0.76)
+    shine = 0.20 + 0.25 * v + 0.12 * np.sin(np.floor(x / bay) * 5.1 + np.floor(y / storey) * 3.3)
+    picture[pane] = shine[pane, None] * np.array([0.75, 0.9, 1.1])
+    bars = pane & ((np.abs(w - 0.5) < 0.03) | (np.abs(v - 0.46) < 0.02))
+    picture[bars] = (0.93, 0.92, 0.88)
+    blind = pane & (v < 0.42) & ((np.floor(x / bay) * 7 + np.floor(y / storey) * 3) % 4 < 1)
+    picture[blind & ((y % 0.9) < 0.45)] = (0.75, 0.72, 0.6)
+    return picture
+
+
+def _pavement(picture: Image, y: Image, x: Image) -> None:
+    """Cobbles that shrink towards the houses, and a railing of fine bars before them."""
+    ground = y > 150
+    depth = np.where(ground, y - 146, 1) / 8
+    stones = (np.abs((x - 240) / depth % 4 - 2) < 0.25) | (np.abs(30 / depth % 1 - 0.5) < 0.07)
+    shade = 0.42 + 0.05 * np.sin(np.floor((x - 240) / depth / 4) * 9.1 + np.floor(30 / depth) * 4.7)
+    picture[ground] = np.where(stones, 0.27, shade)[ground, None] * np.array([1.0, 0.98, 0.93])
+    rail = (y > 138) & (y < 152) & (x > 230) & (x < 318)
+    bars = rail & (((x % 2.4) < 0.7) | (np.abs(y - 139) < 0.6) | (np.abs(y - 150) < 0.6))
+    picture[bars] = (0.08, 0.12, 0.10)
+
+
+def _clock(picture: Image, y: Image, x: Image) -> None:
+    """A dial of sixty strokes: finer and finer towards its middle."""
+    radius, turn = np.hypot(y, x), np.arctan2(y, x)
+    picture[radius < 13] = (0.10, 0.12, 0.2)
+    picture[radius < 12] = (0.96, 0.95, 0.9)
+    strokes = (radius > 4) & (radius < 11.2) & ((turn * 60 / (2 * np.pi)) % 1 < 0.4)
+    picture[strokes] = (0.15, 0.1, 0.1)
+
+
+def _foliage(picture: Image, y: Image, x: Image, rng: np.random.Generator) -> None:
+    """Crowns of leaves with holes in them, on trunks."""
+    rows, columns = y.shape
+    leaves = np.zeros((rows, columns))
+    for size, weight in ((9, 0.8), (5, 1.0), (3, 1.0)):
+        coarse = rng.normal(size=(rows // size + 2, columns // size + 2))
+        leaves += weight * np.kron(coarse, np.ones((size, size)))[:rows, :columns]
+    for middle, top, half in ((70, 112, 24), (205, 104, 22), (345, 108, 30), (440, 100, 26)):
+        picture[(np.abs(x - middle) < 1.6) & (y > top) & (y < 156)] = (0.25, 0.18, 0.12)
+        crown = ((x - middle) / half) ** 2 + ((y - top) / (0.8 * half)) ** 2
+        green = leaves > 2.6 * crown - 1.5
+        light = 0.30 + 0.09 * leaves - 0.15 * (y - top) / half
+        color = light[..., None] * np.array([0.75, 1.1, 0.4])
+        shown = green & (crown < 1.3)
+        picture[shown] = np.clip(color[shown], 0.03, 0.9)
+
+
+def _sign(
+    picture: Image,
+    text: str,
+    corner: tuple[float, float],
+    dot: float,
+    ink: tuple[float, ...],
+    board: tuple[float, ...],
+) -> None:
+    """Letters of five by seven dots on a board, from its upper left (x, y) in 180ths of the height.
+
+    ``dot`` is in samples of the fine picture and need not be whole.
+    """
+    left, top = (place * picture.shape[0] / 180 for place in corner)
+    dots = np.zeros((11, 6 * len(text) + 3), bool)
+    for place, letter in enumerate(text):
+        for row, bits in enumerate(GLYPHS.get(letter, (0,) * 7)):
+            for column in range(5):
+                dots[row + 2, 6 * place + column + 2] = bits >> (4 - column) & 1
+    rows = (np.arange(int(11 * dot)) / dot).astype(int)
+    columns = (np.arange(int(dots.shape[1] * dot)) / dot).astype(int)
+    area = picture[int(top) :, int(left) :][: len(rows), : len(columns)]
+    shown = dots[np.ix_(rows, columns)][: area.shape[0], : area.shape[1]]
+    area[:] = np.where(shown[..., None], ink, board)
+
+
+def _cell(
+    shape: tuple[int, ...], row: int, column: int, *, margin: bool = False
+) -> tuple[slice, slice]:
+    """Where a block of the counter lies in a picture of this shape, or only its middle half."""
+    inset = 0.25 if margin else 0.0
+    spans = []
+    for place, count, side in zip((row, column), COUNTER_GRID, shape[:2], strict=True):
+        start = round((place + inset) * side / count)
+        stop = round((place + 1 - inset) * side / count)
+        spans.append(slice(start, max(stop, start + 1)))
+    return spans[0], spans[1]
+
+
+def _box(plane: Image, factors: tuple[int, int]) -> Image:
+    """Mean over blocks of (y, x) samples; an odd last row or column is repeated first."""
+    y, x = factors
+    padded = np.pad(plane, ((0, -plane.shape[0] % y), (0, -plane.shape[1] % x)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // y, y, padded.shape[1] // x, x)
+    return blocks.mean(axis=(1, 3))
+
+
+def _to_yuv(rgb: Image, matrix: int, depth: int, *, full: bool) -> list[Image]:
+    """R'G'B' to Y'CbCr at full resolution, not yet rounded; an unspecified matrix is BT.601."""
+    red, blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(matrix, (0.299, 0.114))
+    luma = red * rgb[..., 0] + (1 - red - blue) * rgb[..., 1] + blue * rgb[..., 2]
+    cb, cr = (rgb[..., 2] - luma) / (2 - 2 * blue), (rgb[..., 0] - luma) / (2 - 2 * red)
+    unit, middle = 2 ** (depth - 8), 2 ** (depth - 1)
+    if full:
+        peak = 2**depth - 1
+        return [luma * peak, cb * peak + middle, cr * peak + middle]
+    return [(16 + 219 * luma) * unit, 224 * unit * cb + middle, 224 * unit * cr + middle]
+
+
+def _add_video(container: Any, clip: Clip) -> Any:
+    video = container.add_stream(clip.codec, rate=clip.fps, options=dict(clip.options))
+    context = video.codec_context
+    context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pix_fmt
+    context.time_base = clip.tick
+    context.flags |= av.codec.context.Flags.frame_duration
+    context.colorspace, context.color_range, context.color_primaries = clip.color[:3]
+    context.color_trc, context.chroma_sample_location = clip.color[3:]
+    if clip.sar:
+        context.sample_aspect_ratio = clip.sar
+    if clip.rotation or clip.mirrored:
+        video.set_display_rotation(clip.rotation, hflip=clip.mirrored)
+    if clip.interlaced:
+        context.flags |= (
+            av.codec.context.Flags.interlaced_dct | av.codec.context.Flags.interlaced_me
+        )
+        context.field_order = 2  # top field first
+    return video
+
+
+def _coded_frame(clip: Clip, number: int, pts: int, duration: int) -> av.VideoFrame:
+    frame = av.VideoFrame(clip.width, clip.height, clip.pix_fmt)
+    for target, plane in zip(frame.planes, planes_of(clip, number), strict=True):
+        rows = np.zeros((plane.shape[0], target.line_size // plane.itemsize), plane.dtype)
+        rows[:, : plane.shape[1]] = plane
+        target.update(rows.tobytes().ljust(target.buffer_size, b"\0")[: target.buffer_size])
+    frame.pts, frame.time_base, frame.duration = pts, clip.tick, duration
+    return _as_top_field_first(frame) if clip.interlaced else frame
+
+
+def _as_top_field_first(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same picture, flagged as two fields."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    chain = [source, graph.add("setfield", "mode=tff"), graph.add("buffersink")]
+    graph.link_nodes(*chain).configure()
+    graph.push(frame)
+    flagged = cast(av.VideoFrame, graph.pull())
+    flagged.pts, flagged.time_base, flagged.duration = frame.pts, frame.time_base, frame.duration
+    flagged.pict_type = 0
+    return flagged
+
+
+def _tone(start: int, until: int) -> Iterator[av.AudioFrame]:
+    """A sine that swells and fades once a second, in frames of 1024 samples."""
+    while start + 1024 <= until:
+        t = np.arange(start, start + 1024) / SAMPLE_RATE
+        wave = 0.3 * np.sin(2 * np.pi * 440 * t) * (0.6 - 0.4 * np.cos(2 * np.pi * t))
+        frame = av.AudioFrame.from_ndarray(
+            np.stack([wave, wave]).astype(np.float32), format="fltp", layout="stereo"
+        )
+        frame.sample_rate, frame.pts = SAMPLE_RATE, start
+        frame.time_base = Fraction(1, SAMPLE_RATE)
+        yield frame
+        start += 1024
+
+
+def _add_sound(container: Any, clip: Clip) -> Any:
+    return container.add_stream(clip.sound_codec, rate=SAMPLE_RATE) if clip.sound else None
+
+
+def _add_subtitle(container: Any, clip: Clip) -> Any:
+    if not clip.subtitle:
+        return None
+    codec = "srt" if container.format.name == "matroska" else "mov_text"
+    track = container.add_stream(codec)
+    track.codec_context.subtitle_header = ASS_HEADER
+    track.metadata["language"] = "eng"
+    return track
+
+
+def _line(track: Any, words: str) -> Any:
+    """A line of a text track, shown during the first second."""
+    text = f"0,0,Default,,0,0,0,,{words}".encode()
+    packet = track.codec_context.encode_subtitle(
+        av.subtitles.subtitle.SubtitleSet.create(text, 0, 1000)
+    )
+    packet.stream, packet.pts, packet.dts, packet.duration = track, 0, 0, 1000
+    packet.time_base = Fraction(1, 1000)
+    return packet
+
+
+def _add_cover(container: Any) -> Any:
+    cover = container.add_stream("mjpeg", rate=1)
+    cover.codec_context.width = cover.codec_context.height = 32
+    cover.codec_context.pix_fmt = "yuvj420p"
+    cover.codec_context.time_base = Fraction(1)
+    cover.disposition = av.stream.Disposition.attached_pic
+    return cover
+
+
+def _yuvj_square() -> av.VideoFrame:
+    frame = av.VideoFrame(32, 32, "yuvj420p")
+    for value, plane in zip((90, 150, 200), frame.planes, strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    frame.pts = 0
+    return frame
+
+
+def _chapters(clip: Clip) -> list[Any]:
+    """Chapters of equal length, in milliseconds."""
+    end = (clip.times[-1] + clip.durations[-1]) * clip.tick * 1000
+    bounds = [int(end * n / clip.chapters) for n in range(clip.chapters + 1)]
+    return [
+        {
+            "id": n + 1,
+            "start": bounds[n],
+            "end": bounds[n + 1],
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": f"Part {n + 1}"},
+        }
+        for n in range(clip.chapters)
+    ]
+
+
+if __name__ == "__main__":
+    make_clip(Path(sys.argv[1]), sound=True, subtitle="A street, two thirds of a pixel at a time")

@@ -1,0 +1,330 @@
+"""The command as a user runs it: whole files in, whole files out, nothing left when it fails."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import ciaovideo
+from ciaovideo.cli.main import run
+from tests.media import make_clip, read_counter
+
+Packets = list[tuple[Fraction, bytes]]
+
+
+def times(path: Path) -> list[Fraction]:
+    """The time of every frame that a player shows."""
+    with av.open(path) as container:
+        frames = container.decode(video=0)
+        return [Fraction(frame.pts) * Fraction(frame.time_base) for frame in frames]
+
+
+def packets(path: Path, kind: str) -> Packets:
+    """Time and bytes of all packets of the first stream of a kind."""
+    with av.open(path) as container:
+        av_stream = next(s for s in container.streams if s.type == kind)
+        return [
+            (Fraction(packet.pts) * Fraction(packet.time_base), bytes(packet))
+            for packet in container.demux(av_stream)
+            if packet.size and packet.pts is not None
+        ]
+
+
+def counters(path: Path) -> list[int]:
+    """The numbers painted into the frames."""
+    with av.open(path) as container:
+        return [read_counter(f.to_ndarray(format="gray")) for f in container.decode(video=0)]
+
+
+def left_behind(folder: Path, *known: str) -> list[str]:
+    """What is in a folder besides files that belong there."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in known)
+
+
+def command(*words: object, **settings: object) -> "subprocess.Popen[str]":
+    """The command as a process of its own."""
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, "-m", "ciaovideo", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def test_every_frame_comes_out_once_at_its_time(tmp_path: Path) -> None:
+    pts = (0, 40, 41, 90, 170, 171, 300, 333, 400, 1000, 1003, 1100)
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(
+        source,
+        width=128,
+        height=96,
+        pts=pts,
+        time_base=Fraction(1, 1000),
+        counter=True,
+        sound=True,
+        subtitle="A word.",
+        chapters=2,
+        sar=Fraction(4, 3),
+        tags={"title": "A title"},
+    )
+    assert run([str(source), str(output), "--scale", "2.5", "-q"]) == 0
+    assert counters(output) == list(range(12))
+    assert times(output) == times(source)
+    assert packets(output, "audio") == packets(source, "audio")
+    assert packets(output, "subtitle") == packets(source, "subtitle")
+    with av.open(output) as made, av.open(source) as given:
+        video = made.streams.video[0]
+        assert (video.width, video.height) == (320, 240)
+        assert Fraction(video.sample_aspect_ratio) == Fraction(4, 3)
+        assert len(made.chapters()) == len(given.chapters()) == 2
+        assert made.metadata["title"] == "A title"
+        frame, before = next(made.decode(video=0)), next(given.decode(video=0))
+        for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+            assert getattr(frame, tag) == getattr(before, tag)
+    assert left_behind(tmp_path, "in.mp4", "out.mp4") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (["--size", "333x222"], (333, 222)),
+        (["--width", "200"], (200, 150)),
+        (["--height", "151"], (202, 151)),
+        (["--scale", "1"], (128, 96)),
+        ([], (256, 192)),
+    ],
+)
+def test_sizes(tmp_path: Path, options: list[str], size: tuple[int, int]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    make_clip(source, width=128, height=96, seconds=0.125)
+    assert run([str(source), str(output), *options, "-q"]) == 0
+    with av.open(output) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == size
+    odd = size[0] % 2 or size[1] % 2
+    assert frame.format.name == ("yuv444p" if odd else "yuv420p")
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p", "gray", "gbrp10le"])
+def test_layouts_stay_what_they_are(tmp_path: Path, pix_fmt: str) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    color = (0, 2, 1, 1, 0) if pix_fmt == "gbrp10le" else (1, 1, 1, 1, 0)
+    make_clip(
+        source,
+        width=96,
+        height=64,
+        seconds=0.125,
+        codec="ffv1",
+        options={},
+        pix_fmt=pix_fmt,
+        color=color,
+    )
+    assert run([str(source), str(output), "--codec", "ffv1", "-q"]) == 0
+    with av.open(output) as container, av.open(source) as given:
+        assert container.streams.video[0].pix_fmt == given.streams.video[0].pix_fmt
+        made, before = next(container.decode(video=0)), next(given.decode(video=0))
+        mean = [np.asarray(f.to_ndarray(format="gray")).mean() for f in (made, before)]
+    assert abs(mean[0] - mean[1]) < 1.5
+
+
+def test_repeated_frames_are_computed_once(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    still = np.full((64, 96), 100, np.uint8)
+    with av.open(source, "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "gray"
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(still + 10 * (number >= 4), format="gray")
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    summary = ciaovideo.upscale(source, output, scale=2)
+    assert (summary.frames, summary.computed) == (6, 2)
+    assert len(times(output)) == 6
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, width=64, height=48, seconds=0.25, sound=True)
+    assert run([str(source), str(output), "--scale", "3", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    for word in ("192x144", "ciaosr", "BT709", "audio 1: aac", "MB", "s a frame", "libx264"):
+        assert word in text
+    assert run([str(source), str(output), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["out_size"] == [96, 128]
+    assert plan["seconds_per_frame"] > 0
+    assert left_behind(tmp_path, "in.mp4") == []
+
+
+def test_the_summary_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, width=64, height=48, seconds=0.5)
+    assert run([str(source), str(output), "--frames", "3", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["frames"], summary["out_size"]) == (3, [96, 128])
+    assert set(summary["stage_seconds"]) == {"decode", "compute", "encode"}
+    assert len(times(output)) == 3
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip that takes many seconds to upscale."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    make_clip(path, seconds=8, sound=True, fps=Fraction(12))
+    return path
+
+
+def test_what_a_user_can_get_wrong(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, there = tmp_path / "in.mp4", tmp_path / "there.mp4"
+    shutil.copy(clip, source)
+    there.write_bytes(b"precious")
+    link = tmp_path / "link.mp4"
+    link.symlink_to(source)
+    text, out = tmp_path / "text.mp4", tmp_path / "out.mp4"
+    text.write_text("no video at all\n" * 100)
+    truncated = tmp_path / "cut.mp4"
+    truncated.write_bytes(source.read_bytes()[:3000])
+    weights = tmp_path / "bad.safetensors"
+    weights.write_bytes(b"\0" * 64)
+    cases: list[tuple[list[object], int, str]] = [
+        ([tmp_path / "none.mp4", out], 2, "does not exist"),
+        ([tmp_path, out], 2, "folder"),
+        ([source, there], 2, "already there"),
+        ([source, source, "--overwrite"], 2, "input itself"),
+        ([source, link, "--overwrite"], 2, "input itself"),
+        ([source, tmp_path / "no" / "out.mp4"], 2, "does not exist"),
+        ([source, tmp_path / "out.xyz"], 2, "names no container"),
+        ([source, out, "--scale", "0.5"], 2, "outside 1 to 30"),
+        ([source, out, "--scale", "31"], 2, "outside 1 to 30"),
+        ([source, out, "--size", "100x100"], 2, "below the input's"),
+        ([source, out, "--size", "huge"], 2, "not a size"),
+        ([source, out, "--scale", "2", "--width", "700"], 2, "contradict"),
+        ([source, out, "--model", "ciaosr-fats"], 2, "did you mean 'ciaosr-fast'"),
+        ([source, out, "--codec", "libx266"], 2, "did you mean"),
+        ([source, out, "--crf", "99"], 2, "outside 0 to 51"),
+        ([source, out, "--frames", "0"], 2, "below 1"),
+        ([source, out, "--device", "cuda:77"], 5, "no device"),
+        ([source, out, "--precision", "fp16", "--device", "cpu"], 5, "fp16"),
+        ([source, out, "--weights", tmp_path / "none.safetensors"], 4, "is not there"),
+        ([source, out, "--weights", weights], 4, "not a readable safetensors"),
+        ([text, out], 3, str(text)),
+        ([truncated, out], 3, str(truncated)),
+    ]
+    known = [path.name for path in tmp_path.iterdir()]
+    for words, code, says in cases:
+        assert run([*map(str, words)]) == code, words
+        error = capsys.readouterr().err
+        assert says in error, error
+        assert "Traceback" not in error
+        assert len(error.strip().splitlines()) <= 2, error
+    assert left_behind(tmp_path, *known) == []
+    assert there.read_bytes() == b"precious"
+
+
+def test_interlaced_pictures_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.mkv"
+    make_clip(source, width=64, height=64, seconds=0.25, interlaced=True)
+    assert run([str(source), str(tmp_path / "out.mkv")]) == 3
+    assert "deinterlace it first" in capsys.readouterr().err
+    assert left_behind(tmp_path, "in.mkv") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_within_two_seconds(
+    tmp_path: Path, clip: Path, number: signal.Signals
+) -> None:
+    output = tmp_path / "out.mp4"
+    process = command(clip, output, "--scale", "4")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.*.part.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(number)
+    asked = time.monotonic()
+    _, error = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 2
+    assert process.returncode == 128 + number
+    assert "Traceback" not in error
+    assert left_behind(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, clip: Path) -> None:
+    output = tmp_path / "out.mp4"
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    process = command(clip, output, "--scale", "2", "--crf", "5", preexec_fn=limit)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 3, error
+    assert "Traceback" not in error
+    assert left_behind(tmp_path) == []
+
+
+def test_damaged_input_is_survived_or_refused(tmp_path: Path, clip: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    data = bytearray(clip.read_bytes())
+    for place in range(5000, len(data) - 5000, 2000):
+        data[place] ^= 0xFF
+    source.write_bytes(data)
+    code = run([str(source), str(output), "--scale", "1.5", "--frames", "20", "-q"])
+    assert code in (0, 3)
+    assert output.exists() == (code == 0)
+    assert left_behind(tmp_path, "in.mp4", "out.mp4") == []
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    make_clip(source, width=64, height=48, seconds=12.5, sound=True)
+
+    def peak(frames: int) -> int:
+        process = command(source, tmp_path / f"{frames}.mp4", "--frames", frames, "-q")
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return usage.ru_maxrss  # KiB
+
+    short, long = peak(10), peak(300)
+    assert long < short + 20 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "frames"),
+    [("clips/carphone_pristine.mp4", None), ("clips/bikes.mp4", 20), ("mkv/sample.mkv", 8)],
+)
+def test_real_footage(tmp_path: Path, shared: Path, name: str, frames: int | None) -> None:
+    source = shared / "data" / "media" / name
+    output = tmp_path / f"out{source.suffix}"
+    words = [str(source), str(output), "--scale", "1.1", "--preset", "ultrafast", "-q"]
+    assert run([*words, *(["--frames", str(frames)] if frames else [])]) == 0
+    shown = times(source)
+    assert times(output) == shown[:frames]
+    with av.open(source) as container:
+        silent = not container.streams.audio
+    if silent:
+        return
+    end = shown[frames] if frames else None
+    expected = [packet for packet in packets(source, "audio") if end is None or packet[0] < end]
+    assert packets(output, "audio") == expected

@@ -1,0 +1,204 @@
+"""The engine: tiles that do not show, memory that runs out, values that are no numbers."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ciaovideo.engine.engine import Engine, choose_device
+from ciaovideo.engine.memory import MIN_SIDE
+from ciaovideo.errors import (
+    BackendError,
+    MemoryExhaustedError,
+    NonFiniteError,
+    PrecisionError,
+    UnsupportedScaleError,
+)
+from ciaovideo.grid import View
+from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.protocols import Latent
+from ciaovideo.options import EngineOptions
+
+TILED = 1e-5  # convolutions of other sizes add up in another order
+
+DECODERS: dict[str, tuple[str, dict[str, object]]] = {
+    "separable": ("ciaosr-separable", {"hidden": 8, "key_dim": 4, "rank": 3}),
+    "plain": ("ciaosr", {"hidden": [8, 8], "non_local_scales": []}),
+    "windows": ("ciaosr", {"hidden": [8, 8], "window": 12, "window_margin": 3}),
+}
+
+
+def small_network(decoder: str = "separable", blocks: int = 1) -> ImplicitSR:
+    """A network of random weights, large enough that every part of it shows in the picture."""
+    torch.manual_seed(7)
+    name, options = DECODERS[decoder]
+    spec = NetworkSpec(
+        encoder="edsr",
+        decoder=name,
+        encoder_options={"channels": 8, "blocks": blocks},
+        decoder_options=options,
+    )
+    network = spec.build()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+    return network
+
+
+def engine(network: ImplicitSR, *, tile: int = 0) -> Engine:
+    """An engine in fp32 on the CPU, where results are exact."""
+    return Engine(network, EngineOptions(device="cpu", precision="fp32", tile=tile))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@settings(max_examples=12)
+@given(
+    height=st.integers(9, 61),
+    width=st.integers(9, 61),
+    scale_y=st.floats(1, 5),
+    scale_x=st.floats(1, 5),
+    tile=st.integers(7, 40),
+)
+def test_tiled_equals_untiled(
+    decoder: str, height: int, width: int, scale_y: float, scale_x: float, tile: int
+) -> None:
+    lr = torch.rand(1, 3, height, width)
+    out_size = round(height * scale_y), round(width * scale_x)
+    whole = engine(small_network(decoder))(lr, out_size)
+    tiled = engine(small_network(decoder), tile=tile)(lr, out_size)
+    assert whole.shape == (1, 3, *out_size)
+    assert (whole - tiled).abs().max() < TILED
+
+
+def test_the_largest_scale_and_one_pixel() -> None:
+    sr = engine(small_network())(torch.rand(1, 3, 1, 2), (30, 60))
+    assert sr.shape == (1, 3, 30, 60)
+    assert sr.isfinite().all()
+
+
+@pytest.mark.parametrize("out_size", [(7, 16), (8, 15), (241, 16), (8, 481)])
+def test_a_size_outside_one_to_thirty_is_refused(out_size: tuple[int, int]) -> None:
+    with pytest.raises(UnsupportedScaleError, match="outside 1 to 30"):
+        engine(small_network())(torch.rand(1, 3, 8, 16), out_size)
+
+
+class Limited(ImplicitSR):
+    """A network whose device runs out of memory above a number of pixels."""
+
+    limit = math.inf
+    error: Callable[[], BaseException] = torch.OutOfMemoryError
+
+    def encode(self, lr: Tensor, view: View) -> Latent:
+        if lr.shape[-1] * lr.shape[-2] > self.limit:
+            raise self.error()
+        return super().encode(lr, view)
+
+
+def limited(limit: float, error: Callable[[], BaseException]) -> Limited:
+    """The small network with a limit."""
+    network = small_network()
+    narrow = Limited(network.encoder, network.decoder)
+    narrow.limit, narrow.error = limit, error
+    return narrow
+
+
+ALLOCATOR = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError, MemoryError, lambda: RuntimeError(ALLOCATOR)]
+)
+def test_out_of_memory_goes_on_with_smaller_tiles(error: Callable[[], BaseException]) -> None:
+    lr = torch.rand(1, 3, 150, 130)
+    narrow = engine(limited(60 * 60, error))
+    sr = narrow(lr, (300, 260))
+    assert (sr - engine(small_network())(lr, (300, 260))).abs().max() < TILED
+    assert narrow.plan(1, (150, 130), (300, 260)).tile < 75
+    assert any("memory ran out" in notice for notice in narrow.notices)
+
+
+def test_out_of_memory_at_the_smallest_tile_is_an_error() -> None:
+    narrow = engine(limited(20, torch.OutOfMemoryError))
+    with pytest.raises(MemoryExhaustedError, match="smallest tile"):
+        narrow(torch.rand(1, 3, 150, 130), (300, 260))
+
+
+def test_other_errors_are_not_taken_for_exhaustion() -> None:
+    narrow = engine(limited(20, lambda: RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        narrow(torch.rand(1, 3, 150, 130), (300, 260))
+
+
+class Overflowing(ImplicitSR):
+    """A network whose encoder overflows in low precision, or always."""
+
+    always = False
+
+    def encode(self, lr: Tensor, view: View) -> Latent:
+        latent = super().encode(lr, view)
+        low = next(self.encoder.parameters()).dtype != torch.float32  # type: ignore[attr-defined]
+        if low or self.always:
+            latent["lr"] = latent["lr"] * math.inf
+        return latent
+
+
+def overflowing(*, always: bool) -> Overflowing:
+    """The small network, overflowing."""
+    network = small_network()
+    broken = Overflowing(network.encoder, network.decoder)
+    broken.always = always
+    return broken
+
+
+def test_overflow_in_low_precision_is_computed_again_in_fp32() -> None:
+    lr = torch.rand(1, 3, 12, 10)
+    low = Engine(overflowing(always=False), EngineOptions(device="cpu", precision="bf16"))
+    assert (low(lr, (24, 20)) - engine(small_network())(lr, (24, 20))).abs().max() == 0
+    assert low.notices == ["bf16 overflowed: such frames are computed again in fp32"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_overflow_in_fp32_is_an_error(precision: str) -> None:
+    options = EngineOptions(device="cpu", precision=precision)  # type: ignore[arg-type]
+    with pytest.raises(NonFiniteError, match="no numbers"):
+        Engine(overflowing(always=True), options)(torch.rand(1, 3, 12, 10), (24, 20))
+
+
+def test_a_picture_of_nan_is_not_blamed_on_the_network() -> None:
+    with pytest.raises(NonFiniteError, match="picture itself"):
+        engine(small_network())(torch.full((1, 3, 8, 8), math.nan), (16, 16))
+
+
+def test_devices_and_precisions_that_are_not_there() -> None:
+    with pytest.raises(BackendError, match="no device cuda:99"):
+        choose_device("cuda:99")
+    with pytest.raises(PrecisionError, match="fp16"):
+        Engine(small_network(), EngineOptions(device="cpu", precision="fp16"))
+
+
+def test_the_plan_fits_tiles_to_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    roomy = engine(small_network()).plan(1, (500, 700), (1000, 1400))
+    assert (roomy.tile, roomy.tiles) == (0, 1)
+    monkeypatch.setattr("ciaovideo.engine.engine.free_memory", lambda _: roomy.bytes // 3)
+    tight = engine(small_network()).plan(1, (500, 700), (1000, 1400))
+    assert tight.tiles > 1
+    assert tight.tile >= MIN_SIDE
+    assert tight.bytes < roomy.bytes // 3
+    shared = engine(small_network())
+    shared.share(4)
+    assert shared.plan(1, (500, 700), (1000, 1400)).bytes <= tight.bytes / 2
+
+
+@pytest.mark.gpu
+def test_cuda_equals_cpu() -> None:
+    lr = torch.rand(2, 3, 40, 50)
+    for decoder in DECODERS:
+        here = engine(small_network(decoder))(lr, (90, 130))
+        options = EngineOptions(device="cuda", precision="fp32")
+        there = Engine(small_network(decoder), options)(lr, (90, 130)).cpu()
+        assert (here - there).abs().max() < 1e-4  # other convolution algorithms, TF32 off

@@ -1,0 +1,45 @@
+"""Fitting tiles: never more than the room, never smaller than need be."""
+
+from itertools import islice
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ciaovideo.engine.memory import FLOAT_BYTES, MIN_SIDE, fit_side, free_memory, is_exhaustion
+from ciaovideo.models.protocols import Footprint
+from ciaovideo.tiling import plan_tiles
+
+
+@given(
+    height=st.integers(1, 3000),
+    width=st.integers(1, 3000),
+    area=st.floats(1, 900),
+    room=st.integers(1 << 20, 1 << 34),
+    halo=st.integers(0, 60),
+)
+def test_what_is_fitted_takes_no_more_than_the_room(
+    height: int, width: int, area: float, room: int, halo: int
+) -> None:
+    per = Footprint(300, 15, 1000)
+    side = fit_side((height, width), area, per, halo, room)
+    whole = FLOAT_BYTES * (per.fixed + height * width * (per.lr_pixel + area * per.out_pixel))
+    if not side:
+        assert whole <= room + FLOAT_BYTES
+        return
+    assert whole > room
+    for tile in islice(plan_tiles(height, width, side=side, halo=halo), 50):
+        read = tile.read.height * tile.read.width * per.lr_pixel
+        made = tile.core.height * tile.core.width * area * per.out_pixel
+        assert side == MIN_SIDE or FLOAT_BYTES * (per.fixed + read + made) <= room + FLOAT_BYTES
+
+
+def test_free_memory_is_a_plausible_number() -> None:
+    assert 1 << 20 < free_memory(torch.device("cpu")) < 1 << 50
+
+
+def test_only_exhaustion_is_taken_for_exhaustion() -> None:
+    assert is_exhaustion(MemoryError())
+    assert is_exhaustion(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not is_exhaustion(RuntimeError("CUDA error: device-side assert"))
+    assert not is_exhaustion(ValueError("can't allocate memory"))

@@ -1,0 +1,131 @@
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from ciaovideo.errors import OptionError, UnknownNameError
+from ciaovideo.media.codecs import CODECS, CONTAINERS, CodecChoice, choose_codec
+from ciaovideo.options import EncodeOptions
+
+
+def choose(
+    pix_fmt: str, suffix: str = ".mp4", size: tuple[int, int] = (64, 96), **options: Any
+) -> CodecChoice:
+    return choose_codec(EncodeOptions(**options), Path(f"out{suffix}"), pix_fmt, *size)
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
+def test_encoders_take_what_their_entries_say(codec: object) -> None:
+    assert isinstance(codec, type(CODECS["ffv1"]))
+    theirs = {layout.name for layout in av.Codec(codec.name, "w").video_formats or ()}
+    assert {codec.packed.get(name, name) for name in codec.pix_fmts} <= theirs
+    assert codec.containers <= set(CONTAINERS.values())
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "suffix", "name"),
+    [
+        ("yuv420p", ".mp4", "libx264"),
+        ("yuv422p10le", ".mov", "libx264"),
+        ("yuv444p", ".mkv", "libx264"),
+        ("gray", ".mp4", "libx264"),
+        ("yuv420p12le", ".mp4", "libx265"),
+        ("gbrp", ".mp4", "libx265"),
+        ("gbrp10le", ".mkv", "libx265"),
+        ("yuv422p16le", ".mkv", "ffv1"),
+        ("gbrp16le", ".mkv", "ffv1"),
+    ],
+)
+def test_auto_goes_by_the_source(pix_fmt: str, suffix: str, name: str) -> None:
+    choice = choose(pix_fmt, suffix)
+    assert choice.codec.name == name
+    assert choice.pix_fmt == pix_fmt
+    assert choice.notes == (f"codec {name}",)
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "target"),
+    [
+        ("yuv411p", "libx264", "yuv422p"),
+        ("yuv410p", "libx264", "yuv420p"),
+        ("yuv440p", "libx265", "yuv444p"),
+        ("yuv420p9le", "libx264", "yuv420p10le"),
+        ("yuv411p", "ffv1", "yuv411p"),
+        ("yuv420p9le", "ffv1", "yuv420p9le"),
+        ("gray9le", "ffv1", "gray10le"),
+    ],
+)
+def test_layouts_change_only_upwards_and_say_so(source: str, codec: str, target: str) -> None:
+    choice = choose(source, ".mkv", codec=codec)
+    assert choice.pix_fmt == target
+    assert any(target in note for note in choice.notes) == (source != target)
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "target"),
+    [
+        ("yuv420p", (121, 161), "yuv444p"),
+        ("yuv420p10le", (121, 160), "yuv444p10le"),
+        ("yuv422p", (121, 160), "yuv422p"),
+        ("yuv422p", (120, 161), "yuv444p"),
+        ("yuv411p", (120, 162), "yuv422p"),
+        ("gray", (121, 161), "gray"),
+    ],
+)
+def test_odd_sides_take_finer_chroma(source: str, size: tuple[int, int], target: str) -> None:
+    assert choose(source, size=size).pix_fmt == target
+
+
+def test_ffv1_holds_odd_sides_as_they_are() -> None:
+    assert choose("yuv420p", ".mkv", (121, 161), codec="ffv1").pix_fmt == "yuv420p"
+
+
+def test_ffv1_wants_rgb_in_another_order() -> None:
+    choice = choose("gbrp", ".mkv", codec="ffv1")
+    assert (choice.pix_fmt, choice.coded_pix_fmt) == ("gbrp", "bgr0")
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "suffix", "codec", "words"),
+    [
+        ("yuv420p", ".mov", "ffv1", r"ffv1 does not go into \.mov"),
+        ("yuv420p16le", ".mov", "auto", r"ffv1 does not go into \.mov: .*\.mkv"),
+        ("yuv420p12le", ".mp4", "libx264", "cannot hold 12 bits"),
+        ("gbrp16le", ".mkv", "libx265", "cannot hold 16 bits"),
+        ("gbrp", ".mp4", "libx264", "cannot hold R'G'B'"),
+        ("yuv420p", ".avi", "auto", "names no container"),
+        ("yuv420p", "", "auto", "no suffix names no container"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    pix_fmt: str, suffix: str, codec: str, words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        choose(pix_fmt, suffix, codec=codec)
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'libx264'"):
+        choose("yuv420p", codec="x264")
+    with pytest.raises(UnknownNameError, match="did you mean 'slow'"):
+        choose("yuv420p", preset="slwo")
+
+
+@pytest.mark.parametrize("crf", [-1.0, 51.5])
+def test_crf_outside_its_range_is_refused(crf: float) -> None:
+    with pytest.raises(OptionError, match="outside 0 to 51"):
+        choose("yuv420p", crf=crf)
+
+
+@pytest.mark.parametrize("option", [{"crf": 20.0}, {"preset": "fast"}])
+def test_ffv1_has_neither_crf_nor_presets(option: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="ffv1 has no"):
+        choose("yuv420p", ".mkv", codec="ffv1", **option)
+
+
+def test_options_reach_the_encoder() -> None:
+    assert choose("yuv420p").options == {"crf": "16", "preset": "medium"}
+    options = choose("yuv420p", codec="libx265", crf=21.5, preset="slow").options
+    assert options == {"crf": "21.5", "preset": "slow", "x265-params": "log-level=none"}
+    assert choose("yuv420p", ".mkv", codec="ffv1").options["slicecrc"] == "1"

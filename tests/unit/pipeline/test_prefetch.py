@@ -1,0 +1,88 @@
+"""Many threads, one order: bounded, and gone when nobody asks any more."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ciaovideo.pipeline.prefetch import ordered_map
+
+
+@settings(max_examples=20)
+@given(
+    pauses=st.lists(st.integers(0, 3), max_size=40),
+    workers=st.integers(1, 5),
+    depth=st.integers(1, 6),
+)
+def test_results_come_in_order(pauses: list[int], workers: int, depth: int) -> None:
+    def work(item: tuple[int, int]) -> int:
+        time.sleep(item[1] / 2000)
+        return item[0] * 10
+
+    results = ordered_map(work, enumerate(pauses), workers=workers, depth=depth)
+    assert list(results) == [index * 10 for index in range(len(pauses))]
+
+
+def test_no_more_than_depth_items_are_under_way() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for item in range(100):
+            taken = item + 1
+            yield item
+
+    results = ordered_map(lambda item: item, items(), workers=2, depth=3)
+    assert next(results) == 0
+    time.sleep(0.3)
+    assert taken <= 5  # three under way, the caller's, and the one that waits for a place
+    results.close()
+
+
+def test_work_is_done_at_once() -> None:
+    meeting = threading.Barrier(3, timeout=10)
+    results = ordered_map(lambda _: meeting.wait(), range(3), workers=3, depth=3)
+    assert sorted(results) == [0, 1, 2]
+
+
+def test_an_error_in_work_comes_in_its_turn() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    results = ordered_map(work, range(10), workers=4, depth=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+
+
+def test_an_error_in_items_comes_after_what_was_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("gone")
+
+    results = ordered_map(lambda item: item, items(), workers=2, depth=2)
+    assert next(results) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(results)
+
+
+def test_closing_stops_the_source_before_it_returns() -> None:
+    alive = threading.Event()
+
+    def items() -> Iterator[int]:
+        alive.set()
+        try:
+            yield from range(10_000_000)
+        finally:
+            alive.clear()
+
+    results = ordered_map(lambda item: item, items(), workers=2, depth=4)
+    next(results)
+    results.close()
+    time.sleep(0.2)
+    assert not [t for t in threading.enumerate() if t.name.startswith("ciaovideo-")]
