@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ class PlaneFormat:
     dtype: torch.dtype | None = None
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One picture: a plane (h_p, w_p) for each component of its format, in the layout's order.

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.rational import AVRational
 
 import ciaovideo
 from ciaovideo.cli.main import run
@@ -23,7 +24,7 @@ from tests.media import make_clip, read_counter
 Packets = list[tuple[Fraction, bytes]]
 
 
-def seconds(tick: object) -> Fraction:
+def seconds(tick: AVRational | None) -> Fraction:
     """A time base that is there."""
     found = exact(tick)
     assert found is not None

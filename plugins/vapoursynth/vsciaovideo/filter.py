@@ -1,23 +1,23 @@
 """The filter: each frame goes to the library as a ``Picture`` and comes back as one."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 import vapoursynth as vs
+
 from ciaovideo import Picture, PlaneFormat, Upscaler
 from ciaovideo.errors import CiaoVideoError, OptionError
 from ciaovideo.options import Precision
-
 from vsciaovideo.frames import (
-    alpha_format,
+    alpha_picture,
     layout_of,
+    new_alpha,
+    new_frame,
     read_planes,
     set_props,
     source_format,
     target_format,
-    write_planes,
 )
 
 
@@ -60,9 +60,8 @@ def upscale(
             workers=num_streams,
         )
         render = _Render(upscaler, format)
-        with clip.get_frame(0) as first:  # what is wrong with the clip is said now
-            render.plan(first)
-        canvas = render.canvas(clip)
+        with clip.get_frame(0) as first:  # so what is wrong with the clip is said now
+            canvas = render.canvas(clip, render.plan(first)[2])
     # A node calls its function for one frame at a time. One node more than streams: a frame is
     # fetched or stored while others are computed.
     nodes = [canvas.std.ModifyFrame(clip, render) for _ in range(num_streams + 1)]
@@ -84,24 +83,12 @@ class _Render:
             source, target, out_size = self.plan(f)
             made = self._upscaler.submit(Picture(read_planes(f), source, target, out_size))
             alpha = f.props.get("_Alpha")
-            if isinstance(alpha, vs.VideoFrame):
-                opacity = self._upscaler.submit(
-                    Picture(read_planes(alpha), alpha_format(alpha), None, out_size)
-                )
-            frame = vs.core.create_video_frame(self._wanted or f.format, *reversed(out_size))
-            write_planes(frame, made.result().planes)
+            if alpha is not None:
+                made_alpha = self._upscaler.submit(alpha_picture(alpha, out_size))
+            frame = new_frame(self._wanted or f.format, made.result().planes)
             set_props(frame, f, target)
-            if isinstance(alpha, vs.VideoFrame):
-                enlarged = vs.core.create_video_frame(alpha.format, *reversed(out_size))
-                write_planes(
-                    enlarged,
-                    [
-                        plane.clamp(0, 1) if plane.is_floating_point() else plane
-                        for plane in opacity.result().planes
-                    ],
-                )
-                enlarged.props.update(alpha.props)
-                frame.props["_Alpha"] = enlarged
+            if alpha is not None:
+                frame.props["_Alpha"] = new_alpha(alpha, made_alpha.result().planes)
         return frame
 
     def plan(self, frame: vs.VideoFrame) -> tuple[PlaneFormat, PlaneFormat, tuple[int, int]]:
@@ -113,3 +100,49 @@ class _Render:
         video_format = self._wanted or frame.format
         out_size = self._out_size(frame.height, frame.width, video_format)
         return source, target_format(source, video_format, out_size), out_size
+
+    def canvas(self, clip: vs.VideoNode, first: tuple[int, int]) -> vs.VideoNode:
+        """A blank clip of the output's format and size, or of any where they change.
+
+        ``first`` is the (height, width) that the first frame gets.
+        """
+        video_format = self._wanted or clip.format
+        any_format = video_format is None or video_format.id == vs.NONE
+        return vs.core.std.BlankClip(
+            width=first[1],
+            height=first[0],
+            format=None if any_format else video_format.id,
+            length=clip.num_frames,
+            fpsnum=clip.fps_num,
+            fpsden=clip.fps_den,
+            keep=True,
+            varsize=not clip.width and self._upscaler.size.size is None,
+            varformat=any_format,
+        )
+
+    def _out_size(self, height: int, width: int, video_format: vs.VideoFormat) -> tuple[int, int]:
+        layout, _ = layout_of(video_format)
+        made = self._upscaler.out_size(height, width, even=any(layout.even_sides))
+        multiples = tuple(1 << times for times in layout.log2_chroma)
+        if any(side % multiple for side, multiple in zip(made, multiples, strict=True)):
+            raise OptionError(
+                f"{made[1]}x{made[0]} is no size for {layout.name}",
+                f"give a width divisible by {multiples[1]} and a height divisible by "
+                f"{multiples[0]}, or another format",
+            )
+        return made
+
+
+@contextmanager
+def _vs_errors(where: str = "") -> Iterator[None]:
+    """Hand the library's errors, and Python's about arguments, to VapourSynth in its manner."""
+    try:
+        yield
+    except (CiaoVideoError, TypeError) as cause:
+        raise vs.Error(f"upscale: {where}{cause}") from cause
+
+
+def _check_whole(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and not isinstance(value, int):
+            raise OptionError(f"{name} is {value!r}", "give a whole number")

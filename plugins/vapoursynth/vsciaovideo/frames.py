@@ -1,15 +1,18 @@
 """VapourSynth's formats and frame properties in the library's words, and back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import vapoursynth as vs
+
 from ciaovideo import (
     ColorSpec,
     Matrix,
+    Picture,
     PixelLayout,
     PlaneFormat,
     Primaries,
@@ -19,12 +22,10 @@ from ciaovideo import (
 )
 from ciaovideo.errors import ColorError, InterlacedError
 
-FAMILIES = {vs.YUV: "yuv", vs.GRAY: "gray", vs.RGB: "rgb"}
+FAMILIES: dict[Any, Literal["yuv", "gray", "rgb"]] = {vs.YUV: "yuv", vs.GRAY: "gray", vs.RGB: "rgb"}
 FLOATS = {16: torch.float16, 32: torch.float32}
-RGB_PLANES = (1, 2, 0)  # the library keeps R'G'B' as G, B, R
+GBR = (1, 2, 0)  # the library keeps R'G'B' in this order
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
-
-ALPHA = PlaneFormat(PixelLayout.of("gray"), ColorSpec(Matrix.BT709, Range.FULL))
 
 
 def layout_of(video_format: vs.VideoFormat) -> tuple[PixelLayout, torch.dtype | None]:
@@ -84,42 +85,60 @@ def target_format(
     return PlaneFormat(layout, color.resolved(*out_size, layout)[0], dtype)
 
 
-def alpha_format(frame: vs.VideoFrame) -> PlaneFormat:
-    """What a frame of transparency holds: a gray plane of full range."""
-    layout, dtype = layout_of(frame.format)
-    if layout.family != "gray":
-        raise ColorError(f"alpha in {frame.format.name}", "give it a gray format of 8 to 16 bits")
-    return replace(ALPHA, layout=layout, dtype=dtype)
-
-
 def read_planes(frame: vs.VideoFrame) -> tuple[torch.Tensor, ...]:
     """A frame's planes, copied, in the library's order."""
-    order = RGB_PLANES if frame.format.color_family == vs.RGB else range(frame.format.num_planes)
-    return tuple(torch.from_numpy(np.array(frame[plane])) for plane in order)
+    return tuple(torch.from_numpy(np.array(frame[plane])) for plane in _plane_order(frame.format))
 
 
-def write_planes(frame: vs.VideoFrame, planes: tuple[torch.Tensor, ...]) -> None:
-    """Fill a new frame with planes in the library's order."""
-    order = RGB_PLANES if frame.format.color_family == vs.RGB else range(frame.format.num_planes)
-    for plane, samples in zip(order, planes, strict=True):
+def new_frame(video_format: vs.VideoFormat, planes: Sequence[torch.Tensor]) -> vs.VideoFrame:
+    """A frame that holds planes given in the library's order; the first is of full size."""
+    height, width = planes[0].shape
+    frame = vs.core.create_video_frame(video_format, width, height)
+    for plane, samples in zip(_plane_order(video_format), planes, strict=True):
         np.copyto(np.asarray(frame[plane]), samples.numpy())
+    return frame
+
+
+def alpha_picture(alpha: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
+    """A frame of transparency, to be made (height, width) large: gray, always of full range."""
+    layout, dtype = layout_of(alpha.format)
+    if layout.family != "gray":
+        raise ColorError(f"_Alpha in {alpha.format.name}", "make it gray, of the same bit depth")
+    color = ColorSpec(Matrix.BT709, Range.FULL)
+    return Picture(read_planes(alpha), PlaneFormat(layout, color, dtype), None, out_size)
+
+
+def new_alpha(alpha: vs.VideoFrame, planes: Sequence[torch.Tensor]) -> vs.VideoFrame:
+    """A frame of transparency made of another, whose properties it keeps; floats stay in [0, 1]."""
+    (plane,) = planes
+    frame = new_frame(alpha.format, [plane.clamp(0, 1) if plane.is_floating_point() else plane])
+    frame.props.update(alpha.props)
+    return frame
+
+
+def _plane_order(video_format: vs.VideoFormat) -> Sequence[int]:
+    """VapourSynth's numbers of the planes, in the library's order."""
+    return GBR if video_format.color_family == vs.RGB else range(video_format.num_planes)
 
 
 def set_props(target: vs.VideoFrame, source: vs.VideoFrame, made: PlaneFormat) -> None:
-    """All properties of the source, and those that say how the target is to be read made right."""
-    target.props.update(source.props)
-    layout, color = made.layout, made.color
-    if layout.family != "gray" or "_Matrix" in source.props:
-        target.props["_Matrix"] = int(color.matrix)
-    target.props["_Range"] = int(color.color_range) - 1
+    """Give the target the source's properties, those of colour and aspect made right for it."""
+    props, layout, color = target.props, made.layout, made.color
+    props.update(source.props)
+    # A gray clip may be a plane of any other: how that is to be read, it alone knows.
+    if not target.format.color_family == source.format.color_family == vs.GRAY:
+        props["_Matrix"] = int(color.matrix)
+        props["_Range"] = int(color.color_range) - 1
     if layout.log2_chroma != (0, 0):
-        target.props["_ChromaLocation"] = int(color.siting) - 1
-    else:
-        target.props.pop("_ChromaLocation", None)
+        props["_ChromaLocation"] = int(color.siting) - 1
+    elif target.format.id != source.format.id:
+        props.pop("_ChromaLocation", None)
     stretch = Fraction(target.width * source.height, source.width * target.height)
     if abs(stretch - 1) > Fraction(1, target.width) + Fraction(1, target.height):
-        sar = _sar(source.props) / stretch
-        target.props["_SARNum"], target.props["_SARDen"] = sar.numerator, sar.denominator
+        sar = _sar(props) / stretch
+        if max(sar.numerator, sar.denominator) > MAX_SAR_SIDE:
+            sar = sar.limit_denominator(int(MAX_SAR_SIDE / max(sar, Fraction(1))))
+        props["_SARNum"], props["_SARDen"] = sar.numerator, sar.denominator
 
 
 def _sar(props: Any) -> Fraction:
