@@ -23,7 +23,8 @@ FLOORS = (
     ("grid", "tiling", "color", "ops"),
     ("models", "media", "metrics"),
     ("engine", "data"),
-    ("pipeline", "train", "evaluate", "bench"),
+    ("pipeline", "train", "evaluate"),
+    ("bench",),  # it measures whole runs, so it stands above the pipeline
     ("jobs",),
     ("cli",),
     ("__init__", "__main__"),

@@ -16,6 +16,7 @@ from ciaovideo.errors import CiaoVideoError
 COMMANDS = {
     "train": "ciaovideo.cli.train",
     "evaluate": "ciaovideo.cli.evaluate",
+    "bench": "ciaovideo.cli.bench",
 }
 INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
 

@@ -65,7 +65,7 @@ def run(arguments: Namespace) -> int:
     if arguments.recipe is None or arguments.out is None:
         raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
     device = EngineOptions(device=arguments.device).device
-    if arguments.threads < 0 or not min(arguments.minutes, arguments.save_minutes) >= 0:
+    if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
     import torch
 
@@ -84,8 +84,8 @@ def run(arguments: Namespace) -> int:
     pictures = trainer.prepare()
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
     note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
-    print(note, file=sys.stderr, flush=True)
     with _stopping(trainer) as received:
+        print(note, file=sys.stderr, flush=True)
         _train(trainer)
     steps = trainer.recipe.options.optim.steps
     print(f"wrote {arguments.out / WEIGHTS} after step {trainer.step} of {steps}")

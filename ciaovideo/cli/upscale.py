@@ -142,10 +142,10 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
 
 
 def _json(result: Any) -> str:
-    return json.dumps(result, default=_plain, indent=2)
+    return json.dumps(result, default=to_plain, indent=2)
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A value in the types that JSON has; rationals and paths as text."""
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

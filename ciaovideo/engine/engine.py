@@ -57,6 +57,8 @@ class Engine:
         self._exact = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._exact.requires_grad_(False)
         self._network = self._exact
+        if self.device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 is there for speed
         if self.precision != "fp32":
             self._network = copy.deepcopy(self._exact)
             set_precision(self._network, self.precision)

@@ -171,7 +171,7 @@ class UpscaleRun:
         plan = self.plan
         layouts = PixelLayout.of(plan.info.pix_fmt), PixelLayout.of(plan.codec.pix_fmt)
         return FrameWorker(
-            self._engine,
+            self.engine,
             layouts=layouts,
             spec=plan.color,
             out_size=plan.out_size,
@@ -190,7 +190,7 @@ class UpscaleRun:
         codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
         streams = plan_streams(source, output, info.index, options.frames)
         model, network = load_network(options.model, options.engine.device)
-        self._engine = engine = Engine(network, options.engine)
+        self.engine = engine = Engine(network, options.engine)
         frames = min(info.frame_count, options.frames or info.frame_count)
         batch = options.engine.batch or _batch(engine.device, lr_size)
         workers = _share(engine, batch, lr_size, out_size, options.frames)
@@ -227,7 +227,7 @@ class UpscaleRun:
 
     def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
         plan = self.plan
-        notes = (*plan.notes, *self._reader.warnings, *self._engine.notices)
+        notes = (*plan.notes, *self._reader.warnings, *self.engine.notices)
         return Summary(
             source=plan.source,
             output=plan.output,

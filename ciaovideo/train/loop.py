@@ -87,9 +87,10 @@ class Trainer:
     def prepare(self) -> int:
         """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
         if self._sampler is None:
-            self._make_folder()
             data = self.recipe.options.data
-            store = load_pictures(self.recipe.sources(), round(data.patch * data.high_scale))
+            sources = self.recipe.sources()
+            self._make_folder()
+            store = load_pictures(sources, round(data.patch * data.high_scale))
             self._sampler = Sampler(
                 store.to(self.device),
                 patch=data.patch,

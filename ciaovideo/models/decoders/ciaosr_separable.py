@@ -10,7 +10,7 @@ from ciaovideo.grid import Axis, View
 from ciaovideo.models.protocols import Footprint, Latent
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
-BLOCK = 8  # gap rows worked on at once: their sums stay in a core's cache
+BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
 TILE = 32  # output columns in one product: more wastes zeros, fewer waste calls
 WAVES = 4  # sines and cosines per axis that weights are made of, up to one period per LR pixel
 
@@ -115,15 +115,16 @@ class SeparableCiaoSR(nn.Module):
         Works through gap rows in blocks that stay in cache; equals ``query`` up to rounding.
         """
         value, logit = latent["value"], latent["logit"]
-        down = self._down_table(rows, latent["cell"][0, 0])
+        size = BLOCK.get(value.device.type, max(BLOCK.values()))
+        down = self._down_table(rows, latent["cell"][0, 0], size)
         across = self._across_table(columns, latent["cell"][0, 1], logit.shape[-1])
         r = self.rank
         # (B, row, a, channel, column, b): a meets the table of rows, b that of columns
         codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3).contiguous()
         gaps = logit.unflatten(1, (2, 2, r, r)).permute(1, 0, 5, 3, 2, 6, 4).contiguous()
         sr = value.new_empty(len(value), 3, len(rows), len(columns))
-        for first in range(0, len(down.gap), BLOCK):
-            block = slice(first, first + BLOCK)
+        for index, first in enumerate(range(0, len(down.gap), size)):
+            block = slice(first, first + size)
             at = down.gap[block]
             lines = [
                 (
@@ -132,8 +133,8 @@ class SeparableCiaoSR(nn.Module):
                 )
                 for y in (0, 1)
             ]
-            picture = self._across(lines, across)[:, :, down.kept[first // BLOCK]]
-            start = int(down.start[first // BLOCK])
+            picture = self._across(lines, across)[:, :, down.kept[index]]
+            start = int(down.start[index])
             sr[:, :, start : start + picture.shape[2]] = picture[..., : len(columns)]
         return sr
 
@@ -164,7 +165,7 @@ class SeparableCiaoSR(nn.Module):
         of_key, of_value = basis.split(self.rank, dim=-1)
         return lower.long() + (1 - axis.origin), of_key, of_value
 
-    def _down_table(self, rows: Axis, cell: Tensor) -> "DownTable":
+    def _down_table(self, rows: Axis, cell: Tensor, size: int) -> "DownTable":
         gap, of_key, of_value = self._tables(rows, cell)
         present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
         slots = int(counts.max())
@@ -174,8 +175,8 @@ class SeparableCiaoSR(nn.Module):
             table = basis.new_zeros(2, len(present), slots, self.rank)
             table[:, inverse, slot] = basis
             tables.append(table)
-        blocks = (inverse // BLOCK).unique_consecutive(return_counts=True)[1]
-        kept = (inverse % BLOCK * slots + slot).split(blocks.tolist())
+        blocks = (inverse // size).unique_consecutive(return_counts=True)[1]
+        kept = (inverse % size * slots + slot).split(blocks.tolist())
         return DownTable(present, tables[0], tables[1], tuple(kept), blocks.cumsum(0) - blocks)
 
     def _across_table(self, columns: Axis, cell: Tensor, gaps: int) -> "AcrossTable":

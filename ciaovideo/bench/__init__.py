@@ -1,0 +1,5 @@
+"""What ``ciaovideo bench`` runs: each stage alone, then the whole, with machine and versions.
+
+``harness.py`` measures one piece of work; ``cases.py`` says what is measured. Speed is measured
+here and asserted nowhere: a busy machine must not fail a test.
+"""

@@ -1,0 +1,92 @@
+"""One measurement: warm-up, repetitions, wall and processor seconds, spread, peak memory."""
+
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one case took, per frame: median and spread of its repetitions.
+
+    ``spread`` is the distance between the quartiles over the median. ``cpu_s`` counts all threads
+    of the process, which a busy machine disturbs less than ``wall_s``.
+    """
+
+    case: str
+    wall_s: float
+    cpu_s: float
+    spread: float
+    repetitions: int
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return 1 / self.wall_s
+
+
+def measure(
+    case: str, work: Callable[[], int], *, least_s: float = 2.0, device: torch.device | None = None
+) -> Result:
+    """Run ``work``, which returns how many frames it did, once to warm up, then for ``least_s``.
+
+    At least three times, so that a spread can be given.
+    """
+    cuda = device is not None and device.type == "cuda"
+    work()
+    walls: list[float] = []
+    cpus: list[float] = []
+    began = time.perf_counter()
+    while len(walls) < 3 or time.perf_counter() - began < least_s:
+        if cuda:
+            torch.cuda.synchronize(device)
+        wall, cpu = time.perf_counter(), time.process_time()
+        frames = work()
+        if cuda:
+            torch.cuda.synchronize(device)
+        walls.append((time.perf_counter() - wall) / frames)
+        cpus.append((time.process_time() - cpu) / frames)
+    median = statistics.median(walls)
+    low, _, high = statistics.quantiles(walls, n=4)
+    return Result(
+        case=case,
+        wall_s=median,
+        cpu_s=statistics.median(cpus),
+        spread=(high - low) / median,
+        repetitions=len(walls),
+    )
+
+
+def peak_memory() -> int:
+    """The most memory that this process ever held, in bytes."""
+    kilobytes = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
+
+
+def machine() -> dict[str, str]:
+    """Processor, GPU and versions that a figure depends on."""
+    facts = {
+        "processor": f"{_processor()}, {torch.get_num_threads()} threads",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
