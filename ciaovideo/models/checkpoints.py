@@ -150,7 +150,13 @@ def load_file(path: Path) -> ImplicitSR:
     (tensors that differ from the network's, named).
     """
     spec, tensors = read_tensors(path)
-    network = spec.build()
+    try:
+        network = spec.build()
+    except (TypeError, UnknownNameError) as cause:
+        raise MismatchedWeightsError(
+            f"{path} belongs to a network that this version cannot build ({cause})",
+            "use the version of ciaovideo that wrote the file",
+        ) from cause
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     differing = sorted(
@@ -195,6 +201,7 @@ def save(path: Path, spec: NetworkSpec, tensors: Mapping[str, Tensor], dtype: to
     """Write weights with their specification, stored as ``dtype``."""
     kept = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in tensors.items()}
     save_file(kept, path, metadata={SPEC_KEY: spec.to_json()})
+    path.chmod(0o644)  # the library makes it private
 
 
 def file_sha256(path: Path) -> str:

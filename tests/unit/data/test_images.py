@@ -1,6 +1,8 @@
 """Pictures from folders and archives."""
 
+import importlib
 import io
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 from ciaovideo.data.images import list_pictures, load_pictures, read_picture, resize
-from ciaovideo.errors import DecodeError, MissingInputError
+from ciaovideo.errors import DecodeError, MissingInputError, OptionError
 
 SIZES = {"b.png": (9, 12), "sub/a.webp": (10, 8), "c.bmp": (8, 8), "small.png": (7, 20)}
 
@@ -126,6 +128,13 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     folder_of({"a.png": png(9, 9)}, tmp_path)
     with pytest.raises(MissingInputError, match="at least 10 px"):
         load_pictures([tmp_path], 10)
+
+
+def test_without_pillow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.delitem(sys.modules, "ciaovideo.data.images")
+    with pytest.raises(OptionError, match=r"pip install 'ciaovideo\[train\]'"):
+        importlib.import_module("ciaovideo.data.images")
 
 
 def test_pictures_are_listed_by_path(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""``ciaovideo evaluate``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ciaovideo.cli.evaluate import build_parser, run
+from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import (
+    MissingInputError,
+    MissingWeightsError,
+    OptionError,
+    UnsupportedScaleError,
+)
+from ciaovideo.evaluate.protocol import benchmark
+from ciaovideo.models.checkpoints import NetworkSpec, load_file, save
+from ciaovideo.options import EngineOptions
+
+SPEC = NetworkSpec(
+    encoder="edsr",
+    decoder="ciaosr-separable",
+    encoder_options={"channels": 8, "blocks": 1},
+    decoder_options={"hidden": 8, "key_dim": 4, "rank": 2},
+)
+CPU = ("--device", "cpu", "--precision", "fp32")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "set5"
+    made.mkdir()
+    for index in range(2):
+        coarse = np.random.default_rng(index).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((40, 30), Image.Resampling.BICUBIC).save(
+            made / f"{index}.png"
+        )
+    return made
+
+
+def evaluate(*words: str) -> int:
+    return run(build_parser("ciaovideo evaluate").parse_args(words))
+
+
+def test_baselines_as_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("bicubic", "lanczos", "--on", str(folder), "--scales", "2,2.5", *CPU) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0] == "PSNR in dB on Y, 2 pictures"
+    assert lines[1].split() == ["set5", "x2", "x2.5"]
+    assert [line.split()[0] for line in lines[2:]] == ["bicubic", "lanczos"]
+    assert said.err == ""  # no bar without a terminal
+
+
+def test_a_network_from_a_file_as_json(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.safetensors"
+    save(path, SPEC, SPEC.build().state_dict(), torch.float32)
+    words = (str(path), "--on", str(folder), "--scales", "2,3", "--ssim", "--json", *CPU)
+    assert evaluate(*words) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [(entry["method"], entry["set"], entry["scale"]) for entry in entries] == [
+        ("tiny", "set5", 2.0),
+        ("tiny", "set5", 3.0),
+    ]
+    engine = Engine(load_file(path), EngineOptions(device="cpu", precision="fp32"))
+    expected = benchmark(engine, folder, 3, ssim=True)
+    assert entries[1]["psnr"] == pytest.approx(expected.psnr)
+    assert entries[1]["ssim"] == pytest.approx(expected.ssim)
+
+
+def test_published_figures_beside_ours(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("bicubic", "--on", str(folder), "--published", "--markdown", *CPU) == 0
+    said = capsys.readouterr().out
+    assert "| set5 | x2 | x3 | x4 |" in said
+    assert "| RDN-CiaoSR (published) | 38.29 | 34.85 | 32.66 |" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("bicubic", "--scales", "2,1"), UnsupportedScaleError),
+        (("bicubic", "--scales", "2.37"), OptionError),
+        (("absent.safetensors",), MissingWeightsError),
+        (("bicubic", "--device", "tpu"), OptionError),
+        (("bicubic", "--precision", "fp8"), OptionError),
+    ],
+)
+def test_what_cannot_be_measured(
+    words: tuple[str, ...], error: type[Exception], folder: Path
+) -> None:
+    with pytest.raises(error):
+        evaluate(*words, "--on", str(folder))
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError):
+        evaluate("bicubic", "--on", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bicubic",),
+        ("--on", "x"),
+        ("bicubic", "--on", "x", "--scales", "two"),
+        ("bicubic", "--on", "x", "--json", "--markdown"),
+    ],
+)
+def test_words_that_mean_nothing(words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit):
+        evaluate(*words)

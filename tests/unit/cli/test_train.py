@@ -1,0 +1,160 @@
+"""``ciaovideo train``."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ciaovideo.cli.train import build_parser, run
+from ciaovideo.errors import OptionError, UnknownNameError
+from ciaovideo.models.checkpoints import load_file
+from ciaovideo.train.loop import RunOptions, Trainer
+from ciaovideo.train.recipe import read_recipe
+
+RECIPE = """
+[network]
+encoder = "edsr"
+decoder = "ciaosr-separable"
+encoder_options = { channels = 8, blocks = 1 }
+decoder_options = { hidden = 8, key_dim = 4, rank = 2 }
+
+[data]
+sources = ["pictures"]
+patch = 8
+queries = 16
+batch = 2
+high_scale = 2.0
+
+[optim]
+steps = 4
+learning_rate = 1e-3
+"""
+
+CALL = """
+import sys
+from ciaovideo.cli.train import build_parser, run
+sys.exit(run(build_parser("ciaovideo train").parse_args()))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pictures").mkdir()
+    rgb = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save("pictures/a.png")
+    Path("small.toml").write_text(RECIPE, encoding="utf-8")
+
+
+def train(*words: str) -> int:
+    threads = torch.get_num_threads()
+    try:
+        return run(build_parser("ciaovideo train").parse_args(words))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_trains_and_says_where_the_weights_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("small.toml", "--out", "run", "--device", "cpu", "--threads", "1") == 0
+    said = capsys.readouterr()
+    assert said.out == f"wrote {Path('run/weights.safetensors')} after step 4 of 4\n"
+    assert "small on cpu: 1 pictures, from the beginning" in said.err
+    assert "%" not in said.err  # no bar without a terminal
+    load_file(Path("run/weights.safetensors"))
+
+
+def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("small.toml", "--out", "run", "--device", "cpu")
+    assert train(*words, "--minutes", "0") == 0
+    said = capsys.readouterr()
+    assert "after step 1 of 4" in said.out
+    assert "the same command goes on" in said.err
+    assert train(*words, "--set", "optim.steps=3") == 0
+    said = capsys.readouterr()
+    assert "going on from step 1" in said.err
+    assert "after step 3 of 3" in said.out
+
+
+def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["ciaosr-edsr", "ciaosr-fast"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("small.toml",),
+        ("--out", "run"),
+        ("small.toml", "--out", "run", "--minutes", "-1"),
+        ("small.toml", "--out", "run", "--save-minutes", "nan"),
+        ("small.toml", "--out", "run", "--threads", "-1"),
+        ("small.toml", "--out", "run", "--device", "tpu"),
+        ("small.toml", "--out", "run", "--set", "optim.steps"),
+    ],
+)
+def test_words_that_cannot_be_meant(words: tuple[str, ...]) -> None:
+    with pytest.raises(OptionError):
+        train(*words)
+    assert not Path("run").exists()
+
+
+def test_a_recipe_that_is_not_there() -> None:
+    with pytest.raises(UnknownNameError, match="no recipe is called 'small'"):
+        train("small", "--out", "run")
+
+
+def test_sigterm_saves_and_leaves() -> None:
+    words = ("small.toml", "--out", "run", "--device", "cpu", "--threads", "1")
+    with subprocess.Popen(
+        [sys.executable, "-c", CALL, *words, "--set", "optim.steps=1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stderr is not None
+        assert "from the beginning" in child.stderr.readline()
+        assert not Path("run/state.pt").exists()
+        os.kill(child.pid, signal.SIGTERM)
+        said, _ = child.communicate()
+        assert child.returncode == 143
+    assert said.startswith("wrote ")
+    state = torch.load("run/state.pt", weights_only=True)
+    assert f"after step {state['step']} of 1000000" in said
+
+
+def test_ctrl_c_saves_and_leaves_and_a_second_one_interrupts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = Trainer._train_step
+
+    def interrupted(self: Trainer) -> None:
+        step(self)
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    assert train("small.toml", "--out", "run", "--device", "cpu") == 130
+    assert "after step 2 of 4" in capsys.readouterr().out
+    assert Trainer(read_recipe("small.toml"), RunOptions(folder=Path("run"))).step == 2
+
+    def impatient(self: Trainer) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_train_step", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        train("small.toml", "--out", "run", "--device", "cpu")
+
+
+def test_handlers_of_signals_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train("small.toml", "--out", "run", "--device", "cpu")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
