@@ -18,12 +18,15 @@ class PlaneFormat:
 
     Without a ``dtype`` samples are integer codes of the layout. Floating planes hold the signal
     itself, luma and R'G'B' about [0, 1] and chroma about [-1/2, 1/2], whatever bit depth and range
-    say.
+    say. Raises ColorError on construction for tags that there is no conversion for.
     """
 
     layout: PixelLayout
     color: ColorSpec
     dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        Coefficients.of(self.layout, self.color)
 
 
 @final

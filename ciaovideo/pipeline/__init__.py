@@ -3,8 +3,9 @@
 The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``stages.FrameWorker``
 converts its planes to R'G'B', calls the engine and converts back, in one of several threads;
 ``media.VideoWriter`` codes it in the caller's thread. ``prefetch.ordered_map`` is what lies
-between: bounded, ordered, cancellable, and the only place that makes threads. On a GPU each worker
-has a CUDA stream of its own, so that one frame's upload, another's computing and a third's
-download overlap; on a CPU each worker computes a whole frame on one core, which is faster than all
-cores sharing one frame.
+between: bounded, ordered, cancellable, and the only place of a run that makes threads.
+
+On a GPU each worker has a CUDA stream of its own, so that one frame's upload, another's computing
+and a third's download overlap; on a CPU each worker computes a whole frame on one core, which is
+faster than all cores sharing one frame.
 """

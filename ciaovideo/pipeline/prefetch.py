@@ -1,4 +1,4 @@
-"""The only place that makes threads: work on many items at once, results in order."""
+"""The threads of a run: work on many items at once, results in order."""
 
 import queue
 import threading

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import vapoursynth as vs
@@ -62,10 +63,18 @@ def upscale(
         render = _Render(upscaler, format)
         with clip.get_frame(0) as first:  # so what is wrong with the clip is said now
             canvas = render.canvas(clip, render.plan(first)[2])
-    # A node calls its function for one frame at a time. One node more than streams: a frame is
-    # fetched or stored while others are computed.
-    nodes = [canvas.std.ModifyFrame(clip, render) for _ in range(num_streams + 1)]
-    return canvas.std.FrameEval(lambda n: nodes[n % len(nodes)], clip_src=nodes)
+    # A node calls its function for one frame at a time, so nodes take turns. One node more than
+    # streams: a frame is fetched or stored while others are computed.
+    count = min(num_streams + 1, clip.num_frames)
+    if count == 1:
+        return canvas.std.ModifyFrame(clip, render)
+    nodes = []
+    for turn in range(count):
+        place, frames = (
+            node.std.SelectEvery(count, turn, modify_duration=False) for node in (canvas, clip)
+        )
+        nodes.append(place.std.ModifyFrame(frames, partial(render.every, count, turn)))
+    return vs.core.std.Interleave(nodes, mismatch=True, modify_duration=False)
 
 
 class _Render:
@@ -90,6 +99,10 @@ class _Render:
             if alpha is not None:
                 frame.props["_Alpha"] = new_alpha(alpha, made_alpha.result().planes)
         return frame
+
+    def every(self, count: int, turn: int, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        """The same, called with every ``count``-th frame from frame ``turn`` on."""
+        return self(n * count + turn, f)
 
     def plan(self, frame: vs.VideoFrame) -> tuple[PlaneFormat, PlaneFormat, tuple[int, int]]:
         """What goes in, what comes out, and its (height, width); raises CiaoVideoError."""
@@ -138,7 +151,9 @@ def _vs_errors(where: str = "") -> Iterator[None]:
     """Hand the library's errors, and Python's about arguments, to VapourSynth in its manner."""
     try:
         yield
-    except (CiaoVideoError, TypeError) as cause:
+    except CiaoVideoError as error:  # says all there is to know
+        raise vs.Error(f"upscale: {where}{error}") from None
+    except TypeError as cause:
         raise vs.Error(f"upscale: {where}{cause}") from cause
 
 

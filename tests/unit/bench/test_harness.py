@@ -6,7 +6,7 @@ from ciaovideo.bench.harness import machine, measure, peak_memory
 
 
 def test_seconds_are_per_frame_and_the_warm_up_is_left_out() -> None:
-    calls = []
+    calls: list[int] = []
 
     def work() -> int:
         time.sleep(0.5 if not calls else 0.02)

@@ -1,0 +1,185 @@
+"""``Upscaler``: kinds of pictures, work in the background, one copy of the weights for all."""
+
+import gc
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ciaovideo import ColorSpec, Matrix, Picture, PixelLayout, PlaneFormat, Range, Siting, Upscaler
+from ciaovideo.color import from_rgb, to_rgb
+from ciaovideo.engine.crew import Crew
+from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.picture import planes_to_rgb, rgb_to_planes
+from ciaovideo.errors import MissingWeightsError, OptionError, UnsupportedScaleError
+from ciaovideo.models.checkpoints import load_model
+
+COLOR = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
+FLOAT_ERROR = 1e-6  # of fp32 arithmetic on values about 1
+HALF_ERROR = 1e-3  # fp16 has eleven bits
+
+
+def upscaler(**settings: object) -> Upscaler:
+    return Upscaler(precision="fp32", device="cpu", **settings)  # type: ignore[arg-type]
+
+
+def test_a_submitted_picture_equals_one_made_at_once() -> None:
+    enlarge = upscaler(scale=1.5, workers=2)
+    pictures = [torch.rand(1, 3, 20, 24) for _ in range(5)]
+    futures = [enlarge.submit(picture) for picture in pictures]
+    for picture, future in zip(pictures, futures, strict=True):
+        assert torch.equal(future.result(), enlarge(picture))
+
+
+def test_arrays_can_be_submitted() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    enlarge = upscaler(scale=2)
+    made = enlarge.submit(picture).result()
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(made, enlarge(picture))
+
+
+def test_an_error_comes_with_the_future() -> None:
+    future = upscaler(width=4).submit(torch.rand(1, 3, 8, 8))
+    with pytest.raises(UnsupportedScaleError):
+        future.result()
+
+
+def test_submitting_waits_when_too_much_is_unfinished() -> None:
+    crew = Crew(Engine(load_model("ciaosr-fast")), workers=2)
+    hold, begun = threading.Event(), threading.Semaphore(0)
+
+    def work() -> None:
+        begun.release()
+        hold.wait()
+
+    futures = [crew.submit(work) for _ in range(3)]  # two at work, one waiting
+    assert begun.acquire(timeout=10)
+    assert begun.acquire(timeout=10)
+    passed = threading.Event()
+
+    def fourth() -> None:
+        futures.append(crew.submit(work))
+        passed.set()
+
+    asking = threading.Thread(target=fourth)
+    asking.start()
+    assert not passed.wait(0.2)
+    hold.set()
+    assert passed.wait(10)
+    asking.join()
+    for future in futures:
+        future.result(timeout=10)
+
+
+def test_equal_settings_share_the_weights_and_others_do_not() -> None:
+    one, other = upscaler(scale=2), upscaler(scale=3, model="ciaosr-fast")
+    assert one.engine is other.engine
+    assert upscaler(scale=2, workers=2).engine is not one.engine
+    assert Upscaler(scale=2, precision="bf16", device="cpu").engine is not one.engine
+
+
+def test_a_file_of_weights_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    bundled = Path(__file__).resolve().parents[3] / "weights/ciaosr-fast.safetensors"
+    path.write_bytes(bundled.read_bytes())
+    first = upscaler(weights=path)
+    assert upscaler(weights=path).engine is first.engine
+    path.unlink()
+    with pytest.raises(MissingWeightsError):
+        upscaler(weights=path)
+    path.write_bytes(bundled.read_bytes())
+    assert upscaler(weights=path).engine is not first.engine
+
+
+def test_the_last_holder_frees_weights_and_threads() -> None:
+    enlarge = upscaler(scale=2, workers=3)
+    enlarge.submit(torch.rand(1, 3, 8, 8)).result()
+    assert working()
+    engine = weakref.ref(enlarge.engine)
+    del enlarge
+    gc.collect()
+    assert engine() is None
+    for thread in working():
+        thread.join(timeout=10)
+    assert not working()
+
+
+def working() -> list[threading.Thread]:
+    gc.collect()
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ciaovideo-crew")]
+
+
+def test_it_takes_at_least_one_thread() -> None:
+    with pytest.raises(OptionError, match="at least one"):
+        upscaler(workers=0)
+
+
+def test_planes_of_codes_take_the_way_of_the_colour_code() -> None:
+    layout = PixelLayout.of("yuv420p")
+    planes = tuple(
+        torch.randint(16, 236, shape, dtype=torch.uint8) for shape in layout.plane_shapes(18, 22)
+    )
+    enlarge = upscaler(scale=1.7)
+    made = enlarge(Picture(planes, PlaneFormat(layout, COLOR)))
+    size = (30, 38)  # 30.6 and 37.4, to the nearest even numbers
+    sr = enlarge.engine(to_rgb([plane[None] for plane in planes], layout, COLOR), size)
+    for plane, expected in zip(made.planes, from_rgb(sr, layout, COLOR), strict=True):
+        assert torch.equal(plane, expected[0])
+
+
+def test_format_and_size_can_be_chosen_for_each_picture() -> None:
+    gray = PlaneFormat(PixelLayout.of("gray"), COLOR)
+    deep = PlaneFormat(PixelLayout.of("yuv422p10le"), COLOR)
+    picture = Picture((torch.full((10, 12), 126, dtype=torch.uint8),), gray, deep, (21, 24))
+    made = upscaler().submit(picture).result()
+    assert made.format == deep
+    assert [tuple(plane.shape) for plane in made.planes] == [(21, 24), (21, 12), (21, 12)]
+    assert made.planes[0].float().mean().item() == pytest.approx(4 * 126, abs=4)
+    assert made.planes[1].float().mean().item() == pytest.approx(512, abs=4)
+
+
+@pytest.mark.parametrize("chroma", ["410", "411", "420", "422", "440", "444"])
+def test_floating_planes_agree_with_codes(chroma: str) -> None:
+    layout = PixelLayout.of(f"yuv{chroma}p" if chroma in ("410", "411") else f"yuv{chroma}p10le")
+    full = ColorSpec(Matrix.BT2020_NCL, Range.FULL, siting=Siting.TOPLEFT)
+    codes = [
+        torch.randint(0, layout.peak + 1, shape).float()[None]
+        for shape in layout.plane_shapes(13, 15)
+    ]
+    middle = (layout.peak + 1) / 2
+    signals = [(plane - (middle if i else 0)) / layout.peak for i, plane in enumerate(codes)]
+    floating = PlaneFormat(layout, full, torch.float32)
+    rgb = to_rgb(codes, layout, full)
+    torch.testing.assert_close(planes_to_rgb(signals, floating), rgb, rtol=0, atol=FLOAT_ERROR)
+    made, expected = rgb_to_planes(rgb, floating), from_rgb(rgb, layout, full)
+    for i, (plane, rounded) in enumerate(zip(made, expected, strict=True)):
+        exact = (plane * layout.peak + (middle if i else 0)).clamp(0, layout.peak)
+        # Half a code, and what fp32 leaves of it in a sum of numbers of that size.
+        assert (exact - rounded.float()).abs().max() <= 0.501
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("matrix", [Matrix.RGB, Matrix.BT709])
+def test_floating_planes_survive_the_round_trip_beyond_their_range(
+    dtype: torch.dtype, matrix: Matrix
+) -> None:
+    floating = PlaneFormat(PixelLayout.of("yuv444p"), ColorSpec(matrix, Range.LIMITED), dtype)
+    planes = [(torch.rand(1, 9, 11) * 2 - 0.5).to(dtype) for _ in range(3)]
+    bound = HALF_ERROR if dtype == torch.float16 else FLOAT_ERROR
+    for plane, again in zip(
+        planes, rgb_to_planes(planes_to_rgb(planes, floating), floating), strict=True
+    ):
+        torch.testing.assert_close(again, plane, rtol=0, atol=2 * bound)
+
+
+def test_floating_rgb_stays_as_it_is() -> None:
+    floating = PlaneFormat(PixelLayout.of("gbrp"), ColorSpec(Matrix.RGB, Range.FULL), torch.float32)
+    green, blue, red = planes = [torch.randn(1, 5, 6) for _ in range(3)]
+    rgb = planes_to_rgb(planes, floating)
+    assert torch.equal(rgb, torch.stack((red, green, blue), dim=1))
+    for plane, again in zip(planes, rgb_to_planes(rgb, floating), strict=True):
+        assert torch.equal(plane, again)
