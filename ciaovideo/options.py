@@ -15,6 +15,7 @@ from ciaovideo.errors import OptionError, UnsupportedScaleError
 MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Deinterlace = Literal["auto", "field", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,29 @@ def _nearest(side: float, least: int, even: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """Input. How the file is read."""
+
+    deinterlace: Deinterlace = opt(
+        "auto",
+        "interlaced frames: auto makes each one whole, field makes a frame of every field (twice"
+        " the frame rate), off refuses them",
+    )
+    force: bool = opt(False, "take interlaced frames as they are where deinterlacing is off")
+
+    def __post_init__(self) -> None:
+        if self.deinterlace not in get_args(Deinterlace):
+            raise OptionError(
+                f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
+            )
+        if self.force and self.deinterlace != "off":
+            raise OptionError(
+                f"force has no meaning with deinterlacing {self.deinterlace}",
+                "set deinterlacing to off, or leave force out",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
     """Network. Which weights make the picture."""
 
@@ -142,6 +166,7 @@ class UpscaleOptions:
     size: SizeOptions = SizeOptions()
     model: ModelOptions = ModelOptions()
     engine: EngineOptions = EngineOptions()
+    input: InputOptions = InputOptions()
     encode: EncodeOptions = EncodeOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")

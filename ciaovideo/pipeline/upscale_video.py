@@ -12,12 +12,11 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import InterlacedError
 from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.output import atomic_output, check_output
-from ciaovideo.media.reader import INTERLACED_HINT, VideoReader
+from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.prefetch import ordered_map
@@ -96,7 +95,7 @@ class UpscaleRun:
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
-            self._reader = stack.enter_context(VideoReader(source))
+            self._reader = stack.enter_context(VideoReader(source, options=options.input))
             self.plan = self._plan(source, output)
             self._stack = stack.pop_all()
 
@@ -181,14 +180,13 @@ class UpscaleRun:
 
     def _plan(self, source: Path, output: Path) -> UpscalePlan:
         info, options = self._reader.info, self.options
-        if info.interlaced:
-            raise InterlacedError(f"{source} is interlaced", INTERLACED_HINT)
         layout = PixelLayout.of(info.pix_fmt)
         spec, guesses = info.color.resolved(info.height, info.width, layout)
         lr_size = (info.height, info.width)
         out_size = options.size.resolve(*lr_size, even=any(layout.even_sides))
         codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
-        streams = plan_streams(source, output, info.index, options.frames)
+        every_field = options.input.deinterlace == "field"
+        streams = plan_streams(source, output, info.index, options.frames, every_field=every_field)
         model, network = load_network(options.model, options.engine.device)
         self._engine = engine = Engine(network, options.engine)
         frames = min(info.frame_count, options.frames or info.frame_count)
@@ -210,6 +208,7 @@ class UpscaleRun:
             streams=streams,
             frames=frames,
             notes=(
+                *self._reader.notes,
                 *_rounding(options, info, out_size),
                 *guesses,
                 *_retagging(info, layout, out_size),
