@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -125,6 +126,8 @@ class UpscaleRun:
             stack.enter_context(_torch_threads(plan))
             copier = stack.enter_context(StreamCopier(plan.streams))
             target = VideoTarget.of(plan.info, plan.codec, plan.out_size, self._tags())
+            if self.options.size.square_pixels:
+                target = replace(target, sar=Fraction(1))
             with VideoWriter(temporary, target, copier) as writer:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
@@ -183,7 +186,7 @@ class UpscaleRun:
         layout = PixelLayout.of(info.pix_fmt)
         spec, guesses = info.color.resolved(info.height, info.width, layout)
         lr_size = (info.height, info.width)
-        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides))
+        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
         codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
         every_field = options.input.deinterlace == "field"
         streams = plan_streams(source, output, info.index, options.frames, every_field=every_field)
@@ -301,7 +304,7 @@ def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
 def _rounding(
     options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
 ) -> tuple[str, ...]:
-    exact = options.size.resolve(info.height, info.width)
+    exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
     return (
