@@ -64,7 +64,7 @@ class Clip:
     (matrix, range, primaries, transfer, siting) as FFmpeg's numbers. ``interlaced`` frames are
     woven of two pictures, numbers 2n and 2n + 1, the first in the top rows, or with
     ``bottom_first`` in the others; ``flagged`` tells decoders so, and goes by ``interlaced`` if not
-    given. Their counters are read by ``read_field_counter``.
+    given. Their counters are painted as Gray codes, which ``tests.fields`` reads.
     """
 
     width: int = 320
@@ -132,7 +132,7 @@ def make_clip(path: Path, **settings: Any) -> Clip:
             container.mux(_line(subtitle, clip.subtitle))
         heard = 0
         for number, (pts, duration) in enumerate(zip(clip.times, clip.durations, strict=True)):
-            container.mux(video.encode(_coded_frame(clip, number, pts, duration)))
+            container.mux(video.encode(coded_frame(clip, number, pts, duration)))
             if sound is not None:
                 until = int((pts + duration - clip.times[0]) * clip.tick * SAMPLE_RATE)
                 for frame in _tone(heard, until):
@@ -201,18 +201,6 @@ def read_counter(luma: NDArray[Any]) -> int:
         raise ValueError("no frame counter in this picture")
     bits = [value > (bright + dark) / 2 for row in means[:2] for value in row]
     return sum(1 << place for place, bit in enumerate(bits) if bit)
-
-
-def read_field_counter(luma: NDArray[Any]) -> int:
-    """The number of a picture of an interlaced clip: its counter is a Gray code.
-
-    A plain one's lowest block flickers from field to field, which no deinterlacer can tell from
-    two still pictures woven into one.
-    """
-    code = number = read_counter(luma)
-    while code := code >> 1:
-        number ^= code
-    return number
 
 
 def scene(height: int, width: int, number: int) -> Image:
@@ -399,7 +387,8 @@ def _add_video(container: Any, clip: Clip) -> Any:
     return video
 
 
-def _coded_frame(clip: Clip, number: int, pts: int, duration: int) -> av.VideoFrame:
+def coded_frame(clip: Clip, number: int, pts: int, duration: int) -> av.VideoFrame:
+    """A frame as it goes into the encoder."""
     frame = av.VideoFrame(clip.width, clip.height, clip.pix_fmt)
     for target, plane in zip(frame.planes, planes_of(clip, number), strict=True):
         rows = np.zeros((plane.shape[0], target.line_size // plane.itemsize), plane.dtype)

@@ -83,6 +83,7 @@ class FieldEvidence:
             f"of {self.frames} frames looked at, {self.flagged} are flagged as interlaced; by their"
             f" content {self.top_first} have the top field first, {self.bottom_first} the bottom"
             f" field, {self.progressive} are progressive"
+            + ("" if self.motion >= MOTION else "; hardly anything moves in them")
         )
 
 
@@ -146,12 +147,12 @@ def sample_fields(path: Path, index: int) -> FieldEvidence:
     with av_errors("opening", path, OpenError), av.open(path) as container:
         av_stream = next(s for s in container.streams.video if s.index == index)
         av_stream.codec_context.thread_type = "AUTO"
-        duration = container.duration or 0
+        start, duration = container.start_time or 0, container.duration or 0
         places = PLACES if duration >= LONG_S * av.time_base else 1
         for place in range(places):
             try:
                 if place:
-                    container.seek(duration * place // PLACES)
+                    container.seek(start + duration * place // PLACES)
                 pictures = container.decode(av_stream)
                 found += _looks(islice(pictures, PLACES * FRAMES_AT_PLACE // places))
             except (av.error.FFmpegError, ValueError):

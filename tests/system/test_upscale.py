@@ -19,7 +19,8 @@ import pytest
 import ciaovideo
 from ciaovideo.cli.main import run
 from ciaovideo.media.timing import exact
-from tests.media import make_clip, read_counter, read_field_counter
+from tests.fields import read_field_counter
+from tests.media import make_clip, read_counter
 
 Packets = list[tuple[Fraction, bytes]]
 

@@ -23,7 +23,8 @@ from ciaovideo.errors import (
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.options import InputOptions
-from tests.media import Clip, make_clip, planes_of, read_counter, read_field_counter
+from tests.fields import read_field_counter
+from tests.media import Clip, coded_frame, make_clip, planes_of, read_counter
 
 SMALL = {"width": 64, "height": 48}
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "options": {}}
@@ -237,6 +238,32 @@ def test_fields_of_raw_streams_have_times_too(tmp_path: Path) -> None:
         assert reader.info.frame_rate == 48
         times = [frame.time for frame in reader.frames()]
     assert times == [Fraction(n, 48) for n in range(24)]
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 5])  # tt, bb, tb, bt
+def test_packed_fields_keep_the_order_of_the_file(tmp_path: Path, order: int) -> None:
+    """Repacking loses the flags, and the clip is too short for its content to say."""
+    path = tmp_path / "clip.mov"
+    clip = Clip(
+        width=128,
+        height=96,
+        pix_fmt="yuv422p",
+        interlaced=True,
+        bottom_first=order in (3, 5),
+        counter=True,
+    )
+    with av.open(path, "w") as container:
+        video = container.add_stream("rawvideo", rate=25)
+        video.width, video.height, video.pix_fmt = clip.width, clip.height, "uyvy422"
+        video.codec_context.codec_tag = "2vuy"
+        video.codec_context.field_order = order
+        for number in range(6):
+            packed = coded_frame(clip, number, number, 1).reformat(format="uyvy422", threads=1)
+            packed.pts, packed.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(packed))
+    with VideoReader(path, options=InputOptions(deinterlace="field")) as reader:
+        assert reader.info.coded_pix_fmt == "uyvy422"
+        assert field_counters(list(reader.frames())) == list(range(12))
 
 
 def test_without_deinterlacing_they_are_refused_or_forced(tmp_path: Path) -> None:
