@@ -109,9 +109,9 @@ def test_longer_files_are_looked_at_in_three_places(tmp_path: Path) -> None:
     assert sample_fields(path, 0).frames == 36
     late = tmp_path / "late.ts"  # still and flagged as progressive at first
     first, second = tmp_path / "first.ts", tmp_path / "second.ts"
-    common: dict[str, Any] = {"width": 128, "height": 96, "seconds": 4, "codec": "mpeg2video"}
-    make_clip(first, **common, options={"b": "4M"})
-    make_clip(second, **common, options={"b": "4M"}, interlaced=True, first_pts=96)
+    shape: dict[str, Any] = {"width": 128, "height": 96, "seconds": 4, "codec": "mpeg2video"}
+    make_clip(first, **shape, options={"b": "4M"})
+    make_clip(second, **shape, options={"b": "4M"}, interlaced=True, first_pts=96)
     late.write_bytes(first.read_bytes() + second.read_bytes())
     assert sample_fields(late, 0).flagged > 0
 
