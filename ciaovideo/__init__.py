@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ciaovideo.options import (
         EncodeOptions,
         EngineOptions,
+        InputOptions,
         ModelOptions,
         SizeOptions,
         UpscaleOptions,
@@ -47,6 +48,7 @@ __all__ = [
     "EncodeOptions",
     "EngineError",
     "EngineOptions",
+    "InputOptions",
     "Matrix",
     "MediaError",
     "ModelOptions",
@@ -73,7 +75,14 @@ __all__ = [
 
 _PLACES = {
     **dict.fromkeys(
-        ("EncodeOptions", "EngineOptions", "ModelOptions", "SizeOptions", "UpscaleOptions"),
+        (
+            "EncodeOptions",
+            "EngineOptions",
+            "InputOptions",
+            "ModelOptions",
+            "SizeOptions",
+            "UpscaleOptions",
+        ),
         "ciaovideo.options",
     ),
     **dict.fromkeys(

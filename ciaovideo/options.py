@@ -6,6 +6,7 @@ This module imports neither torch nor av, so that ``--help`` is quick.
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,6 +16,7 @@ from ciaovideo.errors import OptionError, UnsupportedScaleError
 MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Deinterlace = Literal["auto", "field", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,9 @@ class SizeOptions:
     size: str | None = opt(None, "exact output size, for example 1920x1080", "WxH")
     width: int | None = opt(None, "output width; the height follows", "PX")
     height: int | None = opt(None, "output height; the width follows", "PX")
+    square_pixels: bool = opt(
+        False, "make pixels square; a size then counts from the picture's shape on screen"
+    )
 
     def __post_init__(self) -> None:
         names = ("scale", "size", "width", "height")
@@ -36,13 +41,22 @@ class SizeOptions:
         if self.size is not None:
             parse_size(self.size)
 
-    def resolve(self, height: int, width: int, *, even: bool = False) -> tuple[int, int]:
+    def resolve(
+        self, height: int, width: int, *, even: bool = False, sar: Fraction | None = None
+    ) -> tuple[int, int]:
         """The exact output (height, width) for an input of this height and width.
 
         ``even`` rounds what was derived (not what was asked for exactly) to even sides, which
-        4:2:0 needs. Raises UnsupportedScaleError outside 1 to 30 times the input.
+        4:2:0 needs. ``sar``, the input's sample aspect ratio, counts only for square pixels: there
+        a scale is that of the smallest square-pixel picture that has all of the input's rows and
+        columns. Raises UnsupportedScaleError outside 1 to 30 times the input, and OptionError for
+        a size that would distort the picture.
         """
-        target = self._target(height, width, even)
+        stretch = sar if self.square_pixels and sar else Fraction(1)
+        shape = height / min(stretch, Fraction(1)), width * max(stretch, Fraction(1))
+        target = self._target(shape, (height, width), even)
+        if self.square_pixels and self.size is not None:
+            _check_shape(target, shape)
         for name, new, old in (("height", target[0], height), ("width", target[1], width)):
             if new < old:
                 raise UnsupportedScaleError(
@@ -56,20 +70,34 @@ class SizeOptions:
                 )
         return target
 
-    def _target(self, height: int, width: int, even: bool) -> tuple[int, int]:
+    def _target(
+        self, shape: tuple[Fraction, Fraction], least: tuple[int, int], even: bool
+    ) -> tuple[int, int]:
+        """The output's sides from the input's on screen; ``least`` are those of its samples."""
+        height, width = shape
         if self.size is not None:
             return parse_size(self.size)
         if self.width is not None:
-            return _nearest(height * self.width / width, height, even), self.width
+            return _nearest(height * self.width / width, least[0], even), self.width
         if self.height is not None:
-            return self.height, _nearest(width * self.height / height, width, even)
+            return self.height, _nearest(width * self.height / height, least[1], even)
         scale = 2.0 if self.scale is None else self.scale
         if not 1 <= scale <= MAX_SCALE:
             raise UnsupportedScaleError(
                 f"scale {scale} is outside 1 to {MAX_SCALE:g}",
                 "to make a picture smaller, use a resizer" if scale < 1 else "",
             )
-        return _nearest(height * scale, height, even), _nearest(width * scale, width, even)
+        return _nearest(height * scale, least[0], even), _nearest(width * scale, least[1], even)
+
+
+def _check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> None:
+    """Refuse sides that are further from a shape than rounding each to an even number explains."""
+    fitting = round(shape[1] * target[0] / shape[0])
+    if abs(fitting - target[1]) > 1 + fitting / target[0]:
+        raise OptionError(
+            f"{target[1]}x{target[0]} of square pixels would distort the picture",
+            f"{fitting}x{target[0]} would not; with only a height, the width follows",
+        )
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -80,7 +108,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
-def _nearest(side: float, least: int, even: bool) -> int:
+def _nearest(side: Fraction | float, least: int, even: bool) -> int:
     """Round to a whole number of pixels, halves to even as the papers' code does.
 
     To an even number if asked, though never from at or above ``least`` to below it.
@@ -89,6 +117,24 @@ def _nearest(side: float, least: int, even: bool) -> int:
         return round(side)
     nearest = 2 * round(side / 2)
     return nearest + 2 if nearest < least <= round(side) else nearest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """Input. How the file is read."""
+
+    deinterlace: Deinterlace = opt(
+        "auto",
+        "interlaced frames: auto makes each one whole, field makes a frame of every field (twice"
+        " the frame rate), off refuses them",
+    )
+    force: bool = opt(False, "take interlaced frames as they are where deinterlacing is off")
+
+    def __post_init__(self) -> None:
+        if self.deinterlace not in get_args(Deinterlace):
+            raise OptionError(
+                f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +188,7 @@ class UpscaleOptions:
     size: SizeOptions = SizeOptions()
     model: ModelOptions = ModelOptions()
     engine: EngineOptions = EngineOptions()
+    input: InputOptions = InputOptions()
     encode: EncodeOptions = EncodeOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")

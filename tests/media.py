@@ -61,7 +61,10 @@ class Clip:
     """What a synthetic file holds. Times in ticks of ``time_base``, which is 1 / fps if not given.
 
     ``pts`` lists every frame's time and wins over ``seconds``; ``color`` holds the five tags
-    (matrix, range, primaries, transfer, siting) as FFmpeg's numbers.
+    (matrix, range, primaries, transfer, siting) as FFmpeg's numbers. ``interlaced`` frames are
+    woven of two pictures, numbers 2n and 2n + 1, the first in the top rows, or with
+    ``bottom_first`` in the others; ``flagged`` tells decoders so, and goes by ``interlaced`` if not
+    given. Their counters are painted as Gray codes, which ``tests.fields`` reads.
     """
 
     width: int = 320
@@ -80,6 +83,8 @@ class Clip:
     rotation: float = 0.0
     mirrored: bool = False
     interlaced: bool = False
+    bottom_first: bool = False
+    flagged: bool | None = None
     counter: bool = False
     sound: bool = False
     sound_codec: str = "aac"
@@ -127,7 +132,7 @@ def make_clip(path: Path, **settings: Any) -> Clip:
             container.mux(_line(subtitle, clip.subtitle))
         heard = 0
         for number, (pts, duration) in enumerate(zip(clip.times, clip.durations, strict=True)):
-            container.mux(video.encode(_coded_frame(clip, number, pts, duration)))
+            container.mux(video.encode(coded_frame(clip, number, pts, duration)))
             if sound is not None:
                 until = int((pts + duration - clip.times[0]) * clip.tick * SAMPLE_RATE)
                 for frame in _tone(heard, until):
@@ -141,9 +146,20 @@ def make_clip(path: Path, **settings: Any) -> Clip:
 
 def planes_of(clip: Clip, number: int) -> list[NDArray[Any]]:
     """The integer planes of one frame, as they go into the encoder: Y, U, V, or G, B, R."""
+    if not clip.interlaced:
+        return picture_planes(clip, number)
+    woven = picture_planes(clip, 2 * number)
+    for plane, later in zip(woven, picture_planes(clip, 2 * number + 1), strict=True):
+        rows = slice(0 if clip.bottom_first else 1, None, 2)
+        plane[rows] = later[rows]
+    return woven
+
+
+def picture_planes(clip: Clip, number: int) -> list[NDArray[Any]]:
+    """The planes of one whole picture, which an interlaced clip has twice as many of as frames."""
     rgb = scene(clip.height, clip.width, number)
     if clip.counter:
-        paint_counter(rgb, number)
+        paint_counter(rgb, number ^ number >> 1 if clip.interlaced else number)
     match = re.fullmatch(r"(yuv4(\d\d)p|gbrp|gray)(?:(\d+)le)?", clip.pix_fmt)
     assert match, f"no drawing in {clip.pix_fmt}"
     depth = int(match[3] or 8)
@@ -363,31 +379,37 @@ def _add_video(container: Any, clip: Clip) -> Any:
         context.sample_aspect_ratio = clip.sar
     if clip.rotation or clip.mirrored:
         video.set_display_rotation(clip.rotation, hflip=clip.mirrored)
-    if clip.interlaced:
+    if _flagged(clip):
         context.flags |= (
             av.codec.context.Flags.interlaced_dct | av.codec.context.Flags.interlaced_me
         )
-        context.field_order = 2  # top field first
+        context.field_order = 3 if clip.bottom_first else 2
     return video
 
 
-def _coded_frame(clip: Clip, number: int, pts: int, duration: int) -> av.VideoFrame:
+def coded_frame(clip: Clip, number: int, pts: int, duration: int) -> av.VideoFrame:
+    """A frame as it goes into the encoder."""
     frame = av.VideoFrame(clip.width, clip.height, clip.pix_fmt)
     for target, plane in zip(frame.planes, planes_of(clip, number), strict=True):
         rows = np.zeros((plane.shape[0], target.line_size // plane.itemsize), plane.dtype)
         rows[:, : plane.shape[1]] = plane
         target.update(rows.tobytes().ljust(target.buffer_size, b"\0")[: target.buffer_size])
     frame.pts, frame.time_base, frame.duration = pts, clip.tick, duration
-    return _as_top_field_first(frame) if clip.interlaced else frame
+    return _as_two_fields(frame, clip.bottom_first) if _flagged(clip) else frame
 
 
-def _as_top_field_first(frame: av.VideoFrame) -> av.VideoFrame:
+def _flagged(clip: Clip) -> bool:
+    return clip.interlaced if clip.flagged is None else clip.flagged
+
+
+def _as_two_fields(frame: av.VideoFrame, bottom_first: bool) -> av.VideoFrame:
     """The same picture, flagged as two fields."""
+    order = "bff" if bottom_first else "tff"
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )
-    chain = [source, graph.add("setfield", "mode=tff"), graph.add("buffersink")]
+    chain = [source, graph.add("setfield", f"mode={order}"), graph.add("buffersink")]
     graph.link_nodes(*chain).configure()
     graph.push(frame)
     flagged = cast(av.VideoFrame, graph.pull())

@@ -13,6 +13,7 @@ from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.options import (
     EncodeOptions,
     EngineOptions,
+    InputOptions,
     ModelOptions,
     SizeOptions,
     UpscaleOptions,
@@ -21,7 +22,14 @@ from ciaovideo.options import (
 if TYPE_CHECKING:
     from ciaovideo.pipeline.upscale_video import Summary, UpscalePlan
 
-GROUPS = (SizeOptions, ModelOptions, EngineOptions, EncodeOptions, UpscaleOptions)
+GROUPS = (
+    SizeOptions,
+    InputOptions,
+    ModelOptions,
+    EngineOptions,
+    EncodeOptions,
+    UpscaleOptions,
+)
 EPILOG = """
 commands: ciaovideo train RECIPE ..., ciaovideo evaluate MODEL ...; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
@@ -94,6 +102,7 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
         size=read_group(SizeOptions, arguments),
         model=read_group(ModelOptions, arguments),
         engine=read_group(EngineOptions, arguments),
+        input=read_group(InputOptions, arguments),
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
         overwrite=arguments.overwrite,

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,10 +50,13 @@ class StreamPlan:
     warnings: tuple[str, ...] = ()
 
 
-def plan_streams(source: Path, output: Path, main: int, frames: int | None = None) -> StreamPlan:
+def plan_streams(
+    source: Path, output: Path, main: int, frames: int | None = None, *, every_field: bool = False
+) -> StreamPlan:
     """Decide which streams besides the video ``main`` the output's container takes as they are.
 
-    Raises EncodeError for sound that it cannot hold, before any work is done.
+    ``frames`` limits the run; with ``every_field`` it counts fields, two to a frame. Raises
+    EncodeError for sound that the container cannot hold, before any work is done.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
@@ -81,7 +85,7 @@ def plan_streams(source: Path, output: Path, main: int, frames: int | None = Non
         kept=tuple(kept),
         dropped=tuple(dropped),
         offset=offset,
-        end=_end(source, main, frames),
+        end=_end(source, main, frames, every_field),
         warnings=tuple(warnings),
     )
 
@@ -292,9 +296,12 @@ def _offset(
     return -(earliest // step) * step
 
 
-def _end(source: Path, main: int, frames: int | None) -> Fraction | None:
+def _end(source: Path, main: int, frames: int | None, every_field: bool) -> Fraction | None:
     """Where the first ``frames`` frames end: at the next one's start, or where the file does."""
     if frames is None:
         return None
     times = first_frame_times(source, main, frames + 1)
+    if every_field:
+        middles = [(before + after) / 2 for before, after in pairwise(times)]
+        times = sorted([*times, *middles])
     return times[frames] if len(times) > frames else None

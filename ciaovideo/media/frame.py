@@ -60,7 +60,8 @@ class VideoInfo:
     estimates: good for progress and rate control, never for times. ``rotation`` in degrees
     counter-clockwise and ``display_matrix`` (nine fixed-point numbers, or nothing) are how a
     player turns the picture; frames are handed out as stored. ``index`` is the stream's place in
-    the file; ``streams`` holds all streams, this one included.
+    the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
+    are handed out with both their fields, which a user must have forced.
     """
 
     path: str

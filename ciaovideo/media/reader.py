@@ -1,6 +1,7 @@
 """Packets to frames: every picture of a file's main video, once, with its exact time."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +24,17 @@ from ciaovideo.errors import (
     TimestampError,
 )
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.interlacing import FieldPolicy, sample_fields
 from ciaovideo.media.pixels import copy_planes, planar_name
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
+from ciaovideo.options import InputOptions
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
-INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: everything but unknown (0) and progressive (1)
-INTERLACED_HINT = "deinterlace it first, for example with ffmpeg's filter bwdif"
+# AVFieldOrder of the file, for frames that lose their flag by being repacked.
+FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
+INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
 # What hangs on pictures and is not carried over.
 LOST = {
     Type.MASTERING_DISPLAY_METADATA: "HDR10 metadata (mastering display)",
@@ -45,13 +50,23 @@ class VideoReader:
     """The main video of a file: what is known of it, and its frames in display order.
 
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
-    ratio of many files are known only then. ``warnings`` grows while frames are read.
+    ratio of many files are known only then, and looks at some others to know whether they are
+    interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
     """
 
-    def __init__(self, path: Path, *, pool: PlanePool | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        pool: PlanePool | None = None,
+        options: InputOptions = InputOptions(),
+    ) -> None:
         self.path = path
+        self.notes: tuple[str, ...] = ()
         self.warnings: list[str] = []
         self._pool = pool
+        self._filter: FieldFilter | None = None
+        self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
         self._damaged = 0
         self._last: int | None = None  # the newest time stamp
@@ -70,10 +85,12 @@ class VideoReader:
             if self._pending is None:
                 raise OpenError(f"{path} holds no picture that can be decoded")
             self.info = self._describe(self._pending)
+            self._choose_fields(options)
         except BaseException:
             self.close()
             raise
         self._layout = PixelLayout.of(self.info.pix_fmt)
+        self._pictures = self._whole_pictures()
         hanging = {data.type for data in self._pending.side_data.values()}
         self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
 
@@ -101,26 +118,76 @@ class VideoReader:
         """Every frame that was not handed out yet, at most ``limit`` of them.
 
         Raises TimestampError where a time is missing or does not increase, DecodeError where data
-        is damaged or size or layout change, InterlacedError at an interlaced picture.
+        is damaged or size or layout change, InterlacedError at an interlaced picture where they
+        are neither deinterlaced nor forced.
         """
         stop = None if limit is None else self._count + limit
         while stop is None or self._count < stop:
-            picture = self._decode() if self._pending is None else self._pending
-            self._pending = None
-            if picture is None:
+            shown = next(self._pictures, None)
+            if shown is None:
                 self._close_books()
                 return
-            frame = self._frame(picture)
+            planes = copy_planes(shown.picture, self._layout, self._planes)
+            frame = Frame(planes, shown.pts, self.info.time_base, shown.duration)
             self._count += 1
             self._end = frame.end
             yield frame
 
+    def _choose_fields(self, options: InputOptions) -> None:
+        """Decide from flags and a sample what is done with interlaced frames, and note why."""
+        info = self.info
+        evidence = sample_fields(self.path, info.index)
+        policy = self._policy = FieldPolicy(evidence, options)
+        if policy.refuses and evidence.interlaced:
+            raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
+        self.notes = (policy.note,) if policy.note else ()
+        if policy.deinterlaces:
+            self._start_filter()
+        if policy.every_field:
+            rate = info.frame_rate and info.frame_rate * 2
+            info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
+            self.info = replace(info, frame_count=info.frame_count * 2)
+        elif policy.forced:
+            self.info = replace(info, interlaced=True)
+
+    def _start_filter(self) -> None:
+        order = self._policy.evidence.order
+        if not order and self.info.coded_pix_fmt.replace("yuvj", "yuv") != self.info.pix_fmt:
+            order = FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
+        every = self._policy.every_field
+        self._filter = FieldFilter(self.info, self._tick, order=order or "auto", every_field=every)
+
+    def _whole_pictures(self) -> Iterator[Shown]:
+        """Every picture with its time, of whole frames."""
+        while True:
+            picture = self._decode() if self._pending is None else self._pending
+            self._pending = None
+            if picture is None:
+                break
+            shown = self._checked(picture)
+            if not shown.progressive and self._filter is None:
+                self._meet_late_fields()
+            self._decoded += 1
+            if self._filter is None:
+                yield shown
+            else:
+                yield from self._filter.push(shown)
+        if self._filter is not None:
+            yield from self._filter.flush()
+
+    def _meet_late_fields(self) -> None:
+        """At an interlaced frame where the sample had none: deinterlace from here on."""
+        if self._policy.refuses:
+            raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
+        self.warnings.append(f"interlaced frames from number {self._decoded} on are made whole")
+        self._start_filter()
+
     def _decode(self) -> av.VideoFrame | None:
-        with av_errors(f"decoding frame {self._count} of", self.path, DecodeError):
+        with av_errors(f"decoding frame {self._decoded} of", self.path, DecodeError):
             return next(self._decoder, None)
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        av_stream, context = self._av_stream, self._av_stream.codec_context
+        av_stream = self._av_stream
         starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
         rate = frame_rate(exact(av_stream.average_rate) or exact(av_stream.guessed_rate), starts)
         tick = exact(av_stream.time_base)
@@ -133,6 +200,7 @@ class VideoReader:
             self.warnings.append(f"the file stores no times: {rate} frames a second are assumed")
         if tick is None:
             raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
+        self._tick = tick
         duration = _duration(self._container, av_stream)
         return VideoInfo(
             path=str(self.path),
@@ -146,7 +214,6 @@ class VideoReader:
             frame_rate=rate,
             frame_count=self._indexed() or round((duration or 0) * (rate or 0)),
             duration_s=None if duration is None else float(duration),
-            interlaced=first.interlaced_frame or context.field_order in INTERLACED_ORDERS,
             rotation=float(first.rotation),
             display_matrix=_display_matrix(av_stream),
             coded_pix_fmt=first.format.name,
@@ -154,10 +221,12 @@ class VideoReader:
             streams=tuple(describe(other) for other in self._container.streams),
         )
 
-    def _frame(self, picture: av.VideoFrame) -> Frame:
+    def _checked(self, picture: av.VideoFrame) -> Shown:
+        """A picture from the decoder, of the size and layout of the first and later than the last.
+
+        Where the container stores no times, its number is its time.
+        """
         info = self.info
-        if picture.interlaced_frame:
-            raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
         found = (picture.format.name, picture.height, picture.width)
         if found != (info.coded_pix_fmt, info.height, info.width):
             raise DecodeError(
@@ -166,19 +235,19 @@ class VideoReader:
                 "cut the file there and process the parts one by one",
             )
         self._damaged += picture.is_corrupt
-        pts = self._count if self._timeless else self._checked(picture.pts)
-        duration = 1 if self._timeless else max(picture.duration, 0)
-        planes = copy_planes(picture, self._layout, self._planes)
-        return Frame(planes, pts, info.time_base, duration)
+        whole = self._policy.whole(picture.interlaced_frame)
+        if self._timeless:
+            return Shown(picture, self._decoded, 1, whole)
+        return Shown(picture, self._later(picture.pts), max(picture.duration, 0), whole)
 
-    def _checked(self, pts: int | None) -> int:
+    def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""
         if pts is None:
             raise TimestampError(f"{self._place()} has no time", RETIME_HINT)
         if self._last is not None and pts <= self._last:
             raise TimestampError(
                 f"{self._place()}: its time {pts} is not after {self._last}"
-                f" (ticks of {self.info.time_base} s)",
+                f" (ticks of {self._tick} s)",
                 RETIME_HINT,
             )
         self._last = pts
@@ -190,7 +259,7 @@ class VideoReader:
         return tuple(torch.empty(shape, dtype=dtype) for shape in shapes)
 
     def _place(self) -> str:
-        return f"{self.path}: frame {self._count}"
+        return f"{self.path}: frame {self._decoded}"
 
     def _indexed(self) -> int:
         """How many frames an mp4 file's index promises, less those an edit list hides."""
@@ -206,9 +275,9 @@ class VideoReader:
         if self._damaged:
             self.warnings.append(f"{self._damaged} frames were damaged and patched by the decoder")
         indexed, claimed = self._indexed(), self.info.duration_s or 0.0
-        if self._count < indexed:
+        if self._decoded < indexed:
             self.warnings.append(
-                f"the file's index names {indexed} frames and {self._count} were found:"
+                f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
         elif not self._timeless and float(self._end) < claimed * 0.95 - 1:

@@ -24,6 +24,7 @@ from ciaovideo.media.pixels import repacked
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 leaves their decoding times unset
+PROGRESSIVE = 1  # AVFieldOrder
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
 
@@ -39,6 +40,7 @@ class VideoTarget:
     frame_rate: Fraction | None = None
     sar: Fraction | None = None
     display_matrix: tuple[int, ...] = ()
+    progressive: bool = True
 
     @classmethod
     def of(
@@ -63,6 +65,7 @@ class VideoTarget:
             frame_rate=info.frame_rate,
             sar=_scaled_sar(info, height, width),
             display_matrix=_scaled_matrix(info, height, width),
+            progressive=not info.interlaced,
         )
 
 
@@ -156,6 +159,8 @@ class VideoWriter:
         context.time_base = target.time_base
         context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
         context.flags |= Flags.frame_duration
+        if target.progressive:
+            context.field_order = PROGRESSIVE
         if target.sar:
             self._check_sar(target.sar)
             context.sample_aspect_ratio = target.sar

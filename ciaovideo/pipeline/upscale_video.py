@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -12,12 +13,11 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import InterlacedError
 from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.output import atomic_output, check_output
-from ciaovideo.media.reader import INTERLACED_HINT, VideoReader
+from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.prefetch import ordered_map
@@ -96,7 +96,7 @@ class UpscaleRun:
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
-            self._reader = stack.enter_context(VideoReader(source))
+            self._reader = stack.enter_context(VideoReader(source, options=options.input))
             self.plan = self._plan(source, output)
             self._stack = stack.pop_all()
 
@@ -126,6 +126,8 @@ class UpscaleRun:
             stack.enter_context(_torch_threads(plan))
             copier = stack.enter_context(StreamCopier(plan.streams))
             target = VideoTarget.of(plan.info, plan.codec, plan.out_size, self._tags())
+            if self.options.size.square_pixels:
+                target = replace(target, sar=Fraction(1))
             with VideoWriter(temporary, target, copier) as writer:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
@@ -181,14 +183,13 @@ class UpscaleRun:
 
     def _plan(self, source: Path, output: Path) -> UpscalePlan:
         info, options = self._reader.info, self.options
-        if info.interlaced:
-            raise InterlacedError(f"{source} is interlaced", INTERLACED_HINT)
         layout = PixelLayout.of(info.pix_fmt)
         spec, guesses = info.color.resolved(info.height, info.width, layout)
         lr_size = (info.height, info.width)
-        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides))
+        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
         codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
-        streams = plan_streams(source, output, info.index, options.frames)
+        every_field = options.input.deinterlace == "field"
+        streams = plan_streams(source, output, info.index, options.frames, every_field=every_field)
         model, network = load_network(options.model, options.engine.device)
         self.engine = engine = Engine(network, options.engine)
         frames = min(info.frame_count, options.frames or info.frame_count)
@@ -210,6 +211,7 @@ class UpscaleRun:
             streams=streams,
             frames=frames,
             notes=(
+                *self._reader.notes,
                 *_rounding(options, info, out_size),
                 *guesses,
                 *_retagging(info, layout, out_size),
@@ -302,7 +304,7 @@ def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
 def _rounding(
     options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
 ) -> tuple[str, ...]:
-    exact = options.size.resolve(info.height, info.width)
+    exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
     return (

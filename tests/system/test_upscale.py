@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -19,6 +20,7 @@ from av.rational import AVRational
 import ciaovideo
 from ciaovideo.cli.main import run
 from ciaovideo.media.timing import exact
+from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
 
 Packets = list[tuple[Fraction, bytes]]
@@ -59,6 +61,12 @@ def counters(path: Path) -> list[int]:
     """The numbers painted into the frames."""
     with av.open(path) as container:
         return [read_counter(f.to_ndarray(format="gray")) for f in container.decode(video=0)]
+
+
+def field_counters(path: Path) -> list[int]:
+    """The numbers painted into the pictures of an interlaced clip."""
+    with av.open(path) as container:
+        return [read_field_counter(f.to_ndarray(format="gray")) for f in container.decode(video=0)]
 
 
 def left_behind(folder: Path, *known: str) -> list[str]:
@@ -249,14 +257,78 @@ def test_what_a_user_can_get_wrong(
     assert there.read_bytes() == b"precious"
 
 
-def test_interlaced_pictures_are_refused(
+@pytest.mark.parametrize("bottom_first", [False, True])
+def test_interlaced_frames_come_out_whole_at_their_times(
+    tmp_path: Path, bottom_first: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output, fields = (tmp_path / f"{name}.mp4" for name in ("in", "out", "fields"))
+    pts = (0, 40, 80, 81, 170, 171, 300, 333, 400, 1000, 1003, 1100)
+    make_clip(
+        source,
+        width=96,
+        height=72,
+        pts=pts,
+        time_base=Fraction(1, 1000),
+        interlaced=True,
+        bottom_first=bottom_first,
+        counter=True,
+        sound=True,
+    )
+    shown = times(source)
+    assert run([str(source), str(output), "--scale", "1.5"]) == 0
+    assert "made whole: of 12 frames looked at, 12 are flagged" in capsys.readouterr().err
+    assert field_counters(output) == list(range(0, 24, 2))
+    assert times(output) == shown
+    words = [str(source), str(fields), "--scale", "1.5", "--deinterlace", "field"]
+    assert run([*words, "--frames", "21"]) == 0
+    assert "every field becomes a frame" in capsys.readouterr().err
+    assert field_counters(fields) == list(range(21))
+    middles = [(a + b) / 2 for a, b in pairwise(shown)]
+    assert times(fields) == sorted([*shown, *middles])[:21]
+    end = middles[10]
+    assert packets(output, "audio") == packets(source, "audio")
+    heard = [packet for packet in packets(source, "audio") if packet[0] < end]
+    assert packets(fields, "audio") == heard
+    for path in (output, fields):
+        with av.open(path) as container:
+            assert container.streams.video[0].codec_context.field_order == 1
+            assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+
+
+def test_interlaced_pictures_are_refused_or_forced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = tmp_path / "in.mkv"
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
     make_clip(source, width=64, height=64, seconds=0.25, interlaced=True)
-    assert run([str(source), str(tmp_path / "out.mkv")]) == 3
-    assert "deinterlace it first" in capsys.readouterr().err
+    words = [str(source), str(output), "--deinterlace", "off"]
+    assert run(words) == 3
+    assert "is interlaced (of 6 frames looked at, 6 are flagged" in capsys.readouterr().err
     assert left_behind(tmp_path, "in.mkv") == []
+    assert run([*words, "--force"]) == 0
+    assert "taken as they are" in capsys.readouterr().err
+    assert times(output) == times(source)
+
+
+@pytest.mark.parametrize(
+    ("sar", "options", "size"),
+    [
+        (Fraction(4, 3), ["--scale", "1.5"], (192, 108)),
+        (Fraction(3, 4), ["--scale", "1"], (96, 96)),
+        (Fraction(16, 11), ["--height", "100"], (194, 100)),
+        (None, ["--scale", "1.5"], (144, 108)),
+    ],
+)
+def test_square_pixels(
+    tmp_path: Path, sar: Fraction | None, options: list[str], size: tuple[int, int]
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    make_clip(source, width=96, height=72, seconds=0.125, sar=sar, counter=True)
+    assert run([str(source), str(output), *options, "--square-pixels", "-q"]) == 0
+    with av.open(output) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height) == size
+        assert exact(video.sample_aspect_ratio) == 1
+    assert counters(output) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

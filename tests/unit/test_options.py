@@ -11,6 +11,7 @@ from ciaovideo.options import (
     MAX_SCALE,
     EncodeOptions,
     EngineOptions,
+    InputOptions,
     SizeOptions,
     UpscaleOptions,
     parse_size,
@@ -40,6 +41,60 @@ scales = st.floats(1, MAX_SCALE)
 )
 def test_the_size_of_320x240(options: SizeOptions, even: bool, target: tuple[int, int]) -> None:
     assert options.resolve(240, 320, even=even) == target
+
+
+@pytest.mark.parametrize(
+    ("options", "sar", "even", "target"),
+    [
+        (SizeOptions(square_pixels=True), Fraction(4, 3), False, (2160, 3840)),
+        (SizeOptions(square_pixels=True, scale=1), Fraction(4, 3), True, (1080, 1920)),
+        (SizeOptions(square_pixels=True, scale=1), Fraction(3, 4), True, (1440, 1440)),
+        (SizeOptions(square_pixels=True, scale=1), None, False, (1080, 1440)),
+        (SizeOptions(square_pixels=True, scale=1), Fraction(59, 54), False, (1080, 1573)),
+        (SizeOptions(square_pixels=True, scale=1), Fraction(59, 54), True, (1080, 1574)),
+        (SizeOptions(square_pixels=True, width=1920), Fraction(4, 3), True, (1080, 1920)),
+        (SizeOptions(square_pixels=True, height=1100), Fraction(4, 3), False, (1100, 1956)),
+        (SizeOptions(square_pixels=True, size="3840x2160"), Fraction(4, 3), True, (2160, 3840)),
+        (SizeOptions(square_pixels=True, size="1956x1100"), Fraction(4, 3), True, (1100, 1956)),
+        (SizeOptions(scale=1), Fraction(4, 3), True, (1080, 1440)),  # not asked for
+    ],
+)
+def test_square_pixels_from_1440x1080(
+    options: SizeOptions, sar: Fraction | None, even: bool, target: tuple[int, int]
+) -> None:
+    assert options.resolve(1080, 1440, even=even, sar=sar) == target
+
+
+@given(
+    height=st.integers(64, 3000),
+    width=st.integers(64, 3000),
+    sar=st.fractions(Fraction(1, 3), 3, max_denominator=100),
+    scale=st.floats(1, 9),
+    even=st.booleans(),
+)
+def test_square_pixels_keep_the_shape_and_every_sample(
+    height: int, width: int, sar: Fraction, scale: float, even: bool
+) -> None:
+    options = SizeOptions(square_pixels=True, scale=scale)
+    tall, wide = options.resolve(height, width, even=even, sar=sar)
+    assert tall >= height
+    assert wide >= width
+    room = 2 if even else Fraction(1, 2)  # of each side, from its exact length
+    assert abs(wide - tall * width * sar / height) <= room * (1 + width * sar / height)
+
+
+def test_square_pixels_refuse_what_distorts() -> None:
+    options = SizeOptions(square_pixels=True, size="3000x2160")
+    with pytest.raises(OptionError, match="3840x2160 would not"):
+        options.resolve(1080, 1440, sar=Fraction(4, 3))
+    with pytest.raises(UnsupportedScaleError, match="30 times"):
+        SizeOptions(square_pixels=True, scale=30).resolve(100, 100, sar=Fraction(4, 3))
+
+
+def test_input_options_are_checked() -> None:
+    assert InputOptions().deinterlace == "auto"
+    with pytest.raises(OptionError, match="no deinterlacing is called 'bob'"):
+        InputOptions(deinterlace="bob")  # type: ignore[arg-type]
 
 
 @given(height=sides, width=sides, scale=scales, even=st.booleans())

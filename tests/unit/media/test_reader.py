@@ -14,7 +14,6 @@ from ciaovideo.errors import (
     CiaoVideoError,
     ColorError,
     DecodeError,
-    InterlacedError,
     MissingInputError,
     OpenError,
     TimestampError,
@@ -164,15 +163,6 @@ def test_raw_streams_get_times_and_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_interlaced_pictures_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mkv"
-    make_clip(path, seconds=0.2, interlaced=True, **SMALL)
-    with VideoReader(path) as reader:
-        assert reader.info.interlaced
-        with pytest.raises(InterlacedError, match="bwdif"):
-            next(reader.frames())
-
-
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="does not exist"):
         VideoReader(tmp_path / "absent.mp4")
@@ -300,17 +290,9 @@ def test_damage_is_told(tmp_path: Path) -> None:
 # Real files, made by other people's tools. What cannot be read must be refused for its reason.
 REFUSED: dict[str, type[CiaoVideoError]] = {
     "broadcast/animation.mov": ColorError,
-    "broadcast/dv-dvchd-ntsc-interlaced.mov": InterlacedError,
-    "broadcast/dv-pal-interlaced.mov": InterlacedError,
-    "broadcast/hdv-1080i50.mov": InterlacedError,
     "broadcast/jpeg2000.mov": ColorError,
     "broadcast/png.mov": ColorError,
-    "broadcast/xdcam-ex-1080i50.mov": InterlacedError,
-    "broadcast/xdcam-hd-1080i60.mov": InterlacedError,
     "drm/sample_fragmented_clearkey.mp4": OpenError,
-    "h264/HCAFF1_HHI.264": InterlacedError,
-    "h264/HPCAFL_BRCM_C.264": InterlacedError,
-    "h264/PPH10I6_Panasonic_A.264": InterlacedError,
     "mkv/full_blocks.mkv": OpenError,
     "mp4/sample_audio_only.mp4": OpenError,
     "mp4/sample_eac3.mp4": OpenError,
@@ -341,6 +323,7 @@ def expected(path: Path) -> Iterator[tuple[Fraction | None, list[torch.Tensor]]]
 
 
 READ = [
+    "h264/HPCAFL_BRCM_C.264",
     "broadcast/apple-prores-422-hq.mov",
     "clips/carphone_pristine.mp4",
     "depth/av1_video.mkv",
