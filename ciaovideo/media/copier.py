@@ -16,6 +16,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
@@ -108,7 +109,9 @@ class StreamCopier:
         """Options with which the output must be opened so that all tags of the file fit in."""
         if CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
             return {}
-        return {} if self.plan.container == "matroska" else {"movflags": "use_metadata_tags"}
+        return (
+            {} if self.plan.container in (*MATROSKA, "avi") else {"movflags": "use_metadata_tags"}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -246,7 +249,12 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
 
 
 def _takes(container_name: str, source: Stream, path: Path) -> bool:
-    """Whether a container holds a stream as it is: a header is written into memory to find out."""
+    """Whether a container holds a stream as it is: a header is written into memory to find out.
+
+    Not asked of .avi: it counts packets instead of storing times, and moves most sound.
+    """
+    if container_name == "avi":
+        return False
     trial = av.open(io.BytesIO(), "w", format=container_name)
     try:
         add_copy(trial, source, path)
@@ -284,7 +292,7 @@ def _offset(
     there would be lost. Matroska cannot store times before zero, but for priming.
     """
     copied = {info.index for info in kept}
-    starts = first_times(source, main, copied if container_name == "matroska" else ())
+    starts = first_times(source, main, copied if container_name in MATROSKA else ())
     earliest = min([*starts.values(), Fraction(0)])
     if earliest >= 0:
         return Fraction(0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec
+from ciaovideo.media.hdr import Hdr10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class VideoInfo:
     display_matrix: tuple[int, ...] = ()
     coded_pix_fmt: str = ""
     index: int = 0
+    hdr10: Hdr10 | None = None
     streams: tuple[StreamInfo, ...] = field(default=())
 
 

@@ -24,6 +24,7 @@ from ciaovideo.errors import (
 )
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.pixels import copy_planes, planar_name
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
 
@@ -32,10 +33,10 @@ INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: everything but unknown (0) and
 INTERLACED_HINT = "deinterlace it first, for example with ffmpeg's filter bwdif"
 # What hangs on pictures and is not carried over.
 LOST = {
-    Type.MASTERING_DISPLAY_METADATA: "HDR10 metadata (mastering display)",
-    Type.CONTENT_LIGHT_LEVEL: "HDR10 metadata (light level)",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
@@ -76,6 +77,9 @@ class VideoReader:
         self._layout = PixelLayout.of(self.info.pix_fmt)
         hanging = {data.type for data in self._pending.side_data.values()}
         self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+        display = self.info.hdr10.display if self.info.hdr10 else None
+        if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
+            self.warnings.append("HDR10's mastering display is not whole: not carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -151,6 +155,7 @@ class VideoReader:
             display_matrix=_display_matrix(av_stream),
             coded_pix_fmt=first.format.name,
             index=av_stream.index,
+            hdr10=read_hdr10(first.side_data.values()),
             streams=tuple(describe(other) for other in self._container.streams),
         )
 

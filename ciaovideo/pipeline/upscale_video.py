@@ -187,7 +187,10 @@ class UpscaleRun:
         spec, guesses = info.color.resolved(info.height, info.width, layout)
         lr_size = (info.height, info.width)
         out_size = options.size.resolve(*lr_size, even=any(layout.even_sides))
-        codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
+        codec = choose_codec(
+            options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        )
+        spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
         streams = plan_streams(source, output, info.index, options.frames)
         model, network = load_network(options.model, options.engine.device)
         self._engine = engine = Engine(network, options.engine)
@@ -212,8 +215,10 @@ class UpscaleRun:
             notes=(
                 *_rounding(options, info, out_size),
                 *guesses,
+                *sited,
                 *_retagging(info, layout, out_size),
                 *codec.notes,
+                *codec.losses,
                 *streams.warnings,
             ),
         )
@@ -221,9 +226,12 @@ class UpscaleRun:
     def _tags(self) -> ColorSpec:
         """The colour tags of the output: the input's, and a guess where none would mislead."""
         plan, info = self.plan, self.plan.info
-        if _retagging(info, PixelLayout.of(info.pix_fmt), plan.out_size):
-            return replace(info.color, matrix=plan.color.matrix)
-        return info.color
+        layout, color = PixelLayout.of(info.pix_fmt), self.plan.info.color
+        if not any(layout.log2_chroma):
+            color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
+        if _retagging(info, layout, plan.out_size):
+            color = replace(color, matrix=plan.color.matrix)
+        return color
 
     def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
         plan = self.plan
