@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         EngineOptions,
         ModelOptions,
         SizeOptions,
+        StreamOptions,
         UpscaleOptions,
     )
     from ciaovideo.pipeline.upscale_video import Progress, Summary, upscale
@@ -58,6 +59,7 @@ __all__ = [
     "Range",
     "Siting",
     "SizeOptions",
+    "StreamOptions",
     "Summary",
     "Transfer",
     "UpscaleOptions",
@@ -73,7 +75,14 @@ __all__ = [
 
 _PLACES = {
     **dict.fromkeys(
-        ("EncodeOptions", "EngineOptions", "ModelOptions", "SizeOptions", "UpscaleOptions"),
+        (
+            "EncodeOptions",
+            "EngineOptions",
+            "ModelOptions",
+            "SizeOptions",
+            "StreamOptions",
+            "UpscaleOptions",
+        ),
         "ciaovideo.options",
     ),
     **dict.fromkeys(

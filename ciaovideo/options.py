@@ -16,6 +16,7 @@ MAX_SCALE = 30.0  # beyond it no published network of this family was ever measu
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Chroma = Literal["auto", "420", "422", "444"]
+SoundPolicy = Literal["copy", "auto"]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -157,6 +158,21 @@ class EncodeOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """Keeping. What happens to that which the output cannot hold, or which had to be guessed."""
+
+    audio: SoundPolicy = opt(
+        "copy", "sound that the output cannot hold: copy makes it an error, auto transcodes it"
+    )
+    strict: bool = opt(False, "refuse to start if anything would be left out or had to be guessed")
+    tag_guessed: bool = opt(False, "write guessed colour tags into the output")
+
+    def __post_init__(self) -> None:
+        if self.audio not in get_args(SoundPolicy):
+            raise OptionError(f"audio cannot be {self.audio!r}", ", ".join(get_args(SoundPolicy)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleOptions:
     """Run. Everything that shapes one run from one file to another."""
 
@@ -164,6 +180,7 @@ class UpscaleOptions:
     model: ModelOptions = ModelOptions()
     engine: EngineOptions = EngineOptions()
     encode: EncodeOptions = EncodeOptions()
+    streams: StreamOptions = StreamOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")
 

@@ -15,13 +15,14 @@ from ciaovideo.options import (
     EngineOptions,
     ModelOptions,
     SizeOptions,
+    StreamOptions,
     UpscaleOptions,
 )
 
 if TYPE_CHECKING:
     from ciaovideo.pipeline.upscale_video import Summary, UpscalePlan
 
-GROUPS = (SizeOptions, ModelOptions, EngineOptions, EncodeOptions, UpscaleOptions)
+GROUPS = (SizeOptions, ModelOptions, EngineOptions, EncodeOptions, StreamOptions, UpscaleOptions)
 EPILOG = """
 commands: ciaovideo train RECIPE ..., ciaovideo evaluate MODEL ...; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
@@ -46,7 +47,9 @@ def build_parser(prog: str) -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("input", type=Path, help="a video file")
-    parser.add_argument("output", type=Path, help="a file ending in .mp4, .m4v, .mov or .mkv")
+    parser.add_argument(
+        "output", type=Path, help="a file ending in .mp4, .m4v, .mov, .mkv, .webm or .avi"
+    )
     for config in GROUPS:
         add_group(parser, config)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
@@ -95,6 +98,7 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
         model=read_group(ModelOptions, arguments),
         engine=read_group(EngineOptions, arguments),
         encode=read_group(EncodeOptions, arguments),
+        streams=read_group(StreamOptions, arguments),
         frames=arguments.frames,
         overwrite=arguments.overwrite,
     )

@@ -1,8 +1,11 @@
-"""Everything in a file besides its main video, copied packet by packet without decoding."""
+"""Everything in a file besides its main video, copied packet by packet without decoding.
+
+Only text and, if it is asked for, sound that the container does not hold are coded anew.
+"""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +23,10 @@ from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
+from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
 from ciaovideo.media.timing import common_tick, exact, first_frame_times, first_times
+from ciaovideo.media.transcode import SoundTranscoder, sound_codecs
+from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
@@ -37,7 +43,8 @@ class StreamPlan:
     """What becomes of a file's streams in an output container; nothing is written to know it.
 
     ``offset`` seconds are added to all times of the output; nearly always 0. ``end`` is where a
-    run over a limited number of frames will end, None for a whole file.
+    run over a limited number of frames will end, None for a whole file. ``warnings`` say all that a
+    user should know of it, ``losses`` those among them that name what the output will not have.
     """
 
     source: Path
@@ -48,12 +55,21 @@ class StreamPlan:
     offset: Fraction = Fraction(0)
     end: Fraction | None = None
     warnings: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
-def plan_streams(source: Path, output: Path, main: int, frames: int | None = None) -> StreamPlan:
-    """Decide which streams besides the video ``main`` the output's container takes as they are.
+def plan_streams(
+    source: Path,
+    output: Path,
+    main: int,
+    frames: int | None = None,
+    *,
+    sound: SoundPolicy = "copy",
+) -> StreamPlan:
+    """Decide which streams besides the video ``main`` the output's container takes, and how.
 
-    Raises EncodeError for sound that it cannot hold, before any work is done.
+    Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
+    Raises EncodeError for other sound that it cannot hold, before any work is done.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
@@ -63,16 +79,21 @@ def plan_streams(source: Path, output: Path, main: int, frames: int | None = Non
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
-            taken = _takes(container_name, av_stream, source)
-            (kept if taken else dropped).append(describe(av_stream))
+            becomes = _becoming(container_name, av_stream, source, sound)
+            info = replace(describe(av_stream), becomes=becomes or "")
+            (dropped if becomes is None else kept).append(info)
     for lost in dropped:
         if lost.kind == "audio":
             raise EncodeError(
                 f"{output.suffix} cannot hold the sound as it is ({lost})",
-                "end the output's name in .mkv",
+                "end the output's name in .mkv"
+                if sound == "auto" or output.suffix.lower() == ".mkv"
+                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
             )
     offset = _offset(source, container_name, main, ticks, kept)
-    warnings = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
+    losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
+    losses += [f"{info}: its styles are simplified" for info in kept if _simplified(info)]
+    warnings = [*losses, *(f"{info}" for info in kept if info.becomes and not _simplified(info))]
     if offset:
         warnings.append(f"the input starts before zero: all times are {float(offset):g} s later")
     return StreamPlan(
@@ -84,6 +105,7 @@ def plan_streams(source: Path, output: Path, main: int, frames: int | None = Non
         offset=offset,
         end=_end(source, main, frames),
         warnings=tuple(warnings),
+        losses=tuple(losses),
     )
 
 
@@ -99,7 +121,8 @@ class StreamCopier:
         self.offset = plan.offset
         with av_errors("opening", plan.source, OpenError):
             self._container = av.open(plan.source)
-        self._kept = {info.index for info in plan.kept}
+        self._kept = {info.index: info.becomes for info in plan.kept}
+        self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
@@ -162,12 +185,22 @@ class StreamCopier:
             self.copy_until(Fraction(2**62))
         else:
             self.copy_until(end + READ_ON, end)
+        with av_errors("copying streams into", Path(self._output.name), EncodeError):
+            for converter in self._converters.values():
+                for packet in converter.flush():
+                    self._output.mux(packet)
 
     def _declare(self, indices: range) -> None:
         for index in indices:
             if index in self._kept:
                 source = self._container.streams[index]
-                target = add_copy(self._output, source, self.plan.source)
+                becomes = self._kept[index]
+                if becomes:
+                    converter = add_converted(self._output, source, becomes)
+                    self._converters[index] = converter
+                    target: Stream | None = converter.target
+                else:
+                    target = add_copy(self._output, source, self.plan.source)
                 if target is not None:
                     self._targets[index] = target
 
@@ -193,9 +226,15 @@ class StreamCopier:
         shift = int(self.offset / tick)
         packet.pts = _ticks(packet.pts) + shift
         packet.dts = _ticks(packet.dts) + shift
-        packet.stream = self._targets[packet.stream_index]
+        index = packet.stream_index
+        converter = self._converters.get(index)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
-            self._output.mux(packet)
+            if converter is None:
+                packet.stream = self._targets[index]
+                self._output.mux(packet)
+                return
+            for made in converter.convert(packet):
+                self._output.mux(made)
 
     def _chapters(self) -> list[Any]:
         """The chapters, moved with the times and cut at the end of a limited run."""
@@ -248,8 +287,40 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
     return target
 
 
-def _takes(container_name: str, source: Stream, path: Path) -> bool:
-    """Whether a container holds a stream as it is: a header is written into memory to find out.
+def add_converted(
+    output: OutputContainer, source: Stream, codec: str
+) -> TextConverter | SoundTranscoder:
+    """Add a stream to a container that holds what ``source`` does in another coding.
+
+    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
+    """
+    kind = SoundTranscoder if source.type == "audio" else TextConverter
+    converter = kind(output, source, codec)
+    converter.target.metadata.update(fresh_tags(source.metadata))
+    converter.target.disposition = source.disposition
+    return converter
+
+
+def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+    """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
+    codecs = ["", text_codec(container_name, source)]
+    if sound == "auto":
+        codecs += sound_codecs(container_name, source)
+    for codec in dict.fromkeys(codecs):
+        if _takes(container_name, source, path, codec):
+            return codec
+    return None
+
+
+def _simplified(info: StreamInfo) -> bool:
+    """Whether a text stream loses its styles by being converted."""
+    return bool(info.becomes) and info.codec == STYLED
+
+
+def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
+    """Whether a container holds a stream as it is, or as ``codec``.
+
+    A header is written into memory to find out.
 
     Not asked of .avi: it counts packets instead of storing times, and moves most sound.
     """
@@ -257,7 +328,10 @@ def _takes(container_name: str, source: Stream, path: Path) -> bool:
         return False
     trial = av.open(io.BytesIO(), "w", format=container_name)
     try:
-        add_copy(trial, source, path)
+        if codec:
+            add_converted(trial, source, codec)
+        else:
+            add_copy(trial, source, path)
         trial.start_encoding()
     except (ValueError, av.error.FFmpegError):
         return False

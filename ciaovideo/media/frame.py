@@ -46,10 +46,12 @@ class StreamInfo:
     codec: str
     language: str = ""
     title: str = ""
+    becomes: str = ""  # the coding in the output, where it is not copied as it is
 
     def __str__(self) -> str:
         language = f" ({self.language})" if self.language else ""
-        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}"
+        becomes = f", becomes {self.becomes}" if self.becomes else ""
+        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}{becomes}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import InterlacedError
+from ciaovideo.errors import InterlacedError, LossError
 from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
@@ -191,7 +191,11 @@ class UpscaleRun:
             options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
         )
         spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-        streams = plan_streams(source, output, info.index, options.frames)
+        streams = plan_streams(
+            source, output, info.index, options.frames, sound=options.streams.audio
+        )
+        if options.streams.strict:
+            _refuse((*guesses, *sited, *self._reader.warnings, *codec.losses, *streams.losses))
         model, network = load_network(options.model, options.engine.device)
         self._engine = engine = Engine(network, options.engine)
         frames = min(info.frame_count, options.frames or info.frame_count)
@@ -220,6 +224,7 @@ class UpscaleRun:
                 *codec.notes,
                 *codec.losses,
                 *streams.warnings,
+                *self._reader.warnings,
             ),
         )
 
@@ -231,11 +236,11 @@ class UpscaleRun:
             color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
         if _retagging(info, layout, plan.out_size):
             color = replace(color, matrix=plan.color.matrix)
-        return color
+        return plan.color if self.options.streams.tag_guessed else color
 
     def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
         plan = self.plan
-        notes = (*plan.notes, *self._reader.warnings, *self._engine.notices)
+        notes = dict.fromkeys((*plan.notes, *self._reader.warnings, *self._engine.notices))
         return Summary(
             source=plan.source,
             output=plan.output,
@@ -249,7 +254,7 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            notes=notes,
+            notes=tuple(notes),
         )
 
 
@@ -270,6 +275,13 @@ def upscale(
         options = replace(options, size=SizeOptions(scale=scale))
     with UpscaleRun(Path(src), Path(dst), options) as run:
         return run.run(on_progress)
+
+
+def _refuse(losses: tuple[str, ...]) -> None:
+    """Raise LossError if there are any."""
+    if losses:
+        count = f"{len(losses)} things" if len(losses) > 1 else "one thing"
+        raise LossError(f"strict: {count} would be lost or guessed: {'; '.join(losses)}")
 
 
 def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:

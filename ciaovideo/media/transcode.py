@@ -1,0 +1,82 @@
+"""Sound that a container does not hold, decoded and coded again: losslessly where that is possible.
+
+Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus. Channel
+layout and sample rate stay (Opus knows 48 kHz only). Each sample keeps its time: what an encoder
+puts before the first one is declared as priming, which containers store and players skip.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import cast
+
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+LOSSLESS = (
+    "flac",
+    "alac",
+    "wavpack",
+    "tta",
+    "truehd",
+    "mlp",
+    "ape",
+    "tak",
+    "shorten",
+    "wmalossless",
+)
+TARGETS = {  # for lossless sources, for others; the second where the first does not open
+    "matroska": (("flac",), ("flac",)),
+    "mp4": (("alac", "aac"), ("aac", "alac")),
+    "mov": (("alac", "aac"), ("aac", "alac")),
+    "webm": (("libopus",), ("libopus",)),
+}
+# The sample formats that each encoder wants for sources of up to 16 bits, and for finer ones.
+FORMATS = {
+    "flac": ("s16", "s32"),
+    "alac": ("s16p", "s32p"),
+    "aac": ("fltp", "fltp"),
+    "libopus": ("flt", "flt"),
+}
+COARSE = ("u8", "u8p", "s16", "s16p")
+AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
+OPUS_RATE = 48000
+
+
+class SoundTranscoder:
+    """A sound stream on its way into a container that does not hold its coding."""
+
+    def __init__(self, output: OutputContainer, source: Stream, codec: str) -> None:
+        assert isinstance(source, AudioStream)
+        given = source.codec_context
+        rate = OPUS_RATE if codec == "libopus" else given.sample_rate
+        self._decoder = given
+        self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
+        context = self.target.codec_context
+        context.layout = given.layout
+        context.format = FORMATS[codec][given.format.name not in COARSE]
+        context.time_base = Fraction(1, rate)
+        if codec in ("aac", "libopus"):
+            bits = AAC_BITS if codec == "aac" else OPUS_BITS
+            context.bit_rate = bits * given.layout.nb_channels
+
+    def convert(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
+        """What the encoder hands out once it has this packet's samples."""
+        for frame in self._decoder.decode(cast("Packet[AudioStream]", packet)):
+            yield from cast("list[Packet[Stream]]", self.target.encode(frame))
+
+    def flush(self) -> "Iterator[Packet[Stream]]":
+        """What decoder and encoder still hold."""
+        for frame in (*self._decoder.decode(None), None):
+            yield from cast("list[Packet[Stream]]", self.target.encode(frame))
+
+
+def sound_codecs(container: str, source: Stream) -> tuple[str, ...]:
+    """What a sound stream may become in a container, the best first; nothing if it is no sound."""
+    context = source.codec_context
+    if source.type != "audio" or context is None or container not in TARGETS:
+        return ()
+    name = context.codec.canonical_name
+    lossless, lossy = TARGETS[container]
+    return lossless if name.startswith("pcm_") or name in LOSSLESS else lossy
