@@ -2,8 +2,9 @@
 
 Design note. A picture crosses this part unchanged or not at all. ``VideoReader`` hands out every
 picture of the main video as integer planes with its exact time; ``VideoWriter`` codes planes at
-exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet; only text and,
-if asked for, sound are coded anew where a container wants it. Nothing here converts colour, resizes, drops, doubles or retimes a picture.
+exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet: only
+text and, if asked for, sound are coded anew where a container wants it. Nothing here converts
+colour, resizes, drops, doubles or retimes a picture.
 
 - **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
   keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.

@@ -7,12 +7,16 @@ puts before the first one is declared as priming, which containers store and pla
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+
+from ciaovideo.errors import DecodeError
+from ciaovideo.media.av_errors import av_errors
 
 LOSSLESS = (
     "flac",
@@ -50,6 +54,7 @@ class SoundTranscoder:
     def __init__(self, output: OutputContainer, source: Stream, codec: str) -> None:
         assert isinstance(source, AudioStream)
         given = source.codec_context
+        self._path = Path(source.container.name)
         rate = OPUS_RATE if codec == "libopus" else given.sample_rate
         self._decoder = given
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
@@ -63,7 +68,9 @@ class SoundTranscoder:
 
     def convert(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
         """What the encoder hands out once it has this packet's samples."""
-        for frame in self._decoder.decode(cast("Packet[AudioStream]", packet)):
+        with av_errors("decoding the sound of", self._path, DecodeError):
+            frames = self._decoder.decode(cast("Packet[AudioStream]", packet))
+        for frame in frames:
             yield from cast("list[Packet[Stream]]", self.target.encode(frame))
 
     def flush(self) -> "Iterator[Packet[Stream]]":

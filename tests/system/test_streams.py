@@ -6,6 +6,7 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.media.reader import VideoReader
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.125}
@@ -101,6 +102,31 @@ def test_options_of_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with av.open(output) as container:
         keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
     assert keys.count(True) == 4
+
+
+def test_hdr10_comes_along_or_is_said_to_be_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    params = f"log-level=none:hdr10=1:master-display={display}:max-cll=1000,400"
+    make_clip(
+        source,
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        options={"x265-params": params},
+        color=(9, 1, 9, 16, 1),
+        **SMALL,
+    )
+    with VideoReader(source) as reader:
+        given = reader.info.hdr10
+    assert given is not None
+    assert run([str(source), str(output), "--strict", "-q"]) == 0
+    with VideoReader(output) as reader:
+        assert reader.info.hdr10 == given
+        assert tags(output) == (9, 1, 9, 16, 1)
+    assert run([str(source), str(tmp_path / "out.mkv"), "--codec", "ffv1", "--strict"]) == 3
+    assert "HDR10 metadata (mastering display, light level): ffv1" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Text subtitles in another coding: the same words at the same times, for as long."""
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +23,8 @@ FILLER = {".webm": "libvpx", ".mkv": "mpeg4", ".mp4": "mpeg4", ".mov": "mpeg4"}
 type Line = tuple[int, int, str]
 
 
-def with_text(path: Path, codec: str) -> None:
-    """A short clip with one track of the text of EVENTS."""
+def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) -> None:
+    """A short clip with one track of text: start and length in ms, and the text in ASS."""
     silent = path.with_name(f"silent{path.suffix}")
     make_clip(silent, width=64, height=48, seconds=2)
     with av.open(silent) as given, av.open(path, "w") as container:
@@ -34,7 +35,7 @@ def with_text(path: Path, codec: str) -> None:
         context.subtitle_header = ASS_HEADER
         track.metadata["language"] = "fra"
         container.start_encoding()
-        for start, length, text, _, _ in EVENTS:
+        for start, length, text in events:
             event = f"{start},0,Default,,0,0,0,,{text}".encode()
             packet = context.encode_subtitle(SubtitleSet.create(event, 0, length))
             packet.stream, packet.pts, packet.dts = track, start, start
@@ -94,7 +95,7 @@ def test_text_becomes_what_the_container_holds(
     tmp_path: Path, codec: str, come: str, go: str, becomes: str
 ) -> None:
     source, output = tmp_path / f"in{come}", tmp_path / f"out{go}"
-    with_text(source, codec)
+    with_text(source, codec, [event[:3] for event in EVENTS])
     plan = converted(source, output)
     assert [info.becomes for info in plan.kept] == [becomes]
     assert plan.dropped == ()
@@ -114,7 +115,7 @@ def test_text_becomes_what_the_container_holds(
 def test_nothing_is_shown_between_lines(tmp_path: Path) -> None:
     """mp4 knows lengths only as steps: an empty text fills each gap."""
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
-    with_text(source, "srt")
+    with_text(source, "srt", [event[:3] for event in EVENTS])
     converted(source, output)
     with av.open(output) as container:
         packets = [packet for packet in container.demux(subtitles=0) if packet.size]
@@ -123,6 +124,35 @@ def test_nothing_is_shown_between_lines(tmp_path: Path) -> None:
         assert one.pts is not None
         assert one.duration is not None
         assert one.pts + one.duration == other.pts
+
+
+@pytest.mark.parametrize(
+    ("events", "shown"),
+    [
+        (
+            [(0, 1000, "A"), (0, 1000, "B"), (500, 1000, "C"), (1600, 200, "D")],
+            [(0, 500, "A\nB"), (500, 500, "A\nB\nC"), (1000, 500, "C"), (1600, 200, "D")],
+        ),
+        (
+            [(100, 1400, "A"), (500, 200, "B"), (900, 100, "C")],
+            [
+                (100, 400, "A"),
+                (500, 200, "A\nB"),
+                (700, 200, "A"),
+                (900, 100, "A\nC"),
+                (1000, 500, "A"),
+            ],
+        ),
+        ([(0, 300, "A"), (300, 300, "B")], [(0, 300, "A"), (300, 300, "B")]),
+    ],
+)
+def test_lines_that_overlap_are_all_shown(
+    tmp_path: Path, events: list[Line], shown: list[Line]
+) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    with_text(source, "ass", events)
+    converted(source, output)
+    assert lines(output) == shown
 
 
 @pytest.mark.parametrize(
