@@ -76,6 +76,7 @@ def plan_streams(
     dropped: list[StreamInfo] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
+        chapters = bool(container.chapters())
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
@@ -92,6 +93,8 @@ def plan_streams(
             )
     offset = _offset(source, container_name, main, ticks, kept)
     losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
+    if chapters and container_name == "avi":
+        losses.append(f"{output.suffix} cannot hold chapters: they are left out")
     losses += [f"{info}: its styles are simplified" for info in kept if _simplified(info)]
     warnings = [*losses, *(f"{info}" for info in kept if info.becomes and not _simplified(info))]
     if offset:

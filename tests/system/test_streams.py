@@ -79,6 +79,20 @@ def test_sound_and_text_that_webm_does_not_hold(
     assert codings(output) == ["av1", "opus", "webvtt"]
 
 
+def test_avi_holds_pictures_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.avi"
+    make_clip(source, subtitle="Hello", chapters=2, **SMALL)
+    assert run([str(source), str(output)]) == 0
+    told = capsys.readouterr().err
+    for words in ("primaries BT709: utvideo", "hold chapters", "subtitle 1: mov_text (eng): it is"):
+        assert words in told
+    assert codings(output) == ["utvideo"]
+    sounding = tmp_path / "sound.mp4"
+    make_clip(sounding, sound=True, **SMALL)
+    assert run([str(sounding), str(output), "--overwrite"]) == 3
+    assert "cannot hold the sound" in capsys.readouterr().err
+
+
 def test_chroma_made_coarser_sits_left_and_says_so(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     color = (1, 1, 1, 1, 0)
