@@ -55,7 +55,8 @@ class Codec:
     first. ``params`` names the option that takes the encoder library's own parameters. ``even``
     says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
     video itself holds the SAR, which then survives in every container; ``sitings`` are the chroma
-    sitings that it holds. Empty ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
+    sitings that it holds. ``matrices`` are those of encoders that always store
+    one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
     where it does not open.
     """
 

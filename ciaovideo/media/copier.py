@@ -4,6 +4,7 @@ Only text and, if it is asked for, sound that the container does not hold are co
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
 from ciaovideo.media.timing import common_tick, exact, first_frame_times, first_times
-from ciaovideo.media.transcode import SoundTranscoder, sound_codecs
+from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
@@ -95,8 +96,8 @@ def plan_streams(
     losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
     if chapters and container_name == "avi":
         losses.append(f"{output.suffix} cannot hold chapters: they are left out")
-    losses += [f"{info}: its styles are simplified" for info in kept if _simplified(info)]
-    warnings = [*losses, *(f"{info}" for info in kept if info.becomes and not _simplified(info))]
+    losses += [f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)]
+    warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
         warnings.append(f"the input starts before zero: all times are {float(offset):g} s later")
     return StreamPlan(
@@ -315,9 +316,13 @@ def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolic
     return None
 
 
-def _simplified(info: StreamInfo) -> bool:
-    """Whether a text stream loses its styles by being converted."""
-    return bool(info.becomes) and info.codec == STYLED
+def _lost_by(info: StreamInfo) -> str:
+    """What a stream loses by becoming another coding, beyond what that coding is known for."""
+    if info.becomes and info.codec == STYLED:
+        return "its styles are simplified"
+    if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
+        return "its samples are rounded to 24 bits"
+    return ""
 
 
 def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:

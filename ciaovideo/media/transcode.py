@@ -43,6 +43,7 @@ FORMATS = {
     "aac": ("fltp", "fltp"),
     "libopus": ("flt", "flt"),
 }
+WHOLE_NUMBERS = ("flac", "alac")  # of at most 24 bits
 COARSE = ("u8", "u8p", "s16", "s16p")
 AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
 OPUS_RATE = 48000

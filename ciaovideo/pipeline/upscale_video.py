@@ -234,7 +234,8 @@ class UpscaleRun:
         layout, color = PixelLayout.of(info.pix_fmt), self.plan.info.color
         if not any(layout.log2_chroma):
             color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
-        if _retagging(info, layout, plan.out_size):
+        stored_anyhow = bool(plan.codec.codec.matrices)
+        if stored_anyhow or _retagging(info, layout, plan.out_size):
             color = replace(color, matrix=plan.color.matrix)
         return plan.color if self.options.streams.tag_guessed else color
 

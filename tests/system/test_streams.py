@@ -93,6 +93,13 @@ def test_avi_holds_pictures_only(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "cannot hold the sound" in capsys.readouterr().err
 
 
+def test_a_matrix_that_is_stored_anyhow_is_the_right_one(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.avi"
+    make_clip(source, width=1280, height=32, seconds=0.125, color=UNTAGGED)
+    assert run([str(source), str(output), "--scale", "1", "-q"]) == 0
+    assert tags(output)[0] == 1
+
+
 def test_chroma_made_coarser_sits_left_and_says_so(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     color = (1, 1, 1, 1, 0)

@@ -103,6 +103,7 @@ def test_samples_keep_their_times(
     sound_file(source, codec, start=start)
     plan = transcoded(source, output)
     assert [info.becomes for info in plan.kept] == [becomes]
+    assert any("rounded to 24 bits" in loss for loss in plan.losses) == (codec == "pcm_f64be")
     begin, layout, given = heard(source)
     made_begin, made_layout, made = heard(output)
     assert made_layout == layout or layout == "2 channels"  # which nobody named
