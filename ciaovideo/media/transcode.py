@@ -10,12 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
-from ciaovideo.errors import DecodeError
+from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
 
 LOSSLESS = (
@@ -72,12 +74,23 @@ class SoundTranscoder:
         with av_errors("decoding the sound of", self._path, DecodeError):
             frames = self._decoder.decode(cast("Packet[AudioStream]", packet))
         for frame in frames:
-            yield from cast("list[Packet[Stream]]", self.target.encode(frame))
+            yield from self._encode(frame)
 
     def flush(self) -> "Iterator[Packet[Stream]]":
         """What decoder and encoder still hold."""
         for frame in (*self._decoder.decode(None), None):
-            yield from cast("list[Packet[Stream]]", self.target.encode(frame))
+            yield from self._encode(frame)
+
+    def _encode(self, frame: AudioFrame | None) -> "list[Packet[Stream]]":
+        try:
+            return cast("list[Packet[Stream]]", self.target.encode(frame))
+        except ValueError as cause:  # PyAV's own: rate, channels or sample format differ
+            if isinstance(cause, FFmpegError):
+                raise
+            raise EncodeError(
+                f"the sound of {self._path} changes its format midway: {cause}",
+                "end the output's name in .mkv, which may hold it as it is",
+            ) from cause
 
 
 def sound_codecs(container: str, source: Stream) -> tuple[str, ...]:

@@ -8,11 +8,15 @@ import av
 import numpy as np
 import pytest
 from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from numpy.typing import NDArray
 
-from ciaovideo.errors import EncodeError
+from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
 from ciaovideo.media.timing import exact
+from ciaovideo.media.transcode import SoundTranscoder
 
 RATE = 48000
 AAC_PRIMING = 1024
@@ -153,3 +157,32 @@ def test_a_stream_of_sound_stays_in_step_over_many_packets(tmp_path: Path, go: s
     assert abs(made.shape[1] - given.shape[1]) <= 1024
     middle = slice(RATE * 19, RATE * 19 + 4096)  # where a drift would show
     assert np.abs(made[:, middle] - given[:, middle]).max() < 0.05
+
+
+def first_sound(container: InputContainer) -> "Packet[Stream]":
+    return next(p for p in container.demux() if p.size and p.stream.type == "audio")
+
+
+def test_a_change_of_format_is_an_error_of_ours(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    sound_file(source, "wavpack", seconds=0.1)
+    with av.open(source) as given, av.open(tmp_path / "out.mp4", "w") as container:
+        transcoder = SoundTranscoder(container, given.streams.audio[0], "aac")
+        container.start_encoding()
+        list(transcoder.convert(first_sound(given)))
+        mono = tmp_path / "mono.mkv"
+        sound_file(mono, "wavpack", layout="mono", seconds=0.1)
+        with av.open(mono) as other:
+            changed = first_sound(other)
+            with pytest.raises(EncodeError, match="changes its format midway"):
+                list(transcoder.convert(changed))
+
+
+def test_damaged_sound_is_an_error_of_ours(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    sound_file(source, "ac3", seconds=0.1)
+    with av.open(source) as given, av.open(tmp_path / "out.webm", "w") as container:
+        transcoder = SoundTranscoder(container, given.streams.audio[0], "libopus")
+        container.start_encoding()
+        with pytest.raises(DecodeError, match=r"decoding the sound of .*in\.mkv"):
+            list(transcoder.convert(av.Packet(b"\0" * 500)))
