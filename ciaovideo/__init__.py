@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         InputOptions,
         ModelOptions,
         SizeOptions,
+        StreamOptions,
         UpscaleOptions,
     )
     from ciaovideo.pipeline.upscale_video import Progress, Summary, upscale
@@ -60,6 +61,7 @@ __all__ = [
     "Range",
     "Siting",
     "SizeOptions",
+    "StreamOptions",
     "Summary",
     "Transfer",
     "UpscaleOptions",
@@ -81,6 +83,7 @@ _PLACES = {
             "InputOptions",
             "ModelOptions",
             "SizeOptions",
+            "StreamOptions",
             "UpscaleOptions",
         ),
         "ciaovideo.options",

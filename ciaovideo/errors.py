@@ -6,7 +6,7 @@
     ├── UsageError (ValueError)        2   UnknownNameError  OptionError  UnsupportedScaleError
     │                                      OutputExistsError  MissingInputError
     ├── MediaError                     3   OpenError  DecodeError  EncodeError  TimestampError
-    │                                      ColorError  InterlacedError
+    │                                      ColorError  InterlacedError  LossError
     ├── WeightsError                   4   MissingWeightsError  CorruptWeightsError
     │                                      MismatchedWeightsError
     └── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
@@ -99,6 +99,10 @@ class ColorError(MediaError):
 
 class InterlacedError(MediaError):
     """Interlaced pictures, which must not be upscaled as if they were whole frames."""
+
+
+class LossError(MediaError):
+    """Something would be left out or had to be guessed, and that was not allowed."""
 
 
 class WeightsError(CiaoVideoError):

@@ -17,6 +17,9 @@ MAX_SCALE = 30.0  # beyond it no published network of this family was ever measu
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Deinterlace = Literal["auto", "field", "off"]
+Chroma = Literal["auto", "420", "422", "444"]
+SoundPolicy = Literal["copy", "auto"]
+BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,12 +176,46 @@ class EncodeOptions:
     """Encoding. How the result is written."""
 
     codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
-    crf: float | None = opt(None, "quality of the encoder, lower is better (its own default)", "Q")
-    preset: str | None = opt(None, "speed preset of the encoder", "NAME")
+    crf: float | None = opt(
+        None,
+        "quality on the encoder's own scale, lower is better; alike are libx264 16 (its default),"
+        " libx265 18, libsvtav1 20; ffv1 and utvideo are lossless",
+        "Q",
+    )
+    preset: str | None = opt(
+        None, "speed preset of the encoder; of prores_ks and dnxhd the profile", "NAME"
+    )
+    bit_depth: int | None = opt(None, "bits a sample: 8, 10, 12, 14 or 16 (the source's)", "N")
+    chroma: Chroma = opt("auto", "chroma resolution; auto keeps the source's, or takes a finer one")
+    codec_option: tuple[str, ...] = opt(
+        (), "an option of the encoder by FFmpeg's name; may be given several times", "NAME=VALUE"
+    )
 
     def __post_init__(self) -> None:
         if self.crf is not None and not math.isfinite(self.crf):
             raise OptionError(f"crf {self.crf} is not a number", "for example 18")
+        if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
+            raise OptionError(f"no video has {self.bit_depth} bits a sample", "8, 10, 12, 14 or 16")
+        if self.chroma not in get_args(Chroma):
+            raise OptionError(f"no chroma is called {self.chroma!r}", ", ".join(get_args(Chroma)))
+        for word in self.codec_option:
+            if not re.fullmatch(r"[^=\s]+=.*", word):
+                raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """Keeping. What happens to that which the output cannot hold, or which had to be guessed."""
+
+    audio: SoundPolicy = opt(
+        "copy", "sound that the output cannot hold: copy makes it an error, auto transcodes it"
+    )
+    strict: bool = opt(False, "refuse to start if anything would be left out or had to be guessed")
+    tag_guessed: bool = opt(False, "write guessed colour tags into the output")
+
+    def __post_init__(self) -> None:
+        if self.audio not in get_args(SoundPolicy):
+            raise OptionError(f"audio cannot be {self.audio!r}", ", ".join(get_args(SoundPolicy)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +227,7 @@ class UpscaleOptions:
     engine: EngineOptions = EngineOptions()
     input: InputOptions = InputOptions()
     encode: EncodeOptions = EncodeOptions()
+    streams: StreamOptions = StreamOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")
 

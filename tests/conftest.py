@@ -4,6 +4,7 @@ import os
 
 # Before torch is imported by anything: idle OpenMP threads sleep instead of spinning.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("SVT_LOG", "1")
 
 import importlib.util
 import random

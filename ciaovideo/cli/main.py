@@ -76,6 +76,7 @@ def run(argv: Sequence[str]) -> int:
 def main() -> None:
     """The console script: run, and leave at once even while a worker still computes a frame."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 tells a page on each start
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     sys.stdout.flush()

@@ -23,13 +23,17 @@ def add_group(parser: ArgumentParser, config: type[Any]) -> None:
         annotation = types[field.name]
         name = f"--{field.metadata['flag'] or field.name.replace('_', '-')}"
         text = field.metadata["help"]
-        if field.default not in (None, False, ""):
+        if field.default not in (None, False, "", ()):
             text += " (default: %(default)s)"
         if annotation is bool:
             action = "store_true" if field.default is False else BooleanOptionalAction
             group.add_argument(
                 name, dest=field.name, action=action, default=field.default, help=text
             )
+            continue
+        if annotation == tuple[str, ...]:
+            unit = field.metadata["unit"]
+            group.add_argument(name, dest=field.name, action="append", metavar=unit, help=text)
             continue
         group.add_argument(
             name,
@@ -48,7 +52,11 @@ def read_group[C](config: type[C], arguments: Namespace) -> C:
         for field in fields(config)  # type: ignore[arg-type]
         if not is_dataclass(field.default) and hasattr(arguments, field.name)
     ]
-    return config(**{name: getattr(arguments, name) for name in names})
+    values = {name: getattr(arguments, name) for name in names}
+    for name, annotation in field_types(config).items():
+        if annotation == tuple[str, ...] and name in values:  # given once for each item
+            values[name] = tuple(values[name] or ())
+    return config(**values)
 
 
 def _reader(annotation: Any, name: str) -> Callable[[str], Any]:

@@ -16,6 +16,7 @@ from ciaovideo.options import (
     InputOptions,
     ModelOptions,
     SizeOptions,
+    StreamOptions,
     UpscaleOptions,
 )
 
@@ -28,6 +29,7 @@ GROUPS = (
     ModelOptions,
     EngineOptions,
     EncodeOptions,
+    StreamOptions,
     UpscaleOptions,
 )
 EPILOG = """
@@ -54,7 +56,9 @@ def build_parser(prog: str) -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("input", type=Path, help="a video file")
-    parser.add_argument("output", type=Path, help="a file ending in .mp4, .m4v, .mov or .mkv")
+    parser.add_argument(
+        "output", type=Path, help="a file ending in .mp4, .m4v, .mov, .mkv, .webm or .avi"
+    )
     for config in GROUPS:
         add_group(parser, config)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
@@ -104,6 +108,7 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
         engine=read_group(EngineOptions, arguments),
         input=read_group(InputOptions, arguments),
         encode=read_group(EncodeOptions, arguments),
+        streams=read_group(StreamOptions, arguments),
         frames=arguments.frames,
         overwrite=arguments.overwrite,
     )

@@ -2,10 +2,11 @@
 
 Design note. A picture crosses this part unchanged or not at all. ``VideoReader`` hands out every
 picture of the main video as integer planes with its exact time; ``VideoWriter`` codes planes at
-exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet, without
-decoding it. Nothing here converts colour, resizes, drops, doubles or retimes a picture; one thing
-makes pictures of its own: the deinterlacer, where a sample and the flags say that frames hold two
-fields (``interlacing``), each made picture at the time of its field (``filters``).
+exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet: only
+text and, if asked for, sound are coded anew where a container wants it. Nothing here converts
+colour, resizes, drops, doubles or retimes a picture; one thing makes pictures of its own: the
+deinterlacer, where a sample and the flags say that frames hold two fields (``interlacing``), each
+made picture at the time of its field (``filters``).
 
 - **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
   keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.
@@ -14,8 +15,11 @@ fields (``interlacing``), each made picture at the time of its field (``filters`
   repacked sample by sample; what cannot be repacked without loss is refused.
 - **FFmpeg's words stay here.** Its rationals become ``Fraction`` or ``None``, its errors become
   ours in ``av_errors`` and nowhere else.
+- **An encoder is an entry** in ``codec_table.CODECS``, and ``tests/contract`` proves each: what it
+  would falsify is refused, what it cannot store is a loss that is listed.
 - **What a container cannot hold** is found before work starts, by writing a header into memory:
-  sound that would be lost is an error, other streams are listed as dropped.
+  text becomes another kind of text; sound that would be lost is an error unless it may be
+  transcoded; other streams are listed as dropped.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
 

@@ -1,83 +1,39 @@
-"""CODECS: what each encoder takes, and which one fits a source and a container.
+"""Which encoder fits a source, a container and a user's wishes, and the options it gets.
 
-``auto`` goes by the source: up to 10 bits libx264, 12 bits libx265. R'G'B' stays R'G'B', in
-libx265 up to 12 bits, for a change to Y'CbCr would be a loss nobody asked for. What neither holds
-(14 and 16 bits) becomes ffv1, which needs .mkv. Depth is never reduced; chroma resolution is
-changed only where the encoder cannot take the source's, upwards, and a note says so.
+``auto`` goes by container and source: .webm takes libsvtav1, .avi utvideo; elsewhere up to 10 bits
+libx264, 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to Y'CbCr
+would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which needs
+.mkv. Unless it is asked for, depth is never reduced, and chroma resolution is changed only where
+the encoder cannot take the source's, upwards, and a note says so. Colour tags that an encoder
+would falsify are refused; what it merely cannot store is listed as a loss.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
+from typing import cast
 
-from ciaovideo.color import PixelLayout
-from ciaovideo.errors import OptionError, UnknownNameError
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries, Siting, Transfer
+from ciaovideo.errors import ColorError, EncodeError, OptionError, UnknownNameError
+from ciaovideo.media.codec_table import CODECS, CONTAINERS, MATROSKA, SLICES_ALONG, Codec
+from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.options import EncodeOptions
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}  # FFmpeg's muxers
-X26X_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
-SLICES_ALONG = 4  # of ffv1, in each direction
-# 4:4:4 holds every other chroma resolution; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
-WIDER = {"410": ("420", "444"), "411": ("422", "444"), "440": ("444",)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codec:
-    """One encoder: layouts it takes, containers that hold it, its quality scale and presets.
-
-    ``packed`` names planar layouts that the encoder wants in another order of the same samples.
-    ``even`` says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the
-    coded video itself holds the SAR, which then survives in every container.
-    """
-
-    name: str
-    pix_fmts: frozenset[str]
-    containers: frozenset[str]
-    quality: str = ""
-    quality_range: tuple[float, float] = (0, 0)
-    default_quality: float = 0
-    presets: tuple[str, ...] = ()
-    default_preset: str = ""
-    even: bool = True
-    stores_sar: bool = True
-    packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    fixed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-    def options(self, options: EncodeOptions) -> dict[str, str]:
-        """The encoder's own options; raises OptionError for values it does not know."""
-        chosen = dict(self.fixed)
-        if self.quality:
-            quality = self.default_quality if options.crf is None else options.crf
-            least, most = self.quality_range
-            if not least <= quality <= most:
-                raise OptionError(
-                    f"crf {quality:g} is outside {least:g} to {most:g}",
-                    f"{self.name} is good from 14 to 24; lower is better",
-                )
-            chosen[self.quality] = f"{quality:g}"
-        elif options.crf is not None:
-            raise OptionError(f"{self.name} has no crf", "it is lossless: leave crf out")
-        if self.presets:
-            preset = options.preset or self.default_preset
-            if preset not in self.presets:
-                raise UnknownNameError.among(f"preset of {self.name}", preset, self.presets)
-            chosen["preset"] = preset
-        elif options.preset is not None:
-            raise OptionError(f"{self.name} has no presets", "leave preset out")
-        return chosen
+# Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
+WIDER = {
+    "410": ("420", "422", "444"),
+    "411": ("422", "444"),
+    "420": ("422", "444"),
+    "422": ("444",),
+    "440": ("444",),
+}
+MATROSKA_SITINGS = {Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP}
+ENCODING = 1  # FFmpeg's flag of options that encoders read
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,65 +41,19 @@ class CodecChoice:
     """An encoder with the planar layout of the frames it gets, and its options.
 
     ``coded_pix_fmt`` is what the encoder itself is opened with; ``notes`` say in words what was
-    chosen for the user.
+    chosen for the user, ``losses`` what the source has and the output will not.
     """
 
     codec: Codec
     pix_fmt: str
     options: dict[str, str]
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
     @property
     def coded_pix_fmt(self) -> str:
         """The layout that the encoder wants the same samples in."""
         return self.codec.packed.get(self.pix_fmt, self.pix_fmt)
-
-
-def _layouts(families: str, depths: tuple[int, ...]) -> frozenset[str]:
-    """Names of layouts: each family at each depth."""
-    names = {8: ""} | {depth: f"{depth}le" for depth in depths if depth > 8}
-    return frozenset(f"{family}{names[depth]}" for family in families.split() for depth in depths)
-
-
-YUV = "yuv420p yuv422p yuv444p"
-CODECS: dict[str, Codec] = {
-    codec.name: codec
-    for codec in (
-        Codec(
-            name="libx264",
-            pix_fmts=_layouts(f"{YUV} gray", (8, 10)),
-            containers=frozenset({"mp4", "mov", "matroska"}),
-            quality="crf",
-            quality_range=(0, 51),
-            default_quality=16,
-            presets=X26X_PRESETS,
-            default_preset="medium",
-        ),
-        Codec(
-            name="libx265",
-            pix_fmts=_layouts(f"{YUV} gray gbrp", (8, 10, 12)),
-            containers=frozenset({"mp4", "mov", "matroska"}),
-            quality="crf",
-            quality_range=(0, 51),
-            default_quality=18,
-            presets=X26X_PRESETS,
-            default_preset="medium",
-            fixed=MappingProxyType({"x265-params": "log-level=none"}),
-        ),
-        Codec(
-            name="ffv1",
-            pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16)) - {"gray9le", "gbrp16be"}
-            | {"yuv410p", "yuv411p", "yuv440p", "yuv440p10le", "yuv440p12le"},
-            containers=frozenset({"matroska", "mp4"}),
-            even=False,
-            stores_sar=False,
-            packed=MappingProxyType({"gbrp": "bgr0"}),
-            fixed=MappingProxyType(
-                {"level": "3", "slices": str(SLICES_ALONG**2), "slicecrc": "1", "g": "1"}
-            ),
-        ),
-    )
-}
 
 
 def container_format(path: Path) -> str:
@@ -158,68 +68,105 @@ def container_format(path: Path) -> str:
 
 
 def choose_codec(
-    options: EncodeOptions, output: Path, pix_fmt: str, height: int, width: int
+    options: EncodeOptions,
+    output: Path,
+    pix_fmt: str,
+    height: int,
+    width: int,
+    *,
+    color: ColorSpec = ColorSpec(),
+    hdr10: Hdr10 | None = None,
 ) -> CodecChoice:
     """The encoder for frames of a planar layout at an output size, in the output's container.
 
-    Raises UnknownNameError for a codec that is not there, and OptionError where codec, container,
-    layout, size and options do not go together.
+    ``color`` is what the frames really are, guesses included. Raises UnknownNameError for a codec
+    that is not there, OptionError where codec, container, layout, size and options do not go
+    together, ColorError for colours that it would falsify, EncodeError where it does not open.
     """
-    container = container_format(output)
-    layout = PixelLayout.of(pix_fmt)
+    codec = _codec(options, output, pix_fmt)
+    target = _fitting(codec, options, pix_fmt, height, width)
+    _check_color(codec, color, target)
+    notes = []
     if options.codec == "auto":
-        name = _automatic(pix_fmt, layout)
+        notes.append(f"codec {codec.name}")
+    if target != pix_fmt:
+        asked = ", as asked" if _poorer(target, pix_fmt) else ""
+        notes.append(f"{width}x{height} {pix_fmt} is written as {target}{asked}")
+    chosen = codec.options(options, target)
+    y, x = PixelLayout.of(target).log2_chroma
+    if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
+        chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
+    losses = _lost_tags(codec, output, color, target)
+    if hdr10:
+        params = hdr10_params(codec.name, hdr10)
+        chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
+        losses += () if params else (f"{hdr10}: {codec.name} cannot hold it",)
+    chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
+    choice = CodecChoice(codec, target, chosen, tuple(notes), losses)
+    _check_opens(choice, height, width)
+    return choice
+
+
+def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
+    container = container_format(output)
+    if options.codec == "auto":
+        name = _automatic(container, *_wanted(options, pix_fmt))
     elif options.codec in CODECS:
         name = options.codec
     else:
         raise UnknownNameError.among("codec", options.codec, ["auto", *CODECS])
     codec = CODECS[name]
     if container not in codec.containers:
+        suffixes = [suffix for suffix in CONTAINERS if CONTAINERS[suffix] in codec.containers]
         needs = " (or libx265 and a source of at most 12 bits)" if name == "ffv1" else ""
         raise OptionError(
-            f"{name} does not go into {output.suffix}", f"end the output's name in .mkv{needs}"
+            f"{name} does not go into {output.suffix}",
+            f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
         )
-    target = _fitting(codec, pix_fmt, layout, height, width)
-    notes = []
-    if options.codec == "auto":
-        notes.append(f"codec {name}")
-    if target != pix_fmt:
-        notes.append(f"{width}x{height} {pix_fmt} is written as {target}")
-    chosen = codec.options(options)
-    y, x = PixelLayout.of(target).log2_chroma
-    if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
-        chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
-    return CodecChoice(codec, target, chosen, tuple(notes))
+    return codec
 
 
-def _automatic(pix_fmt: str, layout: PixelLayout) -> str:
-    if layout.bit_depth > 12:
+def _automatic(container: str, family: str, depth: int) -> str:
+    if container in ("webm", "avi"):
+        return {"webm": "libsvtav1", "avi": "utvideo"}[container]
+    if depth > 12:
         return "ffv1"
-    if layout.bit_depth > 10 or pix_fmt.startswith("gbrp"):
-        return "libx265"
-    return "libx264"
+    return "libx265" if depth > 10 or family == "gbrp" else "libx264"
 
 
-def _fitting(codec: Codec, pix_fmt: str, layout: PixelLayout, height: int, width: int) -> str:
-    """The layout nearest to the source's that the encoder takes at this size, never a poorer one.
-
-    Depth may rise (9 to 10 bits), chroma may become finer; neither ever falls.
-    """
+def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
+    """Family and depth of the layout that the source and the user's wishes add up to."""
     family, depth = _split(pix_fmt)
+    if options.chroma != "auto":
+        if not family.startswith("yuv"):
+            what = "R'G'B'" if family == "gbrp" else "gray"
+            raise OptionError(f"chroma {options.chroma} does not apply to {what}", "leave it out")
+        family = f"yuv{options.chroma}p"
+    return family, options.bit_depth or depth
+
+
+def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int) -> str:
+    """The layout nearest to the wanted one that the encoder takes at this size.
+
+    Depth may rise (9 to 10 bits) and chroma become finer where they were not asked for; neither
+    ever falls below what is wanted.
+    """
+    family, depth = _wanted(options, pix_fmt)
     depths = [deeper for deeper in (8, 9, 10, 12, 14, 16) if deeper >= depth]
-    for candidate in _families(family):
-        for deeper in depths:
+    families = [family] if options.chroma != "auto" else _families(family)
+    for candidate in families:
+        for deeper in depths[:1] if options.bit_depth else depths:
             name = f"{candidate}{'' if deeper == 8 else f'{deeper}le'}"
             if name not in codec.pix_fmts:
                 continue
             y, x = PixelLayout.of(name).log2_chroma
             if not codec.even or (height % 2**y == 0 and width % 2**x == 0):
                 return name
-    if not any(_split(name)[0] == family for name in codec.pix_fmts):
-        what = "R'G'B'" if family == "gbrp" else family
+    if not any(_split(name)[0] in families for name in codec.pix_fmts):
+        what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
         raise OptionError(f"{codec.name} cannot hold {what}", "choose libx265 or ffv1")
     raise OptionError(
-        f"{codec.name} cannot hold {layout.bit_depth} bits a sample at {width}x{height}",
+        f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}",
         "choose libx265 (to 12 bits) or ffv1 (to 16)",
     )
 
@@ -236,6 +183,85 @@ def _families(family: str) -> list[str]:
     """The family itself, then those with finer chroma."""
     if not family.startswith("yuv"):
         return [family]
-    chroma = family[3:6]
-    finer = WIDER.get(chroma, ("444",))
-    return [family, *(f"yuv{name}p" for name in finer if name != chroma)]
+    return [family, *(f"yuv{name}p" for name in WIDER.get(family[3:6], ()))]
+
+
+def _poorer(target: str, source: str) -> bool:
+    """Whether a layout has fewer bits, or fewer chroma samples in some direction."""
+    new, old = PixelLayout.of(target), PixelLayout.of(source)
+    coarser = any(n > o for n, o in zip(new.log2_chroma, old.log2_chroma, strict=True))
+    return coarser or new.bit_depth < old.bit_depth
+
+
+def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
+    """Refuse what would come back from the encoder with other tags: it would look different."""
+    if not target.startswith("yuv"):
+        return
+    hint = "choose libx264, libx265 or ffv1"
+    if codec.matrices and color.matrix not in codec.matrices | {color.matrix.UNSPECIFIED}:
+        raise ColorError(f"{codec.name} cannot hold the colour matrix {color.matrix.name}", hint)
+    if codec.ranges and color.color_range not in codec.ranges | {color.color_range.UNSPECIFIED}:
+        raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range", hint)
+
+
+def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tuple[str, ...]:
+    losses = []
+    if not codec.stores_primaries:
+        tags = (color.primaries, color.transfer)
+        losses += [
+            f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it"
+            for tag in tags
+            if tag not in (Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
+        ]
+    # Unstored, it is read as left, which it mostly is.
+    stored = codec.sitings | {Siting.UNSPECIFIED, Siting.LEFT}
+    if container_format(output) in MATROSKA:
+        stored |= MATROSKA_SITINGS
+    subsampled = any(PixelLayout.of(target).log2_chroma)
+    if subsampled and color.siting not in stored:
+        losses.append(f"chroma siting {color.siting.name}: {codec.name} cannot hold it")
+    return tuple(losses)
+
+
+def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:
+    """The user's options for the encoder; raises OptionError for one that it does not know."""
+    if not words:
+        return {}
+    offered = av.Codec(codec.name, "w").create("video").supported_options
+    known = {o.name for o in (*offered.generic, *offered.private) if o.flags & ENCODING}
+    found: dict[str, str] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise UnknownNameError.among(f"option of {codec.name}", name, known)
+        found = _joined(found, {name: value}, codec)
+    return found
+
+
+def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -> dict[str, str]:
+    """Options with more of them, which win; an encoder library's parameters are strung together."""
+    both = {**options, **more}
+    if codec.params in options and codec.params in more:
+        both[codec.params] = f"{options[codec.params]}:{more[codec.params]}"
+    return both
+
+
+def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
+    """Open the encoder once for nothing, so that what it refuses is known before any work."""
+    codec = choice.codec
+    if height < codec.least_size[0] or width < codec.least_size[1]:
+        least = f"{codec.least_size[1]}x{codec.least_size[0]}"
+        raise OptionError(f"{codec.name} takes no picture below {least}", "choose another codec")
+    context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
+    context.width, context.height = width, height
+    context.pix_fmt = choice.coded_pix_fmt
+    context.time_base = Fraction(1, 25)
+    context.options = dict(choice.options)
+    try:
+        context.open()
+    except av.error.FFmpegError as cause:
+        raise EncodeError(
+            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}:"
+            f" {cause.strerror}",
+            codec.refusal,
+        ) from cause

@@ -1,8 +1,12 @@
-"""Everything in a file besides its main video, copied packet by packet without decoding."""
+"""Everything in a file besides its main video, copied packet by packet without decoding.
+
+Only text and, if it is asked for, sound that the container does not hold are coded anew.
+"""
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +21,14 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
+from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
 from ciaovideo.media.timing import common_tick, exact, first_frame_times, first_times
+from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
+from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
@@ -37,7 +45,8 @@ class StreamPlan:
     """What becomes of a file's streams in an output container; nothing is written to know it.
 
     ``offset`` seconds are added to all times of the output; nearly always 0. ``end`` is where a
-    run over a limited number of frames will end, None for a whole file.
+    run over a limited number of frames will end, None for a whole file. ``warnings`` say all that a
+    user should know of it, ``losses`` those among them that name what the output will not have.
     """
 
     source: Path
@@ -48,34 +57,50 @@ class StreamPlan:
     offset: Fraction = Fraction(0)
     end: Fraction | None = None
     warnings: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 def plan_streams(
-    source: Path, output: Path, main: int, frames: int | None = None, *, every_field: bool = False
+    source: Path,
+    output: Path,
+    main: int,
+    frames: int | None = None,
+    *,
+    every_field: bool = False,
+    sound: SoundPolicy = "copy",
 ) -> StreamPlan:
-    """Decide which streams besides the video ``main`` the output's container takes as they are.
+    """Decide which streams besides the video ``main`` the output's container takes, and how.
 
+    Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
     ``frames`` limits the run; with ``every_field`` it counts fields, two to a frame. Raises
-    EncodeError for sound that the container cannot hold, before any work is done.
+    EncodeError for other sound that the container cannot hold, before any work is done.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
+        chapters = bool(container.chapters())
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
-            taken = _takes(container_name, av_stream, source)
-            (kept if taken else dropped).append(describe(av_stream))
+            becomes = _becoming(container_name, av_stream, source, sound)
+            info = replace(describe(av_stream), becomes=becomes or "")
+            (dropped if becomes is None else kept).append(info)
     for lost in dropped:
         if lost.kind == "audio":
             raise EncodeError(
                 f"{output.suffix} cannot hold the sound as it is ({lost})",
-                "end the output's name in .mkv",
+                "end the output's name in .mkv"
+                if sound == "auto" or output.suffix.lower() == ".mkv"
+                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
             )
     offset = _offset(source, container_name, main, ticks, kept)
-    warnings = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
+    losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
+    if chapters and container_name == "avi":
+        losses.append(f"{output.suffix} cannot hold chapters: they are left out")
+    losses += [f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)]
+    warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
         warnings.append(f"the input starts before zero: all times are {float(offset):g} s later")
     return StreamPlan(
@@ -87,6 +112,7 @@ def plan_streams(
         offset=offset,
         end=_end(source, main, frames, every_field),
         warnings=tuple(warnings),
+        losses=tuple(losses),
     )
 
 
@@ -102,7 +128,8 @@ class StreamCopier:
         self.offset = plan.offset
         with av_errors("opening", plan.source, OpenError):
             self._container = av.open(plan.source)
-        self._kept = {info.index for info in plan.kept}
+        self._kept = {info.index: info.becomes for info in plan.kept}
+        self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
@@ -112,7 +139,9 @@ class StreamCopier:
         """Options with which the output must be opened so that all tags of the file fit in."""
         if CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
             return {}
-        return {} if self.plan.container == "matroska" else {"movflags": "use_metadata_tags"}
+        return (
+            {} if self.plan.container in (*MATROSKA, "avi") else {"movflags": "use_metadata_tags"}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -163,12 +192,22 @@ class StreamCopier:
             self.copy_until(Fraction(2**62))
         else:
             self.copy_until(end + READ_ON, end)
+        with av_errors("copying streams into", Path(self._output.name), EncodeError):
+            for converter in self._converters.values():
+                for packet in converter.flush():
+                    self._output.mux(packet)
 
     def _declare(self, indices: range) -> None:
         for index in indices:
             if index in self._kept:
                 source = self._container.streams[index]
-                target = add_copy(self._output, source, self.plan.source)
+                becomes = self._kept[index]
+                if becomes:
+                    converter = add_converted(self._output, source, becomes)
+                    self._converters[index] = converter
+                    target: Stream | None = converter.target
+                else:
+                    target = add_copy(self._output, source, self.plan.source)
                 if target is not None:
                     self._targets[index] = target
 
@@ -194,9 +233,15 @@ class StreamCopier:
         shift = int(self.offset / tick)
         packet.pts = _ticks(packet.pts) + shift
         packet.dts = _ticks(packet.dts) + shift
-        packet.stream = self._targets[packet.stream_index]
+        index = packet.stream_index
+        converter = self._converters.get(index)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
-            self._output.mux(packet)
+            if converter is None:
+                packet.stream = self._targets[index]
+                self._output.mux(packet)
+                return
+            for made in converter.convert(packet):
+                self._output.mux(made)
 
     def _chapters(self) -> list[Any]:
         """The chapters, moved with the times and cut at the end of a limited run."""
@@ -249,11 +294,55 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
     return target
 
 
-def _takes(container_name: str, source: Stream, path: Path) -> bool:
-    """Whether a container holds a stream as it is: a header is written into memory to find out."""
+def add_converted(
+    output: OutputContainer, source: Stream, codec: str
+) -> TextConverter | SoundTranscoder:
+    """Add a stream to a container that holds what ``source`` does in another coding.
+
+    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
+    """
+    kind = SoundTranscoder if source.type == "audio" else TextConverter
+    converter = kind(output, source, codec)
+    converter.target.metadata.update(fresh_tags(source.metadata))
+    converter.target.disposition = source.disposition
+    return converter
+
+
+def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+    """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
+    codecs = ["", text_codec(container_name, source)]
+    if sound == "auto":
+        codecs += sound_codecs(container_name, source)
+    for codec in dict.fromkeys(codecs):
+        if _takes(container_name, source, path, codec):
+            return codec
+    return None
+
+
+def _lost_by(info: StreamInfo) -> str:
+    """What a stream loses by becoming another coding, beyond what that coding is known for."""
+    if info.becomes and info.codec == STYLED:
+        return "its styles are simplified"
+    if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
+        return "its samples are rounded to 24 bits"
+    return ""
+
+
+def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
+    """Whether a container holds a stream as it is, or as ``codec``.
+
+    A header is written into memory to find out.
+
+    Not asked of .avi: it counts packets instead of storing times, and moves most sound.
+    """
+    if container_name == "avi":
+        return False
     trial = av.open(io.BytesIO(), "w", format=container_name)
     try:
-        add_copy(trial, source, path)
+        if codec:
+            add_converted(trial, source, codec)
+        else:
+            add_copy(trial, source, path)
         trial.start_encoding()
     except (ValueError, av.error.FFmpegError):
         return False
@@ -288,7 +377,7 @@ def _offset(
     there would be lost. Matroska cannot store times before zero, but for priming.
     """
     copied = {info.index for info in kept}
-    starts = first_times(source, main, copied if container_name == "matroska" else ())
+    starts = first_times(source, main, copied if container_name in MATROSKA else ())
     earliest = min([*starts.values(), Fraction(0)])
     if earliest >= 0:
         return Fraction(0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec
+from ciaovideo.media.hdr import Hdr10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,12 @@ class StreamInfo:
     codec: str
     language: str = ""
     title: str = ""
+    becomes: str = ""  # the coding in the output, where it is not copied as it is
 
     def __str__(self) -> str:
         language = f" ({self.language})" if self.language else ""
-        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}"
+        becomes = f", becomes {self.becomes}" if self.becomes else ""
+        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}{becomes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class VideoInfo:
     display_matrix: tuple[int, ...] = ()
     coded_pix_fmt: str = ""
     index: int = 0
+    hdr10: Hdr10 | None = None
     streams: tuple[StreamInfo, ...] = field(default=())
 
 

@@ -26,6 +26,7 @@ from ciaovideo.errors import (
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldPolicy, sample_fields
 from ciaovideo.media.pixels import copy_planes, planar_name
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
@@ -37,10 +38,10 @@ FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
 # What hangs on pictures and is not carried over.
 LOST = {
-    Type.MASTERING_DISPLAY_METADATA: "HDR10 metadata (mastering display)",
-    Type.CONTENT_LIGHT_LEVEL: "HDR10 metadata (light level)",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
@@ -93,6 +94,9 @@ class VideoReader:
         self._pictures = self._whole_pictures()
         hanging = {data.type for data in self._pending.side_data.values()}
         self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+        display = self.info.hdr10.display if self.info.hdr10 else None
+        if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
+            self.warnings.append("HDR10's mastering display is not whole: not carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -218,6 +222,7 @@ class VideoReader:
             display_matrix=_display_matrix(av_stream),
             coded_pix_fmt=first.format.name,
             index=av_stream.index,
+            hdr10=read_hdr10(first.side_data.values()),
             streams=tuple(describe(other) for other in self._container.streams),
         )
 

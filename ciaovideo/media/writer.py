@@ -15,8 +15,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec
-from ciaovideo.errors import EncodeError
+from ciaovideo.errors import EncodeError, TimestampError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import CodecChoice, container_format
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, VideoInfo
@@ -85,7 +86,7 @@ class VideoWriter:
         self._first_dts: int | None = None
         self._first_pts = self._end_pts = 0
         self._shift = int(copier.offset / target.time_base) if copier else 0
-        self._stores_steps = container_format(path) != "matroska"
+        self._stores_steps = container_format(path) in ("mp4", "mov")
         with av_errors("creating", path, EncodeError):
             self._container: OutputContainer = av.open(
                 path,
@@ -117,6 +118,7 @@ class VideoWriter:
     def write(self, frame: Frame) -> None:
         """Code one frame: planes in the target's layout and size, later than the one before."""
         pts = frame.pts + self._shift
+        self._check_grid(frame)
         with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
             self._mux(self._av_stream.encode(self._picture(frame, pts)))
         if not self.frame_count:
@@ -151,16 +153,19 @@ class VideoWriter:
             self._copier.declare_before(self._container)
         target, choice = self.target, self.target.codec
         rate = target.frame_rate or FALLBACK_RATE
+        self._grid = 1 / rate if self._container.format.name == "avi" else None
         av_stream = cast(VideoStream, self._container.add_stream(choice.codec.name, rate=rate))
         self._av_stream = av_stream
         context = av_stream.codec_context
         context.width, context.height = target.width, target.height
         context.pix_fmt = choice.coded_pix_fmt
-        context.time_base = target.time_base
+        context.time_base = self._grid or target.time_base
         context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
         context.flags |= Flags.frame_duration
         if target.progressive:
             context.field_order = PROGRESSIVE
+        if target.display_matrix and self._grid:
+            raise EncodeError(f"{self.path.suffix} cannot store a rotation", "choose .mkv")
         if target.sar:
             self._check_sar(target.sar)
             context.sample_aspect_ratio = target.sar
@@ -179,10 +184,22 @@ class VideoWriter:
     def _check_sar(self, sar: Fraction) -> None:
         """Refuse the one pair that would lose it: PyAV gives Matroska no SAR of its own."""
         codec = self.target.codec.codec
-        if sar != 1 and self._container.format.name == "matroska" and not codec.stores_sar:
+        unable = (*MATROSKA, "avi")
+        if sar != 1 and self._container.format.name in unable and not codec.stores_sar:
             raise EncodeError(
-                f"{codec.name} in .mkv cannot store the sample aspect ratio {sar}",
+                f"{codec.name} in {self.path.suffix} cannot store the sample aspect ratio {sar}",
                 "end the output's name in .mp4, or choose libx264 or libx265",
+            )
+
+    def _check_grid(self, frame: Frame) -> None:
+        """Refuse a time that .avi cannot hold: it counts frames, from zero, and knows no times."""
+        if self._grid and frame.time + self._shift * frame.time_base != (
+            self.frame_count * self._grid
+        ):
+            raise TimestampError(
+                f"frame {self.frame_count} at {float(frame.time):g} s: {self.path.suffix} holds"
+                " only videos that begin at 0 and have a constant frame rate",
+                "end the output's name in .mkv, and choose ffv1",
             )
 
     def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:
@@ -194,6 +211,10 @@ class VideoWriter:
             coded.copy_(samples)
         if choice.coded_pix_fmt != choice.pix_fmt:
             picture = repacked(picture, choice.coded_pix_fmt)
+        color = target.color  # ProRes stores the picture's tags, not the encoder's
+        picture.colorspace, picture.color_range = color.matrix, color.color_range
+        picture.color_primaries, picture.color_trc = color.primaries, color.transfer
+        picture.chroma_location = color.siting
         picture.pts, picture.duration = pts, frame.duration
         picture.time_base = frame.time_base
         picture.pict_type = 0  # the encoder decides which pictures are key frames

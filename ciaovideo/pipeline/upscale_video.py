@@ -13,6 +13,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
+from ciaovideo.errors import LossError
 from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
@@ -187,9 +188,20 @@ class UpscaleRun:
         spec, guesses = info.color.resolved(info.height, info.width, layout)
         lr_size = (info.height, info.width)
         out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-        codec = choose_codec(options.encode, output, info.pix_fmt, *out_size)
-        every_field = options.input.deinterlace == "field"
-        streams = plan_streams(source, output, info.index, options.frames, every_field=every_field)
+        codec = choose_codec(
+            options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        )
+        spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
+        streams = plan_streams(
+            source,
+            output,
+            info.index,
+            options.frames,
+            every_field=options.input.deinterlace == "field",
+            sound=options.streams.audio,
+        )
+        if options.streams.strict:
+            _refuse((*guesses, *sited, *self._reader.warnings, *codec.losses, *streams.losses))
         model, network = load_network(options.model, options.engine.device)
         self.engine = engine = Engine(network, options.engine)
         frames = min(info.frame_count, options.frames or info.frame_count)
@@ -214,22 +226,29 @@ class UpscaleRun:
                 *self._reader.notes,
                 *_rounding(options, info, out_size),
                 *guesses,
+                *sited,
                 *_retagging(info, layout, out_size),
                 *codec.notes,
+                *codec.losses,
                 *streams.warnings,
+                *self._reader.warnings,
             ),
         )
 
     def _tags(self) -> ColorSpec:
         """The colour tags of the output: the input's, and a guess where none would mislead."""
         plan, info = self.plan, self.plan.info
-        if _retagging(info, PixelLayout.of(info.pix_fmt), plan.out_size):
-            return replace(info.color, matrix=plan.color.matrix)
-        return info.color
+        layout, color = PixelLayout.of(info.pix_fmt), self.plan.info.color
+        if not any(layout.log2_chroma):
+            color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
+        stored_anyhow = bool(plan.codec.codec.matrices)
+        if stored_anyhow or _retagging(info, layout, plan.out_size):
+            color = replace(color, matrix=plan.color.matrix)
+        return plan.color if self.options.streams.tag_guessed else color
 
     def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
         plan = self.plan
-        notes = (*plan.notes, *self._reader.warnings, *self.engine.notices)
+        notes = dict.fromkeys((*plan.notes, *self._reader.warnings, *self.engine.notices))
         return Summary(
             source=plan.source,
             output=plan.output,
@@ -243,7 +262,7 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            notes=notes,
+            notes=tuple(notes),
         )
 
 
@@ -264,6 +283,13 @@ def upscale(
         options = replace(options, size=SizeOptions(scale=scale))
     with UpscaleRun(Path(src), Path(dst), options) as run:
         return run.run(on_progress)
+
+
+def _refuse(losses: tuple[str, ...]) -> None:
+    """Raise LossError if there are any."""
+    if losses:
+        count = f"{len(losses)} things" if len(losses) > 1 else "one thing"
+        raise LossError(f"strict: {count} would be lost or guessed: {'; '.join(losses)}")
 
 
 def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:

@@ -135,8 +135,8 @@ def test_sizes(tmp_path: Path, options: list[str], size: tuple[int, int]) -> Non
     with av.open(output) as container:
         frame = next(container.decode(video=0))
     assert (frame.width, frame.height) == size
-    odd = size[0] % 2 or size[1] % 2
-    assert frame.format.name == ("yuv444p" if odd else "yuv420p")
+    chroma = "444" if size[0] % 2 else "422" if size[1] % 2 else "420"
+    assert frame.format.name == f"yuv{chroma}p"
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p", "gray", "gbrp10le"])

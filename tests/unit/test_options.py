@@ -13,6 +13,7 @@ from ciaovideo.options import (
     EngineOptions,
     InputOptions,
     SizeOptions,
+    StreamOptions,
     UpscaleOptions,
     parse_size,
 )
@@ -204,3 +205,9 @@ def test_all_options_come_back_from_plain_values() -> None:
         size=SizeOptions(height=1080), engine=EngineOptions(precision="bf16"), frames=3
     )
     assert from_mapping(UpscaleOptions, to_mapping(options), "test") == options
+
+
+def test_stream_options_are_checked() -> None:
+    assert StreamOptions().audio == "copy"
+    with pytest.raises(OptionError, match="audio cannot be 'drop'"):
+        StreamOptions(audio="drop")  # type: ignore[arg-type]

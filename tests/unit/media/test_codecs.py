@@ -4,8 +4,9 @@ from typing import Any
 import av
 import pytest
 
-from ciaovideo.errors import OptionError, UnknownNameError
-from ciaovideo.media.codecs import CODECS, CONTAINERS, CodecChoice, choose_codec
+from ciaovideo.errors import EncodeError, OptionError, UnknownNameError
+from ciaovideo.media.codec_table import CODECS, CONTAINERS
+from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.options import EncodeOptions
 
 
@@ -66,7 +67,7 @@ def test_layouts_change_only_upwards_and_say_so(source: str, codec: str, target:
     ("source", "size", "target"),
     [
         ("yuv420p", (121, 161), "yuv444p"),
-        ("yuv420p10le", (121, 160), "yuv444p10le"),
+        ("yuv420p10le", (121, 160), "yuv422p10le"),
         ("yuv422p", (121, 160), "yuv422p"),
         ("yuv422p", (120, 161), "yuv444p"),
         ("yuv411p", (120, 162), "yuv422p"),
@@ -94,7 +95,9 @@ def test_ffv1_wants_rgb_in_another_order() -> None:
         ("yuv420p12le", ".mp4", "libx264", "cannot hold 12 bits"),
         ("gbrp16le", ".mkv", "libx265", "cannot hold 16 bits"),
         ("gbrp", ".mp4", "libx264", "cannot hold R'G'B'"),
-        ("yuv420p", ".avi", "auto", "names no container"),
+        ("yuv420p", ".xyz", "auto", "names no container"),
+        ("yuv420p10le", ".avi", "auto", "utvideo cannot hold 10 bits"),
+        ("yuv444p", ".webm", "auto", "libsvtav1 cannot hold"),
         ("yuv420p", "", "auto", "no suffix names no container"),
     ],
 )
@@ -129,3 +132,80 @@ def test_options_reach_the_encoder() -> None:
     options = choose("yuv420p", codec="libx265", crf=21.5, preset="slow").options
     assert options == {"crf": "21.5", "preset": "slow", "x265-params": "log-level=none"}
     assert choose("yuv420p", ".mkv", codec="ffv1").options["slicecrc"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("source", "wishes", "target", "asked"),
+    [
+        ("yuv420p", {"bit_depth": 10}, "yuv420p10le", False),
+        ("yuv420p10le", {"bit_depth": 8}, "yuv420p", True),
+        ("yuv420p", {"chroma": "444"}, "yuv444p", False),
+        ("yuv444p", {"chroma": "420"}, "yuv420p", True),
+        ("yuv444p16le", {"chroma": "422", "bit_depth": 10}, "yuv422p10le", True),
+        ("gbrp", {"bit_depth": 12}, "gbrp12le", False),
+    ],
+)
+def test_wishes_are_met_exactly_and_poorer_ones_are_said(
+    source: str, wishes: dict[str, Any], target: str, asked: bool
+) -> None:
+    choice = choose(source, ".mkv", **wishes)
+    assert choice.pix_fmt == target
+    assert choice.notes[1].endswith("as asked") == asked
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "size", "wishes", "words"),
+    [
+        ("gbrp", ".mkv", (64, 96), {"chroma": "420"}, "does not apply to R'G'B'"),
+        ("gray", ".mkv", (64, 96), {"chroma": "420"}, "does not apply to gray"),
+        ("yuv420p", ".mkv", (63, 95), {"chroma": "420"}, "cannot hold 8 bits .* at 95x63"),
+        ("yuv420p", ".mkv", (64, 96), {"bit_depth": 12, "codec": "libx264"}, "cannot hold 12 bits"),
+        ("yuv420p", ".webm", (64, 96), {"chroma": "444"}, "cannot hold chroma 444"),
+        ("yuv420p", ".mov", (64, 96), {"codec": "dnxhd"}, "takes no picture below 256x120"),
+        ("yuv420p", ".mkv", (64, 96), {"codec": "libsvtav1", "crf": 20.5}, "not whole"),
+        ("yuv420p", ".mov", (64, 96), {"codec": "prores_ks", "crf": 5.0}, "has no crf: .* hq"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused(
+    source: str, suffix: str, size: tuple[int, int], wishes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        choose(source, suffix, size, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pix_fmt", "name"),
+    [
+        (".webm", "yuv420p10le", "libsvtav1"),
+        (".avi", "yuv422p", "utvideo"),
+        (".avi", "gbrp", "utvideo"),
+    ],
+)
+def test_auto_goes_by_the_container(suffix: str, pix_fmt: str, name: str) -> None:
+    assert choose(pix_fmt, suffix).codec.name == name
+
+
+def test_own_options_win_and_are_strung_to_ours() -> None:
+    options = choose("yuv420p", crf=20.0, codec_option=("crf=23", "tune=film")).options
+    assert (options["crf"], options["tune"]) == ("23", "film")
+    words = ("x265-params=keyint=48", "x265-params=aq-mode=3:pools=1")
+    options = choose("yuv420p", codec="libx265", codec_option=words).options
+    assert options["x265-params"] == "log-level=none:keyint=48:aq-mode=3:pools=1"
+
+
+def test_a_value_that_the_encoder_refuses_is_told() -> None:
+    with pytest.raises(EncodeError, match="libx264 does not open for 96x64 yuv420p"):
+        choose("yuv420p", codec_option=("profile=nonsense",))
+
+
+@pytest.mark.parametrize("word", ["tune", "=film", " =x"])
+def test_a_word_that_is_no_option_is_refused(word: str) -> None:
+    with pytest.raises(OptionError, match="not NAME=VALUE"):
+        EncodeOptions(codec_option=(word,))
+
+
+def test_wishes_outside_their_range_are_refused() -> None:
+    with pytest.raises(OptionError, match="no video has 11 bits"):
+        EncodeOptions(bit_depth=11)
+    with pytest.raises(OptionError, match="no chroma is called"):
+        EncodeOptions(chroma="411")  # type: ignore[arg-type]

@@ -1,0 +1,258 @@
+"""What every entry of CODECS promises: times, tags, sizes, depth, in each of its containers."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import ColorError, EncodeError, TimestampError, UnknownNameError
+from ciaovideo.media.codec_table import CODECS, CONTAINERS
+from ciaovideo.media.codecs import CodecChoice, choose_codec
+from ciaovideo.media.frame import Frame, VideoInfo
+from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.options import EncodeOptions
+from tests.media import Clip, planes_of, read_counter
+
+HEIGHT, WIDTH = 128, 256  # DNxHR takes nothing smaller
+IRREGULAR = (0, 500, 1100, 1300, 2500)
+REGULAR = (0, 512, 1024, 1536, 2048)
+SD = ColorSpec(
+    Matrix.BT709, Range.LIMITED, Primaries.SMPTE170M, Transfer.SMPTE170M, Siting.UNSPECIFIED
+)
+HDR = ColorSpec(Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084)
+FASTEST = {"libsvtav1": "12", "libx264": "ultrafast", "libx265": "ultrafast"}
+LOSSLESS = ("ffv1", "utvideo")
+UNDRAWN = {"yuv410p", "yuv411p"}  # by tests.media; test_writer has them
+CLOSE = 1 / 50  # of the peak: lossy coding is far within, a wrong plane or depth far beyond
+
+
+def opens(name: str) -> bool:
+    try:
+        choose_codec(EncodeOptions(codec=name), Path("out.mp4"), "yuv420p", HEIGHT, WIDTH)
+    except EncodeError:
+        return False
+    return True
+
+
+USABLE = [name for name in CODECS if not name.endswith("_nvenc") or opens(name)]
+PLACES = [
+    (name, suffix)
+    for name in USABLE
+    for suffix, container in CONTAINERS.items()
+    if container in CODECS[name].containers and suffix != ".m4v"
+]
+every_place = pytest.mark.parametrize(("codec", "suffix"), PLACES)
+every_codec = pytest.mark.parametrize("codec", USABLE)
+
+
+def clip_of(codec: str, pix_fmt: str = "", **settings: object) -> Clip:
+    """A clip in a layout that the codec takes, 4:2:0 if it can be."""
+    layouts = CODECS[codec].pix_fmts
+    usual = next(n for n in ("yuv420p", "yuv422p", "yuv422p10le", "gbrp") if n in layouts)
+    times = REGULAR if codec == "utvideo" else IRREGULAR
+    clip = Clip(
+        height=HEIGHT,
+        width=WIDTH,
+        pts=times,
+        last_duration=512,
+        time_base=Fraction(1, 12800),
+        pix_fmt=pix_fmt or usual,
+        counter=True,
+    )
+    return replace(clip, **settings)  # type: ignore[arg-type]
+
+
+def suited(codec: str) -> ColorSpec:
+    """Tags that the codec's entry says it holds, as unusual as it goes."""
+    return HDR if not CODECS[codec].matrices else SD
+
+
+def target_for(
+    path: Path, clip: Clip, codec: str, color: ColorSpec, **changes: object
+) -> VideoTarget:
+    options = EncodeOptions(codec=codec, preset=FASTEST.get(codec))
+    size = clip.height, clip.width
+    choice = choose_codec(options, path, clip.pix_fmt, *size, color=color)
+    info = VideoInfo(
+        path="",
+        height=clip.height,
+        width=clip.width,
+        pix_fmt=clip.pix_fmt,
+        color=color,
+        codec="",
+        time_base=clip.tick,
+        frame_rate=Fraction(25),
+    )
+    return VideoTarget.of(replace(info, **changes), choice, size)  # type: ignore[arg-type]
+
+
+def frames_of(clip: Clip, pix_fmt: str) -> Iterator[Frame]:
+    drawn = replace(clip, pix_fmt=pix_fmt)
+    for number, (pts, duration) in enumerate(zip(clip.times, clip.durations, strict=True)):
+        planes = tuple(torch.from_numpy(plane) for plane in planes_of(drawn, number))
+        yield Frame(planes, pts, clip.tick, duration)
+
+
+def written(path: Path, clip: Clip, target: VideoTarget) -> tuple[VideoInfo, list[Frame]]:
+    with VideoWriter(path, target) as writer:
+        for frame in frames_of(clip, target.codec.pix_fmt):
+            writer.write(frame)
+    with VideoReader(path) as reader:
+        return reader.info, list(reader.frames())
+
+
+@every_place
+def test_times_survive(tmp_path: Path, codec: str, suffix: str) -> None:
+    path, clip = tmp_path / f"clip{suffix}", clip_of(codec)
+    _, frames = written(path, clip, target_for(path, clip, codec, suited(codec)))
+    slack = Fraction(1, 2000) if suffix in (".mkv", ".webm") else 0
+    assert [read_counter(frame.planes[0].numpy()) for frame in frames] == list(range(5))
+    for frame, pts in zip(frames, clip.times, strict=True):
+        assert abs(frame.time - pts * clip.tick) <= slack
+
+
+@every_place
+def test_tags_survive_or_are_listed_as_lost(tmp_path: Path, codec: str, suffix: str) -> None:
+    path, clip, color = tmp_path / f"clip{suffix}", clip_of(codec), suited(codec)
+    target = target_for(path, clip, codec, color)
+    read = written(path, clip, target)[0].color
+    assert read.matrix == color.matrix
+    assert read.color_range in (color.color_range, Range.UNSPECIFIED)
+    losses = " ".join(target.codec.losses)
+    for name in ("primaries", "transfer"):
+        kept = getattr(read, name) == getattr(color, name)
+        assert kept != (f"{name} {getattr(color, name).name}" in losses)
+
+
+@every_place
+def test_colours_that_would_be_falsified_are_refused(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    path, clip = tmp_path / f"clip{suffix}", clip_of(codec)
+    for color in (
+        replace(SD, color_range=Range.FULL),
+        replace(SD, matrix=Matrix.SMPTE170M),
+        HDR,
+    ):
+        try:
+            target = target_for(path, clip, codec, color)
+        except ColorError:
+            continue
+        read = written(path, clip, target)[0].color
+        alike = {Matrix.SMPTE170M: Matrix.BT470BG} if codec == "utvideo" else {}
+        assert read.matrix == alike.get(color.matrix, color.matrix)
+        assert read.color_range in (color.color_range, Range.UNSPECIFIED)
+        assert read.color_range or color.color_range != Range.FULL
+
+
+@every_place
+@pytest.mark.parametrize("siting", list(Siting)[1:], ids=lambda siting: siting.name)
+def test_sitings_survive_or_are_listed_as_lost(
+    tmp_path: Path, codec: str, suffix: str, siting: Siting
+) -> None:
+    path, clip = tmp_path / f"clip{suffix}", clip_of(codec, pts=(0, 512))
+    target = target_for(path, clip, codec, replace(suited(codec), siting=siting))
+    read = written(path, clip, target)[0].color.siting
+    lost = any(siting.name in loss for loss in target.codec.losses)
+    if siting == Siting.LEFT and read == Siting.UNSPECIFIED:
+        return  # which means it
+    assert (read == siting) != lost
+
+
+@every_place
+@pytest.mark.parametrize("size", [(129, 257), (128, 257), (129, 256)])
+def test_odd_sides(tmp_path: Path, codec: str, suffix: str, size: tuple[int, int]) -> None:
+    path = tmp_path / f"clip{suffix}"
+    clip = clip_of(codec, height=size[0], width=size[1], pts=REGULAR[:2])
+    target = target_for(path, clip, codec, suited(codec))
+    info, frames = written(path, clip, target)
+    assert (info.height, info.width) == size
+    assert read_counter(frames[1].planes[0].numpy()) == 1
+    assert PixelLayout.of(target.codec.pix_fmt).bit_depth >= PixelLayout.of(clip.pix_fmt).bit_depth
+
+
+@every_codec
+def test_every_layout_comes_back(tmp_path: Path, codec: str) -> None:
+    suffix = next(suffix for name, suffix in PLACES if name == codec)
+    for pix_fmt in sorted(CODECS[codec].pix_fmts - UNDRAWN):
+        path = tmp_path / f"{pix_fmt}{suffix}"
+        color = suited(codec)
+        if pix_fmt.startswith("gbrp"):
+            color = replace(color, matrix=Matrix.RGB, color_range=Range.FULL)
+        clip = clip_of(codec, pix_fmt, pts=REGULAR[:2])
+        target = target_for(path, clip, codec, color)
+        assert target.codec.pix_fmt == pix_fmt
+        info, frames = written(path, clip, target)
+        made, given = PixelLayout.of(info.pix_fmt), PixelLayout.of(pix_fmt)
+        assert made.bit_depth >= given.bit_depth
+        assert made.log2_chroma == given.log2_chroma or given.family == "gray"
+        for plane, sample in zip(frames[1].planes, planes_of(clip, 1), strict=False):
+            error = np.abs(plane.numpy() / (made.peak + 1) - sample / (given.peak + 1))
+            assert error.mean() < (1e-12 if codec in LOSSLESS else CLOSE), pix_fmt
+
+
+@every_codec
+def test_every_preset_opens(codec: str) -> None:
+    entry = CODECS[codec]
+    suffix = next(suffix for name, suffix in PLACES if name == codec)
+    for pix_fmt in sorted(entry.pix_fmts):
+        for preset in entry.layout_presets.get(pix_fmt, entry.presets):
+            options = EncodeOptions(codec=codec, preset=preset)
+            choice = choose_codec(options, Path(f"out{suffix}"), pix_fmt, HEIGHT, WIDTH)
+            assert choice.options[entry.preset_option] == preset
+
+
+@every_place
+def test_a_sar_survives_or_is_refused(tmp_path: Path, codec: str, suffix: str) -> None:
+    path, clip = tmp_path / f"clip{suffix}", clip_of(codec, pts=REGULAR[:2])
+    target = target_for(path, clip, codec, suited(codec), sar=Fraction(128, 117))
+    try:
+        info, _ = written(path, clip, target)
+    except EncodeError as refused:
+        told = str(refused)
+    else:
+        assert info.sar == Fraction(128, 117)
+        return
+    assert "cannot store the sample aspect ratio" in told
+    assert suffix in (".mkv", ".webm", ".avi")
+    assert not path.exists()
+
+
+def test_avi_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    for times in (IRREGULAR, tuple(512 + pts for pts in REGULAR)):
+        clip = clip_of("utvideo", pts=times)
+        with pytest.raises(TimestampError, match="constant frame rate"):
+            written(path, clip, target_for(path, clip, "utvideo", SD))
+        assert not path.exists()
+    matrix = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    clip = clip_of("utvideo")
+    with pytest.raises(EncodeError, match="rotation"):
+        written(path, clip, target_for(path, clip, "utvideo", SD, display_matrix=matrix))
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS if name not in USABLE])
+def test_an_encoder_without_its_hardware_says_so(codec: str) -> None:
+    with pytest.raises(EncodeError, match=f"{codec} does not open for .* NVIDIA GPU"):
+        choose(codec, "out.mp4", "yuv420p")
+
+
+def choose(codec: str, name: str, pix_fmt: str, **options: object) -> CodecChoice:
+    wishes = EncodeOptions(codec=codec, **options)  # type: ignore[arg-type]
+    return choose_codec(wishes, Path(name), pix_fmt, HEIGHT, WIDTH)
+
+
+@every_codec
+def test_options_of_the_encoder_reach_it_and_others_are_refused(codec: str) -> None:
+    suffix = next(suffix for name, suffix in PLACES if name == codec)
+    pix_fmt = clip_of(codec).pix_fmt
+    choice = choose(codec, f"out{suffix}", pix_fmt, codec_option=("threads=2",))
+    assert choice.options["threads"] == "2"
+    with pytest.raises(UnknownNameError, match=f"no option of {codec} is called 'thraeds'"):
+        choose(codec, f"out{suffix}", pix_fmt, codec_option=("thraeds=2",))

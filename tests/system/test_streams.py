@@ -1,0 +1,165 @@
+"""What is lost, guessed or changed: listed, refused, or tagged, as the user wishes."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from ciaovideo.cli.main import run
+from ciaovideo.media.reader import VideoReader
+from tests.media import make_clip
+
+SMALL = {"width": 64, "height": 48, "seconds": 0.125}
+UNTAGGED = (2, 0, 2, 2, 0)
+
+
+def tags(path: Path) -> tuple[int, int, int, int, int]:
+    """Matrix, range, primaries, transfer and siting of the first frame."""
+    with av.open(path) as container:
+        frame = next(container.decode(video=0))
+    return (
+        frame.colorspace,
+        frame.color_range,
+        frame.color_primaries,
+        frame.color_trc,
+        frame.chroma_location,
+    )
+
+
+def codings(path: Path) -> list[str]:
+    with av.open(path) as container:
+        return [s.codec_context.codec.canonical_name for s in container.streams]
+
+
+def test_strict_names_every_guess_and_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.webm"
+    make_clip(source, color=UNTAGGED, sound=True, sound_codec="libopus", cover=True, **SMALL)
+    assert run([str(source), str(output), "--strict"]) == 3
+    said = capsys.readouterr().err
+    for words in (
+        "strict: 3 things would be lost or guessed",
+        "no colour matrix given: SMPTE170M assumed",
+        "no colour range given",
+        ".webm cannot hold video 2: mjpeg: it is left out",
+    ):
+        assert words in said
+    assert not output.exists()
+    assert run([str(source), str(output)]) == 0
+    told = capsys.readouterr().err
+    assert "note: .webm cannot hold video 2: mjpeg: it is left out" in told
+
+
+def test_strict_lets_pass_what_keeps_everything(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, sound=True, subtitle="Hello", chapters=2, **SMALL)
+    assert run([str(source), str(output), "--strict", "-q"]) == 0
+
+
+def test_guessed_tags_are_written_if_asked_for(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    make_clip(source, color=UNTAGGED, **SMALL)
+    plain, tagged = tmp_path / "plain.mp4", tmp_path / "tagged.mp4"
+    assert run([str(source), str(plain), "-q"]) == 0
+    assert tags(plain)[0] == 2
+    assert run([str(source), str(tagged), "--tag-guessed", "-q"]) == 0
+    assert tags(tagged) == (6, 1, 2, 2, 1)  # primaries and transfer were not guessed
+
+
+def test_sound_and_text_that_webm_does_not_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.webm"
+    make_clip(source, sound=True, subtitle="Hello", **SMALL)
+    assert run([str(source), str(output)]) == 3
+    assert "cannot hold the sound as it is" in capsys.readouterr().err
+    assert run([str(source), str(output), "--audio", "auto"]) == 0
+    assert "audio 1: aac (und), becomes libopus" in capsys.readouterr().err
+    assert codings(output) == ["av1", "opus", "webvtt"]
+
+
+def test_avi_holds_pictures_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.avi"
+    make_clip(source, subtitle="Hello", chapters=2, **SMALL)
+    assert run([str(source), str(output)]) == 0
+    told = capsys.readouterr().err
+    for words in ("primaries BT709: utvideo", "hold chapters", "subtitle 1: mov_text (eng): it is"):
+        assert words in told
+    assert codings(output) == ["utvideo"]
+    sounding = tmp_path / "sound.mp4"
+    make_clip(sounding, sound=True, **SMALL)
+    assert run([str(sounding), str(output), "--overwrite"]) == 3
+    assert "cannot hold the sound" in capsys.readouterr().err
+
+
+def test_a_matrix_that_is_stored_anyhow_is_the_right_one(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.avi"
+    make_clip(source, width=1280, height=32, seconds=0.125, color=UNTAGGED)
+    assert run([str(source), str(output), "--scale", "1", "-q"]) == 0
+    assert tags(output)[0] == 1
+
+
+def test_chroma_made_coarser_sits_left_and_says_so(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    color = (1, 1, 1, 1, 0)
+    make_clip(source, codec="ffv1", options={}, pix_fmt="yuv444p10le", color=color, **SMALL)
+    words = ["--chroma", "420", "--bit-depth", "8", "-q"]
+    assert run([str(source), str(output), *words]) == 0
+    assert tags(output) == (1, 1, 1, 1, 1)
+    with av.open(output) as container:
+        assert container.streams.video[0].pix_fmt == "yuv420p"
+
+
+def test_options_of_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    make_clip(source, **{**SMALL, "seconds": 0.5})
+    words = [str(source), str(output), "--codec-option", "g=3", "--codec-option"]
+    assert run([*words, "tune=films"]) == 3
+    assert "libx264 does not open" in capsys.readouterr().err
+    assert run([*words, "tuen=film"]) == 2
+    assert "did you mean 'tune'" in capsys.readouterr().err
+    assert run([*words, "tune=film", "-q"]) == 0
+    with av.open(output) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert keys.count(True) == 4
+
+
+def test_hdr10_comes_along_or_is_said_to_be_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    params = f"log-level=none:hdr10=1:master-display={display}:max-cll=1000,400"
+    make_clip(
+        source,
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        options={"x265-params": params},
+        color=(9, 1, 9, 16, 1),
+        **SMALL,
+    )
+    with VideoReader(source) as reader:
+        given = reader.info.hdr10
+    assert given is not None
+    assert run([str(source), str(output), "--strict", "-q"]) == 0
+    with VideoReader(output) as reader:
+        assert reader.info.hdr10 == given
+        assert tags(output) == (9, 1, 9, 16, 1)
+    assert run([str(source), str(tmp_path / "out.mkv"), "--codec", "ffv1", "--strict"]) == 3
+    assert "HDR10 metadata (mastering display, light level): ffv1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "codec", "transfer"),
+    [("hdr10-av1.mp4", "libsvtav1", 16), ("hlg10-color-test.mp4", "libx265", 18)],
+)
+def test_real_hdr(tmp_path: Path, shared: Path, name: str, codec: str, transfer: int) -> None:
+    source, output = shared / "data" / "media" / "mp4" / name, tmp_path / "out.mp4"
+    words = ["--scale", "1", "--frames", "1", "--codec", codec, "-q", "--preset"]
+    fast = "12" if codec == "libsvtav1" else "ultrafast"
+    assert run([str(source), str(output), *words, fast]) == 0
+    assert tags(output)[:4] == (9, 1, 9, transfer) == tags(source)[:4]
+    with av.open(output) as container:
+        assert container.streams.video[0].pix_fmt == "yuv420p10le"
