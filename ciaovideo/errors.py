@@ -6,7 +6,7 @@
     ├── UsageError (ValueError)        2   UnknownNameError  OptionError  UnsupportedScaleError
     │                                      OutputExistsError  MissingInputError
     ├── MediaError                     3   OpenError  DecodeError  EncodeError  TimestampError
-    │                                      ColorError  InterlacedError
+    │                                      ColorError  InterlacedError  VerificationError
     ├── WeightsError                   4   MissingWeightsError  CorruptWeightsError
     │                                      MismatchedWeightsError
     └── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
@@ -99,6 +99,10 @@ class ColorError(MediaError):
 
 class InterlacedError(MediaError):
     """Interlaced pictures, which must not be upscaled as if they were whole frames."""
+
+
+class VerificationError(MediaError):
+    """A finished file is not what it was to become; it is kept for a look at it."""
 
 
 class WeightsError(CiaoVideoError):

@@ -16,6 +16,7 @@ from ciaovideo.errors import CiaoVideoError
 COMMANDS = {
     "train": "ciaovideo.cli.train",
     "evaluate": "ciaovideo.cli.evaluate",
+    "verify": "ciaovideo.cli.verify",
 }
 INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
 
