@@ -6,6 +6,7 @@ can be compared with what is found.
 
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -27,8 +29,10 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe, main_video
 from ciaovideo.media.timing import PEEK_PACKETS, exact
 
+FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
+UNTURNED = (1 << 16, 0, 0, 1 << 16)  # in 16.16 fixed point
 STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
 
 
@@ -55,7 +59,7 @@ class FileScan:
     """What is in a file, ``main`` being the index of its main video.
 
     ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
-    is the display matrix without its shift, nothing if unset; ``chapters`` are starts and titles.
+    is the display matrix without its shift, nothing if upright; ``chapters`` are starts and titles.
     Streams that only hold the chapters' titles are left out of ``tracks``.
     """
 
@@ -128,40 +132,54 @@ def scan_file(path: Path, frames: int | None = None) -> FileScan:
 
 
 def decoded_times(scan: FileScan, frames: int | None = None) -> list[Fraction]:
-    """When each frame of the main video appears, by decoding all of it or the first ``frames``.
+    """When each frame of the main video appears, by decoding all of it.
 
+    Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last.
     Frames of a file that stores no times follow each other at its nominal rate.
     """
-    tick = scan.video.tick
     times: list[Fraction] = []
     with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
-        for number, picture in enumerate(islice(_pictures(container, scan.main), frames)):
-            if picture.pts is None or not scan.timed:
-                times.append(number / (scan.rate or Fraction(25)))
-            else:
-                times.append(picture.pts * tick)
+        try:
+            for number, picture in enumerate(_pictures(container, scan.main)):
+                if picture.pts is None or not scan.timed:
+                    times.append(number / (scan.rate or FALLBACK_RATE))
+                else:
+                    times.append(picture.pts * scan.video.tick)
+                if frames is not None and number == frames:
+                    break
+        except av.error.FFmpegError:
+            if frames is None or len(times) < frames:
+                raise
     return times
 
 
 def shots_by_time(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
     """The pictures at these ticks, each looked for from the nearest place where decoding begins.
 
-    Those that are not found are left out.
+    Those that are not found or cannot be decoded are left out.
     """
     found: dict[int, Shot] = {}
-    with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
+    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
         for pts in wanted:
-            picture = _seek(container, scan, pts)
-            if picture is not None:
-                found[pts] = _shot(picture)
+            with suppress(av.error.FFmpegError):
+                picture = _seek(container, scan, pts)
+                if picture is not None:
+                    found[pts] = _shot(picture)
     return found
 
 
 def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
-    """The pictures with these numbers, by decoding from the beginning to the last of them."""
+    """The pictures with these numbers, by decoding from the beginning to the last of them.
+
+    Those from where decoding fails are left out.
+    """
     found: dict[int, Shot] = {}
     stop = max(wanted, default=-1) + 1
-    with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
+    with (
+        av_errors("opening", scan.path, OpenError),
+        av.open(scan.path) as container,
+        suppress(av.error.FFmpegError),
+    ):
         for number, picture in enumerate(islice(_pictures(container, scan.main), stop)):
             if number in wanted:
                 found[number] = _shot(picture)
@@ -248,7 +266,8 @@ def _turn(av_stream: Any) -> tuple[int, ...]:
     if not data:
         return ()
     numbers = memoryview(data).cast("i")
-    return tuple(numbers[place] for place in (0, 1, 3, 4))
+    turn = tuple(numbers[place] for place in (0, 1, 3, 4))
+    return () if turn == UNTURNED else turn
 
 
 def _chapters(container: InputContainer) -> tuple[tuple[Fraction, str], ...]:
