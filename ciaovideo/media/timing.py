@@ -17,7 +17,7 @@ from ciaovideo.media.av_errors import av_errors
 
 PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
-MOVIE_CLOCK = 1000  # ticks a second in which mp4 stores where a stream begins, unless told better
+MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
 MAX_CLOCK = 2**31 - 1
 SANE_RATES = (Fraction(1), Fraction(1000))
 

@@ -261,7 +261,7 @@ def test_wrong_tags_are_found(
     output = tmp_path / f"out{suffix}"
 
     def look(target: VideoTarget) -> VideoTarget:
-        fields = {
+        fields: dict[str, Any] = {
             name: replace(target.color, **value) if name == "color" else value
             for name, value in changes.items()
         }
