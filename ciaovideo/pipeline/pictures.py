@@ -73,7 +73,7 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         yield f"frame {place} is {shot.size[1]}x{shot.size[0]} instead of {width}x{height}"
     if shot.damaged:
         yield f"frame {place} is damaged"
-    if wanted.pix_fmt and planar_name(shot.pix_fmt) != planar_name(wanted.pix_fmt):
+    if wanted.pix_fmt and not _same_layout(shot.pix_fmt, wanted.pix_fmt):
         yield f"frame {place} is {shot.pix_fmt} instead of {wanted.pix_fmt}"
     color = wanted.color
     if color is None and like is not None:
@@ -82,7 +82,7 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         color = replace(like.color, matrix=shot.color.matrix) if open_matrix else like.color
     if color is None:
         return
-    layout = PixelLayout.of(planar_name(shot.pix_fmt))
+    layout = PixelLayout.of(planar_name(like.pix_fmt if like else shot.pix_fmt))
     wanted_tags, tags = _meant(color, layout), _meant(shot.color, layout)
     for tag in TAGS:
         should, is_tagged = getattr(wanted_tags, tag), getattr(tags, tag)
@@ -90,17 +90,25 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
             yield f"frame {place}: its {tag} is {is_tagged.name} instead of {should.name}"
 
 
+def _same_layout(found: str, wanted: str) -> bool:
+    """Whether a layout is the wanted one; FFmpeg shows grey H.264 with even chroma beside it."""
+    planar = planar_name(wanted)
+    return planar_name(found) in (planar, planar.replace("gray", "yuv420p"))
+
+
 def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
     """The tags with range and siting filled in where silence means one value in every standard.
 
     H.264 and H.265 cannot tell limited range and left siting from silence when nothing else is
-    tagged; R'G'B' has no matrix and no siting to speak of.
+    tagged; R'G'B' and grey have no matrix and no siting to speak of.
     """
     if layout.family == "rgb":
         full = Range.FULL if color.color_range == Range.UNSPECIFIED else color.color_range
         return replace(color, matrix=Matrix.RGB, siting=Siting.UNSPECIFIED, color_range=full)
     if color.color_range == Range.UNSPECIFIED:
         color = replace(color, color_range=Range.LIMITED)
+    if layout.family == "gray":
+        return replace(color, matrix=Matrix.UNSPECIFIED, siting=Siting.UNSPECIFIED)
     if not any(layout.log2_chroma):
         return replace(color, siting=Siting.UNSPECIFIED)
     if color.siting == Siting.UNSPECIFIED:

@@ -158,6 +158,18 @@ def test_any_times_come_through(
     assert findings(output, enlarge(source, output, frames=frames)) == ""
 
 
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv422p10le", "yuv444p", "gbrp10le"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_layouts_that_come_through_pass(tmp_path: Path, suffix: str, pix_fmt: str) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    color = (0, 2, 1, 1, 0) if pix_fmt == "gbrp10le" else (1, 1, 1, 1, 1)
+    drawn = {"codec": "ffv1", "options": {}, "pix_fmt": pix_fmt, "color": color}
+    make_clip(source, width=64, height=48, seconds=0.25, **drawn)
+    contract = enlarge(source, output)
+    assert findings(output, contract) == ""
+    assert findings(output, contract_between(source, output)) == ""
+
+
 def without(number: int) -> Change:
     return lambda made: (frame for place, frame in enumerate(made) if place != number)
 
