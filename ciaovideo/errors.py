@@ -7,6 +7,7 @@
     │                                      OutputExistsError  MissingInputError
     ├── MediaError                     3   OpenError  DecodeError  EncodeError  TimestampError
     │                                      ColorError  InterlacedError  LossError
+    │                                      VerificationError
     ├── WeightsError                   4   MissingWeightsError  CorruptWeightsError
     │                                      MismatchedWeightsError
     └── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
@@ -103,6 +104,10 @@ class InterlacedError(MediaError):
 
 class LossError(MediaError):
     """Something would be left out or had to be guessed, and that was not allowed."""
+
+
+class VerificationError(MediaError):
+    """A finished file is not what it was to become; it is kept for a look at it."""
 
 
 class WeightsError(CiaoVideoError):

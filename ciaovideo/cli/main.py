@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "ciaovideo.cli.train",
     "evaluate": "ciaovideo.cli.evaluate",
     "bench": "ciaovideo.cli.bench",
+    "verify": "ciaovideo.cli.verify",
 }
 INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
 

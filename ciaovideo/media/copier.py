@@ -26,7 +26,14 @@ from ciaovideo.media.codecs import container_format
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
-from ciaovideo.media.timing import common_tick, exact, first_frame_times, first_times
+from ciaovideo.media.timing import (
+    MOVIE_CLOCK,
+    common_tick,
+    exact,
+    first_frame_times,
+    first_times,
+    movie_clock,
+)
 from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
 from ciaovideo.options import SoundPolicy
 
@@ -136,12 +143,15 @@ class StreamCopier:
 
     @property
     def container_options(self) -> dict[str, str]:
-        """Options with which the output must be opened so that all tags of the file fit in."""
-        if CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
+        """Options with which the output must be opened so that all tags and times fit in."""
+        if self.plan.container in (*MATROSKA, "avi"):
             return {}
-        return (
-            {} if self.plan.container in (*MATROSKA, "avi") else {"movflags": "use_metadata_tags"}
-        )
+        starts = first_times(self.plan.source, self.plan.main, self._kept)
+        clock = movie_clock(self._container, starts, self.offset)
+        options = {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
+        if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
+            options["movflags"] = "use_metadata_tags"
+        return options
 
     def __enter__(self) -> Self:
         return self
@@ -186,12 +196,10 @@ class StreamCopier:
                     return
                 self._copy(packet, end)
 
-    def finish(self, end: Fraction) -> None:
-        """Copy what is left: all of it, or in a limited run what begins before ``end``."""
-        if self.plan.end is None:
-            self.copy_until(Fraction(2**62))
-        else:
-            self.copy_until(end + READ_ON, end)
+    def finish(self) -> None:
+        """Copy what is left: all of it, or in a limited run what begins before its end."""
+        end = self.plan.end
+        self.copy_until(Fraction(2**62) if end is None else end + READ_ON, end)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             for converter in self._converters.values():
                 for packet in converter.flush():

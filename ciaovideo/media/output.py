@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ciaovideo.errors import EncodeError, OptionError, OutputExistsError
+from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
 from ciaovideo.media.codecs import container_format
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
@@ -42,7 +42,8 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name beside ``output`` to write to; on success it takes the final name.
 
     The data is on the disk before the name is. After any exception, interrupts included, neither
-    the temporary file nor anything new under the final name is left.
+    the temporary file nor anything new under the final name is left; but a file that failed its
+    verification keeps its temporary name, so that it can be looked at.
     """
     final = output.resolve()  # so that a symbolic link goes on pointing at what it names
     temporary = final.with_name(f".{final.stem[:STEM_LENGTH]}.{os.getpid()}.part{final.suffix}")
@@ -60,6 +61,8 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
             raise EncodeError(
                 f"storing {output}: {cause.strerror}", "check the disk's space and permissions"
             ) from cause
+    except VerificationError:
+        raise
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Times read off packets without decoding them: typical steps, starts, and ends."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -9,6 +9,7 @@ from statistics import median
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.container import InputContainer
 from av.rational import AVRational
 
 from ciaovideo.errors import OpenError
@@ -16,6 +17,8 @@ from ciaovideo.media.av_errors import av_errors
 
 PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
+MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
+MAX_CLOCK = 2**31 - 1
 SANE_RATES = (Fraction(1), Fraction(1000))
 
 
@@ -76,6 +79,22 @@ def first_times(path: Path, main: int, others: Iterable[int]) -> dict[int, Fract
                 time = packet.pts * tick + _priming(packet.stream)
                 earliest[packet.stream_index] = min(time, earliest.get(packet.stream_index, time))
     return earliest
+
+
+def movie_clock(container: InputContainer, starts: Mapping[int, Fraction], offset: Fraction) -> int:
+    """Ticks a second in which mp4 and mov can store exactly where each copied stream begins.
+
+    ``starts`` are the times of first packets by stream; sound begins on its own clock, whose
+    ticks are its samples. At the container's default clock streams move by up to a millisecond.
+    """
+    clock = MOVIE_CLOCK
+    for index, start in starts.items():
+        context = container.streams[index].codec_context
+        time = start + offset
+        if isinstance(context, AudioCodecContext) and context.sample_rate:
+            time = Fraction(int(time * context.sample_rate + Fraction(1, 2)), context.sample_rate)
+        clock = math.lcm(clock, time.denominator)
+    return clock if clock <= MAX_CLOCK else MOVIE_CLOCK
 
 
 def common_tick(ticks: Iterable[Fraction]) -> Fraction:

@@ -135,7 +135,7 @@ class VideoWriter:
                 if self.frame_count:
                     self._flush()
                 if self._copier:
-                    self._copier.finish((self._end_pts - self._shift) * self.target.time_base)
+                    self._copier.finish()
                 self._container.close()
         except BaseException:
             self.abort()

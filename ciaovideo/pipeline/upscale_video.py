@@ -23,6 +23,7 @@ from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, in_batches, mark_repeats
+from ciaovideo.pipeline.verify import Contract, Verification, require, verify
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Summary:
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
     notes: tuple[str, ...]
+    verification: Verification
 
 
 class UpscaleRun:
@@ -138,9 +140,26 @@ class UpscaleRun:
                     on_progress(Progress(written, plan.frames, time.perf_counter() - started))
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
+            verification = self._verify(temporary)
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, written, seconds)
-        return self._summary(written, computed, seconds)
+        return self._summary(written, computed, seconds, verification)
+
+    def _verify(self, temporary: Path) -> Verification:
+        """Compare the finished file with the source; raises VerificationError."""
+        plan = self.plan
+        contract = Contract(
+            streams=plan.streams,
+            frames=self.options.frames,
+            every_field=self.options.input.deinterlace == "field",
+            size=plan.out_size,
+            pix_fmt=plan.codec.coded_pix_fmt,
+            color=self._tags(),
+        )
+        with self.clock.measure("verify"):
+            verification = verify(temporary, contract)
+        require(verification, plan.output, temporary)
+        return verification
 
     def _frames(self) -> Iterator[tuple[Made, Frame]]:
         """HR frames in order. A frame's planes may be overwritten once the next is asked for."""
@@ -246,9 +265,18 @@ class UpscaleRun:
             color = replace(color, matrix=plan.color.matrix)
         return plan.color if self.options.streams.tag_guessed else color
 
-    def _summary(self, frames: int, computed: int, seconds: float) -> Summary:
+    def _summary(
+        self, frames: int, computed: int, seconds: float, verification: Verification
+    ) -> Summary:
         plan = self.plan
-        notes = dict.fromkeys((*plan.notes, *self._reader.warnings, *self.engine.notices))
+        notes = dict.fromkeys(
+            (
+                *plan.notes,
+                *self._reader.warnings,
+                *self.engine.notices,
+                *verification.notes,
+            )
+        )
         return Summary(
             source=plan.source,
             output=plan.output,
@@ -263,6 +291,7 @@ class UpscaleRun:
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
             notes=tuple(notes),
+            verification=verification,
         )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from ciaovideo.errors import EncodeError
@@ -320,3 +321,47 @@ def test_negative_pictures_hidden_by_an_edit_list_stay_hidden(shared: Path, tmp_
     assert times(output) == times(source)[:5]
     found = packets(output)
     same_packets(found, packets(source)[: len(found)], Fraction(0))
+
+
+def test_sound_goes_on_to_the_next_frame(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.ts", tmp_path / "out.mkv"
+    make_clip(
+        source,
+        time_base=Fraction(1, 5),
+        pts=(0, 1, 2, 3, 8, 9, 10),
+        sound=True,
+        width=64,
+        height=48,
+    )
+    with VideoReader(source) as reader:
+        frames = list(reader.frames(5))
+    assert frames[3].end < frames[4].time  # MPEG-TS says nothing of durations
+    heard = [time for time, _ in packets(source) if time < frames[4].time]
+    plan = process(source, output, frames=4)
+    assert plan.end == frames[4].time
+    assert len(packets(output)) == len(heard)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_sound_that_begins_between_milliseconds_stays_there(tmp_path: Path, suffix: str) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    rate = 44100  # at which no whole number of samples makes 62 milliseconds
+    with av.open(source, "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("ac3", rate=rate)
+        for pts in range(5):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = pts, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        noise = av.AudioFrame.from_ndarray(np.zeros((2, 6 * 1536), np.float32), "fltp", "stereo")
+        noise.sample_rate, noise.pts, noise.time_base = rate, 68 * rate // 1000, Fraction(1, rate)
+        container.mux(sound.encode(noise))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    process(source, output)
+    given, made = packets(source), packets(output)
+    assert given[0][0] == Fraction(62, 1000)  # AC-3 begins six milliseconds early
+    assert len(given) == len(made)
+    for (time, _), (other, _) in zip(given, made, strict=True):
+        assert abs(time - other) <= Fraction(1, 2 * rate)

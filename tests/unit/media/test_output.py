@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ciaovideo.errors import EncodeError, OptionError, OutputExistsError
+from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
 from ciaovideo.media.output import atomic_output, check_output
 
 
@@ -128,3 +128,18 @@ def test_long_names_fit(tmp_path: Path) -> None:
 def test_an_output_that_nobody_wrote_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match="storing"), atomic_output(tmp_path / "out.mp4"):
         pass
+
+
+def test_a_file_that_failed_its_verification_keeps_its_temporary_name(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+
+    def write() -> None:
+        with atomic_output(output) as temporary:
+            temporary.write_bytes(b"wrong")
+            raise VerificationError("a frame is missing")
+
+    with pytest.raises(VerificationError):
+        write()
+    (kept,) = tmp_path.iterdir()
+    assert kept.name.startswith(".out.")
+    assert kept.read_bytes() == b"wrong"

@@ -54,7 +54,7 @@ def converted(source: Path, output: Path, main: int = 0) -> StreamPlan:
         copier.declare_before(container)
         copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
         container.start_encoding()
-        copier.finish(Fraction(0))
+        copier.finish()
     return plan
 
 

@@ -64,7 +64,7 @@ def transcoded(source: Path, output: Path) -> StreamPlan:
         copier.declare_before(container)
         copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
         container.start_encoding()
-        copier.finish(Fraction(0))
+        copier.finish()
     return plan
 
 

@@ -1,0 +1,64 @@
+"""``ciaovideo verify OUT --against IN``: a file made earlier against what it was made from."""
+
+import dataclasses
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ciaovideo.errors import MissingInputError, OptionError, VerificationError
+
+
+def build_parser(prog: str) -> ArgumentParser:
+    """The output, its source, and how to print."""
+    parser = ArgumentParser(
+        prog=prog,
+        description="Check an upscaled file: every frame at its time, every packet of the other"
+        " streams, chapters, shape, colour tags, and a few decoded pictures.",
+        epilog="exit codes: 0 it is what it should be, 2 usage, 3 it is not, or cannot be read.",
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="the upscaled file")
+    parser.add_argument(
+        "--against", type=Path, required=True, metavar="IN", help="the file it was made from"
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="it was made from the first N frames only"
+    )
+    parser.add_argument(
+        "--every-field", action="store_true", help="it was made with every field as a frame"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    return parser
+
+
+def run(arguments: Namespace) -> int:
+    """Compare and print; raises VerificationError where they do not match."""
+    output, source, frames = arguments.output, arguments.against, arguments.frames
+    for path in (output, source):
+        if not path.is_file():
+            raise MissingInputError(f"there is no file {path}", "check the name")
+    if frames is not None and frames < 1:
+        raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
+    from ciaovideo.pipeline.verify import contract_between, verify
+
+    contract = contract_between(source, output, frames, every_field=arguments.every_field)
+    result = verify(output, contract)
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        for finding in result.findings:
+            print(finding)
+        for note in result.notes:
+            print(f"note: {note}")
+    if result.findings:
+        count = len(result.findings)
+        raise VerificationError(
+            f"{output} does not match {source} in {count} place{'s' if count > 1 else ''}",
+            f"the first: {result.findings[0]}",
+        )
+    if not arguments.json:
+        print(
+            f"{output}: verified, {result.frames} frames, {result.streams} streams,"
+            f" {result.packets} copied packets, {result.pictures} pictures compared"
+        )
+    return 0

@@ -1,0 +1,297 @@
+"""The finished file against the contract: every frame at its time, every packet, the same pictures.
+
+What should be there is read from the source by ``media.scan``, not taken from the run that is being
+checked. The frames' times come from the source's packets; where these do not agree with the output
+(hidden pictures, damaged ones, missing times) the source is decoded, and its decoder decides.
+"""
+
+import logging
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from ciaovideo.color import ColorSpec
+from ciaovideo.errors import VerificationError
+from ciaovideo.media.copier import StreamPlan, plan_streams
+from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
+from ciaovideo.pipeline.pictures import TAGS, Look, compare_pictures
+
+log = logging.getLogger(__name__)
+
+CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
+SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
+MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What an output must be, besides its source enlarged: the streams it keeps, and its look.
+
+    ``frames`` limits it to the first frames of the source, or with ``every_field`` to its first
+    fields, each of which became a frame. What a run decided for its output is empty where it is
+    not known: then any size and layout goes, and the source's own tags.
+    """
+
+    streams: StreamPlan
+    frames: int | None = None
+    every_field: bool = False
+    size: tuple[int, int] | None = None
+    pix_fmt: str = ""
+    color: ColorSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was compared, and what was found: nothing, if the output is what it should be."""
+
+    frames: int
+    streams: int
+    packets: int
+    pictures: int
+    notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+def contract_between(
+    source: Path, output: Path, frames: int | None = None, *, every_field: bool = False
+) -> Contract:
+    """What a file made earlier must be, as far as its name and its source say."""
+    main = scan_file(source, 1).main
+    streams = plan_streams(source, output, main, frames, every_field=every_field, sound="auto")
+    return Contract(streams=streams, frames=frames, every_field=every_field)
+
+
+def verify(output: Path, contract: Contract) -> Verification:
+    """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
+    source, found = scan_file(contract.streams.source, contract.frames), scan_file(output)
+    times, notes = _expected_times(source, found, contract)
+    end = _end(times, contract.frames)
+    shown = times[: contract.frames]
+    pairs, findings = _pair_tracks(source, found, contract, end)
+    findings += _check_times(shown, found, contract)
+    becomes = {info.index: info.becomes for info in contract.streams.kept}
+    for given, made in pairs:
+        check = _check_coded_anew if becomes[given.info.index] else _check_packets
+        findings += check(given, made, end, contract.streams.offset)
+    findings += _check_shape(source, found, contract)
+    if contract.streams.container != "avi":  # which holds none, as the plan says
+        findings += _check_chapters(source, found, end, contract.streams.offset)
+    pictures = 0
+    if len(found.video.pts) == len(shown):
+        tags = ("matrix",) if contract.streams.container == "avi" else TAGS
+        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags)
+        step = 2 if contract.every_field else 1  # second fields have no picture of their own
+        pictures, odd = compare_pictures(source, _every(found, step), shown[::step], wanted)
+        findings += odd
+    return Verification(
+        frames=len(found.video.pts),
+        streams=len(found.tracks),
+        packets=sum(len(made.pts) for _, made in pairs),
+        pictures=pictures,
+        notes=tuple(notes),
+        findings=tuple(findings),
+    )
+
+
+def require(verification: Verification, output: Path, kept_as: Path) -> None:
+    """Raise VerificationError if anything was found: the first thing, and where the file is."""
+    findings = verification.findings
+    if not findings:
+        return
+    for finding in findings:
+        log.info("%s: %s", output, finding)
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    raise VerificationError(
+        f"{output} is not what it should be: {findings[0]}{more}", f"the file is kept as {kept_as}"
+    )
+
+
+def on_clock(time: Fraction, tick: Fraction) -> int:
+    """The number of whole ticks next to a time, halves away from zero, as containers store it."""
+    ticks = abs(time / tick)
+    whole = int(ticks + Fraction(1, 2))
+    return whole if time >= 0 else -whole
+
+
+def _expected_times(
+    source: FileScan, found: FileScan, contract: Contract
+) -> tuple[list[Fraction], list[str]]:
+    """When the source's frames appear (one more than asked for, for the end), and what is odd."""
+    limit = None if contract.frames is None else contract.frames + 1
+    video = source.video
+    listed = _spread([pts * video.tick for pts in sorted(video.pts)[:limit]], contract)
+    plausible = source.timed and not video.timeless
+    if plausible and not _check_times(listed[: contract.frames], found, contract):
+        return listed, []
+    times = _spread(decoded_times(source, contract.frames), contract)
+    if plausible and len(times) != len(listed):
+        return times, [
+            f"{len(listed)} pictures are listed in {source.path.name}, {len(times)} can be shown"
+        ]
+    return times, []
+
+
+def _spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
+    """When the output's frames appear: with the source's, or one for each of their fields."""
+    if not contract.every_field or len(times) < 2:
+        return times * (2 if contract.every_field else 1)
+    after = [*times[1:], 2 * times[-1] - times[-2]]
+    middles = [(one + other) / 2 for one, other in zip(times, after, strict=True)]
+    return sorted([*times, *middles])
+
+
+def _every(found: FileScan, step: int) -> FileScan:
+    """The scan with every ``step``-th frame of the main video only."""
+    if step == 1:
+        return found
+    video = replace(found.video, pts=array("q", sorted(found.video.pts)[::step]))
+    return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
+
+
+def _end(times: Sequence[Fraction], frames: int | None) -> Fraction | None:
+    """Where a limited output ends: where the next frame begins, if there is one."""
+    return times[frames] if frames is not None and len(times) > frames else None
+
+
+def _check_times(shown: Sequence[Fraction], found: FileScan, contract: Contract) -> list[str]:
+    """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
+
+    The last field's time hangs on how long the last frame is shown, which not every file says: it
+    must only come after the one before.
+    """
+    tick = found.video.tick
+    wanted = [time + contract.streams.offset for time in shown]
+    if found.matroska:
+        wanted = [on_clock(time, tick) * tick for time in wanted]
+    actual = [pts * tick for pts in sorted(found.video.pts)]
+    if found.video.hidden:
+        return [f"video: an edit list hides {found.video.hidden} frames"]
+    if contract.every_field and len(actual) == len(wanted) > 1 and actual[-1] > actual[-2]:
+        wanted[-1] = actual[-1]
+    if actual == wanted:
+        return []
+    return [_first_difference("video: frame", wanted, actual)]
+
+
+def _check_packets(
+    given: Track, made: Track, end: Fraction | None, offset: Fraction
+) -> Iterator[str]:
+    """Every packet of a copied stream that begins before the end, at its time on the new clock."""
+    if given.cover:
+        return
+    wanted = [on_clock(time + offset, made.tick) for time in _times(given, end)]
+    if list(made.pts) != wanted:
+        yield _first_difference(
+            f"{given.info}: packet",
+            [made.tick * pts for pts in wanted],
+            [made.tick * pts for pts in made.pts],
+        )
+
+
+def _check_coded_anew(
+    given: Track, made: Track, end: Fraction | None, offset: Fraction
+) -> Iterator[str]:
+    """A stream in another coding: text that is there, sound that begins and ends where it did."""
+    wanted = _times(given, end)
+    found = [pts * made.tick for pts in made.pts]
+    if wanted and not found:
+        yield f"{given.info}: nothing of it is in the output"
+    elif wanted and given.info.kind == "audio":
+        for side, should, is_at in (
+            ("begins", min(wanted) + offset, min(found)),
+            ("ends", max(wanted) + offset, max(found)),
+        ):
+            if abs(should - is_at) > SOUND_STEP:
+                yield f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+
+
+def _times(track: Track, end: Fraction | None) -> list[Fraction]:
+    """When the packets of a stream begin, those after the end left out."""
+    times = (pts * track.tick for pts in track.pts)
+    return [time for time in times if end is None or time < end]
+
+
+def _first_difference(what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]) -> str:
+    """In words, where two lists of times begin to differ."""
+    counts = "" if len(wanted) == len(actual) else f"; {len(wanted)} expected, {len(actual)} found"
+    for place, (should, is_at) in enumerate(zip(wanted, actual, strict=False)):
+        if should != is_at:
+            return (
+                f"{what} {place} should be at {float(should):.6f} s"
+                f" and is at {float(is_at):.6f} s{counts}"
+            )
+    place = min(len(wanted), len(actual))
+    if place < len(wanted):
+        return f"{what} {place} at {float(wanted[place]):.6f} s is missing{counts}"
+    return f"{what} {place} at {float(actual[place]):.6f} s should not be there{counts}"
+
+
+def _pair_tracks(
+    source: FileScan, found: FileScan, contract: Contract, end: Fraction | None
+) -> tuple[list[tuple[Track, Track]], list[str]]:
+    """Each kept stream with its copy, in the order of each kind; and what has no partner.
+
+    A stream without a packet before the end may be left out, as mp4 and mov do.
+    """
+    plan = contract.streams
+    kept = {info.index: info.becomes for info in plan.kept}
+    accounted = kept.keys() | {info.index for info in plan.dropped}
+    given = [track for track in source.others if track.info.index in kept]
+    findings = [
+        f"{track.info} is neither kept nor reported as left out"
+        for track in source.others
+        if track.info.index not in accounted
+    ]
+    pairs: list[tuple[Track, Track]] = []
+    left = found.others
+    for track in given:
+        anew = bool(kept[track.info.index])
+        partner = next((made for made in left if _same_kind(track, made, anew)), None)
+        if partner is None:
+            if track.cover or track.info.kind == "attachment" or _times(track, end):
+                findings.append(f"{track.info} is missing")
+        else:
+            left.remove(partner)
+            pairs.append((track, partner))
+    findings += [f"{track.info} should not be there" for track in left]
+    return pairs, findings
+
+
+def _same_kind(given: Track, made: Track, anew: bool) -> bool:
+    """Whether one may be the copy of the other; ``anew`` if it is in another coding."""
+    one, other = given.info, made.info
+    if given.cover or made.cover:
+        return given.cover == made.cover
+    same_coding = anew or one.codec == other.codec or {one.codec, other.codec} <= MPEG_SOUND
+    return one.kind == other.kind and same_coding
+
+
+def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[str]:
+    """The size, the shape on screen, and how the picture is turned."""
+    height, width = found.size
+    if contract.size and found.size != contract.size:
+        yield f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+    if height < source.size[0] or width < source.size[1]:
+        yield f"video: {width}x{height} is smaller than the source"
+    before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
+    if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
+        yield f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+    if source.turn != found.turn:
+        yield f"video: turned by the matrix {found.turn} instead of {source.turn}"
+
+
+def _check_chapters(
+    source: FileScan, found: FileScan, end: Fraction | None, offset: Fraction
+) -> Iterator[str]:
+    wanted = [(start, title) for start, title in source.chapters if end is None or start < end]
+    if len(wanted) != len(found.chapters):
+        yield f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        return
+    for number, (should, made) in enumerate(zip(wanted, found.chapters, strict=True)):
+        if should[1] != made[1] or abs(should[0] + offset - made[0]) > CHAPTER_STEP:
+            yield (
+                f"chapter {number} should be {should[1]!r} at {float(should[0] + offset):.3f} s"
+                f" and is {made[1]!r} at {float(made[0]):.3f} s"
+            )

@@ -1,0 +1,157 @@
+"""Real files made by other people's tools: each comes out verified, or is refused for a reason.
+
+The network is replaced by bicubic interpolation, since what is tested is the way of the file.
+Each file goes into one kind of container, in turns; into every kind where CIAOVIDEO_FULL is set.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ciaovideo.cli.main import run
+from ciaovideo.engine.engine import Engine
+
+MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
+SUFFIXES = (".mp4", ".mkv", ".mov")
+FRAMES = 6
+INTERLACED = "is interlaced"
+ALPHA = "has an alpha channel"
+DAMAGED = "Invalid data found|holds no picture"
+SILENT = "holds no video"  # it holds sound only
+# Files that may be refused, and what the error then says; every other one must come out.
+REFUSED = {
+    "broadcast/animation.mov": ALPHA,
+    "broadcast/dv-dvchd-ntsc-interlaced.mov": INTERLACED,
+    "broadcast/dv-pal-interlaced.mov": INTERLACED,
+    "broadcast/hdv-1080i50.mov": INTERLACED,
+    "broadcast/jpeg2000.mov": ALPHA,
+    "broadcast/png.mov": ALPHA,
+    "broadcast/xdcam-ex-1080i50.mov": INTERLACED,
+    "broadcast/xdcam-hd-1080i60.mov": INTERLACED,
+    "drm/sample_fragmented_clearkey.mp4": DAMAGED,  # encrypted
+    "h264/HCAFF1_HHI.264": INTERLACED,
+    "h264/HPCAFL_BRCM_C.264": INTERLACED,
+    "h264/PPH10I6_Panasonic_A.264": INTERLACED,
+    "mkv/bbb_960x540_60fps_vp8.webm": "mov cannot hold the sound",  # Vorbis, in .mov only
+    "mkv/full_blocks.mkv": SILENT,
+    "mp4/sample_audio_only.mp4": SILENT,
+    "mp4/sample_eac3.mp4": SILENT,
+    "mp4/sample_malformed_free_box.mp4": DAMAGED,
+    "mp4/video_dovi_3840x2160_30fps_dav1_10.mp4": "no decoder for the video",
+    "webm/invalid-bitstream.webm": DAMAGED,
+}
+
+
+def cases() -> list[tuple[str, str]]:
+    """Which file goes into which kind of container."""
+    names = sorted(str(path.relative_to(MEDIA)) for path in MEDIA.rglob("*") if path.is_file())
+    if os.environ.get("CIAOVIDEO_FULL"):
+        return [(name, suffix) for name in names for suffix in SUFFIXES]
+    return [(name, SUFFIXES[number % len(SUFFIXES)]) for number, name in enumerate(names)]
+
+
+CASES = cases()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(90),
+    pytest.mark.skipif(not CASES, reason="no folder shared/data/media beside the project"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _bicubic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enlarged(_: Engine, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
+        return F.interpolate(lr.float(), out_size, mode="bicubic", align_corners=False)
+
+    monkeypatch.setattr(Engine, "__call__", enlarged)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
+def outcome(
+    source: Path, output: Path, capsys: pytest.CaptureFixture[str], frames: int | None = FRAMES
+) -> tuple[int, str]:
+    """Exit code and error of an upscaling, after checking that nothing else is wrong with it."""
+    before = set(output.parent.iterdir())
+    limit = [] if frames is None else ["--frames", str(frames)]
+    words = [str(source), str(output), "--scale", "1.5", "--preset", "ultrafast", *limit, "-q"]
+    code = run(words)
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = error.strip().splitlines()
+    left = set(output.parent.iterdir()) - before - {output}
+    if code == 0:
+        assert not left
+        check = ["verify", str(output), "--against", str(source), *limit]
+        assert run(check) == 0, capsys.readouterr()
+        assert "verified" in capsys.readouterr().out
+        return code, ""
+    assert code in (2, 3)
+    assert 1 <= len(lines) <= 2, error
+    assert not output.exists()
+    for path in left:  # only what failed its verification stays, and the error names it
+        assert f"the file is kept as {path}" in error
+    return code, error
+
+
+@pytest.mark.parametrize(("name", "suffix"), CASES)
+def test_a_real_file_comes_out_verified_or_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, suffix: str
+) -> None:
+    code, error = outcome(MEDIA / name, tmp_path / f"out{suffix}", capsys)
+    if code:
+        assert name in REFUSED, error
+        assert re.search(REFUSED[name], error), error
+        assert "kept as" not in error
+
+
+def flipped(data: bytes, start: int) -> bytes:
+    """The data with every 200th byte inverted."""
+    damaged = bytearray(data)
+    for place in range(start, len(damaged), 200):
+        damaged[place] ^= 0xFF
+    return bytes(damaged)
+
+
+def shortened(part: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[: len(data) * part // 13]
+
+
+DAMAGES: list[tuple[str, str, Callable[[bytes], bytes], str]] = [
+    *(
+        (name, suffix, lambda data, start=start: flipped(data, start), f"flipped from {start}")
+        for name, suffix in (
+            ("mp4/sample_with_increasing_timestamps_320w_240h_5s.mp4", ".mp4"),
+            ("ts/sample_h264.ts", ".mkv"),
+            ("mkv/sample_with_chapters.mkv", ".mov"),
+        )
+        for start in (0, 200, 20_000)
+    ),
+    *(
+        ("mkv/sample_with_srt.mkv", SUFFIXES[part % 3], shortened(part), f"cut at {part}/13")
+        for part in range(1, 13)
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "damage"),
+    [(name, suffix, damage) for name, suffix, damage, _ in DAMAGES],
+    ids=[f"{name}-{what}" for name, _, _, what in DAMAGES],
+)
+def test_damage_is_survived_or_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    suffix: str,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    source = tmp_path / Path(name).name
+    source.write_bytes(damage((MEDIA / name).read_bytes()))
+    code, _ = outcome(source, tmp_path / f"out{suffix}", capsys, frames=None)
+    assert code in (0, 3)

@@ -1,0 +1,100 @@
+"""Verification as a user meets it: at the end of every run, and as a command of its own."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ciaovideo
+from ciaovideo.cli.main import run
+from ciaovideo.media.frame import Frame
+from ciaovideo.media.writer import VideoWriter
+from tests.media import make_clip
+
+
+def make_source(folder: Path, **settings: Any) -> Path:
+    source = folder / "in.mp4"
+    make_clip(source, **{"width": 64, "height": 48, "seconds": 1, "sound": True, **settings})
+    return source
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str]]:
+    """What was printed, and the lines of the errors."""
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return out, err.splitlines()
+
+
+@pytest.mark.parametrize("frames", [None, 7])
+def test_a_run_says_that_it_verified(tmp_path: Path, frames: int | None) -> None:
+    options = ciaovideo.UpscaleOptions(frames=frames)
+    output = tmp_path / "out.mkv"
+    summary = ciaovideo.upscale(make_source(tmp_path), output, scale=1.5, options=options)
+    assert summary.verification.findings == ()
+    assert summary.verification.frames == summary.frames == (frames or 24)
+    assert summary.verification.pictures == 5
+    assert 0 < summary.stage_seconds["verify"] < summary.seconds
+
+
+def test_a_file_that_differs_is_kept_under_its_temporary_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = make_source(tmp_path), tmp_path / "out.mp4"
+    write = VideoWriter.write
+
+    def forgetful(self: VideoWriter, frame: Frame) -> None:
+        if frame.time != Fraction(1, 2):
+            write(self, frame)
+
+    monkeypatch.setattr(VideoWriter, "write", forgetful)
+    assert run([str(source), str(output), "--scale", "1", "-q"]) == 3
+    _, errors = words(capsys)
+    (kept,) = (path for path in tmp_path.iterdir() if path != source)
+    assert errors == [
+        f"ciaovideo: {output} is not what it should be: video: frame 12 should be at 0.500000 s"
+        " and is at 0.541667 s; 24 expected, 23 found",
+        f"  the file is kept as {kept}",
+    ]
+    assert run(["verify", str(kept), "--against", str(source)]) == 3
+    assert "frame 12 should be at 0.500000 s" in words(capsys)[0]
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = make_source(tmp_path), tmp_path / "out.mov"
+    assert run([str(source), str(output), "--scale", "1.5", "--frames", "9", "-q"]) == 0
+    words(capsys)
+    check = ["verify", str(output), "--against", str(source)]
+    assert run([*check, "--frames", "9"]) == 0
+    out, errors = words(capsys)
+    assert out.startswith(f"{output}: verified, 9 frames, 2 streams,")
+    assert not errors
+    assert run([*check, "--frames", "9", "--json"]) == 0
+    result = json.loads(words(capsys)[0])
+    assert (result["frames"], result["findings"]) == (9, [])
+
+    assert run(check) == 3  # the whole source was not asked for, and is not there
+    out, errors = words(capsys)
+    assert "24 expected, 9 found" in out.splitlines()[0]
+    assert len(errors) == 2
+    assert run([*check, "--json"]) == 3
+    assert len(json.loads(words(capsys)[0])["findings"]) == 2
+
+
+def test_what_cannot_be_verified_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = make_source(tmp_path)
+    text = tmp_path / "text.mp4"
+    text.write_text("no video at all\n" * 100)
+    cases: list[tuple[list[object], int, str]] = [
+        ([tmp_path / "none.mp4", "--against", source], 2, "there is no file"),
+        ([source, "--against", tmp_path], 2, "there is no file"),
+        ([source, "--against", source, "--frames", "0"], 2, "below 1"),
+        ([text, "--against", source], 3, "Invalid data"),
+        ([source, "--against", text], 3, "Invalid data"),
+    ]
+    for arguments, code, says in cases:
+        assert run(["verify", *map(str, arguments)]) == code, arguments
+        _, errors = words(capsys)
+        assert says in " ".join(errors)
+        assert len(errors) <= 2
