@@ -19,6 +19,12 @@ OTHER_PICTURE = 0.04
 OTHER_FIELDS = 0.12  # as much, where the source shows two fields at once
 SAME_PICTURE = 0.002  # below it nothing moves
 BLACK = 0.004  # nothing in a picture is brighter: it is black
+LEVEL = {
+    Siting.TOPLEFT: Siting.LEFT,
+    Siting.BOTTOMLEFT: Siting.LEFT,
+    Siting.TOP: Siting.CENTER,
+    Siting.BOTTOM: Siting.CENTER,
+}
 TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 
 
@@ -118,6 +124,8 @@ def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
         return replace(color, siting=Siting.UNSPECIFIED)
     if color.siting == Siting.UNSPECIFIED:
         return replace(color, siting=Siting.LEFT)
+    if not layout.log2_chroma[0]:  # as many rows of chroma as of luma: all sit level
+        return replace(color, siting=LEVEL.get(color.siting, color.siting))
     return color
 
 

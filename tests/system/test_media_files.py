@@ -20,24 +20,15 @@ from ciaovideo.engine.engine import Engine
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
 SUFFIXES = (".mp4", ".mkv", ".mov")
 FRAMES = 6
-INTERLACED = "is interlaced"
 ALPHA = "has an alpha channel"
 DAMAGED = "Invalid data found|holds no picture"
 SILENT = "holds no video"  # it holds sound only
 # Files that may be refused, and what the error then says; every other one must come out.
 REFUSED = {
     "broadcast/animation.mov": ALPHA,
-    "broadcast/dv-dvchd-ntsc-interlaced.mov": INTERLACED,
-    "broadcast/dv-pal-interlaced.mov": INTERLACED,
-    "broadcast/hdv-1080i50.mov": INTERLACED,
     "broadcast/jpeg2000.mov": ALPHA,
     "broadcast/png.mov": ALPHA,
-    "broadcast/xdcam-ex-1080i50.mov": INTERLACED,
-    "broadcast/xdcam-hd-1080i60.mov": INTERLACED,
     "drm/sample_fragmented_clearkey.mp4": DAMAGED,  # encrypted
-    "h264/HCAFF1_HHI.264": INTERLACED,
-    "h264/HPCAFL_BRCM_C.264": INTERLACED,
-    "h264/PPH10I6_Panasonic_A.264": INTERLACED,
     "mkv/bbb_960x540_60fps_vp8.webm": "mov cannot hold the sound",  # Vorbis, in .mov only
     "mkv/full_blocks.mkv": SILENT,
     "mp4/sample_audio_only.mp4": SILENT,
