@@ -17,7 +17,7 @@ from ciaovideo.data.images import load_pictures
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
-from ciaovideo.models.checkpoints import save
+from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.schedule import learning_rate
 from ciaovideo.train.state import Average, load_state, load_weights, replacing, save_state
@@ -66,6 +66,9 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
             self.network = recipe.build()
+        start = recipe.options.start
+        if start is not None:
+            load_weights(self.network, load_file(start).state_dict(), start)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=optim.learning_rate, betas=optim.betas

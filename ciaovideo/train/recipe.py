@@ -83,6 +83,7 @@ class TrainOptions:
 
     summary: str = opt("", "what the recipe is for")
     licence: str = opt("", "licence of the weights it makes, as far as the data decides it")
+    start: Path | None = opt(None, "weights to begin with instead of random ones", "FILE")
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
 

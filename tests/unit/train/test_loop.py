@@ -21,6 +21,7 @@ from ciaovideo.errors import (
     EncodeError,
     MismatchedWeightsError,
     MissingInputError,
+    MissingWeightsError,
     NonFiniteError,
     OptionError,
 )
@@ -210,6 +211,16 @@ def test_a_finished_run_is_left_as_it_is() -> None:
     (Path("run") / WEIGHTS).unlink()
     trainer().run()
     assert (Path("run") / WEIGHTS).read_bytes() == before[WEIGHTS]
+
+
+def test_a_run_begins_with_the_weights_it_is_given() -> None:
+    first = trainer("first", "optim.steps=3")
+    first.run()
+    second = trainer("second", 'start="first/weights.safetensors"')
+    assert_same(dict(second.network.state_dict()), first.average.weights)
+    assert_same(second.average.weights, first.average.weights)
+    with pytest.raises(MissingWeightsError, match="none"):
+        trainer("third", 'start="none.safetensors"')
 
 
 def test_the_seed_decides() -> None:
