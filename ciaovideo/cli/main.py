@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from ciaovideo.errors import CiaoVideoError
+from ciaovideo.errors import CiaoVideoError, UsageError
 
 COMMANDS = {
     "train": "ciaovideo.cli.train",
     "evaluate": "ciaovideo.cli.evaluate",
     "bench": "ciaovideo.cli.bench",
     "verify": "ciaovideo.cli.verify",
+    "weights": "ciaovideo.cli.weights",
 }
+RESERVED = {"batch"}  # a command of a later version: no file should be taken for it meanwhile
 INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
 
 
@@ -45,6 +47,11 @@ def parse_args(argv: Sequence[str]) -> tuple[str, Namespace]:
     such a name is written ./train.
     """
     words = list(argv)
+    if words and words[0] in RESERVED:
+        raise UsageError(
+            f"{words[0]} is not a command of this version",
+            f"a file of this name is written ./{words[0]}",
+        )
     name = words.pop(0) if words and words[0] in COMMANDS else ""
     module = COMMANDS.get(name, "ciaovideo.cli.upscale")
     parser = import_module(module).build_parser(f"ciaovideo {name}".strip())

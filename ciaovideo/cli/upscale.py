@@ -33,8 +33,7 @@ GROUPS = (
     UpscaleOptions,
 )
 EPILOG = """
-commands: ciaovideo train RECIPE ..., ciaovideo evaluate MODEL ..., ciaovideo verify OUT --against
-IN; each has its own --help.
+commands: ciaovideo train, evaluate, bench, verify and weights; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
 exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted.
 """
