@@ -18,7 +18,8 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import UpscaleOptions
-from ciaovideo.pipeline.upscale_video import Summary, UpscalePlan, UpscaleRun
+from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.pipeline.upscale_video import Summary, UpscaleRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ from ciaovideo.options import (
 )
 
 if TYPE_CHECKING:
-    from ciaovideo.pipeline.upscale_video import Summary, UpscalePlan
+    from ciaovideo.pipeline.plan import UpscalePlan
+    from ciaovideo.pipeline.upscale_video import Summary
 
 GROUPS = (
     SizeOptions,

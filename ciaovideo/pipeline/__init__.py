@@ -1,5 +1,8 @@
 """Introduces the engine to media: frames in, the same frames larger out, in the same order.
 
+``plan.make_plan`` decides everything before the first frame, ``upscale_video.UpscaleRun`` carries
+it out, and ``verify`` compares the finished file with its source.
+
 The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``stages.FrameWorker``
 converts its planes to R'G'B', calls the engine and converts back, in one of several threads;
 ``media.VideoWriter`` codes it in the caller's thread. ``prefetch.ordered_map`` is what lies

@@ -10,26 +10,19 @@ from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout
-from ciaovideo.engine.engine import Engine, EnginePlan
-from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import LossError
-from ciaovideo.media.codecs import CodecChoice, choose_codec
-from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
-from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.color import PixelLayout
+from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.plan import UpscalePlan, make_plan, output_tags
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, in_batches, mark_repeats
 from ciaovideo.pipeline.verify import Contract, Verification, require, verify
 
 log = logging.getLogger(__name__)
-
-GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
-GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
-MAX_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +32,6 @@ class Progress:
     frames: int
     total: int
     elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpscalePlan:
-    """All that is decided before the first frame is computed."""
-
-    source: Path
-    output: Path
-    info: VideoInfo
-    out_size: tuple[int, int]
-    model: str
-    device: str
-    precision: str
-    workers: int
-    batch: int
-    memory: EnginePlan
-    color: ColorSpec
-    codec: CodecChoice
-    streams: StreamPlan
-    frames: int
-    notes: tuple[str, ...]
-    seconds_per_frame: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +71,7 @@ class UpscaleRun:
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(VideoReader(source, options=options.input))
-            self.plan = self._plan(source, output)
+            self.plan, self.engine = make_plan(self._reader, output, options)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -128,7 +99,12 @@ class UpscaleRun:
             )
             stack.enter_context(_torch_threads(plan))
             copier = stack.enter_context(StreamCopier(plan.streams))
-            target = VideoTarget.of(plan.info, plan.codec, plan.out_size, self._tags())
+            target = VideoTarget.of(
+                plan.info,
+                plan.codec,
+                plan.out_size,
+                output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
+            )
             if self.options.size.square_pixels:
                 target = replace(target, sar=Fraction(1))
             with VideoWriter(temporary, target, copier) as writer:
@@ -154,7 +130,7 @@ class UpscaleRun:
             every_field=self.options.input.deinterlace == "field",
             size=plan.out_size,
             pix_fmt=plan.codec.coded_pix_fmt,
-            color=self._tags(),
+            color=output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
         )
         with self.clock.measure("verify"):
             verification = verify(temporary, contract)
@@ -200,70 +176,6 @@ class UpscaleRun:
             outputs=outputs,
             clock=clock,
         )
-
-    def _plan(self, source: Path, output: Path) -> UpscalePlan:
-        info, options = self._reader.info, self.options
-        layout = PixelLayout.of(info.pix_fmt)
-        spec, guesses = info.color.resolved(info.height, info.width, layout)
-        lr_size = (info.height, info.width)
-        out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-        codec = choose_codec(
-            options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
-        )
-        spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-        streams = plan_streams(
-            source,
-            output,
-            info.index,
-            options.frames,
-            every_field=options.input.deinterlace == "field",
-            sound=options.streams.audio,
-        )
-        if options.streams.strict:
-            _refuse((*guesses, *sited, *self._reader.warnings, *codec.losses, *streams.losses))
-        model, network = load_network(options.model, options.engine.device)
-        self.engine = engine = Engine(network, options.engine)
-        frames = min(info.frame_count, options.frames or info.frame_count)
-        batch = options.engine.batch or _batch(engine.device, lr_size)
-        workers = _share(engine, batch, lr_size, out_size, options.frames)
-        return UpscalePlan(
-            source=source,
-            output=output,
-            info=info,
-            out_size=out_size,
-            model=model,
-            device=str(engine.device),
-            precision=engine.precision,
-            workers=workers,
-            batch=batch,
-            memory=engine.plan(batch, lr_size, out_size),
-            color=spec,
-            codec=codec,
-            streams=streams,
-            frames=frames,
-            notes=(
-                *self._reader.notes,
-                *_rounding(options, info, out_size),
-                *guesses,
-                *sited,
-                *_retagging(info, layout, out_size),
-                *codec.notes,
-                *codec.losses,
-                *streams.warnings,
-                *self._reader.warnings,
-            ),
-        )
-
-    def _tags(self) -> ColorSpec:
-        """The colour tags of the output: the input's, and a guess where none would mislead."""
-        plan, info = self.plan, self.plan.info
-        layout, color = PixelLayout.of(info.pix_fmt), self.plan.info.color
-        if not any(layout.log2_chroma):
-            color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
-        stored_anyhow = bool(plan.codec.codec.matrices)
-        if stored_anyhow or _retagging(info, layout, plan.out_size):
-            color = replace(color, matrix=plan.color.matrix)
-        return plan.color if self.options.streams.tag_guessed else color
 
     def _summary(
         self, frames: int, computed: int, seconds: float, verification: Verification
@@ -314,36 +226,6 @@ def upscale(
         return run.run(on_progress)
 
 
-def _refuse(losses: tuple[str, ...]) -> None:
-    """Raise LossError if there are any."""
-    if losses:
-        count = f"{len(losses)} things" if len(losses) > 1 else "one thing"
-        raise LossError(f"strict: {count} would be lost or guessed: {'; '.join(losses)}")
-
-
-def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
-    """Frames to compute at once: on a GPU enough to keep it busy, on a CPU one a core."""
-    if device.type != "cuda":
-        return 1
-    return max(1, min(MAX_BATCH, GPU_BATCH_PIXELS // (lr_size[0] * lr_size[1])))
-
-
-def _share(
-    engine: Engine,
-    batch: int,
-    lr_size: tuple[int, int],
-    out_size: tuple[int, int],
-    frames: int | None,
-) -> int:
-    """How many threads compute at once: as many as memory lets work on whole frames."""
-    most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
-    for workers in range(max(1, min(most, frames or most)), 0, -1):
-        engine.share(workers)
-        if engine.options.tile or not engine.plan(batch, lr_size, out_size).tile:
-            return workers
-    return 1
-
-
 @contextmanager
 def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
     """On a CPU, give each worker its part of the cores: a frame a core beats a frame on all."""
@@ -354,27 +236,3 @@ def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _rounding(
-    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
-) -> tuple[str, ...]:
-    exact = options.size.resolve(info.height, info.width, sar=info.sar)
-    if exact == out_size:
-        return ()
-    return (
-        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: "
-        f"{info.pix_fmt} needs even sides",
-    )
-
-
-def _retagging(info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int]) -> tuple[str, ...]:
-    """A note if players would guess another colour matrix at the output's size than at the input's.
-
-    Left untagged, such a file would change its colours by being enlarged.
-    """
-    here = info.color.resolved(info.height, info.width, layout)[0].matrix
-    there = info.color.resolved(*out_size, layout)[0].matrix
-    if here == there:
-        return ()
-    return (f"the output is tagged {here.name}: untagged, players would take it for {there.name}",)
