@@ -84,9 +84,10 @@ class UpscaleRun:
         """The plan with the seconds that a frame takes, from computing the first one now."""
         frame = next(self._reader.frames(1))
         worker = self._worker(PlanePool(1), StageClock())
-        started = time.perf_counter()
-        worker(tuple(mark_repeats([frame], StageClock())))
-        seconds = (time.perf_counter() - started) / self.plan.workers
+        with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
+            started = time.perf_counter()
+            worker(tuple(mark_repeats([frame], StageClock())))
+            seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
     def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
