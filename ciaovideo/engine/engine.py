@@ -25,11 +25,14 @@ from ciaovideo.errors import (
 )
 from ciaovideo.grid import Axis, View, nearest_index
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles
 
 log = logging.getLogger(__name__)
+
+type Network = ImplicitSR | Interpolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,11 @@ class Engine:
     with its part of the memory. What had to be changed on the way is said in ``notices``.
     """
 
-    def __init__(self, network: ImplicitSR, options: EngineOptions = EngineOptions()) -> None:
+    def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
         self.device = choose_device(options.device)
         self.precision: Precision = choose_precision(options.precision, self.device)
+        if next(network.parameters(), None) is None:
+            self.precision = "fp32"  # it has nothing that could be cast
         self.options = options
         self.workers = 1
         self.notices: list[str] = []
@@ -101,9 +106,7 @@ class Engine:
         return sr
 
     @torch.inference_mode()
-    def _run(
-        self, network: ImplicitSR, lr: Tensor, out_size: tuple[int, int], part: Rect
-    ) -> Tensor:
+    def _run(self, network: Network, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         lr_size = (lr.shape[-2], lr.shape[-1])
         while True:
             plan = self.plan(len(lr), lr_size, out_size)
@@ -115,9 +118,7 @@ class Engine:
                 problem = error
             self._step_down(plan, (len(lr), *lr_size, *out_size), problem)
 
-    def _compute(
-        self, network: ImplicitSR, lr: Tensor, view: View, part: Rect, side: int
-    ) -> Tensor:
+    def _compute(self, network: Network, lr: Tensor, view: View, part: Rect, side: int) -> Tensor:
         rows = Owned(view.rows, part.top, part.bottom)
         columns = Owned(view.columns, part.left, part.right)
         tiles = list(
