@@ -89,6 +89,11 @@ class Engine:
         return self._plans[key]
 
     @property
+    def network(self) -> Network:
+        """What it runs, in fp32."""
+        return self._exact
+
+    @property
     def halo(self) -> int:
         """How many LR pixels around its own a colour can depend on."""
         return self._network.halo
