@@ -1,6 +1,7 @@
 """A picture of a run: its loss, its PSNR on validation pictures, and details of these."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ from torch import Tensor
 
 CURVES = "curves.png"
 FINE = 2  # drawn so much larger and reduced: smooth lines without another library
-WIDTH, HEIGHT, MARGIN = 1240, 380, 20  # of a pair of panels, px
-LEFT, BOTTOM, TOP = 64, 34, 40  # of a panel, around what is plotted
+WIDTH, MARGIN = 1240, 20  # px
+HEAD, PANEL = 56, 300  # heights of the title and of a row of panels
+LEFT, RIGHT, TOP, BOTTOM = 60, 10, 34, 40  # of a panel, around what is plotted
 TICKS = 5
-WHITE, INK, SOFT, RULE = "#ffffff", "#17181a", "#5c5f66", "#e4e4e0"
-COLORS = ("#2a6fdb", "#c2410c", "#0f8a5f", "#8b3fc7", "#a16207", "#be185d")
+DOTS = 40  # so many points are marked; more are a line only
+WHITE, INK, SOFT, RULE, LINE = "#ffffff", "#17181a", "#5c5f66", "#e4e4e0", "#2a6fdb"
 
 type Points = Sequence[tuple[float, float]]
 
@@ -25,19 +27,27 @@ def draw_run(
     psnrs: Mapping[str, Points],
     crops: Sequence[Mapping[str, Tensor]],
 ) -> None:
-    """Write a PNG: loss on the left, PSNR by scale on the right, and below them the crops.
+    """Write a PNG: the loss and the PSNR at each scale over steps, and below them the crops.
 
     crops hold (3, H, W) in [0, 1] by name, a row for each. Raises OSError.
     """
-    canvas = Image.new("RGB", (FINE * WIDTH, FINE * (HEIGHT + MARGIN)), WHITE)
+    panels = [("L1 of training", losses[len(losses) // 50 :], 4)]
+    for name, points in psnrs.items():
+        best = max(psnr for _, psnr in points)
+        panels.append((f"PSNR of validation at {name}, dB on Y: best {best:.2f}", points, 2))
+    columns = 2 if psnrs else 1
+    width = (WIDTH - MARGIN * (columns + 1)) // columns
+    height = HEAD + PANEL * -(-len(panels) // columns)
+    canvas = Image.new("RGB", (FINE * WIDTH, FINE * height), WHITE)
     draw = ImageDraw.Draw(canvas)
     _text(draw, (MARGIN, MARGIN), title, INK, 20)
-    half = (WIDTH - 3 * MARGIN) // 2 if psnrs else WIDTH - 2 * MARGIN
-    _panel(draw, (MARGIN, 2.5 * MARGIN, half), "L1 of training", {"": losses[len(losses) // 50 :]})
-    if psnrs:
-        _panel(draw, (2 * MARGIN + half, 2.5 * MARGIN, half), "PSNR of validation, dB on Y", psnrs)
-    parts = [canvas.resize((WIDTH, HEIGHT + MARGIN), Image.Resampling.LANCZOS)]
-    parts += [_row(views) for views in crops]
+    for index, (heading, points, digits) in enumerate(panels):
+        row, column = divmod(index, columns)
+        corner = MARGIN + column * (width + MARGIN), HEAD + row * PANEL
+        _text(draw, corner, heading, SOFT, 15)
+        if points:
+            _plot(draw, points, _Frame.around(points, corner, width), digits)
+    parts = [canvas.resize((WIDTH, height), Image.Resampling.LANCZOS), *map(_row, crops)]
     whole = Image.new("RGB", (WIDTH, sum(part.height for part in parts)), WHITE)
     at = 0
     for part in parts:
@@ -46,52 +56,51 @@ def draw_run(
     whole.save(path, format="PNG")
 
 
-def _panel(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[float, float, float],
-    title: str,
-    lines: Mapping[str, Points],
-) -> None:
-    """One chart at (left, top, width)."""
-    left, top, width = place
-    _text(draw, (left, top), title, SOFT, 15)
-    known = [point for line in lines.values() for point in line]
-    if not known:
-        return
-    (x_low, x_high), (y_low, y_high) = (
-        (min(values), max(values)) for values in zip(*known, strict=True)
-    )
-    y_span, x_span = (y_high - y_low) or 1e-3, (x_high - x_low) or 1.0
-    x0, x1 = left + LEFT, left + width - 8
-    y0, y1 = top + HEIGHT - 2.5 * MARGIN - BOTTOM, top + TOP
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a panel's values lie: the least and the span of both axes, and px of the plot."""
 
-    def at(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - x_low) / x_span, (y - y_low) / y_span
-        return FINE * (x0 + across * (x1 - x0)), FINE * (y0 + up * (y1 - y0))
+    least: tuple[float, float]
+    span: tuple[float, float]
+    corner: tuple[float, float]
+    size: tuple[float, float]
 
+    @classmethod
+    def around(cls, points: Points, corner: tuple[float, float], width: float) -> "_Frame":
+        x, y = zip(*points, strict=True)
+        size = (width - LEFT - RIGHT, PANEL - TOP - BOTTOM)
+        span = (max(x) - min(x) or 1.0, max(y) - min(y) or 1e-3)
+        return cls((min(x), min(y)), span, (corner[0] + LEFT, corner[1] + TOP), size)
+
+    def at(self, across: float, up: float) -> tuple[float, float]:
+        """The place of shares of both axes, in [0, 1]."""
+        return self.corner[0] + across * self.size[0], self.corner[1] + (1 - up) * self.size[1]
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point on the enlarged canvas."""
+        shares = ((x - self.least[0]) / self.span[0], (y - self.least[1]) / self.span[1])
+        left, top = self.at(*shares)
+        return FINE * left, FINE * top
+
+
+def _plot(draw: ImageDraw.ImageDraw, points: Points, frame: _Frame, digits: int) -> None:
+    """One line with its axes."""
     for tick in range(TICKS):
-        value = y_low + y_span * tick / (TICKS - 1)
-        (start, y), (end, _) = at(x_low, value), at(x_high, value)
-        draw.line((start, y, end if x_high > x_low else FINE * x1, y), fill=RULE, width=FINE)
-        digits = f"{value:.4g}" if y_span > 0.2 else f"{value:.4f}"
-        _text(draw, (left + LEFT - 8, y / FINE), digits, SOFT, 12, anchor="rm")
-        step = x_low + x_span * tick / (TICKS - 1)
-        if x_high > x_low:
-            x = at(step, y_low)[0] / FINE
-            _text(draw, (x, y0 + 18), f"{step:.0f}", SOFT, 12, anchor="mm")
-    for index, (name, line) in enumerate(lines.items()):
-        color = COLORS[index % len(COLORS)]
-        points = [at(x, y) for x, y in line]
-        if len(points) > 1:
-            draw.line(points, fill=color, width=2 * FINE, joint="curve")
-        if len(points) <= 40:
-            for x, y in points:
-                draw.circle((x, y), 3 * FINE, fill=color)
-        if name:
-            best = max(y for _, y in line)
-            label = f"{name}: best {best:.2f}"
-            spot = (left + width - 150 * (len(lines) - index), top)
-            _text(draw, spot, label, color, 14)
+        share = tick / (TICKS - 1)
+        left, level = frame.at(0, share)
+        draw.line(
+            (FINE * left, FINE * level, FINE * (left + frame.size[0]), FINE * level), RULE, FINE
+        )
+        value = frame.least[1] + share * frame.span[1]
+        _text(draw, (left - 8, level), f"{value:.{digits}f}", SOFT, 12, anchor="rm")
+        across, bottom = frame.at(share, 0)
+        step = frame.least[0] + share * frame.span[0]
+        _text(draw, (across, bottom + 16), f"{step:.0f}", SOFT, 12, anchor="mm")
+    places = [frame.place(x, y) for x, y in points]
+    draw.line(places, LINE, 2 * FINE, joint="curve")
+    if len(places) <= DOTS:
+        for place in places:
+            draw.circle(place, 3 * FINE, fill=LINE)
 
 
 def _row(views: Mapping[str, Tensor]) -> Image.Image:
