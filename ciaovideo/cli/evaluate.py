@@ -4,6 +4,8 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,11 @@ if TYPE_CHECKING:
     from ciaovideo.engine.engine import Engine
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
-    from ciaovideo.evaluate.protocol import Sample, Score, Upscale
+    from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
     from ciaovideo.evaluate.report import Report, Row
     from ciaovideo.models.implicit import ImplicitSR
+
+    type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 
 SCALES = (2.0, 3.0, 4.0)
 PROTOCOLS = {
@@ -86,6 +90,14 @@ def _add_measuring(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
     parser.add_argument(
+        "--lpips",
+        nargs=2,
+        type=Path,
+        metavar=("ALEXNET", "HEADS"),
+        help="measure LPIPS of pictures too, with torchvision's file of AlexNet and alex.pth of "
+        "LPIPS 0.1",
+    )
+    parser.add_argument(
         "--steps",
         type=_scales,
         default=(),
@@ -124,6 +136,7 @@ def run(arguments: Namespace) -> int:
     from ciaovideo.evaluate.report import Report
 
     total = _check(arguments)
+    measure = _measuring(arguments)
     opened = _open_all(arguments.models, options)
     methods = list(opened)
     if arguments.steps:
@@ -133,7 +146,7 @@ def run(arguments: Namespace) -> int:
             for each in opened
         ]
     gallery = Gallery(_shown_scale(arguments.scales)) if arguments.html else None
-    rows = list(_rows(arguments, methods, gallery, total * len(methods)))
+    rows = list(_rows(arguments, methods, measure, gallery, total * len(methods)))
     costs = _costs(opened) if arguments.cost else []
     if arguments.published:
         channel = CHANNELS[arguments.protocol]
@@ -174,7 +187,11 @@ def _check(arguments: Namespace) -> int:
 
 
 def _rows(
-    arguments: Namespace, methods: list[Method], gallery: "Gallery | None", total: int
+    arguments: Namespace,
+    methods: list[Method],
+    measure: "Measuring",
+    gallery: "Gallery | None",
+    total: int,
 ) -> "Iterator[Row]":
     """Each method on each set, with a bar on standard error where that is a terminal."""
     from tqdm import tqdm
@@ -183,47 +200,42 @@ def _rows(
     from ciaovideo.evaluate.report import Row
 
     with tqdm(total=total, unit="picture", disable=None) as bar:
-        for path in arguments.on:
+        for path, method in product(arguments.on, methods):
             is_video = path.is_file()
             dataset = path.resolve().stem if is_video else path.resolve().name
-            for method in methods:
-                scores: dict[float, Score] = {}
-                for scale in arguments.scales:
-                    bar.set_description(f"{method.name} on {dataset} x{scale:g}", refresh=False)
-                    keep = None
-                    if gallery is not None and scale == gallery.scale:
-                        keep = gallery
+            scores: dict[float, Score] = {}
+            for scale in arguments.scales:
+                bar.set_description(f"{method.name} on {dataset} x{scale:g}", refresh=False)
+                keep: OnSample | None = None
+                if gallery is not None and scale == gallery.scale:
+                    keep = partial(gallery.add, dataset, method.name, is_video=is_video)
 
-                    def seen(
-                        sample: "Sample",
-                        keep: "Gallery | None" = keep,
-                        where: tuple[str, str] = (dataset, method.name),
-                        is_video: bool = is_video,
-                    ) -> None:
-                        bar.update()
-                        if keep is not None:
-                            keep.add(*where, sample, is_video=is_video)
+                def seen(sample: "Sample", keep: "OnSample | None" = keep) -> None:
+                    bar.update()
+                    if keep is not None:
+                        keep(sample)
 
-                    scores[scale] = _measure(arguments, path, scale, method.upscale, seen)
-                channel = "Y" if is_video else CHANNELS[arguments.protocol]
-                yield Row(method=method.name, dataset=dataset, scores=scores, channel=channel)
+                scores[scale] = measure(path, scale, method.upscale, seen)
+            channel = "Y" if is_video else CHANNELS[arguments.protocol]
+            yield Row(method=method.name, dataset=dataset, scores=scores, channel=channel)
 
 
-def _measure(
-    arguments: Namespace,
-    path: Path,
-    scale: float,
-    upscale: "Upscale",
-    seen: "Callable[[Sample], None]",
-) -> "Score":
+def _measuring(arguments: Namespace) -> "Measuring":
+    """What measures a method on a folder or a video at a scale, as the options say."""
     from ciaovideo.evaluate.clips import clip
     from ciaovideo.evaluate.protocol import PROTOCOLS as MEASURES
+    from ciaovideo.metrics.lpips import LPIPS
 
-    if path.is_file():
-        count = arguments.frames
-        return clip(upscale, path, scale, frames=count, ssim=arguments.ssim, on_sample=seen)
-    measure = MEASURES[arguments.protocol]
-    return measure(upscale, path, scale, ssim=arguments.ssim, on_sample=seen)
+    lpips = LPIPS.load(*arguments.lpips) if arguments.lpips else None
+    ssim, frames = arguments.ssim, arguments.frames
+    pictures = MEASURES[arguments.protocol]
+
+    def measure(path: Path, scale: float, upscale: "Upscale", seen: "OnSample") -> "Score":
+        if path.is_file():
+            return clip(upscale, path, scale, frames=frames, ssim=ssim, on_sample=seen)
+        return pictures(upscale, path, scale, ssim=ssim, lpips=lpips, on_sample=seen)
+
+    return measure
 
 
 def _open_all(models: list[str], options: EngineOptions) -> list[Method]:

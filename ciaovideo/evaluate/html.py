@@ -97,6 +97,7 @@ def _figures(score: Score | None) -> str:
         return MISSING
     small = [
         *([f"{score.ssim:.4f}"] if score.ssim is not None else []),
+        *([f"{score.lpips:.4f}"] if score.lpips is not None else []),
         *([f"{score.temporal:.2f}"] if score.temporal is not None else []),
     ]
     return f"{score.psnr:.2f}" + "".join(f"<small>{each}</small>" for each in small)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.data.pairs import pair
-from ciaovideo.metrics import METRICS
+from ciaovideo.metrics import METRICS, Metric
 
 Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
 """lr (1, 3, h, w) in [0, 1] and (height, width) -> sr (1, 3, height, width)."""
@@ -30,11 +30,13 @@ class FrameScore:
 class Score:
     """Means over a set: PSNR in dB, SSIM where asked for; 0 pictures where nobody counted.
 
-    Of a video also the mean temporal error (8-bit steps of Y), and every frame for itself.
+    LPIPS where its weights were given. Of a video also the mean temporal error (8-bit steps of Y),
+    and every frame for itself.
     """
 
     psnr: float
     ssim: float | None = None
+    lpips: float | None = None
     pictures: int = 0
     temporal: float | None = None
     frames: tuple[FrameScore, ...] = ()
@@ -63,6 +65,7 @@ class Measure(Protocol):
         scale: float,
         *,
         ssim: bool = False,
+        lpips: Metric | None = None,
         on_sample: OnSample = lambda _: None,
     ) -> Score:
         """The means over the pictures of a folder."""
@@ -75,6 +78,7 @@ def benchmark(
     scale: float,
     *,
     ssim: bool = False,
+    lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
     """Set5, Set14, B100 and their like: Y of BT.601, ceil(scale) pixels of border left out.
@@ -84,8 +88,8 @@ def benchmark(
     bicubic of it in 8 bit, and the result is clamped but not rounded. Published tables made LR of
     x2 to x4 with Matlab, whose bicubic differs in the last bit: 0.02 dB for bicubic itself on Set5.
     """
-    names = {"psnr": "psnr", "ssim": "ssim"} if ssim else {"psnr": "psnr"}
-    return _means(upscale, pairs(folder, scale), names, math.ceil(scale), on_sample)
+    metrics = _metrics("psnr", ssim=ssim, lpips=lpips)
+    return _means(upscale, pairs(folder, scale), metrics, math.ceil(scale), on_sample)
 
 
 def div2k(
@@ -94,6 +98,7 @@ def div2k(
     scale: float,
     *,
     ssim: bool = False,
+    lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
     """2K pictures such as DIV2K's validation set: PSNR on RGB, ceil(scale) + 6 px of border out.
@@ -101,8 +106,8 @@ def div2k(
     CiaoSR (arXiv 2212.04362), table 1, as LIIF (arXiv 2012.09161) defines it, LR by Pillow as
     there. SSIM, which that table does not have, is on Y.
     """
-    names = {"psnr": "psnr_rgb", "ssim": "ssim"} if ssim else {"psnr": "psnr_rgb"}
-    return _means(upscale, pairs(folder, scale), names, math.ceil(scale) + 6, on_sample)
+    metrics = _metrics("psnr_rgb", ssim=ssim, lpips=lpips)
+    return _means(upscale, pairs(folder, scale), metrics, math.ceil(scale) + 6, on_sample)
 
 
 def eqsr(
@@ -111,6 +116,7 @@ def eqsr(
     scale: float,
     *,
     ssim: bool = False,
+    lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
     """Scales that are no integers, on Y: x1.4 to x6.75 of EQSR (Wang et al., CVPR 2023).
@@ -118,9 +124,9 @@ def eqsr(
     As ``benchmark``, but for the border of that paper's configurations: 4 px up to x4, 6 up to x6,
     8 beyond. The paper does not say how HR is cropped at such scales; here LR is whole.
     """
-    names = {"psnr": "psnr", "ssim": "ssim"} if ssim else {"psnr": "psnr"}
+    metrics = _metrics("psnr", ssim=ssim, lpips=lpips)
     border = 4 if scale <= 4 else 6 if scale <= 6 else 8
-    return _means(upscale, pairs(folder, scale), names, border, on_sample)
+    return _means(upscale, pairs(folder, scale), metrics, border, on_sample)
 
 
 PROTOCOLS: Mapping[str, Measure] = {"benchmark": benchmark, "div2k": div2k, "eqsr": eqsr}
@@ -152,19 +158,34 @@ def pairs(folder: Path, scale: float) -> Iterator[tuple[str, Tensor, Tensor]]:
         yield path.stem, lr.float() / 255, hr.float() / 255
 
 
+def _metrics(psnr: str, *, ssim: bool, lpips: Metric | None) -> dict[str, Metric]:
+    """What is measured, by the field of ``Score`` it goes to."""
+    metrics = {"psnr": METRICS[psnr]}
+    if ssim:
+        metrics["ssim"] = METRICS["ssim"]
+    if lpips is not None:
+        metrics["lpips"] = lpips
+    return metrics
+
+
 def _means(
     upscale: Upscale,
     pictures: Iterable[tuple[str, Tensor, Tensor]],
-    metrics: Mapping[str, str],
+    metrics: Mapping[str, Metric],
     border: int,
     on_sample: OnSample,
 ) -> Score:
-    """Means over pictures; ``metrics`` names the metric of each field."""
+    """Means over pictures of each metric."""
     values: dict[str, list[float]] = {field: [] for field in metrics}
     for name, lr, hr in pictures:
         sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu()
         for field, metric in metrics.items():
-            values[field].append(METRICS[metric](sr, hr, border=border).item())
+            values[field].append(metric(sr, hr, border=border).item())
         on_sample(Sample(name, lr, sr, hr))
     means = {field: statistics.fmean(each) for field, each in values.items()}
-    return Score(psnr=means["psnr"], ssim=means.get("ssim"), pictures=len(values["psnr"]))
+    return Score(
+        psnr=means["psnr"],
+        ssim=means.get("ssim"),
+        lpips=means.get("lpips"),
+        pictures=len(values["psnr"]),
+    )

@@ -78,6 +78,8 @@ class Report:
         title = f"PSNR in dB on {channel}"
         if any(score.ssim is not None for score in scores):
             title = "PSNR in dB and SSIM on Y" if channel == "Y" else f"{title}, SSIM on Y"
+        if any(score.lpips is not None for score in scores):
+            title += ", LPIPS on RGB"
         if any(score.temporal is not None for score in scores):
             title += ", temporal error in 8-bit steps of Y"
         pictures = max((score.pictures for score in scores), default=0)
@@ -104,13 +106,15 @@ def _name(row: Row) -> str:
 
 
 def _cell(row: Row, scale: float) -> str:
-    """The figures of a cell; SSIM with as many digits as papers print, or one more."""
+    """The figures of a cell; SSIM and LPIPS with as many digits as papers print, or one more."""
     score = row.scores.get(scale)
     if score is None:
         return MISSING
     parts = [f"{score.psnr:.2f}"]
     if score.ssim is not None:
         parts.append(f"{score.ssim:.{3 if row.source else 4}f}")
+    if score.lpips is not None:
+        parts.append(f"{score.lpips:.{3 if row.source else 4}f}")
     if score.temporal is not None:
         parts.append(f"{score.temporal:.2f}")
     return " / ".join(parts)
@@ -133,6 +137,7 @@ def _entries(row: Row) -> list[dict[str, Any]]:
             "channel": row.channel,
             "psnr": _number(score.psnr),
             "ssim": score.ssim,
+            "lpips": score.lpips,
             "temporal": score.temporal,
             "pictures": score.pictures or None,
             "frames": [_number(frame.psnr) for frame in score.frames] or None,

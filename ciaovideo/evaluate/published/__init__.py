@@ -1,8 +1,8 @@
 """Figures of papers, a TOML file for each: tables as they are printed, by set and scale.
 
-A ``[[table]]`` names the paper's table, the set, the measure (psnr, ssim), the channel (Y, RGB) and
-the scales that are its columns; ``rows`` are methods, and ``nan`` is a gap. A ``[[cost]]`` has
-the columns of ``ciaovideo.evaluate.cost``.
+A ``[[table]]`` names the paper's table, the set, the measure (psnr, ssim, lpips), the channel (Y,
+RGB) of PSNR and the scales that are its columns; ``rows`` are methods, and ``nan`` is a gap. A
+``[[cost]]`` has the columns of ``ciaovideo.evaluate.cost``.
 """
 
 import math
@@ -36,7 +36,7 @@ def published(dataset: str, scales: Sequence[float], channel: str = "Y") -> list
                             places[table["measure"]] = value
         for method, by_scale in figures.items():
             scores = {
-                scale: Score(psnr=by["psnr"], ssim=by.get("ssim"))
+                scale: Score(psnr=by["psnr"], ssim=by.get("ssim"), lpips=by.get("lpips"))
                 for scale, by in by_scale.items()
                 if "psnr" in by
             }

@@ -17,10 +17,13 @@ from ciaovideo.errors import (
     OptionError,
     UnsupportedScaleError,
 )
+from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.protocol import benchmark
+from ciaovideo.metrics.lpips import LPIPS
 from ciaovideo.models.checkpoints import NetworkSpec, load_file, save
 from ciaovideo.options import EngineOptions
 from tests.media import make_clip
+from tests.unit.metrics.test_lpips import weights
 
 SPEC = NetworkSpec(
     encoder="edsr",
@@ -189,3 +192,25 @@ def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) ->
         evaluate("bicubic", "--on", str(folder), "--frames", "0")
     with pytest.raises(OpenError, match=r"test_evaluate\.py"):
         evaluate("bicubic", "--on", str(folder / "0.png"), str(Path(__file__)))
+
+
+def test_lpips_with_weights_of_the_user(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        with Image.open(path) as picture:
+            picture.resize((96, 84)).save(path)
+    paths = [tmp_path / "alexnet.pth", tmp_path / "alex.pth"]
+    for path, content in zip(paths, weights(), strict=True):
+        torch.save(content, path)
+    words = ("bicubic", "lanczos", "--on", str(folder), "--scales", "3")
+    given = ("--lpips", *map(str, paths))
+    assert evaluate(*words, *given, "--json", *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    expected = benchmark(BASELINES["lanczos"], folder, 3, lpips=LPIPS.load(*paths)).lpips
+    assert entries[1]["lpips"] == pytest.approx(expected)
+    assert entries[0]["lpips"] != entries[1]["lpips"]
+    assert evaluate(*words, *given, *CPU) == 0
+    assert "PSNR in dB on Y, LPIPS on RGB, 2 pictures" in capsys.readouterr().out
+    with pytest.raises(MissingWeightsError):
+        evaluate(*words, "--lpips", "none.pth", str(paths[1]))

@@ -69,6 +69,7 @@ def test_json() -> None:
         "psnr": 31.5,
         "channel": "Y",
         "ssim": None,
+        "lpips": None,
         "temporal": None,
         "pictures": 5,
         "frames": None,
