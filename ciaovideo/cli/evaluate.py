@@ -169,7 +169,7 @@ def _check(arguments: Namespace) -> int:
     from ciaovideo.data.pairs import crop_step
     from ciaovideo.evaluate.clips import count_frames
 
-    for scale in arguments.scales:
+    for scale in (*arguments.scales, *arguments.steps):
         crop_step(scale)
     if arguments.frames is not None and arguments.frames < 1:
         raise OptionError(f"{arguments.frames} frames cannot be measured", "take at least 1")
@@ -199,10 +199,10 @@ def _rows(
     from ciaovideo.evaluate.protocol import CHANNELS
     from ciaovideo.evaluate.report import Row
 
+    names = _set_names(arguments.on)
     with tqdm(total=total, unit="picture", disable=None) as bar:
         for path, method in product(arguments.on, methods):
-            is_video = path.is_file()
-            dataset = path.resolve().stem if is_video else path.resolve().name
+            is_video, dataset = path.is_file(), names[path]
             scores: dict[float, Score] = {}
             for scale in arguments.scales:
                 bar.set_description(f"{method.name} on {dataset} x{scale:g}", refresh=False)
@@ -218,6 +218,16 @@ def _rows(
                 scores[scale] = measure(path, scale, method.upscale, seen)
             channel = "Y" if is_video else CHANNELS[arguments.protocol]
             yield Row(method=method.name, dataset=dataset, scores=scores, channel=channel)
+
+
+def _set_names(paths: list[Path]) -> dict[Path, str]:
+    """What sets are called: by the last part of the path, or by all of it where that is taken."""
+    names: dict[Path, str] = {}
+    for path in paths:
+        whole = path.resolve()
+        name = whole.stem if path.is_file() else whole.name
+        names[path] = name if name not in names.values() else str(path)
+    return names
 
 
 def _measuring(arguments: Namespace) -> "Measuring":

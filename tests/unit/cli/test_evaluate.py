@@ -1,6 +1,7 @@
 """``ciaovideo evaluate``."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,7 @@ def test_published_figures_beside_ours(folder: Path, capsys: pytest.CaptureFixtu
     ("words", "error"),
     [
         (("bicubic", "--scales", "2,1"), UnsupportedScaleError),
+        (("bicubic", "--steps", "0.5"), UnsupportedScaleError),
         (("bicubic", "--scales", "2.37"), OptionError),
         (("absent.safetensors",), MissingWeightsError),
         (("bicubic", "--device", "tpu"), OptionError),
@@ -183,6 +185,17 @@ def test_files_of_the_same_name_keep_their_own_rows(
     entries = json.loads(capsys.readouterr().out)
     assert [entry["method"] for entry in entries] == ["tiny", str(paths[1])]
     assert entries[0]["psnr"] != entries[1]["psnr"]
+
+
+def test_sets_of_the_same_name_keep_their_own_tables(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other" / folder.name
+    shutil.copytree(folder, other)
+    words = ("bicubic", "--on", str(folder), str(other), "--scales", "2", "--json")
+    assert evaluate(*words, *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["set"] for entry in entries] == ["set5", str(other)]
 
 
 def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) -> None:
