@@ -3,7 +3,8 @@
 import copy
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -36,9 +37,8 @@ class Validation:
     ) -> None:
         self.scales = options.scales
         self.network = copy.deepcopy(network)
-        allow_tf32 = torch.backends.cudnn.allow_tf32
-        self._engine = Engine(self.network, EngineOptions(device=str(device), precision="fp32"))
-        torch.backends.cudnn.allow_tf32 = allow_tf32  # how training multiplies is not our business
+        with _exact_products():
+            self._engine = Engine(self.network, EngineOptions(device=str(device), precision="fp32"))
         paths = list_pictures(folder)[: options.pictures or None]
         pictures = [read_picture(path) for path in paths]
         self._pairs = {
@@ -48,10 +48,11 @@ class Validation:
     def measure(self, weights: Mapping[str, Tensor]) -> dict[float, float]:
         """Mean PSNR in dB at each scale."""
         self.network.load_state_dict(weights)
-        return {
-            scale: statistics.fmean(self._psnr(hr, lr, math.ceil(scale)) for hr, lr in pairs)
-            for scale, pairs in self._pairs.items()
-        }
+        with _exact_products():
+            return {
+                scale: statistics.fmean(self._psnr(hr, lr, math.ceil(scale)) for hr, lr in pairs)
+                for scale, pairs in self._pairs.items()
+            }
 
     def crops(self, weights: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         """The middle of the first pictures at the largest scale, (3, H, W) in [0, 1], by name."""
@@ -74,6 +75,17 @@ class Validation:
 
     def _enlarge(self, lr: Tensor, size: tuple[int, int]) -> Tensor:
         return self._engine(lr.float() / 255, size).cpu()
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Inside, fp32 means fp32 on a GPU too; how training multiplies stays as it was."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _middle(picture: Tensor) -> Tensor:

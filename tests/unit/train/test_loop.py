@@ -429,3 +429,14 @@ def test_validation_pictures_that_are_not_there_are_refused_at_once() -> None:
     with pytest.raises(OptionError, match="a multiple of 61 px"):
         trainer("run", *VALIDATED, "validation.scales=6.1").prepare()
     assert not Path("run").exists()
+
+
+def test_how_training_multiplies_is_left_alone() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    try:
+        for allowed in (True, False):
+            torch.backends.cudnn.allow_tf32 = allowed
+            trainer(f"run-{allowed}", *VALIDATED, minutes=0).run()
+            assert torch.backends.cudnn.allow_tf32 is allowed
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
