@@ -106,6 +106,11 @@ class Page:
                 clickCount=1,
             )
 
+    def close_browser(self) -> None:
+        """Have the whole browser end."""
+        self._session = None
+        self.call("Browser.close")
+
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """What is shown, or the whole page, as a PNG file."""
         made = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
@@ -130,7 +135,10 @@ def chromium(profile: Path) -> Iterator[Page]:
         for handle in (to_browser, from_browser):
             os.close(handle)
         try:
-            yield Page(from_us, to_us)
+            page = Page(from_us, to_us)
+            yield page
+            page.close_browser()
+            child.wait(timeout=30)
         finally:
             child.terminate()
             child.wait()

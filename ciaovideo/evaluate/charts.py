@@ -8,6 +8,7 @@ from html import escape
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 40
 TICKS = 5
+DOTS = 24  # so many points are marked; more are a line only
 COLORS = 6  # classes s0 to s5 of the style sheet; more lines begin again, dashed
 
 
@@ -93,7 +94,7 @@ def _line(frame: _Frame, line: Line) -> list[str]:
     style = color_class(line.index)
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
     parts = [f'<path class="line {style}" d="{path}"><title>{escape(line.name)}</title></path>']
-    dense = len(at) > 40
+    dense = len(at) > DOTS
     for (x, y), (where, value) in zip(at, line.points, strict=True):
         told = f"<title>{escape(line.name)}, {where:g}: {value:.2f}</title>"
         radius = 2.5 if line.index is None else 4

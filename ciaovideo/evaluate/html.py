@@ -11,7 +11,8 @@ from ciaovideo.evaluate.crops import TRUTH, Crop
 from ciaovideo.evaluate.protocol import Score
 from ciaovideo.evaluate.report import COST_TITLE, MISSING, Report, Row
 
-FRAME_TICKS = 6
+FRAME_TICKS = 10  # at most, below charts over time
+FRAME_STEPS = tuple(factor * 10**power for power in range(9) for factor in (1, 2, 5))
 
 
 def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_scale: float) -> str:
@@ -157,7 +158,7 @@ def _over_time(rows: Sequence[Row], order: dict[str, int], scale: float) -> str:
     count = max(len(frames) for _, frames in clips)
     if count < 2:
         return ""
-    ticks = range(0, count, max(1, round(count / FRAME_TICKS)))
+    ticks = range(0, count, next(step for step in FRAME_STEPS if step * FRAME_TICKS >= count))
     psnr, temporal = [], []
     for name, frames in clips:
         values = [(float(at), frame.psnr) for at, frame in enumerate(frames)]

@@ -37,7 +37,10 @@ class Record:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return WITHOUT_TENSORBOARD
-        self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=step + 1)
+        try:
+            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=step + 1)
+        except OSError as cause:
+            return f"no TensorBoard files: {cause}"
         return ""
 
     def trained(self, step: int, figures: Mapping[str, float]) -> None:

@@ -440,3 +440,13 @@ def test_how_training_multiplies_is_left_alone() -> None:
             assert torch.backends.cudnn.allow_tf32 is allowed
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def test_event_files_that_cannot_be_written_are_a_notice() -> None:
+    pytest.importorskip("tensorboard")
+    Path("run").mkdir()
+    (Path("run") / EVENTS).write_text("in the way")
+    run = trainer()
+    run.run()
+    assert run.finished
+    assert [note.partition(":")[0] for note in run.notices] == ["no TensorBoard files"]
