@@ -12,7 +12,7 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.engine.picture import PlaneFormat, planes_to_rgb
-from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale
+from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.temporal import temporal_error
@@ -34,8 +34,20 @@ def clip(
     how many are read. Tables on Vid4 differ in borders and in the frames they leave out, so that
     no published figure stands beside these.
     """
+    with naming(path.name):
+        return _mean(list(_scores(upscale, path, scale, frames, ssim=ssim, on_sample=on_sample)))
+
+
+def _scores(
+    upscale: Upscale,
+    path: Path,
+    scale: float,
+    frames: int | None,
+    *,
+    ssim: bool,
+    on_sample: OnSample,
+) -> Iterator[FrameScore]:
     border = math.ceil(scale)
-    scores: list[FrameScore] = []
     before: tuple[Tensor, Tensor] | None = None
     for number, picture in enumerate(_true_frames(path, frames)):
         height, width = crop_size((picture.shape[-2], picture.shape[-1]), scale)
@@ -48,10 +60,9 @@ def clip(
             change = temporal_error(*pairs, border=border).item()
         likeness = METRICS["ssim"](sr, hr, border=border).item() if ssim else None
         psnr = METRICS["psnr"](sr, hr, border=border).item()
-        scores.append(FrameScore(psnr=psnr, ssim=likeness, temporal=change))
         before = sr, hr
         on_sample(Sample(f"frame {number}", lr, sr, hr))
-    return _mean(scores)
+        yield FrameScore(psnr=psnr, ssim=likeness, temporal=change)
 
 
 def reduced(hr: Tensor, size: tuple[int, int]) -> Tensor:

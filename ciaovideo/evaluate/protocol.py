@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.data.pairs import pair
+from ciaovideo.errors import OptionError
 from ciaovideo.metrics import METRICS, Metric
 
 Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
@@ -154,8 +156,18 @@ def in_steps(upscale: Upscale, steps: tuple[float, ...]) -> Upscale:
 def pairs(folder: Path, scale: float) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, LR and HR, in [0, 1], of every picture in a folder."""
     for path in list_pictures(folder):
-        hr, lr = pair(read_picture(path), scale)
-        yield path.stem, lr.float() / 255, hr.float() / 255
+        with naming(path.name):
+            hr, lr = pair(read_picture(path), scale)
+        yield path.name, lr.float() / 255, hr.float() / 255
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Let an OptionError from inside say which picture or video it is about."""
+    try:
+        yield
+    except OptionError as cause:
+        raise OptionError(f"{what}: {cause.problem}", cause.hint) from cause
 
 
 def _metrics(psnr: str, *, ssim: bool, lpips: Metric | None) -> dict[str, Metric]:
@@ -179,8 +191,9 @@ def _means(
     values: dict[str, list[float]] = {field: [] for field in metrics}
     for name, lr, hr in pictures:
         sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu()
-        for field, metric in metrics.items():
-            values[field].append(metric(sr, hr, border=border).item())
+        with naming(name):
+            for field, metric in metrics.items():
+                values[field].append(metric(sr, hr, border=border).item())
         on_sample(Sample(name, lr, sr, hr))
     means = {field: statistics.fmean(each) for field, each in values.items()}
     return Score(

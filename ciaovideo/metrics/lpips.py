@@ -99,7 +99,11 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise MissingWeightsError(f"{path} is not there", "name a state dict that torch has saved")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as cause:
+    except pickle.UnpicklingError as cause:  # its text advises to trust the file
+        raise CorruptWeightsError(
+            f"{path}: not a state dict, or one that would execute code", "get the file again"
+        ) from cause
+    except (OSError, RuntimeError, EOFError, ValueError) as cause:
         raise CorruptWeightsError(
             f"{path}: not a readable state dict ({cause})", "get the file again"
         ) from cause

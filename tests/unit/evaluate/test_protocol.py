@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ciaovideo.data.images import read_picture
-from ciaovideo.errors import MissingInputError
+from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.protocol import Measure, Sample, benchmark, div2k, eqsr, in_steps
 
@@ -44,7 +44,7 @@ def test_what_a_method_is_given_and_measured_on(folder: Path) -> None:
     score = benchmark(gray, folder, 3, on_sample=seen.append)
     assert asked == [((1, 3, 16, 20), (48, 60))] * 3
     paths = sorted(folder.iterdir())
-    assert [sample.name for sample in seen] == [path.stem for path in paths]
+    assert [sample.name for sample in seen] == [path.name for path in paths]
     assert seen[1].lr.shape == (1, 3, 16, 20)
     assert torch.equal(seen[1].hr, read_picture(paths[1])[..., :48, :60] / 255)
     assert score.pictures == 3
@@ -67,6 +67,16 @@ def test_a_perfect_method_scores_best(folder: Path) -> None:
     score = benchmark(cheat, folder, 2, ssim=True)
     assert score.psnr == float("inf")
     assert score.ssim == pytest.approx(1)
+
+
+def test_a_picture_that_is_too_small_is_named(tmp_path: Path) -> None:
+    picture(24, 26).save(tmp_path / "tiny.png")
+    with pytest.raises(OptionError, match=r"tiny\.png: x2\.37 needs"):
+        benchmark(BASELINES["bicubic"], tmp_path, 2.37)
+    with pytest.raises(OptionError, match=r"tiny\.png: a border of 12 px leaves nothing"):
+        benchmark(BASELINES["bicubic"], tmp_path, 12)
+    with pytest.raises(OptionError, match=r"tiny\.png: SSIM needs"):
+        div2k(BASELINES["bicubic"], tmp_path, 2, ssim=True)
 
 
 def test_lanczos_beats_bicubic(folder: Path) -> None:
