@@ -13,12 +13,11 @@ from ciaovideo.errors import EncodeError, MissingInputError, OptionError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
-    from ciaovideo.engine.engine import Engine
+    from ciaovideo.engine.engine import Engine, Network
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
     from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
     from ciaovideo.evaluate.report import Report, Row
-    from ciaovideo.models.implicit import ImplicitSR
 
     type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 
@@ -36,7 +35,7 @@ class Method:
 
     name: str
     upscale: "Upscale"
-    network: "tuple[ImplicitSR, Engine] | None" = None
+    network: "tuple[Network, Engine] | None" = None
 
 
 def build_parser(prog: str) -> ArgumentParser:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ciaovideo.engine.engine import Engine
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.engine.engine import Engine, Network
 
 SIDE = 192  # px of LR, and
 SCALE = 4.0  # the scale that is taken here: the paper names none
@@ -30,7 +29,7 @@ class Cost:
     source: str = ""
 
 
-def cost(name: str, network: ImplicitSR, engine: Engine) -> Cost:
+def cost(name: str, network: Network, engine: Engine) -> Cost:
     """CiaoSR (Cao et al., arXiv 2212.04362), table 7: size of the implicit model, time of it all.
 
     LR of 192x192 px at x4; the median of three runs after a first one that does not count.
