@@ -39,8 +39,9 @@ def build_parser(prog: str) -> ArgumentParser:
     )
     parser.add_argument(
         "--growth",
-        action="store_true",
-        help="also measure how cost grows with input, output and length, and fit it (minutes)",
+        type=Path,
+        metavar="PNG",
+        help="also measure how cost grows with input, output and length (minutes), and draw it",
     )
     parser.add_argument(
         "--against", type=Path, metavar="FILE", help="compare with a stored run (from --json)"
@@ -62,7 +63,9 @@ def run(arguments: Namespace) -> int:
     before = _stored(arguments.against) if arguments.against else {}
     from ciaovideo.bench.cases import run_bench
 
-    report = run_bench(arguments.input, options, growth=arguments.growth)
+    report = run_bench(arguments.input, options, growth=arguments.growth is not None)
+    if report.growth:
+        _draw(report.growth, arguments.growth)
     if arguments.json:
         print(json.dumps(report, default=to_plain, indent=2))
     else:
@@ -124,6 +127,15 @@ def _growth(growth: "Growth") -> list[str]:
         f" over {sum(point.frames == 1 for point in growth.points)} sizes)",
         f"a run: {growth.run_start:.2f} s + {growth.per_frame * 1000:.1f} ms a frame",
     ]
+
+
+def _draw(growth: "Growth", path: Path) -> None:
+    from ciaovideo.bench.drawing import draw_growth
+
+    try:
+        draw_growth(growth, path)
+    except OSError as cause:
+        raise OptionError(f"{path}: {cause.strerror}", "name a file that can be written") from cause
 
 
 def _stored(path: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Pictures from folders and archives, and Pillow's resizing: the only home of Pillow."""
+"""Pictures from folders and archives, and Pillow's resizing."""
 
 import io
 import tarfile

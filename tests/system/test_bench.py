@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ciaovideo.bench import growth
 from ciaovideo.cli.main import run
@@ -60,7 +61,10 @@ def test_growth_is_fitted(
     monkeypatch.setattr(
         "ciaovideo.bench.harness.measure.__kwdefaults__", {"least_s": 0.01, "device": None}
     )
-    assert run(["bench", str(source), "--scale", "2", "--frames", "2", "--growth"]) == 0
+    words = ["bench", str(source), "--scale", "2", "--frames", "2", "--growth"]
+    assert run([*words, str(tmp_path / "growth.png")]) == 0
+    with Image.open(tmp_path / "growth.png") as picture:
+        assert len(picture.getcolors(1 << 20) or ()) > 50  # text, grid, and lines in colours
     text = capsys.readouterr().out
     assert "ns a pixel in" in text
     assert "over 4 sizes" in text
