@@ -8,6 +8,8 @@ Facts that surprise, all measured:
 - ProRes and DNxHR are limited range whatever they are told; DNxHR says BT.709 of every picture.
 - utvideo stores BT.601 or BT.709 and no other tag, and lives in .avi only, which knows neither
   variable rates nor aspect ratios.
+- Alpha goes into ffv1, prores_ks (4444), utvideo and png. libx265 lists it and does not open,
+  libvpx-vp9 codes it and its own decoder alone shows it.
 - nvenc takes 10 bits in the upper ones of 16: the same samples in another order.
 """
 
@@ -191,23 +193,27 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="ffv1",
             pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16)) - {"gray9le", "gbrp16be"}
-            | {"yuv410p", "yuv411p", "yuv440p", "yuv440p10le", "yuv440p12le"},
+            | {"yuv410p", "yuv411p", "yuv440p", "yuv440p10le", "yuv440p12le", "ya8"}
+            | _layouts("yuva420p yuva422p yuva444p", (8, 9, 10, 16))
+            | {"yuva422p12le", "yuva444p12le"}
+            | _layouts("gbrap", (8, 10, 12, 14, 16)),
             containers=frozenset({"matroska", "mp4"}),
             even=False,
             stores_sar=False,
-            packed=MappingProxyType({"gbrp": "bgr0"}),
+            packed=MappingProxyType({"gbrp": "bgr0", "gbrap": "bgra"}),
             fixed=MappingProxyType(
                 {"level": "3", "slices": str(SLICES_ALONG**2), "slicecrc": "1", "g": "1"}
             ),
         ),
         Codec(
             name="prores_ks",
-            pix_fmts=frozenset({"yuv422p10le", "yuv444p10le"}),
+            pix_fmts=frozenset({"yuv422p10le", "yuv444p10le", "yuva444p10le"}),
             containers=frozenset({"mov", "matroska"}),
             preset_option="profile",
             layout_presets={
                 "yuv422p10le": ("hq", "standard", "lt", "proxy"),
                 "yuv444p10le": ("4444", "4444xq"),
+                "yuva444p10le": ("4444", "4444xq"),
             },
             even=False,
             stores_sar=False,
@@ -231,12 +237,28 @@ CODECS: dict[str, Codec] = {
         ),
         Codec(
             name="utvideo",
-            pix_fmts=_layouts(f"{YUV} gbrp", (8,)),
+            pix_fmts=_layouts(f"{YUV} gbrp gbrap", (8,)),
             containers=frozenset({"avi"}),
             stores_sar=False,
             stores_primaries=False,
             matrices=BT601_OR_709,
             ranges=frozenset({Range.LIMITED}),
+        ),
+        Codec(
+            name="png",
+            pix_fmts=_layouts("gbrp gbrap", (8, 16)) | {"ya8", "ya16le"},
+            containers=frozenset({"mov"}),
+            even=False,
+            stores_sar=False,
+            packed=MappingProxyType(
+                {
+                    "gbrp": "rgb24",
+                    "gbrp16le": "rgb48be",
+                    "gbrap": "rgba",
+                    "gbrap16le": "rgba64be",
+                    "ya16le": "ya16be",
+                }
+            ),
         ),
         _nvenc("h264_nvenc", _layouts("yuv420p yuv444p", (8,))),
         _nvenc("hevc_nvenc", _layouts("yuv420p yuv444p", (8, 10))),

@@ -28,7 +28,7 @@ from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldPolicy, sample_fields
-from ciaovideo.media.pixels import copy_planes, planar_name
+from ciaovideo.media.pixels import copy_planes, planar_layout
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
 from ciaovideo.options import InputOptions
 
@@ -210,7 +210,7 @@ class VideoReader:
             path=str(self.path),
             height=first.height,
             width=first.width,
-            pix_fmt=planar_name(first.format.name),
+            pix_fmt=planar_layout(first),
             color=_color(first),
             codec=codec_name(av_stream),
             time_base=tick,

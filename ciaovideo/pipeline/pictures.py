@@ -102,9 +102,15 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
 
 
 def _same_layout(found: str, wanted: str) -> bool:
-    """Whether a layout is the wanted one; FFmpeg shows grey H.264 with even chroma beside it."""
-    planar = planar_name(wanted)
-    return planar_name(found) in (planar, planar.replace("gray", "yuv420p"))
+    """Whether a layout is the wanted one.
+
+    FFmpeg shows grey H.264 with even chroma beside it, and 12 bits of every ProRes 4444.
+    """
+    made, given = (PixelLayout.of(planar_name(name)) for name in (found, wanted))
+    if given.family == "gray" and made.name == given.name.replace("gray", "yuv420p"):
+        return True
+    kinds = ((one.family, one.log2_chroma, one.alpha) for one in (made, given))
+    return len(set(kinds)) == 1 and made.bit_depth >= given.bit_depth
 
 
 def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.picture import PlaneFormat, enlarge_opacity
 from ciaovideo.media.frame import Frame, PlanePool
 
 
@@ -78,8 +79,9 @@ def in_batches(jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, ...]]:
 class FrameWorker:
     """Planes to larger planes: upload, colour to R'G'B', network, colour back, download.
 
-    Called from several threads at once. On a GPU each thread has its own CUDA stream, and copies
-    go through pinned memory.
+    Opacity, where the source has it and the output holds it, is enlarged apart. Called from
+    several threads at once. On a GPU each thread has its own CUDA stream, and copies go through
+    pinned memory.
     """
 
     def __init__(
@@ -111,30 +113,38 @@ class FrameWorker:
         device = self.engine.device
         lr = torch.cat(
             [
-                to_rgb(
-                    [plane.to(device, non_blocking=True).unsqueeze(0) for plane in frame.planes],
-                    self.layout,
-                    self.spec,
-                )
-                for frame in frames
+                to_rgb([self._sent(plane) for plane in colors], self.layout.opaque, self.spec)
+                for colors in (_colors(frame.planes, self.layout) for frame in frames)
             ]
         )
         sr = self.engine(lr, self.out_size)
         shapes = self.out_layout.plane_shapes(*self.out_size)
         results = []
-        for picture in sr.split(1):
+        for frame, picture in zip(frames, sr.split(1), strict=True):
             planes = self._outputs.acquire(shapes, self.out_layout.dtype)
             batch = [plane.unsqueeze(0) for plane in planes]
+            if self.out_layout.alpha:
+                self._enlarge_opacity(frame, batch.pop())
             if device.type == "cpu":
-                from_rgb(picture, self.out_layout, self.spec, out=batch)
+                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch)
             else:
-                made = from_rgb(picture, self.out_layout, self.spec)
+                made = from_rgb(picture, self.out_layout.opaque, self.spec)
                 for target, source in zip(batch, made, strict=True):
                     target.copy_(source, non_blocking=True)
             results.append(planes)
         if device.type == "cuda":
             torch.cuda.current_stream(device).synchronize()
         return results
+
+    def _enlarge_opacity(self, frame: Frame, target: Tensor) -> None:
+        """The frame's last plane, made as large as ``target`` (1, H, W)."""
+        formats = PlaneFormat.of_opacity(self.layout), PlaneFormat.of_opacity(self.out_layout)
+        made = enlarge_opacity(self.engine, self._sent(frame.planes[-1]), formats, self.out_size)
+        target.copy_(made, non_blocking=True)
+
+    def _sent(self, plane: Tensor) -> Tensor:
+        """A plane on the device, as a batch of one."""
+        return plane.to(self.engine.device, non_blocking=True).unsqueeze(0)
 
     def _cuda_stream(self) -> AbstractContextManager[object]:
         """The CUDA stream of the calling thread; nothing on other devices."""
@@ -143,3 +153,8 @@ class FrameWorker:
         if not hasattr(self._own, "cuda_stream"):
             self._own.cuda_stream = torch.cuda.Stream(self.engine.device)
         return torch.cuda.stream(self._own.cuda_stream)
+
+
+def _colors(planes: tuple[Tensor, ...], layout: PixelLayout) -> tuple[Tensor, ...]:
+    """The planes without alpha."""
+    return planes[:-1] if layout.alpha else planes
