@@ -217,10 +217,12 @@ def test_a_sar_survives_or_is_refused(tmp_path: Path, codec: str, suffix: str) -
     except EncodeError as refused:
         told = str(refused)
     else:
-        assert info.sar == Fraction(128, 117)
+        slack = Fraction(1, WIDTH) if suffix == ".webm" else 0  # where it is in whole pixels
+        assert info.sar is not None
+        assert abs(info.sar / Fraction(128, 117) - 1) <= slack
         return
     assert "cannot store the sample aspect ratio" in told
-    assert suffix in (".mkv", ".webm", ".avi")
+    assert suffix == ".avi"
     assert not path.exists()
 
 
