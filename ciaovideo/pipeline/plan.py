@@ -51,8 +51,8 @@ def make_plan(
     """
     info, source = reader.info, reader.path
     layout = PixelLayout.of(info.pix_fmt)
-    spec, guesses = info.color.resolved(info.height, info.width, layout)
     lr_size = (info.height, info.width)
+    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
     codec = choose_codec(
         options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
@@ -67,7 +67,7 @@ def make_plan(
         sound=options.streams.audio,
     )
     if options.streams.strict:
-        _refuse((*guesses, *sited, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = min(info.frame_count, options.frames or info.frame_count)

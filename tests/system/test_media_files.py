@@ -20,14 +20,10 @@ from ciaovideo.engine.engine import Engine
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
 SUFFIXES = (".mp4", ".mkv", ".mov")
 FRAMES = 6
-ALPHA = "has an alpha channel"
 DAMAGED = "Invalid data found|holds no picture"
 SILENT = "holds no video"  # it holds sound only
 # Files that may be refused, and what the error then says; every other one must come out.
 REFUSED = {
-    "broadcast/animation.mov": ALPHA,
-    "broadcast/jpeg2000.mov": ALPHA,
-    "broadcast/png.mov": ALPHA,
     "drm/sample_fragmented_clearkey.mp4": DAMAGED,  # encrypted
     "mkv/bbb_960x540_60fps_vp8.webm": "mov cannot hold the sound",  # Vorbis, in .mov only
     "mkv/full_blocks.mkv": SILENT,
