@@ -107,7 +107,7 @@ def choose_codec(
     if options.codec == "auto":
         notes.append(f"codec {codec.name}")
     if target != pix_fmt:
-        asked = ", as asked" if _poorer(target, pix_fmt) else ""
+        asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
         notes.append(f"{width}x{height} {pix_fmt} is written as {target}{asked}")
     chosen = codec.options(options, target)
     y, x = PixelLayout.of(target).log2_chroma
