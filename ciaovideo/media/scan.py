@@ -26,6 +26,7 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.reader import describe, main_video
 from ciaovideo.media.timing import PEEK_PACKETS, exact
 
@@ -98,6 +99,7 @@ class Shot:
     color: ColorSpec
     damaged: bool
     interlaced: bool
+    hdr10: Hdr10 | None
     look: NDArray[np.float64]
 
 
@@ -258,6 +260,7 @@ def _shot(picture: av.VideoFrame) -> Shot:
         ),
         damaged=picture.is_corrupt,
         interlaced=picture.interlaced_frame,
+        hdr10=read_hdr10(picture.side_data.values()),
         look=small.to_ndarray().astype(np.float64) / 255,
     )
 

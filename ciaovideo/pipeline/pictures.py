@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.pixels import planar_name
 from ciaovideo.media.scan import FileScan, Shot, shots_by_number, shots_by_time
 
@@ -32,13 +33,15 @@ TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 class Look:
     """What pictures must be: size (height, width), layout, tags; empty where it is not known.
 
-    ``tags`` names those of the five that the container can hold.
+    ``tags`` names those of the five that the container can hold; ``hdr10`` says that the source's
+    mastering display and light level must be there.
     """
 
     size: tuple[int, int] | None
     pix_fmt: str
     color: ColorSpec | None
     tags: tuple[str, ...] = TAGS
+    hdr10: bool = False
 
 
 def compare_pictures(
@@ -86,6 +89,9 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         yield f"frame {place} is damaged"
     if wanted.pix_fmt and not _same_layout(shot.pix_fmt, wanted.pix_fmt):
         yield f"frame {place} is {shot.pix_fmt} instead of {wanted.pix_fmt}"
+    if wanted.hdr10 and place == 0 and like and not same_hdr10(like.hdr10, shot.hdr10):
+        is_there = "is not the source's" if shot.hdr10 else "is missing"
+        yield f"frame 0: its {like.hdr10 or shot.hdr10} {is_there}"
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
