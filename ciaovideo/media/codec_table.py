@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ciaovideo.color import Matrix, Range, Siting
+from ciaovideo.color import Matrix, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.options import EncodeOptions
 
@@ -57,8 +57,9 @@ class Codec:
     first. ``params`` names the option that takes the encoder library's own parameters. ``even``
     says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
     video itself holds the SAR, which then survives in every container; ``sitings`` are the chroma
-    sitings that it holds. ``matrices`` are those of encoders that always store
-    one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
+    sitings that it holds; ``stores_color`` that it holds the other tags, save for
+    ``unknown_primaries``. ``matrices`` are those of encoders that always store one; empty
+    ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
     where it does not open.
     """
 
@@ -80,6 +81,8 @@ class Codec:
     stores_sar: bool = True
     sitings: frozenset[Siting] = frozenset()
     stores_primaries: bool = True
+    unknown_primaries: frozenset[Primaries] = frozenset()
+    stores_color: bool = True
     matrices: frozenset[Matrix] = frozenset()
     ranges: frozenset[Range] = frozenset()
     packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -145,6 +148,7 @@ def _x26x(name: str, pix_fmts: frozenset[str], quality: float, fixed: str = "") 
         default_preset="medium",
         params=params,
         sitings=frozenset(Siting),
+        unknown_primaries=frozenset({Primaries.EBU3213}),
         fixed=MappingProxyType({params: fixed} if fixed else {}),
     )
 
@@ -200,6 +204,7 @@ CODECS: dict[str, Codec] = {
             containers=frozenset({"matroska", "mp4"}),
             even=False,
             stores_sar=False,
+            stores_color=False,
             packed=MappingProxyType({"gbrp": "bgr0", "gbrap": "bgra"}),
             fixed=MappingProxyType(
                 {"level": "3", "slices": str(SLICES_ALONG**2), "slicecrc": "1", "g": "1"}

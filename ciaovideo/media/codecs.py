@@ -22,7 +22,7 @@ from typing import cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from ciaovideo.color import ColorSpec, PixelLayout, Primaries, Siting, Transfer
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, OptionError, UnknownNameError
 from ciaovideo.media.codec_table import CODECS, CONTAINERS, MATROSKA, SLICES_ALONG, Codec
 from ciaovideo.media.hdr import Hdr10, hdr10_params
@@ -122,6 +122,25 @@ def choose_codec(
     choice = CodecChoice(codec, target, chosen, tuple(notes), losses)
     _check_opens(choice, height, width)
     return choice
+
+
+def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
+    """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
+
+    Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
+    be written. Raises ColorError.
+    """
+    if choice.codec.stores_color or container_format(output) not in ("mp4", "mov"):
+        return
+    rgb = PixelLayout.of(choice.pix_fmt).family == "rgb"
+    names = {"primaries": tags.primaries.name, "transfer": tags.transfer.name}
+    names |= {} if rgb else {"matrix": tags.matrix.name}
+    missing = [name for name in names if names[name] == "UNSPECIFIED"]
+    if missing and (len(missing) < len(names) or (tags.color_range == Range.FULL and not rgb)):
+        raise ColorError(
+            f"{choice.codec.name} in {output.suffix} cannot hold colour tags without {missing[0]}",
+            "end the output's name in .mkv",
+        )
 
 
 def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
@@ -257,6 +276,8 @@ def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tup
             for tag in tags
             if tag not in (Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
         ]
+    if color.primaries in codec.unknown_primaries:
+        losses.append(f"primaries {color.primaries.name}: {codec.name} cannot hold it")
     # Unstored, it is read as left, which it mostly is.
     stored = codec.sitings | {Siting.UNSPECIFIED, Siting.LEFT}
     if container_format(output) in MATROSKA:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError
-from ciaovideo.media.codecs import CodecChoice, choose_codec
+from ciaovideo.media.codecs import CodecChoice, check_tags, choose_codec
 from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
@@ -100,6 +100,7 @@ def make_plan(
             *reader.warnings,
         ),
     )
+    check_tags(codec, output, output_tags(plan, tag_guessed=options.streams.tag_guessed))
     return plan, engine
 
 
@@ -112,7 +113,9 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     stored_anyhow = bool(plan.codec.codec.matrices)
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.color.matrix)
-    return plan.color if tag_guessed else color
+    color = plan.color if tag_guessed else color
+    unknown = color.primaries in plan.codec.codec.unknown_primaries
+    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
 def _refuse(losses: tuple[str, ...]) -> None:
