@@ -156,6 +156,10 @@ def _check_look(place: int, made: Shot, given: Shot) -> Iterator[str]:
         OTHER_FIELDS if given.interlaced else OTHER_PICTURE
     ):
         yield f"frame {place} is not the source's picture: they differ by {off:.1%}"
+    if made.opacity is not None and given.opacity is not None:
+        off = float(np.abs(made.opacity - given.opacity).mean())
+        if off > OTHER_PICTURE:
+            yield f"frame {place}: its alpha is not the source's: they differ by {off:.1%}"
 
 
 def _check_motion(

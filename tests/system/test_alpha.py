@@ -14,6 +14,7 @@ from ciaovideo.cli.main import run
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.pipeline import stages
 from tests.alpha import make_alpha_clip, matte, planes_with_alpha
 from tests.media import Clip
 
@@ -141,6 +142,25 @@ def test_prores_keeps_alpha_at_the_cost_of_bits(
     assert found == "yuva444p12le"
     assert frames[0][-1].min() == 0
     assert frames[0][-1].max() == 4095
+
+
+@pytest.mark.parametrize(("pix_fmt", "suffix"), [("yuva420p", ".mkv"), ("ya8", ".mov")])
+def test_another_alpha_is_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pix_fmt: str,
+    suffix: str,
+) -> None:
+    def opaque(_: object, plane: Tensor, __: object, out_size: tuple[int, int]) -> Tensor:
+        return plane.new_full((1, *out_size), 255)
+
+    monkeypatch.setattr(stages, "enlarge_opacity", opaque)
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_alpha_clip(source, clip_of("ffv1", pix_fmt))
+    codec = "png" if suffix == ".mov" else "ffv1"
+    assert run([str(source), str(output), "--codec", codec, "-q"]) == 3
+    assert "frame 0: its alpha is not the source's" in capsys.readouterr().err
 
 
 def test_flat_opacity_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
