@@ -144,7 +144,12 @@ class InputOptions:
 class ModelOptions:
     """Network. Which weights make the picture."""
 
-    model: str = opt("auto", "name of bundled weights, or auto for the best on this device", "NAME")
+    model: str = opt(
+        "auto",
+        "name of bundled weights, or auto for the best on this device; bicubic and lanczos do"
+        " without a network, to compare with",
+        "NAME",
+    )
     weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
 
 

@@ -148,8 +148,8 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
         f"{summary.output}: {summary.frames} frames of {width}x{height}"
         f" in {summary.seconds:.1f} s ({rate:.2f} fps)"
     )
-    if summary.computed < summary.frames:
-        line += f", {summary.frames - summary.computed} repeated frames computed once"
+    if summary.reused >= 0.005:
+        line += f", {summary.reused:.0%} of the picture unchanged and not computed again"
     if verbose:
         stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary.stage_seconds.items())
         line += f"; threads were busy: {stages}"

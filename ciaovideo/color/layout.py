@@ -85,6 +85,10 @@ class PixelLayout:
         """Whether many encoders refuse an odd (height, width) in this layout."""
         return self.log2_chroma[0] > 0, self.log2_chroma[1] > 0
 
+    def plane_log2(self, index: int) -> tuple[int, int]:
+        """How many times the plane of this index is halved along (y, x)."""
+        return self.log2_chroma if self.family == "yuv" and index in (1, 2) else (0, 0)
+
     def plane_shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """The (height, width) of each plane; chroma sides are rounded up."""
         luma = height, width

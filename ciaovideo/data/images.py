@@ -126,6 +126,14 @@ def resize(picture: Tensor, out_size: tuple[int, int], kind: Kind) -> Tensor:
     return torch.from_numpy(np.array(made)).permute(2, 0, 1).unsqueeze(0)
 
 
+def encode_webp(picture: Tensor) -> bytes:
+    """A picture (3, H, W) in [0, 1] as a lossless WebP file, rounded to 8 bit."""
+    rgb = (picture.detach().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
+    sink = io.BytesIO()
+    Image.fromarray(rgb.numpy()).save(sink, format="WEBP", lossless=True)
+    return sink.getvalue()
+
+
 @contextmanager
 def _entries(source: Path) -> Iterator[Iterator[Entry]]:
     """The pictures in a source, by name; an archive stays open while they are read."""

@@ -21,6 +21,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, from_rgb, to_
 from ciaovideo.color.chroma import downsample
 from ciaovideo.color.coefficients import Coefficients, Weights
 from ciaovideo.engine.engine import Engine
+from ciaovideo.tiling import Rect
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +91,21 @@ def enlarge_opacity(
     plane: Tensor,
     formats: tuple[PlaneFormat, PlaneFormat],
     out_size: tuple[int, int],
+    part: Rect | None = None,
 ) -> Tensor:
     """Opacity (B, h, w) in one format -> (B, H, W) in the other, floats clamped to [0, 1].
 
-    A plane of one value, as most are, stays one without the network: opaque to the last code.
+    With a ``part`` only that of the result, in output px. A plane of one value, as most are, stays
+    one without the network: opaque to the last code.
     """
     value = plane[:1, :1, :1]
     flat = bool((plane == value).all())
     rgb = planes_to_rgb([value if flat else plane], formats[0])
-    (made,) = rgb_to_planes(rgb if flat else engine(rgb, out_size), formats[1])
+    (made,) = rgb_to_planes(rgb if flat else engine(rgb, out_size, part), formats[1])
     if made.is_floating_point():
         made = made.clamp(0, 1)
-    return made.expand(len(plane), *out_size) if flat else made
+    size = (part.height, part.width) if part else out_size
+    return made.expand(len(plane), *size) if flat else made
 
 
 def _as_unit_codes(plane_format: PlaneFormat) -> tuple[PixelLayout, ColorSpec]:

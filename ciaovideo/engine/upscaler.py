@@ -16,6 +16,7 @@ from ciaovideo.engine.precision import choose_precision
 from ciaovideo.errors import OptionError
 from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import KERNELS, Interpolation
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
@@ -162,9 +163,11 @@ def model_name(options: ModelOptions, device: str) -> str:
     return choose_model(choose_device(device).type) if options.model == "auto" else options.model
 
 
-def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR]:
+def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR | Interpolation]:
     """The network that these options mean on a device, and its name for people."""
     name = model_name(options, device)
+    if options.weights is None and name in KERNELS:
+        return name, Interpolation(name)
     return name, load_bundled(name) if options.weights is None else load_file(options.weights)
 
 

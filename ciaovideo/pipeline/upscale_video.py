@@ -1,6 +1,7 @@
 """One source to one output, with progress and a summary."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -18,9 +19,10 @@ from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan, make_plan, output_tags
 from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, in_batches, mark_repeats
+from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
 from ciaovideo.pipeline.verify import Contract, Verification, require, verify
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, what had to be guessed or changed."""
+    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+
+    ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
+    share of all output pixels that were taken from the frame before.
+    """
 
     source: Path
     output: Path
     frames: int
     computed: int
+    reused: float
     out_size: tuple[int, int]
     model: str
     device: str
@@ -87,14 +94,14 @@ class UpscaleRun:
         worker = self._worker(PlanePool(1), StageClock())
         with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
             started = time.perf_counter()
-            worker(tuple(mark_repeats([frame], StageClock())))
+            worker(tuple(mark_changes([frame], self._finder(), StageClock())))
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
     def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
         """Compute every frame and write the output, which appears whole or not at all."""
         plan, started = self.plan, time.perf_counter()
-        computed = written = 0
+        work = Work(math.prod(plan.out_size))
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
@@ -113,15 +120,14 @@ class UpscaleRun:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
                         writer.write(frame)
-                    written += 1
-                    computed += not made.job.repeat
-                    on_progress(Progress(written, plan.frames, time.perf_counter() - started))
+                    work.count(made.job)
+                    on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
             verification = self._verify(temporary)
         seconds = time.perf_counter() - started
-        log.info("%s: %d frames in %.1f s", plan.output, written, seconds)
-        return self._summary(written, computed, seconds, verification)
+        log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
+        return self._summary(work, seconds, verification)
 
     def _verify(self, temporary: Path) -> Verification:
         """Compare the finished file with the source; raises VerificationError."""
@@ -148,7 +154,8 @@ class UpscaleRun:
         inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
         outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
         self._reader.use(inputs)
-        jobs = mark_repeats(self._reader.frames(self.options.frames), self.clock)
+        frames = self._reader.frames(self.options.frames)
+        jobs = mark_changes(frames, self._finder(), self.clock)
         groups = ordered_map(
             self._worker(outputs, self.clock),
             in_batches(jobs, plan.batch),
@@ -159,10 +166,12 @@ class UpscaleRun:
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
             for made in (made for group in groups for made in group):
-                if not made.job.repeat:
+                if made.planes:
                     if shown:
                         outputs.release(shown)
                     shown = made.planes
+                for patch in made.patches:  # over the frame before, which the encoder has copied
+                    patch.paste(shown)
                 yield made, replace(made.job.frame, planes=shown)
                 if before is not None:
                     inputs.release(before.planes)
@@ -180,9 +189,17 @@ class UpscaleRun:
             clock=clock,
         )
 
-    def _summary(
-        self, frames: int, computed: int, seconds: float, verification: Verification
-    ) -> Summary:
+    def _finder(self) -> ChangeFinder:
+        """What tells the parts of a frame that need no computing, the same for every frame."""
+        info = self.plan.info
+        return ChangeFinder(
+            PixelLayout.of(info.pix_fmt),
+            (info.height, info.width),
+            self.plan.out_size,
+            self.engine.halo,
+        )
+
+    def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
         notes = dict.fromkeys(
             (
@@ -195,8 +212,9 @@ class UpscaleRun:
         return Summary(
             source=plan.source,
             output=plan.output,
-            frames=frames,
-            computed=computed,
+            frames=work.frames,
+            computed=work.computed,
+            reused=work.reused,
             out_size=plan.out_size,
             model=plan.model,
             device=plan.device,

@@ -78,6 +78,22 @@ class OptimOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationOptions:
+    """Validation. PSNR on pictures that are not trained on; the best weights are kept."""
+
+    folder: Path | None = opt(None, "folder of HR pictures; without one nothing is measured", "DIR")
+    steps: int = opt(2000, "steps from one measurement to the next", "N")
+    scales: tuple[float, ...] = opt((2.0, 3.0, 4.0), "scales measured", "S,...")
+    pictures: int = opt(0, "how many pictures of the folder; 0 takes all", "N")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps")
+        _at_least(self, 0, "pictures")
+        if not self.scales:
+            raise OptionError("validation has no scales", "name one, for example 2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
     """A training run, all but its network."""
 
@@ -86,6 +102,7 @@ class TrainOptions:
     start: Path | None = opt(None, "weights to begin with instead of random ones", "FILE")
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
+    validation: ValidationOptions = ValidationOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
+OPTIONAL = frozenset({"best"})
 
 
 class Average:
@@ -72,7 +73,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise CorruptWeightsError(
             f"{path}: not a readable checkpoint ({cause})", "begin again in an empty folder"
         ) from cause
-    if not isinstance(state, dict) or state.keys() != KEYS:
+    if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
             f"{path} is no checkpoint of a training run", "begin again in an empty folder"
         )

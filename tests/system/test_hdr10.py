@@ -4,11 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch.nn.functional as F
-from torch import Tensor
 
 from ciaovideo.cli.main import run
-from ciaovideo.engine.engine import Engine
 from ciaovideo.media import codecs
 from ciaovideo.media.hdr import Hdr10, LightLevel, hdr10_params
 from tests.media import make_clip
@@ -22,15 +19,8 @@ SOURCES = {
         "svtav1-params": f"mastering-display={IN_DECIMALS}:content-light=1000,400",
     },
 }
+PLAIN = ("--model", "bicubic")
 FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
-
-
-@pytest.fixture(autouse=True)
-def _bicubic(monkeypatch: pytest.MonkeyPatch) -> None:
-    def enlarged(_: Engine, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
-        return F.interpolate(lr.float(), out_size, mode="bicubic", align_corners=False)
-
-    monkeypatch.setattr(Engine, "__call__", enlarged)
 
 
 def make_source(path: Path, codec: str = "libx265") -> None:
@@ -51,7 +41,7 @@ def make_source(path: Path, codec: str = "libx265") -> None:
 def test_it_is_found_as_each_encoder_stores_it(tmp_path: Path, given: str, codec: str) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_source(source, given)
-    words = [str(source), str(output), "--codec", codec, "--preset", FASTEST[codec]]
+    words = [str(source), str(output), "--codec", codec, "--preset", FASTEST[codec], *PLAIN]
     assert run([*words, "--strict", "-q"]) == 0
     assert run(["verify", str(output), "--against", str(source)]) == 0
 
@@ -88,7 +78,7 @@ def test_what_is_missing_or_other_is_found(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_source(source)
     monkeypatch.setattr(codecs, "hdr10_params", written)
-    words = [str(source), str(output), "--codec", "libx265", "--preset", "ultrafast", "-q"]
+    words = [str(source), str(output), "--codec", "libx265", "--preset", "ultrafast", "-q", *PLAIN]
     assert run(words) == 3
     text = f"its HDR10 metadata (mastering display, light level) {finding}"
     assert text in capsys.readouterr().err
@@ -100,5 +90,5 @@ def test_what_is_missing_or_other_is_found(
 def test_what_was_said_to_be_lost_is_no_finding(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
     make_source(source)
-    assert run([str(source), str(output), "--codec", "ffv1", "-q"]) == 0
+    assert run([str(source), str(output), "--codec", "ffv1", "-q", *PLAIN]) == 0
     assert run(["verify", str(output), "--against", str(source)]) == 0

@@ -1,6 +1,5 @@
 """Made-up layouts: any pixel format, size and tags come through a whole run at x1."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
-from ciaovideo import SizeOptions, UpscaleOptions, upscale
+from ciaovideo import ModelOptions, SizeOptions, UpscaleOptions, upscale
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.color.coefficients import RED_BLUE
-from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import ColorError
 from ciaovideo.media.codec_table import CODECS
 from ciaovideo.media.codecs import choose_codec
@@ -25,6 +22,7 @@ from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 
 TICK = Fraction(1, 25)
+PLAIN = ModelOptions(model="bicubic")  # which changes nothing at x1
 SITINGS = [Siting.UNSPECIFIED, Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP]  # of .mkv
 FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
 
@@ -84,17 +82,6 @@ def videos(draw: st.DrawFn, pix_fmts: list[str], least: int, even: bool = False)
     return Made(layout, height, width, color, draw(st.integers(0, 999)))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _identity() -> Iterator[None]:
-    def unchanged(_: Engine, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
-        assert lr.shape[-2:] == out_size
-        return lr
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "__call__", unchanged)
-        yield
-
-
 def through(made: Made, codec: str, suffix: str) -> tuple[VideoInfo, VideoInfo, list[Frame]]:
     """The description of the source and of the output, and the output's frames."""
     with TemporaryDirectory() as folder:
@@ -103,6 +90,7 @@ def through(made: Made, codec: str, suffix: str) -> tuple[VideoInfo, VideoInfo, 
         options = UpscaleOptions(
             size=SizeOptions(size=f"{made.width}x{made.height}"),
             encode=EncodeOptions(codec=codec, preset=FASTEST.get(codec)),
+            model=PLAIN,
         )
         summary = upscale(source, output, options=options)
         assert not summary.verification.findings
@@ -176,10 +164,12 @@ def test_primaries_that_an_encoder_does_not_know_are_a_loss(codec: str, tmp_path
     color = replace(WHOLE, color_range=Range.LIMITED, primaries=Primaries.EBU3213)
     source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
     Made(PixelLayout.of("yuv420p"), 64, 64, color, 0).write(source)
-    encode = EncodeOptions(codec=codec, preset="ultrafast")
-    summary = upscale(
-        source, output, options=UpscaleOptions(size=SizeOptions(scale=1), encode=encode)
+    options = UpscaleOptions(
+        size=SizeOptions(scale=1),
+        encode=EncodeOptions(codec=codec, preset="ultrafast"),
+        model=PLAIN,
     )
+    summary = upscale(source, output, options=options)
     assert f"primaries EBU3213: {codec} cannot hold it" in summary.notes
     with VideoReader(output) as found:
         assert found.info.color.primaries == Primaries.UNSPECIFIED

@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ciaovideo.cli.main import run
-from ciaovideo.engine.engine import Engine
 
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
 SUFFIXES = (".mp4", ".mkv", ".mov")
@@ -53,11 +50,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _bicubic(monkeypatch: pytest.MonkeyPatch) -> None:
-    def enlarged(_: Engine, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
-        return F.interpolate(lr.float(), out_size, mode="bicubic", align_corners=False)
-
-    monkeypatch.setattr(Engine, "__call__", enlarged)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
 
 
@@ -69,7 +62,8 @@ def outcome(
     limit = [] if frames is None else ["--frames", str(frames)]
     lossless = source.name in WITH_ALPHA and output.suffix != ".mp4"  # and without presets
     preset = [] if lossless else ["--preset", "ultrafast"]
-    code = run([str(source), str(output), "--scale", "1.5", *preset, *limit, "-q"])
+    words = ["--scale", "1.5", "--model", "bicubic", *preset, *limit, "-q"]
+    code = run([str(source), str(output), *words])
     error = capsys.readouterr().err
     assert "Traceback" not in error
     lines = error.strip().splitlines()

@@ -26,6 +26,7 @@ from ciaovideo.models.checkpoints import load_bundled
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.stages import FrameWorker, Job, StageClock
+from ciaovideo.tiling import Rect
 
 vs: Any = (
     importlib.import_module("vapoursynth") if importlib.util.find_spec("vapoursynth") else None
@@ -146,7 +147,7 @@ def test_frames_equal_those_of_the_command_line(name: str, pix_fmt: str) -> None
     if name == "GRAY16":
         clip = clip.std.SetFrameProps(_Matrix=9, _Range=1)
     planes = tuple(torch.from_numpy(plane) for plane in planes_of(clip.get_frame(2)))
-    (made,) = worker((Job(Frame(planes, 0, Fraction(1, 25)), repeat=False),))
+    (made,) = worker((Job(Frame(planes, 0, Fraction(1, 25)), (Rect(0, 0, 80, 120),)),))
     for plane, expected in zip(
         planes_of(upscale(clip, 2.5).get_frame(2)), made.planes, strict=True
     ):
