@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ciaovideo.engine.crew import Crew, shared_crew
 from ciaovideo.engine.engine import Engine, choose_device
-from ciaovideo.engine.picture import Picture, planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.picture import Picture, enlarge_opacity, planes_to_rgb, rgb_to_planes
 from ciaovideo.engine.precision import choose_precision
 from ciaovideo.errors import OptionError
 from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
@@ -87,11 +87,13 @@ class Upscaler:
         height, width = picture.planes[0].shape
         even = any(out_format.layout.even_sides)
         out_size = picture.out_size or self.out_size(height, width, even=even)
-        device = self.engine.device
-        lr = planes_to_rgb(
-            [_upload(plane, device)[None] for plane in picture.planes], picture.format
-        )
-        planes = rgb_to_planes(self.engine(lr, out_size), out_format)
+        lr = [_upload(plane, self.engine.device)[None] for plane in picture.planes]
+        if picture.format.opacity:
+            formats = picture.format, out_format
+            planes = [enlarge_opacity(self.engine, lr[0], formats, out_size).contiguous()]
+        else:
+            rgb = planes_to_rgb(lr, picture.format)
+            planes = list(rgb_to_planes(self.engine(rgb, out_size), out_format))
         return Picture(_download([plane[0] for plane in planes], picture.planes[0]), out_format)
 
     def _tensor(self, picture: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import torch
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldPolicy, sample_fields
-from ciaovideo.media.pixels import copy_planes, planar_name
+from ciaovideo.media.pixels import copy_planes, planar_layout
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
 from ciaovideo.options import InputOptions
 
@@ -44,6 +45,7 @@ LOST = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -81,7 +83,7 @@ class VideoReader:
         try:
             self._av_stream = main_video(self._container, path)
             self._av_stream.codec_context.thread_type = "AUTO"
-            self._decoder = self._container.decode(self._av_stream)
+            self._decoder = _pictures(self._container, self._av_stream)
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{path} holds no picture that can be decoded")
@@ -210,7 +212,7 @@ class VideoReader:
             path=str(self.path),
             height=first.height,
             width=first.width,
-            pix_fmt=planar_name(first.format.name),
+            pix_fmt=planar_layout(first),
             color=_color(first),
             codec=codec_name(av_stream),
             time_base=tick,
@@ -302,6 +304,21 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     if moving[0].codec_context is None:
         raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
     return moving[0]
+
+
+def _pictures(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
+    name = codec_name(av_stream)
+    if name not in ALPHA_DECODERS or av_stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(av_stream)
+        return
+    context = cast(VideoCodecContext, av.CodecContext.create(ALPHA_DECODERS[name], "r"))
+    tagged = av_stream.codec_context
+    context.color_range, context.colorspace = tagged.color_range, tagged.colorspace
+    context.color_primaries, context.color_trc = tagged.color_primaries, tagged.color_trc
+    context.thread_type = "AUTO"
+    for packet in container.demux(av_stream):
+        yield from context.decode(packet)
 
 
 def describe(av_stream: Stream) -> StreamInfo:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.pixels import planar_name
 from ciaovideo.media.scan import FileScan, Shot, shots_by_number, shots_by_time
 
@@ -32,13 +33,15 @@ TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 class Look:
     """What pictures must be: size (height, width), layout, tags; empty where it is not known.
 
-    ``tags`` names those of the five that the container can hold.
+    ``tags`` names those of the five that the container can hold; ``hdr10`` says that the source's
+    mastering display and light level must be there.
     """
 
     size: tuple[int, int] | None
     pix_fmt: str
     color: ColorSpec | None
     tags: tuple[str, ...] = TAGS
+    hdr10: bool = False
 
 
 def compare_pictures(
@@ -86,6 +89,9 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         yield f"frame {place} is damaged"
     if wanted.pix_fmt and not _same_layout(shot.pix_fmt, wanted.pix_fmt):
         yield f"frame {place} is {shot.pix_fmt} instead of {wanted.pix_fmt}"
+    if wanted.hdr10 and place == 0 and like and not same_hdr10(like.hdr10, shot.hdr10):
+        is_there = "is not the source's" if shot.hdr10 else "is missing"
+        yield f"frame 0: its {like.hdr10 or shot.hdr10} {is_there}"
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
@@ -102,9 +108,15 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
 
 
 def _same_layout(found: str, wanted: str) -> bool:
-    """Whether a layout is the wanted one; FFmpeg shows grey H.264 with even chroma beside it."""
-    planar = planar_name(wanted)
-    return planar_name(found) in (planar, planar.replace("gray", "yuv420p"))
+    """Whether a layout is the wanted one.
+
+    FFmpeg shows grey H.264 with even chroma beside it, and 12 bits of every ProRes 4444.
+    """
+    made, given = (PixelLayout.of(planar_name(name)) for name in (found, wanted))
+    if given.family == "gray" and made.name == given.name.replace("gray", "yuv420p"):
+        return True
+    kinds = ((one.family, one.log2_chroma, one.alpha) for one in (made, given))
+    return len(set(kinds)) == 1 and made.bit_depth >= given.bit_depth
 
 
 def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
@@ -144,6 +156,10 @@ def _check_look(place: int, made: Shot, given: Shot) -> Iterator[str]:
         OTHER_FIELDS if given.interlaced else OTHER_PICTURE
     ):
         yield f"frame {place} is not the source's picture: they differ by {off:.1%}"
+    if made.opacity is not None and given.opacity is not None:
+        off = float(np.abs(made.opacity - given.opacity).mean())
+        if off > OTHER_PICTURE:
+            yield f"frame {place}: its alpha is not the source's: they differ by {off:.1%}"
 
 
 def _check_motion(

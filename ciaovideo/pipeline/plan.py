@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError
-from ciaovideo.media.codecs import CodecChoice, choose_codec
+from ciaovideo.media.codecs import CodecChoice, check_tags, choose_codec
 from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
@@ -51,8 +51,8 @@ def make_plan(
     """
     info, source = reader.info, reader.path
     layout = PixelLayout.of(info.pix_fmt)
-    spec, guesses = info.color.resolved(info.height, info.width, layout)
     lr_size = (info.height, info.width)
+    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
     codec = choose_codec(
         options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
@@ -67,7 +67,7 @@ def make_plan(
         sound=options.streams.audio,
     )
     if options.streams.strict:
-        _refuse((*guesses, *sited, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = min(info.frame_count, options.frames or info.frame_count)
@@ -100,6 +100,7 @@ def make_plan(
             *reader.warnings,
         ),
     )
+    check_tags(codec, output, output_tags(plan, tag_guessed=options.streams.tag_guessed))
     return plan, engine
 
 
@@ -112,7 +113,9 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     stored_anyhow = bool(plan.codec.codec.matrices)
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.color.matrix)
-    return plan.color if tag_guessed else color
+    color = plan.color if tag_guessed else color
+    unknown = color.primaries in plan.codec.codec.unknown_primaries
+    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
 def _refuse(losses: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ import torch
 from ciaovideo.color import PixelLayout
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
@@ -138,6 +139,7 @@ class UpscaleRun:
             size=plan.out_size,
             pix_fmt=plan.codec.coded_pix_fmt,
             color=output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
+            hdr10=plan.codec.codec.name in WRITERS,
         )
         with self.clock.measure("verify"):
             verification = verify(temporary, contract)

@@ -15,6 +15,7 @@ from pathlib import Path
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.copier import StreamPlan, plan_streams
+from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
 from ciaovideo.pipeline.pictures import TAGS, Look, compare_pictures
 
@@ -31,7 +32,8 @@ class Contract:
 
     ``frames`` limits it to the first frames of the source, or with ``every_field`` to its first
     fields, each of which became a frame. What a run decided for its output is empty where it is
-    not known: then any size and layout goes, and the source's own tags.
+    not known: then any size and layout goes, and the source's own tags. ``hdr10`` says whether its
+    encoder holds HDR10's metadata; where it is not known, the coding is asked.
     """
 
     streams: StreamPlan
@@ -40,6 +42,7 @@ class Contract:
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
+    hdr10: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,9 @@ def verify(output: Path, contract: Contract) -> Verification:
     pictures = 0
     if len(found.video.pts) == len(shown):
         tags = ("matrix",) if contract.streams.container == "avi" else TAGS
-        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags)
+        holds = found.video.info.codec in HDR10_CODINGS
+        hdr10 = holds if contract.hdr10 is None else contract.hdr10
+        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags, hdr10)
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
         pictures, odd = compare_pictures(source, _every(found, step), shown[::step], wanted)
         findings += odd

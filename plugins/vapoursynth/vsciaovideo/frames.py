@@ -100,18 +100,16 @@ def new_frame(video_format: vs.VideoFormat, planes: Sequence[torch.Tensor]) -> v
 
 
 def alpha_picture(alpha: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
-    """A frame of transparency, to be made (height, width) large: gray, always of full range."""
+    """A frame of opacity, to be made (height, width) large."""
     layout, dtype = layout_of(alpha.format)
     if layout.family != "gray":
         raise ColorError(f"_Alpha in {alpha.format.name}", "make it gray, of the same bit depth")
-    color = ColorSpec(Matrix.BT709, Range.FULL)
-    return Picture(read_planes(alpha), PlaneFormat(layout, color, dtype), None, out_size)
+    return Picture(read_planes(alpha), PlaneFormat.of_opacity(layout, dtype), None, out_size)
 
 
 def new_alpha(alpha: vs.VideoFrame, planes: Sequence[torch.Tensor]) -> vs.VideoFrame:
-    """A frame of transparency made of another, whose properties it keeps; floats stay in [0, 1]."""
-    (plane,) = planes
-    frame = new_frame(alpha.format, [plane.clamp(0, 1) if plane.is_floating_point() else plane])
+    """A frame of opacity made of another, whose properties it keeps."""
+    frame = new_frame(alpha.format, planes)
     frame.props.update(alpha.props)
     return frame
 
