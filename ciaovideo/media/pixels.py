@@ -75,6 +75,16 @@ def repacked(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     return picture.reformat(format=pix_fmt, threads=1)
 
 
+def picture_of(planes: Sequence[Tensor], pix_fmt: str, height: int, width: int) -> av.VideoFrame:
+    """Planes of a planar layout as a picture for an encoder."""
+    picture = av.VideoFrame(width, height, pix_fmt)
+    for plane, samples in zip(picture.planes, planes, strict=True):
+        coded = torch.from_dlpack(plane)  # type: ignore[attr-defined]
+        assert coded.shape == samples.shape, "frames must have the target's size and layout"
+        coded.copy_(samples)
+    return picture
+
+
 def copy_planes(
     picture: av.VideoFrame, layout: PixelLayout, acquire: Acquire
 ) -> tuple[Tensor, ...]:

@@ -9,14 +9,20 @@ POLL_S = 0.1  # how often a waiting thread looks whether it should stop
 
 
 def ordered_map[T, R](
-    work: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    depth: int,
+    interrupt: Callable[[], None] = lambda: None,
 ) -> Generator[R]:
     """``work`` of each item, in order, computed by ``workers`` threads.
 
     ``items`` is iterated in a thread of its own. At most ``depth`` items are between it and the
     caller, so that memory is bounded. An error in ``items`` or ``work`` is raised here, in its
-    turn. Closing the iterator stops ``items`` before it returns; workers end after the item at
-    hand, and being daemons never keep the process.
+    turn. Closing the iterator stops ``items`` before it returns, by ``interrupt`` where it waits
+    for something from outside; workers end after the item at hand, and being daemons never keep
+    the process.
     """
     stop = threading.Event()
     slots = threading.Semaphore(depth)
@@ -67,4 +73,5 @@ def ordered_map[T, R](
             slots.release()
     finally:
         stop.set()
+        interrupt()
         feeder.join()

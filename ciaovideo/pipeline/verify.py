@@ -14,7 +14,9 @@ from pathlib import Path
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
+from ciaovideo.media.codec_table import RATE_ONLY, Y4M_CONTAINER
 from ciaovideo.media.copier import StreamPlan, plan_streams
+from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
 from ciaovideo.pipeline.pictures import TAGS, Look, compare_pictures
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
+STORED_TAGS = {"avi": ("matrix",), Y4M_CONTAINER: ("color_range",)}
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
 
@@ -31,7 +34,8 @@ class Contract:
 
     ``frames`` limits it to the first frames of the source, or with ``every_field`` to its first
     fields, each of which became a frame. What a run decided for its output is empty where it is
-    not known: then any size and layout goes, and the source's own tags.
+    not known: then any size and layout goes, and the source's own tags. ``counted`` is what came
+    from a source that cannot be read twice: frames and times are held against it, but no picture.
     """
 
     streams: StreamPlan
@@ -40,6 +44,7 @@ class Contract:
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
+    counted: FileScan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +70,8 @@ def contract_between(
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
-    source, found = scan_file(contract.streams.source, contract.frames), scan_file(output)
+    source = contract.counted or scan_file(contract.streams.source, contract.frames)
+    found = scan_file(output)
     times, notes = _expected_times(source, found, contract)
     end = _end(times, contract.frames)
     shown = times[: contract.frames]
@@ -76,14 +82,15 @@ def verify(output: Path, contract: Contract) -> Verification:
         check = _check_coded_anew if becomes[given.info.index] else _check_packets
         findings += check(given, made, end, contract.streams.offset)
     findings += _check_shape(source, found, contract)
-    if contract.streams.container != "avi":  # which holds none, as the plan says
+    if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
         findings += _check_chapters(source, found, end, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        tags = ("matrix",) if contract.streams.container == "avi" else TAGS
+        tags = STORED_TAGS.get(contract.streams.container, TAGS)
         wanted = Look(contract.size, contract.pix_fmt, contract.color, tags)
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
-        pictures, odd = compare_pictures(source, _every(found, step), shown[::step], wanted)
+        beside = None if contract.counted else source
+        pictures, odd = compare_pictures(beside, _every(found, step), shown[::step], wanted)
         findings += odd
     return Verification(
         frames=len(found.video.pts),
@@ -92,6 +99,23 @@ def verify(output: Path, contract: Contract) -> Verification:
         pictures=pictures,
         notes=tuple(notes),
         findings=tuple(findings),
+    )
+
+
+def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
+    """A pipe that was read, as if it had been looked at: so many frames, one every ``tick``."""
+    numbers = array("q", range(frames))
+    track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
+    return FileScan(
+        path=Path(info.path),
+        matroska=False,
+        main=0,
+        tracks=(track,),
+        rate=1 / tick,
+        size=(info.height, info.width),
+        sar=info.sar or Fraction(1),
+        turn=(),
+        chapters=(),
     )
 
 
@@ -123,6 +147,8 @@ def _expected_times(
     video = source.video
     listed = _spread([pts * video.tick for pts in sorted(video.pts)[:limit]], contract)
     plausible = source.timed and not video.timeless
+    if contract.counted:
+        return listed, []
     if plausible and not _check_times(listed[: contract.frames], found, contract):
         return listed, []
     times = _spread(decoded_times(source, contract.frames), contract)
@@ -163,6 +189,8 @@ def _check_times(shown: Sequence[Fraction], found: FileScan, contract: Contract)
     """
     tick = found.video.tick
     wanted = [time + contract.streams.offset for time in shown]
+    if contract.streams.container == Y4M_CONTAINER:  # it has no times: frames are counted
+        wanted = [number * tick for number in range(len(shown))]
     if found.matroska:
         wanted = [on_clock(time, tick) * tick for time in wanted]
     actual = [pts * tick for pts in sorted(found.video.pts)]
