@@ -97,9 +97,9 @@ def run(arguments: Namespace) -> int:
             )
             for note in job.plan.notes:
                 print(f"note: {note}", file=sys.stderr)
-        if arguments.verbose and job.plan.next_words:
-            words = shlex.join(job.plan.next_words)
-            print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
+            if arguments.verbose and job.plan.next_words:
+                words = shlex.join(job.plan.next_words)
+                print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
         with frame_bar(job.plan.frames, quiet=arguments.quiet) as on_progress:
             summary = job.run(on_progress)
     if arguments.json:
@@ -129,11 +129,11 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
 
 def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
-    info, (height, width) = plan.info, plan.out_size
+    info, (height, width), codec = plan.info, plan.out_size, plan.codec
     memory = plan.memory
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
-        "output": f"{_called(plan.output)}: {width}x{height} {plan.codec.pix_fmt}, {plan.codec.codec.name}",
+        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt}, {codec.codec.name}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
         "model": f"{plan.model}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",

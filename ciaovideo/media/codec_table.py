@@ -249,7 +249,7 @@ CODECS: dict[str, Codec] = {
 
 # What is no encoder of PyAV's and cannot be chosen by name: planes as they are.
 Y4M = Codec(
-    name="yuv4mpeg",
+    name="YUV4MPEG2",
     pix_fmts=_layouts(YUV, (8, 9, 10, 12, 14, 16))
     | {"gray", "gray9le", "gray10le", "gray12le", "gray16le", "yuv411p"},
     containers=frozenset({Y4M_CONTAINER}),

@@ -80,7 +80,7 @@ def container_format(path: Path) -> str:
 
 def container_word(path: Path) -> str:
     """The container in messages: a suffix, or the name of what goes into a pipe."""
-    return "YUV4MPEG2" if container_format(path) == Y4M_CONTAINER else path.suffix
+    return Y4M.name if container_format(path) == Y4M_CONTAINER else path.suffix
 
 
 def choose_codec(

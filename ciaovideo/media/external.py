@@ -18,7 +18,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,9 @@ import av
 from av.stream import Disposition, Stream
 
 from ciaovideo.color import ColorSpec
-from ciaovideo.errors import OptionError
+from ciaovideo.errors import OpenError, OptionError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.copier import StreamCopier, StreamPlan, fresh_tags
 from ciaovideo.media.writer import MAX_SAR_SIDE, VideoTarget
@@ -36,7 +38,7 @@ from ciaovideo.media.y4m import color_words
 
 LEAST_VERSION = (57, 0)  # of libavutil, in FFmpeg 5.0
 FPS_MODE_SINCE = (57, 28)  # FFmpeg 5.1; before, the option has another name
-DISPLAY_ROTATION_SINCE = (58, 0)  # FFmpeg 6.0; before, a tag turns the picture
+DISPLAY_ROTATION_SINCE = (58, 0)  # FFmpeg 6.0; before, nothing turns the picture
 FILTERS = ("vf", "filter", "filter:v", "filter:v:0")
 # What the run decides; stream specifiers are cut off but for those in VIDEO.
 DECIDED = re.compile(
@@ -127,6 +129,26 @@ def _builder() -> Any:
     return module
 
 
+def carried(plan: StreamPlan) -> StreamPlan:
+    """The plan without the cover pictures that ffmpeg would turn into videos in Matroska."""
+    if plan.container not in MATROSKA:
+        return plan
+    with av_errors("opening", plan.source, OpenError), av.open(plan.source) as container:
+        covers = tuple(
+            kept
+            for kept in plan.kept
+            if container.streams[kept.index].disposition & Disposition.attached_pic
+        )
+    lost = tuple(f"{cover}: ffmpeg cannot store it as a cover: it is left out" for cover in covers)
+    return replace(
+        plan,
+        kept=tuple(kept for kept in plan.kept if kept not in covers),
+        dropped=(*plan.dropped, *covers),
+        warnings=(*plan.warnings, *lost),
+        losses=(*plan.losses, *lost),
+    )
+
+
 def command(
     encoder: ExternalEncoder, target: VideoTarget, path: Path, streams: StreamPlan | None
 ) -> list[str]:
@@ -154,9 +176,8 @@ def command(
     own = [word for name, value in encoder.options for word in (f"-{name}", value) if word]
     chain = ",".join(filter(None, (_shape(target), encoder.filters)))
     own += [f"-filter:{place}", chain] if chain else []
-    if target.display_matrix and encoder.version < DISPLAY_ROTATION_SINCE:
-        own += [f"-metadata:s:{place}", f"rotate={_degrees(target)}"]
     first = [encoder.program, "-v", "error", "-nostdin", "-y", "-copyts"]
+    own += ["-avoid_negative_ts", "disabled"]
     return [*first, *others.with_chapters(args), *others.words, *own, *others.codings, last]
 
 

@@ -9,11 +9,11 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import LossError, TimestampError
+from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.media.codec_table import Y4M, Y4M_CONTAINER
 from ciaovideo.media.codecs import CodecChoice, choose_codec, container_format, container_word
 from ciaovideo.media.copier import StreamPlan, plan_streams
-from ciaovideo.media.external import ExternalEncoder, find_encoder
+from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
@@ -76,8 +76,12 @@ def make_plan(
     spec, guesses = info.color.resolved(info.height, info.width, layout)
     lr_size = (info.height, info.width)
     out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
+    bare = container_format(output) == Y4M_CONTAINER  # and loses only what is there
+    tags = replace(spec, matrix=info.color.matrix) if bare else spec
+    if bare and options.streams.tag_guessed:
+        raise OptionError(f"{container_word(output)} has no colour tags", "leave tagging out")
     codec = choose_codec(
-        options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        options.encode, output, info.pix_fmt, *out_size, color=tags, hdr10=info.hdr10
     )
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
@@ -110,7 +114,7 @@ def make_plan(
             *_rounding(options, info, out_size),
             *guesses,
             *sited,
-            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
+            *_retagging(info, layout, out_size, bare=bare),
             *codec.notes,
             *codec.losses,
             *streams.warnings,
@@ -186,7 +190,7 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
     if reader.piped:
         container = container_format(output)
         return StreamPlan(source=reader.path, main=0, container=container, kept=(), dropped=())
-    return plan_streams(
+    plan = plan_streams(
         reader.path,
         output,
         reader.info.index,
@@ -194,6 +198,7 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
         every_field=options.input.deinterlace == "field",
         sound=options.streams.audio,
     )
+    return carried(plan) if options.encode.via_ffmpeg else plan
 
 
 def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:
@@ -271,7 +276,5 @@ def _retagging(
     if here == there:
         return ()
     if bare:
-        return (
-            f"players would take the output for {there.name}: tell them that it is {here.name}",
-        )
+        return (f"the output is {here.name}, and untagged: players would take it for {there.name}",)
     return (f"the output is tagged {here.name}: untagged, players would take it for {there.name}",)
