@@ -20,6 +20,7 @@ from ciaovideo.media.codec_table import Y4M_CONTAINER
 
 STDIN = Path("standard input")  # as it is called in messages
 FEED_HINT = "pipe YUV4MPEG2 into it, for example from ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -"
+MAGIC = b"YUV4MPEG2 "
 POLL_S = 0.1  # how often a read that waits looks whether it should stop
 
 
@@ -32,6 +33,7 @@ class PipeInput:
     def __init__(self, descriptor: int = 0) -> None:
         self._descriptor = descriptor
         self._bytes = 0
+        self._head = b""
         self._stopped = False
         self._error: BaseException | None = None
 
@@ -45,6 +47,7 @@ class PipeInput:
             self._error = error
             return b""
         self._bytes += len(data)
+        self._head = self._head or data[: len(MAGIC)]
         return data
 
     def stop(self) -> None:
@@ -61,10 +64,7 @@ class PipeInput:
                 self._container = av.open(self, "r", format=Y4M_CONTAINER)
                 return self._container
             except av.error.FFmpegError as cause:
-                found = "is not YUV4MPEG2" if self._bytes else "holds nothing"
-                if isinstance(cause, av.error.OSError) and self._bytes:
-                    found = f"cannot be read: {_last_words(cause)}"
-                raise OpenError(f"{STDIN} {found}", FEED_HINT) from cause
+                raise OpenError(f"{STDIN} {self._refusal()}", FEED_HINT) from cause
 
     def decode(self, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Every picture; raises DecodeError where the stream breaks off inside one."""
@@ -79,6 +79,14 @@ class PipeInput:
                     f"{STDIN} breaks off inside a frame ({self._bytes - end} bytes of it came)",
                     "see what the program that writes into the pipe has to say",
                 )
+
+    def _refusal(self) -> str:
+        """Why this cannot be read, by what it begins with."""
+        if not self._head:
+            return "holds nothing"
+        if not self._head.startswith(MAGIC):
+            return "is not YUV4MPEG2"
+        return "is YUV4MPEG2 of a kind that FFmpeg does not read (mixed fields, alpha, cut off)"
 
     def _ready(self) -> bool:
         """Whether a read will not wait; where that cannot be known (Windows), it may."""
@@ -98,8 +106,3 @@ class PipeInput:
                 raise OpenError(f"{STDIN} cannot be read: {error.strerror}", FEED_HINT) from error
             if error is not None:
                 raise error
-
-
-def _last_words(cause: av.error.FFmpegError) -> str:
-    """What FFmpeg logged about an error."""
-    return cause.log[2].strip() if cause.log else str(cause.strerror)
