@@ -209,7 +209,7 @@ class _Others:
                 av_stream = container.streams[index]
                 words += _tag_words(f":s:{place}", fresh_tags(av_stream.metadata))
                 words += [f"-disposition:{place}", _disposition(av_stream)]
-        if plan.end is not None:
+        if plan.end is not None and plan.kept:
             words += ["-to", f"{float(plan.end + plan.offset):.6f}"]
         codings = [
             word

@@ -68,7 +68,10 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
             "leave it out of the words, or choose a container and encoder that hold it",
         )
     if scan.turn != _turn(target):
-        raise OptionError("this ffmpeg does not keep the rotation", "use an encoder of our own")
+        raise OptionError(
+            "this ffmpeg does not keep the picture's rotation",
+            "install ffmpeg 6 or later, or choose a codec instead of words for ffmpeg",
+        )
     notes = _layout_notes(encoder, target.codec.pix_fmt, shot.pix_fmt)
     return replace(
         encoder,

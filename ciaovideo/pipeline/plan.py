@@ -17,7 +17,7 @@ from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.scan import scan_file
+from ciaovideo.media.scan import decoded_times, scan_file
 from ciaovideo.media.timing import average_rate, constant_rate
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.y4m import color_words
@@ -69,20 +69,16 @@ def make_plan(
 
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    external = find_encoder(options.encode.via_ffmpeg) if options.encode.via_ffmpeg else None
+    words = options.encode.via_ffmpeg
+    external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
     source = reader.path
     layout = PixelLayout.of(info.pix_fmt)
     spec, guesses = info.color.resolved(info.height, info.width, layout)
     lr_size = (info.height, info.width)
     out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-    bare = container_format(output) == Y4M_CONTAINER  # and loses only what is there
-    tags = replace(spec, matrix=info.color.matrix) if bare else spec
-    if bare and options.streams.tag_guessed:
-        raise OptionError(f"{container_word(output)} has no colour tags", "leave tagging out")
-    codec = choose_codec(
-        options.encode, output, info.pix_fmt, *out_size, color=tags, hdr10=info.hdr10
-    )
+    bare = container_format(output) == Y4M_CONTAINER
+    codec = _codec(info, output, options, out_size, spec)
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
     codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
@@ -185,6 +181,22 @@ def _rated(
     return replace(info, frame_rate=rate * fields), count, tuple(losses)
 
 
+def _codec(
+    info: VideoInfo,
+    output: Path,
+    options: UpscaleOptions,
+    out_size: tuple[int, int],
+    spec: ColorSpec,
+) -> CodecChoice:
+    if container_format(output) == Y4M_CONTAINER:
+        if options.streams.tag_guessed:
+            raise OptionError(f"{container_word(output)} has no colour tags", "leave tagging out")
+        spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
+    return choose_codec(
+        options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+    )
+
+
 def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> StreamPlan:
     """What becomes of the other streams; a pipe has none."""
     if reader.piped:
@@ -198,7 +210,13 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
         every_field=options.input.deinterlace == "field",
         sound=options.streams.audio,
     )
-    return carried(plan) if options.encode.via_ffmpeg else plan
+    if options.encode.via_ffmpeg is None:
+        return plan
+    if plan.end is not None and options.input.deinterlace != "field":
+        # ffmpeg ends the video there, too: hidden packets must not be taken for pictures.
+        times = decoded_times(scan_file(reader.path, options.frames), options.frames)
+        plan = replace(plan, end=times[-1] if len(times) > (options.frames or 0) else None)
+    return carried(plan)
 
 
 def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:

@@ -49,20 +49,11 @@ def ordered_map[T, R](
             for _ in range(workers):
                 jobs.put(None)
 
-    def labour() -> None:
-        while (job := jobs.get()) is not None:
-            item, future = job
-            if stop.is_set():
-                future.cancel()
-                continue
-            try:
-                future.set_result(work(item))
-            except BaseException as error:
-                future.set_exception(error)
-
     feeder = threading.Thread(target=feed, name="ciaovideo-read", daemon=True)
     team = [
-        threading.Thread(target=labour, name=f"ciaovideo-work-{index}", daemon=True)
+        threading.Thread(
+            target=_labour, args=(work, jobs, stop), name=f"ciaovideo-work-{index}", daemon=True
+        )
         for index in range(workers)
     ]
     for thread in (feeder, *team):
@@ -75,3 +66,20 @@ def ordered_map[T, R](
         stop.set()
         interrupt()
         feeder.join()
+
+
+def _labour[T, R](
+    work: Callable[[T], R],
+    jobs: "queue.SimpleQueue[tuple[T, Future[R]] | None]",
+    stop: threading.Event,
+) -> None:
+    """What a worker does until there are no more jobs."""
+    while (job := jobs.get()) is not None:
+        item, future = job
+        if stop.is_set():
+            future.cancel()
+            continue
+        try:
+            future.set_result(work(item))
+        except BaseException as error:
+            future.set_exception(error)

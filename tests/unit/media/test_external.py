@@ -11,7 +11,6 @@ import pytest
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError, OptionError
-from ciaovideo.media import external
 from ciaovideo.media.codec_table import VIA_FFMPEG
 from ciaovideo.media.codecs import CodecChoice
 from ciaovideo.media.copier import plan_streams
@@ -87,7 +86,7 @@ def test_words_are_options_with_values_and_filters() -> None:
 def test_an_ffmpeg_that_is_missing_or_too_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(external.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(OptionError, match="no ffmpeg on this system: install ffmpeg 5"):
         find_encoder("-c:v libx264")
     monkeypatch.undo()
