@@ -9,6 +9,7 @@ was asked for deliberately, and every difference is told before the work.
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -31,6 +32,7 @@ from ciaovideo.media.scan import UNTURNED, scan_file, shots_by_number
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
+TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)
 DIES_IN_S = 5.0  # until an ffmpeg that closed its input has ended
 
 
@@ -49,8 +51,14 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
     step = max(round(1 / (target.frame_rate or FALLBACK_RATE) / tick), 1)
     with tempfile.TemporaryDirectory(prefix="ciaovideo-") as folder:
         path = Path(folder) / f"trial{output.suffix}"
-        with ExternalWriter(path, target, encoder) as writer:
-            writer.write(Frame(planes, 0, tick, step))
+        writer = ExternalWriter(path, target, encoder)
+        watch = threading.Timer(TRIAL_S, writer.kill)
+        watch.start()
+        try:
+            with writer:
+                writer.write(Frame(planes, 0, tick, step))
+        finally:
+            watch.cancel()
         scan = scan_file(path)
         shot = shots_by_number(scan, [0]).get(0)
     if shot is None:
@@ -70,7 +78,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
     if scan.turn != _turn(target):
         raise OptionError(
             "this ffmpeg does not keep the picture's rotation",
-            "install ffmpeg 6 or later, or choose a codec instead of words for ffmpeg",
+            "ffmpeg 6 or later can turn it, none can mirror it: choose a codec instead",
         )
     notes = _layout_notes(encoder, target.codec.pix_fmt, shot.pix_fmt)
     return replace(
@@ -156,9 +164,13 @@ class ExternalWriter:
             self.abort()
             raise
 
+    def kill(self) -> None:
+        """End ffmpeg at once: whoever waits for it gets an error."""
+        self._process.kill()
+
     def abort(self) -> None:
         """End ffmpeg at once, and remove what it wrote."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         with suppress(Exception):
             if self._container is not None:

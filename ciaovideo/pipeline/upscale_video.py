@@ -197,7 +197,8 @@ def upscale(
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
-    ``scale`` is any number from 1 to 30 and stands for the size in ``options``. Raises
+    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2. ``scale`` is any number
+    from 1 to 30 and stands for the size in ``options``. Raises
     CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
     if scale is not None:
