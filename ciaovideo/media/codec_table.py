@@ -28,7 +28,10 @@ CONTAINERS = {  # FFmpeg's muxers
     ".mkv": "matroska",
     ".webm": "webm",
     ".avi": "avi",
+    ".y4m": "yuv4mpegpipe",
 }
+Y4M_CONTAINER = CONTAINERS[".y4m"]
+RATE_ONLY = ("avi", Y4M_CONTAINER)  # count frames from zero at one rate, and hold the video alone
 MATROSKA = ("matroska", "webm")  # both count milliseconds and store no time before zero
 X26X_PRESETS = (
     "ultrafast",
@@ -270,3 +273,22 @@ CODECS: dict[str, Codec] = {
         _nvenc("av1_nvenc", _layouts("yuv420p", (8, 10)), av1=True),
     )
 }
+
+# What is no encoder of PyAV's and cannot be chosen by name: planes as they are.
+Y4M = Codec(
+    name="YUV4MPEG2",
+    pix_fmts=_layouts(YUV, (8, 9, 10, 12, 14, 16))
+    | {"gray", "gray9le", "gray10le", "gray12le", "gray16le", "yuv411p"},
+    containers=frozenset({Y4M_CONTAINER}),
+    even=False,
+    sitings=frozenset({Siting.CENTER, Siting.TOPLEFT}),  # of 8-bit 4:2:0, see codecs
+    stores_primaries=False,
+)
+VIA_FFMPEG = Codec(
+    name="ffmpeg",
+    pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16))
+    | {"yuv410p", "yuv411p", "yuv440p"},  # of deeper 4:4:0, NUT makes something else
+    containers=frozenset({"mp4", "mov", "matroska", "webm"}),
+    even=False,
+    sitings=frozenset(Siting),
+)

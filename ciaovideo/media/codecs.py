@@ -22,11 +22,20 @@ from typing import cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from ciaovideo.color import ColorSpec, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, OptionError, UnknownNameError
-from ciaovideo.media.codec_table import CODECS, CONTAINERS, MATROSKA, SLICES_ALONG, Codec
+from ciaovideo.media.codec_table import (
+    CODECS,
+    CONTAINERS,
+    MATROSKA,
+    SLICES_ALONG,
+    VIA_FFMPEG,
+    Y4M,
+    Y4M_CONTAINER,
+    Codec,
+)
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.options import EncodeOptions
+from ciaovideo.options import PIPE, EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
 WIDER = {
@@ -72,6 +81,8 @@ class CodecChoice:
 
 def container_format(path: Path) -> str:
     """FFmpeg's name of the container that a file name asks for; raises OptionError if unknown."""
+    if path == PIPE:
+        return Y4M_CONTAINER
     try:
         return CONTAINERS[path.suffix.lower()]
     except KeyError:
@@ -79,6 +90,11 @@ def container_format(path: Path) -> str:
             f"{path.name}: {path.suffix or 'no suffix'} names no container that can be written",
             f"end the name in {', '.join(CONTAINERS)}",
         ) from None
+
+
+def container_word(path: Path) -> str:
+    """The container in messages: a suffix, or the name of what goes into a pipe."""
+    return Y4M.name if container_format(path) == Y4M_CONTAINER else path.suffix
 
 
 def choose_codec(
@@ -120,7 +136,8 @@ def choose_codec(
         losses += () if params else (f"{hdr10}: {codec.name} cannot hold it",)
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
     choice = CodecChoice(codec, target, chosen, tuple(notes), losses)
-    _check_opens(choice, height, width)
+    if codec.name in CODECS:
+        _check_opens(choice, height, width)
     return choice
 
 
@@ -145,18 +162,27 @@ def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
 
 def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
     container = container_format(output)
+    if options.via_ffmpeg is not None:
+        return _fitting_container(VIA_FFMPEG, container, output)
+    if container == Y4M_CONTAINER:
+        options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
+        return Y4M
     if options.codec == "auto":
         name = _automatic(container, *_wanted(options, pix_fmt))
     elif options.codec in CODECS:
         name = options.codec
     else:
         raise UnknownNameError.among("codec", options.codec, ["auto", *CODECS])
-    codec = CODECS[name]
+    return _fitting_container(CODECS[name], container, output)
+
+
+def _fitting_container(codec: Codec, container: str, output: Path) -> Codec:
+    """The codec, if the container holds it."""
     if container not in codec.containers:
         suffixes = [suffix for suffix in CONTAINERS if CONTAINERS[suffix] in codec.containers]
-        needs = " (or libx265 and a source of at most 12 bits)" if name == "ffv1" else ""
+        needs = " (or libx265 and a source of at most 12 bits)" if codec.name == "ffv1" else ""
         raise OptionError(
-            f"{name} does not go into {output.suffix}",
+            f"{codec.name} does not go into {container_word(output)}",
             f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
         )
     return codec
@@ -226,7 +252,8 @@ def _fitting_as_is(
                 return name
     if not any(_split(name)[0] in families for name in codec.pix_fmts):
         what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
-        raise OptionError(f"{codec.name} cannot hold {what}", "choose libx265 or ffv1")
+        hint = "name a file to write instead" if codec is Y4M else "choose libx265 or ffv1"
+        raise OptionError(f"{codec.name} cannot hold {what}", hint)
     raise OptionError(
         f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}",
         "choose libx265 (to 12 bits) or ffv1 (to 16)",
@@ -270,16 +297,20 @@ def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
 def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tuple[str, ...]:
     losses = []
     if not codec.stores_primaries:
-        tags = (color.primaries, color.transfer)
+        tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
+        if codec is Y4M and target.startswith("yuv"):
+            tags = (color.matrix, *tags)
         losses += [
             f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it"
             for tag in tags
-            if tag not in (Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
+            if tag not in (Matrix.UNSPECIFIED, Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
         ]
     if color.primaries in codec.unknown_primaries:
         losses.append(f"primaries {color.primaries.name}: {codec.name} cannot hold it")
     # Unstored, it is read as left, which it mostly is.
     stored = codec.sitings | {Siting.UNSPECIFIED, Siting.LEFT}
+    if codec is Y4M and target != "yuv420p":
+        stored = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
     if container_format(output) in MATROSKA:
         stored |= MATROSKA_SITINGS
     subsampled = any(PixelLayout.of(target).log2_chroma)

@@ -92,6 +92,15 @@ def repacked(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     return picture.reformat(format=pix_fmt, threads=1)
 
 
+def picture_of(planes: Sequence[Tensor], pix_fmt: str, height: int, width: int) -> av.VideoFrame:
+    """Planes of a planar layout as a picture for an encoder."""
+    picture = av.VideoFrame(width, height, pix_fmt)
+    for coded, samples in zip(samples_of(picture), planes, strict=True):
+        assert coded.shape == samples.shape, "frames must have the target's size and layout"
+        coded.copy_(samples)
+    return picture
+
+
 def copy_planes(
     picture: av.VideoFrame, layout: PixelLayout, acquire: Acquire
 ) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ from ciaovideo.media.codecs import CodecChoice, container_format
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.matroska import ROOM, store_sar
-from ciaovideo.media.pixels import repacked, samples_of
+from ciaovideo.media.pixels import picture_of, repacked
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 leaves their decoding times unset
@@ -42,6 +42,7 @@ class VideoTarget:
     sar: Fraction | None = None
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
+    field_order: str = ""
 
     @classmethod
     def of(
@@ -67,6 +68,7 @@ class VideoTarget:
             sar=_scaled_sar(info, height, width),
             display_matrix=_scaled_matrix(info, height, width),
             progressive=not info.interlaced,
+            field_order=info.field_order,
         )
 
 
@@ -212,10 +214,7 @@ class VideoWriter:
 
     def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:
         choice, target = self.target.codec, self.target
-        picture = av.VideoFrame(target.width, target.height, choice.pix_fmt)
-        for coded, samples in zip(samples_of(picture), frame.planes, strict=True):
-            assert coded.shape == samples.shape, "frames must have the target's size and layout"
-            coded.copy_(samples)
+        picture = picture_of(frame.planes, choice.pix_fmt, target.height, target.width)
         if choice.coded_pix_fmt != choice.pix_fmt:
             picture = repacked(picture, choice.coded_pix_fmt)
         color = target.color  # ProRes stores the picture's tags, not the encoder's

@@ -45,16 +45,20 @@ class Look:
 
 
 def compare_pictures(
-    source: FileScan, found: FileScan, shown: Sequence[Fraction], wanted: Look
+    source: FileScan | None, found: FileScan, shown: Sequence[Fraction], wanted: Look
 ) -> tuple[int, list[str]]:
     """How many pictures were compared, and what is wrong with them, in words.
 
     ``shown`` are the times of the source's frames, as many as ``found`` has. The pictures are the
-    first, the last, and between them those that cost the least to decode.
+    first, the last, and between them those that cost the least to decode. Without a source only
+    what ``wanted`` says of them is checked.
     """
     stamps = sorted(found.video.pts)
-    ticks = [int(time / source.video.tick) for time in shown]
     starts = _places(found.video.keys, stamps)
+    if source is None:
+        places = _places_to_look(len(stamps), starts, starts)
+        return 0, _check_shots(_made(found, stamps, places), places, {}, wanted)
+    ticks = [int(time / source.video.tick) for time in shown]
     source_starts = _places(source.video.keys, ticks) if source.timed else [0]
     places = _places_to_look(len(stamps), starts, source_starts)
     near = [place for place in places if _distance(place, source_starts) <= FAR]
@@ -63,8 +67,25 @@ def compare_pictures(
         given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
     else:
         given = shots_by_number(source, near)
+    made = _made(found, stamps, places)
+    findings = _check_shots(made, places, given, wanted)
+    unlike = list(_check_looks(made, given))
+    if source.timed and (unlike or len(given) < len(near)):
+        # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
+        given = shots_by_number(source, near)
+        unlike = list(_check_looks(made, given))
+    return len(given.keys() & made.keys()), findings + unlike
+
+
+def _made(found: FileScan, stamps: Sequence[int], places: Sequence[int]) -> dict[int, Shot]:
+    """The output's pictures by their numbers, as far as they can be decoded."""
     by_stamp = shots_by_time(found, [stamps[place] for place in places])
-    made = {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
+    return {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
+
+
+def _check_shots(
+    made: dict[int, Shot], places: Sequence[int], given: dict[int, Shot], wanted: Look
+) -> list[str]:
     findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
     first = given.get(min(given, default=0))
     for place, shot in made.items():
@@ -72,12 +93,7 @@ def compare_pictures(
         findings += odd
         if odd:  # all frames are alike: the first that is wrong speaks for them
             break
-    unlike = list(_check_looks(made, given))
-    if source.timed and (unlike or len(given) < len(near)):
-        # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
-        given = shots_by_number(source, near)
-        unlike = list(_check_looks(made, given))
-    return len(given.keys() & made.keys()), findings + unlike
+    return findings
 
 
 def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) -> Iterator[str]:
