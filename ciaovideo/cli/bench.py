@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.cli.upscale import to_plain
 from ciaovideo.errors import OptionError
@@ -61,7 +62,8 @@ def run(arguments: Namespace) -> int:
         frames=arguments.frames,
     )
     before = _stored(arguments.against) if arguments.against else {}
-    from ciaovideo.bench.cases import run_bench
+    with loading():
+        from ciaovideo.bench.cases import run_bench
 
     report = run_bench(arguments.input, options, growth=arguments.growth is not None)
     if report.growth:

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.errors import EncodeError, MissingInputError, OptionError
 from ciaovideo.options import EngineOptions, ModelOptions
 
@@ -129,10 +130,11 @@ def _add_printing(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Measure and print; the exit code. Raises the errors of ours that its parts raise."""
     options = EngineOptions(device=arguments.device, precision=arguments.precision)
-    from ciaovideo.evaluate.crops import Gallery
-    from ciaovideo.evaluate.protocol import CHANNELS, in_steps
-    from ciaovideo.evaluate.published import published, published_costs
-    from ciaovideo.evaluate.report import Report
+    with loading():
+        from ciaovideo.evaluate.crops import Gallery
+        from ciaovideo.evaluate.protocol import CHANNELS, in_steps
+        from ciaovideo.evaluate.published import published, published_costs
+        from ciaovideo.evaluate.report import Report
 
     total = _check(arguments)
     measure = _measuring(arguments)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.errors import OptionError
 from ciaovideo.options import EngineOptions
 
@@ -69,8 +70,9 @@ def run(arguments: Namespace) -> int:
         raise OptionError("threads and minutes cannot be negative")
     import torch
 
-    from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
-    from ciaovideo.train.recipe import read_recipe
+    with loading():
+        from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
+        from ciaovideo.train.recipe import read_recipe
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.options import (
     PIPE,
@@ -81,8 +82,9 @@ def build_parser(prog: str) -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Upscale, with progress on standard error and a summary at the end."""
     options = read_options(arguments)
-    from ciaovideo.cli.progress import frame_bar
-    from ciaovideo.pipeline.upscale_video import UpscaleRun
+    with loading():
+        from ciaovideo.cli.progress import frame_bar
+        from ciaovideo.pipeline.upscale_video import UpscaleRun
 
     results = sys.stderr if arguments.output == PIPE else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
