@@ -1,8 +1,6 @@
 """The VapourSynth filter: frames in any order, by many threads, weights shared, hosts that play."""
 
 import gc
-import importlib
-import importlib.util
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +14,7 @@ from ciaovideo import Upscaler
 from ciaovideo.engine.engine import Engine
 from ciaovideo.models.checkpoints import load_bundled
 from ciaovideo.models.implicit import ImplicitSR
-from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale
-
-vs: Any = (
-    importlib.import_module("vapoursynth") if importlib.util.find_spec("vapoursynth") else None
-)
+from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale, vs
 
 pytestmark = pytest.mark.vapoursynth
 
