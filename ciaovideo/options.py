@@ -166,6 +166,11 @@ class EngineOptions:
     precision: Precision = opt("auto", "arithmetic of the network: auto, fp32, bf16 or fp16")
     tile: int = opt(0, "side of the tiles that a frame is cut into; 0 fits it to memory", "PX")
     batch: int = opt(0, "frames computed at once; 0 fits it to memory", "N")
+    deterministic: bool = opt(
+        False,
+        "the same bits in every run on one machine: kernels that add up in one order, and tiles of"
+        " 512 px, or of the side given, whatever memory is free",
+    )
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):

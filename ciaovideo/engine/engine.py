@@ -3,11 +3,13 @@
 import copy
 import logging
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ciaovideo.engine.deterministic import TILE, deterministic_kernels
 from ciaovideo.engine.memory import (
     FLOAT_BYTES,
     MIN_SIDE,
@@ -79,7 +81,7 @@ class Engine:
         check_scale(lr_size, out_size)
         key = (batch, *lr_size, *out_size)
         if key not in self._plans:
-            side = self.options.tile
+            side = self.fixed_tile
             per = self._footprint(batch)
             area = math.prod(out_size) / math.prod(lr_size)
             if not side:
@@ -94,6 +96,11 @@ class Engine:
         return self._exact
 
     @property
+    def fixed_tile(self) -> int:
+        """The side of tiles in LR px that does not go by free memory; 0 where it may."""
+        return self.options.tile or (TILE if self.options.deterministic else 0)
+
+    @property
     def halo(self) -> int:
         """How many LR pixels around its own a colour can depend on."""
         return self._network.halo
@@ -105,9 +112,10 @@ class Engine:
         """
         lr = lr.to(self.device, torch.float32)
         part = part or Rect(0, 0, *out_size)
-        sr = self._run(self._network, lr, out_size, part)
-        if not bool(sr.sum().isfinite()):
-            sr = self._run_exact(lr, out_size, part)
+        with deterministic_kernels() if self.options.deterministic else nullcontext():
+            sr = self._run(self._network, lr, out_size, part)
+            if not bool(sr.sum().isfinite()):
+                sr = self._run_exact(lr, out_size, part)
         return sr
 
     @torch.inference_mode()
@@ -167,6 +175,10 @@ class Engine:
     def _step_down(self, plan: EnginePlan, key: tuple[int, ...], problem: BaseException) -> None:
         """Replace a plan by one of half the side; raises MemoryExhaustedError at the least."""
         batch, height, width, out_height, out_width = key
+        if self.options.deterministic:  # another tile would change the last bits
+            raise MemoryExhaustedError(
+                f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
+            ) from problem
         side = math.ceil((plan.tile or max(height, width)) / 2)
         if side < MIN_SIDE or plan.tiles >= height * width:
             raise MemoryExhaustedError(

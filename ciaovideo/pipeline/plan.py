@@ -274,7 +274,7 @@ def _share(
     most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
     for workers in range(max(1, min(most, frames or most)), 0, -1):
         engine.share(workers)
-        if engine.options.tile or not engine.plan(batch, lr_size, out_size).tile:
+        if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:
             return workers
     return 1
 
