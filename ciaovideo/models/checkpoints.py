@@ -22,42 +22,57 @@ from ciaovideo.errors import (
 )
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.encoders import ENCODERS
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.implicit import RGB_MEAN, ImplicitSR
 
 SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """Which network, and its sizes: names from the registries and arguments of their classes."""
+    """Which network, and its sizes: names from the registries and arguments of their classes.
+
+    ``mean`` is subtracted from the picture; ``residual`` adds its bilinear enlargement at the end.
+    """
 
     encoder: str
     decoder: str
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     decoder_options: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, float, float] = RGB_MEAN
+    residual: bool = True
 
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError for a name not registered."""
         encoder = ENCODERS[self.encoder](**self.encoder_options)
         decoder = DECODERS[self.decoder](encoder.out_channels, **self.decoder_options)
-        return ImplicitSR(encoder, decoder)  # type: ignore[arg-type]
+        return ImplicitSR(
+            encoder,  # type: ignore[arg-type]
+            decoder,  # type: ignore[arg-type]
+            mean=self.mean,
+            residual=self.residual,
+        )
 
     def to_json(self) -> str:
-        """Text that ``from_json`` takes back."""
-        return json.dumps(
-            {
-                "encoder": self.encoder,
-                "decoder": self.decoder,
-                "encoder_options": dict(self.encoder_options),
-                "decoder_options": dict(self.decoder_options),
-            },
-            sort_keys=True,
-        )
+        """Text that ``from_json`` takes back; what is as usual is left out."""
+        values: dict[str, Any] = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "encoder_options": dict(self.encoder_options),
+            "decoder_options": dict(self.decoder_options),
+        }
+        if self.mean != RGB_MEAN:
+            values["mean"] = self.mean
+        if not self.residual:
+            values["residual"] = False
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "NetworkSpec":
         """The specification that a file of weights carries."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        if "mean" in values:
+            values["mean"] = tuple(values["mean"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
