@@ -104,15 +104,27 @@ def weights_folder() -> Path:
 
 def read_manifest(folder: Path | None = None) -> dict[str, WeightsEntry]:
     """The bundled weights by name; raises MissingWeightsError where there is no manifest."""
-    folder = folder or weights_folder()
-    path = folder / "manifest.toml"
+    return read_entries((folder or weights_folder()) / "manifest.toml")
+
+
+def read_entries(path: Path) -> dict[str, WeightsEntry]:
+    """The tables of a manifest, or of the file of one table that an import writes."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _entry(name, table, path.parent) for name, table in tables.items()}
     except OSError as cause:
         raise MissingWeightsError(f"{path} is not there", "install the package again") from cause
     except tomllib.TOMLDecodeError as cause:
         raise CorruptWeightsError(f"{path}: {cause}", "install the package again") from cause
-    return {name: _entry(name, table, folder) for name, table in tables.items()}
+
+
+def entry_text(entry: WeightsEntry) -> str:
+    """One table of a manifest, as ``read_entries`` takes it back."""
+    values: dict[str, Any] = {"file": entry.path.name}
+    for key in ("sha256", "summary", "recipe", "data", "licence", "steps", "scales", "devices"):
+        values[key] = getattr(entry, key)
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join([f"[{json.dumps(entry.name)}]", *lines, "psnr = {}", ""])
 
 
 def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:

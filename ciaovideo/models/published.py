@@ -19,7 +19,10 @@ from torch import Tensor
 
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.implicit import RGB_MEAN
 
+# What torch's reader raises for bytes that are no checkpoint at all.
+UNREADABLE = (pickle.UnpicklingError, SafetensorError, LookupError, TypeError, AttributeError)
 PREFIXES = ("generator_ema.", "generator.", "module.")  # the first that a file has is taken
 
 DECODER = {
@@ -104,8 +107,8 @@ def read_published(
         **_encoder(tensors, path),
         decoder="ciaosr",
         decoder_options=_decoder_options(tensors, window, path),
+        mean=LIIF_MEAN if from_liif else RGB_MEAN,
         residual=residual,
-        **({"mean": LIIF_MEAN} if from_liif else {}),
     )
     if from_liif:
         _fold_deviation(tensors)
@@ -122,7 +125,10 @@ def to_published(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> dict[str, 
 
     Raises MismatchedWeightsError for a network that the program does not have.
     """
-    if spec.decoder != "ciaosr" or not tensors.keys() >= {"decoder.key.layers.0.weight"}:
+    attends = (
+        spec.decoder_options.get("attention", True) and "decoder.key.layers.0.weight" in tensors
+    )
+    if spec.decoder != "ciaosr" or not attends or not spec.residual:
         raise MismatchedWeightsError(
             f"{spec.encoder} with {spec.decoder} is no network of the published program",
             "export it as .safetensors",
@@ -152,18 +158,14 @@ def _load(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return {"state_dict": load_safetensors(path)}
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as cause:
+    except (OSError, RuntimeError, EOFError, ValueError, *UNREADABLE) as cause:
         found = re.search(r"GLOBAL ([\w.]+)", str(cause))
-        what = f"an object of {found[1]}" if found else "something that is no tensor"
-        raise CorruptWeightsError(
-            f"{path} holds {what}, which only running code from the file could read",
-            "ask for a file of tensors alone: nothing from a file is executed here",
-        ) from cause
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as cause:
-        raise CorruptWeightsError(
-            f"{path}: not a readable checkpoint ({str(cause).splitlines()[0]})",
-            "get the file again",
-        ) from cause
+        if found:
+            raise CorruptWeightsError(
+                f"{path} holds an object of {found[1]}, which only running code could read",
+                "ask for a file of tensors alone: nothing from a file is executed here",
+            ) from cause
+        raise CorruptWeightsError(f"{path}: not a readable checkpoint", "get it again") from cause
     if not isinstance(content, dict):
         raise MismatchedWeightsError(f"{path} holds no named tensors", "name a checkpoint file")
     return content
@@ -180,15 +182,15 @@ def _state(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
             f"{path} holds no state_dict and no model.sd, but {_some(content)}",
             "name a checkpoint of a network",
         )
-    state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     for prefix in PREFIXES:
-        if any(name.startswith(prefix) for name in state):
+        if any(name.startswith(prefix) for name in tensors):
             return {
                 name.removeprefix(prefix): tensor
-                for name, tensor in state.items()
+                for name, tensor in tensors.items()
                 if name.startswith(prefix)
             }
-    return state
+    return tensors
 
 
 def _plain_name(name: str) -> str:

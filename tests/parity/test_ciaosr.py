@@ -82,9 +82,7 @@ def name_of(size: tuple[int, int], scale: float | None = None) -> str:
 
 
 def bound(stored_map: Tensor) -> float:
-    """For maps on the way, whose values are of any order: SwinIR's stored ones reach 3.4, and are
-    off by 4e-6 themselves against float64.
-    """
+    """How close to a map on the way: SwinIR's reach 3.4, and are off by 4e-6 from float64."""
     return SAME * max(1.0, float(stored_map.abs().max()))
 
 

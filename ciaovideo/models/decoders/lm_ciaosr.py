@@ -44,6 +44,10 @@ class Render(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.color = nn.Linear(width, 3)
 
+    def linears(self) -> list[Layer]:
+        """Weight (width, width) and bias (width,) of each hidden layer but the first."""
+        return [_layer(layer) for layer in self.layers if isinstance(layer, nn.Linear)]
+
 
 class LMCiaoSR(nn.Module):
     """CiaoSR by latent modulation (He and Jin, arXiv 2404.16451, LM-CiaoSR).
@@ -108,7 +112,7 @@ class LMCiaoSR(nn.Module):
             [self.code.in_features, *[self.depth * self.width] * 2], dim=-1
         )
         scale = 1 + scale
-        biases = [layer.bias.to(code.dtype) for layer in self.render.layers]
+        biases = [bias.to(code.dtype) for _, bias in self.render.linears()]
         bias = torch.cat([self.code.bias.to(code.dtype), *biases])
         first = F.pad(F.linear(code, self.code.weight), (0, (self.depth - 1) * self.width))
         shift = torch.addcmul(shift, first + bias, scale)
@@ -159,8 +163,8 @@ class LMCiaoSR(nn.Module):
             weight = (1 - offset.abs()).prod(dim=-1, keepdim=True)
             hidden = self.render.offset(2 * offset.to(scale.dtype))
             hidden = torch.addcmul(shift[:, :, 0], hidden, scale[:, :, 0]).relu()
-            for index, layer in enumerate(self.render.layers, start=1):
-                change = F.linear(hidden, layer.weight.to(hidden.dtype))
+            for index, (weights, _) in enumerate(self.render.linears(), start=1):
+                change = F.linear(hidden, weights.to(hidden.dtype))
                 hidden = torch.addcmul(shift[:, :, index], change, scale[:, :, index]).relu()
             hidden = hidden * weight.to(hidden.dtype)
             blended = hidden if blended is None else blended + hidden
@@ -212,8 +216,8 @@ class LMCiaoSR(nn.Module):
         of_y = torch.stack([into_y, into_y - 1], dim=1)[..., None] * weight[:, 0]
         of_x = torch.stack([into_x, into_x - 1])[..., None] * weight[:, 1]  # (2, columns, width)
         hidden = torch.addcmul(shift[0], of_y[..., None, None, :] + of_x, scale[0]).relu_()
-        for index, layer in enumerate(self.render.layers, start=1):
-            change = torch.mm(hidden.view(-1, self.width), layer.weight.to(scale.dtype).T)
+        for index, (weights, _) in enumerate(self.render.linears(), start=1):
+            change = torch.mm(hidden.view(-1, self.width), weights.to(scale.dtype).T)
             hidden = torch.addcmul(shift[index], change.view_as(hidden), scale[index]).relu_()
         blended = torch.lerp(hidden[..., 0, :, :], hidden[..., 1, :, :], into_x[:, None])
         blended = torch.lerp(blended[:, 0], blended[:, 1], into_y[..., None, None])
@@ -261,7 +265,8 @@ class _Along:
 
     def rows(self, band: slice) -> Tensor:
         """The codes on both sides of the gaps in a band: (G, 2)."""
-        return self.present[band, None] + torch.arange(2, device=self.present.device)
+        rows: Tensor = self.present[band, None] + torch.arange(2, device=self.present.device)
+        return rows
 
     def slots(self, band: slice) -> tuple[Tensor, Tensor, int]:
         """Of the queries in a band of gaps: gap within the band, slot within the gap; the first."""

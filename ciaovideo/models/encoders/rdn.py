@@ -65,7 +65,9 @@ class RDN(nn.Module):
         first: Tensor = self.sfe1(lr)
         latent: Tensor = self.sfe2(first)
         fused: Tensor | None = None
-        for block, weight in zip(self.rdbs, self.fuse.weight.split(latent.shape[1], 1), strict=True):
+        for block, weight in zip(
+            self.rdbs, self.fuse.weight.split(latent.shape[1], 1), strict=True
+        ):
             latent = block(latent)
             if fused is None:
                 fused = F.conv2d(latent, weight, self.fuse.bias)

@@ -151,7 +151,7 @@ class SwinIR(nn.Module):
         self.embed_norm = nn.LayerNorm(channels)
         last = max(sum(depths) - 1, 1)
         drops = iter([drop_path * index / last for index in range(sum(depths))])
-        groups = []
+        groups, reach = [], []
         for depth in depths:
             shifts = [window // 2 * (index % 2) for index in range(depth)]
             blocks = [
@@ -159,10 +159,11 @@ class SwinIR(nn.Module):
                 for shift in shifts
             ]
             groups.append(SwinGroup(channels, blocks))
+            reach.append(shifts)
         self.layers = nn.Sequential(*groups)
         self.norm = nn.LayerNorm(channels)
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
-        self.halo = _reach(window, [[block.shift for block in group.blocks] for group in groups])
+        self.halo = _reach(window, reach)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2, b=2)
