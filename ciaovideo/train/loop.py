@@ -162,10 +162,11 @@ class Trainer:
             group["lr"] = learning_rate(self.step, optim)
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        # What the network itself draws (stochastic depth) follows from the step, not from the
-        # steps before, so that a resumed run draws the same.
-        torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
+        with torch.random.fork_rng(devices=[]), autocast:
+            # What the network itself draws (stochastic depth) follows from the step, not from the
+            # steps before, so that a resumed run draws the same.
+            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
         loss = F.l1_loss(rgb, batch.rgb)
         self.optimizer.zero_grad(set_to_none=True)

@@ -96,7 +96,9 @@ class LMCiaoSR(nn.Module):
         self.code = nn.Linear(code, width)
         self.render = Render(width, depth)
         self.halo = 1 + max(sees, 1)  # the codes around a gap, and what a code is made of
-        attention = 20 * latent_dim + 5 * hidden + outputs  # the value blocks being gathered
+        attention = (
+            20 * latent_dim + 10 * extra + 5 * hidden + outputs
+        )  # the value blocks being gathered
         self.footprint = Footprint(max(floats, attention), 6, CUDA_BLOCK_FLOATS)
 
     def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:

@@ -46,8 +46,8 @@ class RDN(nn.Module):
         self.out_channels = channels
         self.halo = blocks * layers + 3  # LR pixels: every 3x3 convolution reads one further
         self.alignment = 1
-        # The last dense layer holds its input, its result and both joined, beside four maps.
-        self.floats = 2 * (channels + layers * growth) + 4 * channels
+        # The last dense layer holds its input, its result and both joined, beside six maps.
+        self.floats = 2 * (channels + layers * growth) + 6 * channels
         self.sfe1 = nn.Conv2d(3, channels, 3, padding=1)
         self.sfe2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.rdbs = nn.ModuleList(
