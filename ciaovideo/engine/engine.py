@@ -86,7 +86,8 @@ class Engine:
             area = math.prod(out_size) / math.prod(lr_size)
             if not side:
                 room = int(free_memory(self.device) * SHARE / self.workers)
-                side = fit_side(lr_size, area, per, self._network.halo, room)
+                halo = self._network.halo + self._network.alignment - 1
+                side = fit_side(lr_size, area, per, halo, room)
             self._plans[key] = self._with_side(side, batch, lr_size, area)
         return self._plans[key]
 
@@ -194,7 +195,10 @@ class Engine:
     def _with_side(
         self, side: int, batch: int, lr_size: tuple[int, int], area: float
     ) -> EnginePlan:
-        tiles = list(plan_tiles(*lr_size, side=side, halo=self._network.halo))
+        network = self._network
+        tiles = list(
+            plan_tiles(*lr_size, side=side, halo=network.halo, alignment=network.alignment)
+        )
         per = self._footprint(batch)
         largest = max(tiles, key=lambda tile: tile.read.height * tile.read.width)
         return EnginePlan(side, len(tiles), _peak(largest, per, area))

@@ -123,6 +123,7 @@ class Trainer:
                 queries=data.queries,
                 scales=(data.low_scale, data.high_scale),
                 distinct=data.distinct,
+                whole_scales=data.whole_scales,
             )
         return len(self._sampler.store)
 
@@ -230,7 +231,11 @@ class Trainer:
             group["lr"] = learning_rate(self.step, optim)
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
+        with torch.random.fork_rng(devices=[]), autocast:
+            # What the network itself draws (stochastic depth) follows from the step, not from the
+            # steps before, so that a resumed run draws the same.
+            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
         loss = F.l1_loss(rgb, batch.rgb)
         self.optimizer.zero_grad(set_to_none=True)

@@ -159,3 +159,13 @@ def test_pictures_are_drawn_by_area() -> None:
     batch = draw(store, 400)
     share = batch.rgb[:, 0, 2].mean().item()
     assert share == pytest.approx(0.9, abs=0.045)  # three standard deviations
+
+
+def test_whole_scales_are_drawn_alike() -> None:
+    sampler = Sampler(
+        store_of(noise(40, 40)), patch=PATCH, queries=4, scales=(2.0, 4.0), whole_scales=True
+    )
+    side, _ = indices(sampler.draw(600, torch.Generator().manual_seed(1)))
+    found, counts = side.unique(return_counts=True)
+    assert found.tolist() == [2 * PATCH, 3 * PATCH, 4 * PATCH]
+    assert counts.min() > 150

@@ -175,6 +175,21 @@ def test_stopped_and_resumed_equals_uninterrupted() -> None:
         assert [int(line[0]) for line in csv.reader(lines)] == list(range(1, STEPS + 1))
 
 
+def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
+    swinir = (
+        "network.encoder=swinir",
+        "network.encoder_options={ channels = 6, depths = [2], heads = 2, drop_path = 0.9 }",
+        "optim.steps=4",
+    )
+    trainer("whole", *swinir).run()
+    trainer("parts", *swinir, minutes=0).run()
+    for _ in range(3):
+        trainer("parts", *swinir, minutes=0).run()
+    assert_same(saved("parts"), saved("whole"))
+    trainer("other", *swinir[:1], swinir[1].replace("0.9", "0.0"), swinir[2]).run()
+    assert saved("other")["loss"] != saved("whole")["loss"]
+
+
 def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted() -> None:
     trainer("whole").run()
     with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE) as child:
