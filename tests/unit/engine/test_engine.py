@@ -87,7 +87,8 @@ def test_tiled_equals_untiled(
     whole = engine(small_network(decoder, encoder))(lr, out_size)
     tiled = engine(small_network(decoder, encoder), tile=tile)(lr, out_size)
     assert whole.shape == (1, 3, *out_size)
-    assert (whole - tiled).abs().max() < TILED
+    # Random weights make values of ten and more, and float32 rounds in proportion to them.
+    assert (whole - tiled).abs().max() < TILED * max(1.0, float(whole.abs().max()))
 
 
 def test_the_largest_scale_and_one_pixel() -> None:
