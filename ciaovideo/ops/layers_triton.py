@@ -27,7 +27,7 @@ class Launch(NamedTuple):
     stages: int
 
 
-def precision_of(kind: torch.dtype) -> str:
+def precision_of() -> str:
     """How products of fp32 are computed: three products of TF32, or one where torch allows it."""
     return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
 

@@ -22,12 +22,14 @@ from ciaovideo.ops.layers_triton import (
 )
 from ciaovideo.ops.linear import Layer
 
-LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(64, 16, 8, 2)}  # by bytes
+LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(32, 16, 8, 1)}  # by bytes
 LEAST_COLUMNS = 16  # of a product of matrices
 
 
 def fits(layers: Sequence[Layer], *, relu_last: bool = False) -> bool:
     """Whether the kernel takes this: an even number of hidden layers, few outputs, all linear."""
+    if len(layers) < 3:
+        return False
     first, *middle, last = layers
     narrow = len(last[0]) <= LEAST_COLUMNS
     odd = len(middle) % 2 == 1 and square(middle) and len(first[0]) == len(middle[0][0])
@@ -55,7 +57,7 @@ def perceptron(points: Tensor, layers: Sequence[Layer], *, relu_last: bool = Fal
             OUTPUTS=LEAST_COLUMNS,
             ROWS=launch.rows,
             CHUNK=min(launch.chunk, width),
-            PRECISION=precision_of(points.dtype),
+            PRECISION=precision_of(),
             num_warps=launch.warps,
             num_stages=launch.stages,
         )

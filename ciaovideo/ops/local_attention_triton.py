@@ -23,7 +23,7 @@ from ciaovideo.ops.local_attention import Keys, PointMLP, Taps, Values
 
 CORNERS = 4
 TILE_WIDTH = 8  # queries of a program that lie side by side, where it has that many
-LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(64, 16, 8, 2)}  # by bytes
+LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(32, 16, 8, 1)}  # by bytes
 
 
 def fits(rows: Taps, columns: Taps, keys: Keys | None, values: Values) -> bool:
@@ -72,7 +72,7 @@ def local_attention(
             QUERIES=queries,
             ACROSS=across,
             CHUNK=min(launch.chunk, keys.mlp.codes.shape[-1], values.mlp.codes.shape[-1]),
-            PRECISION=precision_of(codes.dtype),
+            PRECISION=precision_of(),
             num_warps=launch.warps,
             num_stages=launch.stages,
         )
@@ -135,6 +135,13 @@ def _hidden(
 
 
 @triton.jit
+def _place(query, tiles, QUERIES: tl.constexpr, ACROSS: tl.constexpr):
+    """Row and column of queries of this program's tile; there are ``tiles`` side by side."""
+    y = (tl.program_id(0) // tiles) * (QUERIES // ACROSS) + query // ACROSS
+    return y, (tl.program_id(0) % tiles) * ACROSS + query % ACROSS
+
+
+@triton.jit
 def _mix(
     row_nearest, row_neighbour, column_nearest, column_neighbour,
     key_codes, key_rows, key_columns, key_weights, key_biases,
@@ -150,9 +157,7 @@ def _mix(
     tiles = tl.cdiv(width, ACROSS)
     picture = tl.program_id(1).to(tl.int64)
     # Row r of the matrix is query r // 4 with its neighbour r % 4, which is (y, x) of a corner.
-    query = tl.arange(0, ROWS) // 4
-    y = (tl.program_id(0) // tiles) * (QUERIES // ACROSS) + query // ACROSS
-    x = (tl.program_id(0) % tiles) * ACROSS + query % ACROSS
+    y, x = _place(tl.arange(0, ROWS) // 4, tiles, QUERIES, ACROSS)
     y, x = tl.minimum(y, height - 1), tl.minimum(x, width - 1)  # the last tile repeats its border
     row = (tl.arange(0, ROWS) % 4) // 2 * height + y
     column = tl.arange(0, ROWS) % 2 * width + x
@@ -178,9 +183,7 @@ def _mix(
         value_codes, value_rows, value_columns, value_weights, value_biases,
         at, row, column, VALUE_LAYERS, VALUE_WIDTH, ROWS, CHUNK, PRECISION,
     )  # fmt: skip
-    query = tl.arange(0, QUERIES)
-    y = (tl.program_id(0) // tiles) * (QUERIES // ACROSS) + query // ACROSS
-    x = (tl.program_id(0) % tiles) * ACROSS + query % ACROSS
+    y, x = _place(tl.arange(0, QUERIES), tiles, QUERIES, ACROSS)
     target = out + ((picture * height + y) * width + x)[:, None] * depth
     live = (y < height) & (x < width)
     for start in range(0, depth, CHUNK):
@@ -190,7 +193,9 @@ def _mix(
         last = tl.load(last_weight + where, mask=inside[None, :], other=0.0)
         value = tl.dot(hidden, last, input_precision=PRECISION)
         value += tl.load(last_bias + inner, mask=inside, other=0.0).to(tl.float32)[None, :]
-        code = tl.load(codes + at[:, None] * depth + inner[None, :], mask=inside[None, :], other=0.0)
+        code = tl.load(
+            codes + at[:, None] * depth + inner[None, :], mask=inside[None, :], other=0.0
+        )
         value *= code.to(tl.float32) * weight[:, None]
         mixed = tl.sum(tl.reshape(value, [QUERIES, 4, CHUNK]), axis=1)
         there = live[:, None] & inside[None, :]

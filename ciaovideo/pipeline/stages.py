@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.picture import codes_from_rgb
 from ciaovideo.media.frame import Frame, PlanePool
 
 
@@ -128,7 +129,7 @@ class FrameWorker:
             if device.type == "cpu":
                 from_rgb(picture, self.out_layout, self.spec, out=batch)
             else:
-                made = from_rgb(picture, self.out_layout, self.spec)
+                made = codes_from_rgb(picture, self.out_layout, self.spec)
                 for target, source in zip(batch, made, strict=True):
                     target.copy_(source, non_blocking=True)
             results.append(planes)
