@@ -69,6 +69,9 @@ class Engine:
         if self.precision != "fp32":
             self._network = copy.deepcopy(self._exact)
             set_precision(self._network, self.precision)
+        if self.device.type == "cuda":
+            # Other threads read the weights in streams that wait for nobody.
+            torch.cuda.synchronize(self.device)
         self._plans: dict[tuple[int, ...], EnginePlan] = {}
 
     def share(self, workers: int) -> None:

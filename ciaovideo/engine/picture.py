@@ -21,6 +21,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, from_rgb, to_
 from ciaovideo.color.chroma import downsample
 from ciaovideo.color.coefficients import Coefficients, Weights
 from ciaovideo.engine.engine import Engine
+from ciaovideo.ops.dispatch import fused_twin
 from ciaovideo.tiling import Rect
 
 
@@ -77,7 +78,7 @@ def planes_to_rgb(planes: Sequence[Tensor], plane_format: PlaneFormat) -> Tensor
 def rgb_to_planes(rgb: Tensor, plane_format: PlaneFormat) -> tuple[Tensor, ...]:
     """Floats rgb (B, 3, H, W) -> planes (B, H_p, W_p); floating planes are not clamped."""
     if plane_format.dtype is None:
-        return from_rgb(rgb, plane_format.layout, plane_format.color)
+        return codes_from_rgb(rgb, plane_format.layout, plane_format.color)
     layout, color = _as_unit_codes(plane_format)
     coefficients = Coefficients.of(layout, color)
     luma, *chroma = (weights for weights, _ in coefficients.rows(layout))
@@ -106,6 +107,22 @@ def enlarge_opacity(
         made = made.clamp(0, 1)
     size = (part.height, part.width) if part else out_size
     return made.expand(len(plane), *size) if flat else made
+
+
+def codes_from_rgb(rgb: Tensor, layout: PixelLayout, spec: ColorSpec) -> tuple[Tensor, ...]:
+    """``color.from_rgb``, by the fused kernel where there is one."""
+    fused = fused_twin("color_codes", rgb)
+    if fused is None or rgb.dtype != torch.float32:
+        return from_rgb(rgb, layout, spec)
+    coefficients = Coefficients.of(layout, spec)
+    shapes = layout.plane_shapes(rgb.shape[-2], rgb.shape[-1])
+    planes = [rgb.new_empty(len(rgb), *shape, dtype=layout.dtype) for shape in shapes]
+    for index, (weights, zero) in enumerate(coefficients.rows(layout)):
+        log2 = layout.log2_chroma if index else (0, 0)
+        factor = (1 << log2[0], 1 << log2[1])
+        rule = fused.CodeRule(weights, zero, layout.peak, factor, coefficients.position)
+        fused.color_codes(rgb, rule, planes[index])
+    return tuple(planes)
 
 
 def _as_unit_codes(plane_format: PlaneFormat) -> tuple[PixelLayout, ColorSpec]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, bilinear_at, bilinear_grid
+from ciaovideo.grid import Axis, View, bilinear_at, bilinear_grid, placed
 from ciaovideo.models.protocols import Decoder, Encoder, Footprint, Latent
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, in [0, 1]: what the published networks subtract
@@ -46,7 +46,7 @@ class ImplicitSR(nn.Module):
 
     def encode(self, lr: Tensor, view: View) -> Latent:
         """All work per LR pixel, for one output size."""
-        cell = torch.tensor(view.cell, dtype=torch.float32, device=lr.device)
+        cell = placed(torch.tensor(view.cell, dtype=torch.float32), lr.device)
         return self._encode(lr, cell.expand(len(lr), 2), view)
 
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:

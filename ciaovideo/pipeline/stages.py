@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.picture import PlaneFormat, enlarge_opacity
+from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
 from ciaovideo.tiling import Rect
@@ -163,7 +163,7 @@ class FrameWorker:
             if device.type == "cpu":
                 from_rgb(picture, self.out_layout.opaque, self.spec, out=batch)
             else:
-                made = from_rgb(picture, self.out_layout.opaque, self.spec)
+                made = codes_from_rgb(picture, self.out_layout.opaque, self.spec)
                 for target, source in zip(batch, made, strict=True):
                     target.copy_(source, non_blocking=True)
             results.append(planes)
@@ -178,7 +178,7 @@ class FrameWorker:
             assert lr is not None
             read = part.grown(2 * STEP, Rect(0, 0, *self.out_size))
             rgb = self.engine(lr, self.out_size, read)
-            made = from_rgb(rgb, self.out_layout.opaque, self.spec)
+            made = codes_from_rgb(rgb, self.out_layout.opaque, self.spec)
             opacity = (self._opacity(job.frame, read),) if self.out_layout.alpha else ()
             planes, boxes = [], []
             for index, plane in enumerate((*made, *opacity)):

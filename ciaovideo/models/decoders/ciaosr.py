@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View, code_centre, nearest_index, shifted
+from ciaovideo.grid import Axis, View, code_centre, nearest_index, placed, shifted
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
@@ -176,10 +176,11 @@ class CiaoSR(nn.Module):
         corners = corner_codes(axis.coord, axis.count, cell, self.directions)
         neighbour = torch.stack([index for index, _ in corners])
         offset = torch.stack([offset for _, offset in corners])
-        where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1).to(like)
+        where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1)
         least, most = torch.cat([nearest, neighbour.flatten()]).aminmax()
         start, stop = int(least), int(most) + 1
-        taps = Taps((nearest - start).to(like.device), (neighbour - start).to(like.device))
+        taps = Taps(*(placed(index - start, like.device) for index in (nearest, neighbour)))
+        where = placed(where.to(like.dtype), like.device)
         return taps, where, (start - axis.origin, stop - axis.origin)
 
 
