@@ -1,4 +1,4 @@
-"""The training run: draw, predict, L1, step; checkpoints on the way."""
+"""The training run: draw, predict, loss, step; checkpoints on the way."""
 
 import csv
 import logging
@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 
+from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import load_pictures
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
+from ciaovideo.train.losses import Objective
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.schedule import learning_rate
-from ciaovideo.train.state import Average, load_state, load_weights, replacing, save_state
+from ciaovideo.train.state import (
+    OBJECTIVE,
+    Average,
+    load_state,
+    load_weights,
+    replacing,
+    save_state,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +74,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
             self.network = recipe.build()
+            self.objective = Objective(recipe.options.loss, self.device)
         start = recipe.options.start
         if start is not None:
             load_weights(self.network, load_file(start).state_dict(), start)
@@ -100,6 +109,8 @@ class Trainer:
                 queries=data.queries,
                 scales=(data.low_scale, data.high_scale),
                 distinct=data.distinct,
+                window=data.window,
+                degrader=Degrader(data.degradation, data.patch) if data.degradation.share else None,
             )
         return len(self._sampler.store)
 
@@ -157,21 +168,23 @@ class Trainer:
     def _train_step(self) -> None:
         assert self._sampler is not None
         optim = self.recipe.options.optim
+        rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, optim)
+            group["lr"] = rate
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
             rgb = self.network(lr, batch.coord, batch.cell)
-        loss = F.l1_loss(rgb, batch.rgb)
+        loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
+        self.objective.learn(rgb, batch.natural, self.step, rate)
         self.step += 1
         self.average.update(self.network, self.step)
-        self._smooth(loss.item())
+        self._smooth(distance.item())
 
     def _smooth(self, value: float) -> None:
         if not math.isfinite(value):
@@ -193,7 +206,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "step": self.step,
             "loss": self.loss,
-        }
+        } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
@@ -201,5 +214,6 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
+        self.objective.load_state_dict(state.get(OBJECTIVE, {}))
         self.generator.set_state(state["generator"])
         self.step, self.loss = state["step"], state["loss"]

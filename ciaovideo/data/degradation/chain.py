@@ -19,6 +19,7 @@ type Range = tuple[float, float]
 CLIP = 4  # frames, of what a codec sees
 MONOCHROME = 0.4  # of the pictures that fade
 SINC_CUTOFF = (1.05, 3.14)  # rad/px: a third of what a picture can hold, to all of it
+GRAIN = (0.01, 0.06)  # deviation at middle gray
 GRAY = 0.4  # of the pictures with noise: the same in all channels
 QUALITIES = {"mpeg2": (2, 20), "h264": (20, 38), "dv": (0, 1)}  # drawn from these, half open
 
@@ -181,7 +182,7 @@ class Degrader:
         picture = canvas.picture
         if len(picked):
             count = len(picked)
-            strength = draws.log_uniform(0.01, 0.1, count)
+            strength = draws.log_uniform(*GRAIN, count)
             size = draws.uniform(0.4, 1.0, count) * canvas.lr_pixel[picked].clamp(min=0.7)
             gray = draws.chance(0.6, count)
             picture[picked] = noise.grain(picture[picked], strength, size, gray, draws.fields)
@@ -206,8 +207,8 @@ class Degrader:
         picked = draws.some(self.options.fields, count)
         if len(picked):
             strength = draws.uniform(0.2, 1, len(picked))
-            # Leftovers are seen where something moves: sideways above all.
-            speed = velocity[picked] + 4 * (velocity[picked] == 0)
+            speed = draws.uniform(1, 8, len(picked)) * velocity[picked, 1].sign()
+            speed = torch.stack([0.3 * velocity[picked, 0], speed + (speed == 0)], dim=1)
             made = tape.combed(picture[picked], speed, strength, first=draws.number(2))
             picture[picked] = made
         if draws.uniform(0, 1, 1).item() < self.options.codecs:

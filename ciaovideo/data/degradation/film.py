@@ -39,7 +39,8 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     tint = torch.where(sepia, picture.new_tensor(SEPIA).view(1, 3, 1, 1), plain)
     gains = torch.where(gray.view(column), tint, gains)
     lift = draws.uniform(*LIFT, count).view(column)
-    return lift + (gains - lift).clamp(min=0.2) * made
+    contrast: Tensor = (gains - lift).clamp(min=0.2)
+    return lift + contrast * made
 
 
 def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:
@@ -62,9 +63,7 @@ def displaced(picture: Tensor, offset: Tensor) -> Tensor:
     theta[:, 0, 0] = theta[:, 1, 1] = 1
     theta[:, :, 2] = (-2 * offset / size).flip(1)  # its columns are x, y
     grid = F.affine_grid(theta, [batch, 1, height, width], align_corners=False)
-    return F.grid_sample(
-        picture, grid, mode="bicubic", padding_mode="border", align_corners=False
-    )
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
 def weave(clip: Tensor, amount: Tensor, generator: torch.Generator, *, still: int = -1) -> Tensor:
@@ -94,11 +93,11 @@ def scratches(picture: Tensor, draws: Draws, *, width: tuple[float, float] = (0.
     place = draws.uniform(0, breadth, count)[:, None]
     phase, waves = draws.uniform(0, 2 * math.pi, count), draws.uniform(0.2, 1.5, count)
     path = place + draws.uniform(-3, 3, count)[:, None] * y
-    path = path + draws.uniform(0, 1.2, count)[:, None] * (
-        2 * math.pi * waves[:, None] * y + phase[:, None]
-    ).sin()
+    swing = (2 * math.pi * waves[:, None] * y + phase[:, None]).sin()
+    path = path + draws.uniform(0, 1.2, count)[:, None] * swing
     across = (x - path[:, :, None]) / draws.uniform(*width, count)[:, None, None]
-    start, length = draws.uniform(-0.5, 0.6, count)[:, None], draws.uniform(0.4, 1.5, count)[:, None]
+    start = draws.uniform(-0.5, 0.6, count)[:, None]
+    length = draws.uniform(0.4, 1.5, count)[:, None]
     there = ((y - start) * 20).clamp(0, 1) * ((start + length - y) * 20).clamp(0, 1)
     depth = draws.uniform(0.25, 0.9, count)[:, None] * there
     mask = (-0.5 * across**2).exp() * depth[:, :, None]  # (count, H, W)

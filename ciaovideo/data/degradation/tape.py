@@ -25,7 +25,7 @@ KINDS = {
 
 
 def subsample_chroma(picture: Tensor, kind: str) -> Tensor:
-    """Pictures (B, 3, H, W) as 8 bit Y'CbCr in limited range, and back; sited as ``KINDS`` has it."""
+    """Pictures (B, 3, H, W) as 8 bit Y'CbCr in limited range, and back; ``kind`` of ``KINDS``."""
     layout, spec = video_format(kind)
     return to_rgb(from_rgb(picture, layout, spec), layout, spec)
 
@@ -76,7 +76,7 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
             "install it, or set data.degradation.codecs to 0",
         ) from cause
     layout, spec = video_format(kind)
-    batch, frames, _, height, width = clip.shape
+    batch, height, width = len(clip), *clip.shape[-2:]
     sheet, places = _sheet(clip, corner, DV_FRAME if kind == "dv" else None)
     planes = from_rgb(sheet.cpu(), layout, spec)
     codes = recode([plane.contiguous() for plane in planes], kind, quality)
@@ -88,9 +88,10 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
 def _sheet(
     clip: Tensor, corner: tuple[int, int], size: tuple[int, int] | None
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Clips on one sheet (T, 3, Y, X) of whole blocks, and where each lies; repeated if it is large.
+    """Clips on one sheet (T, 3, Y, X) of whole blocks, and where each lies.
 
-    Each has a margin of its own border around it, so that no block holds two pictures.
+    Where there is room for more of them they are repeated. Each has a margin of its own border
+    around it, so that no block holds two pictures.
     """
     batch, _, _, height, width = clip.shape
     top, left = corner
