@@ -14,7 +14,7 @@ from ciaovideo.data.degradation.jpeg import jpeg
 from ciaovideo.data.degradation.resampling import BICUBIC, KINDS, resample
 from ciaovideo.errors import OptionError
 
-type Range = tuple[float, float]
+Range = tuple[float, float]
 
 CLIP = 4  # frames, of what a codec sees
 MONOCHROME = 0.4  # of the pictures that fade

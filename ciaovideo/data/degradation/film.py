@@ -39,8 +39,8 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     tint = torch.where(sepia, picture.new_tensor(SEPIA).view(1, 3, 1, 1), plain)
     gains = torch.where(gray.view(column), tint, gains)
     lift = draws.uniform(*LIFT, count).view(column)
-    contrast: Tensor = (gains - lift).clamp(min=0.2)
-    return lift + contrast * made
+    faded: Tensor = lift + (gains - lift).clamp(min=0.2) * made
+    return faded
 
 
 def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:

@@ -84,7 +84,7 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
 def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["ciaosr-edsr", "ciaosr-fast"]
+    assert [line.split()[0] for line in lines] == ["ciaosr-archive", "ciaosr-edsr", "ciaosr-fast"]
 
 
 @pytest.mark.parametrize(

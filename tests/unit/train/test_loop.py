@@ -53,6 +53,16 @@ warmup = 2
 clip_norm = 0.5
 """
 
+# The settings that turn this recipe into one of two stages, on degraded pictures.
+TWO_STAGES = (
+    "data.window=true",
+    "data.degradation.share=0.9",
+    "loss.from_step=4",
+    "loss.perceptual=0.05",
+    "loss.adversarial=0.01",
+    "loss.discriminator_channels=4",
+)
+
 # Runs in a process of its own: saves after every step, and hangs in the middle of a late save.
 HANGS = """
 import sys, time
@@ -74,7 +84,8 @@ def torn(content, path):
         time.sleep(300)
 
 state.torch.save = torn
-Trainer(read_recipe("small.toml"), RunOptions(folder=Path("run"), save_minutes=0)).run()
+recipe = read_recipe("small.toml", sys.argv[1:])
+Trainer(recipe, RunOptions(folder=Path("run"), save_minutes=0)).run()
 """
 
 
@@ -148,9 +159,15 @@ def test_it_learns() -> None:
     assert not torch.equal(network.state_dict()[name], run.network.state_dict()[name])
 
 
-def test_stopped_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    while not (part := trainer("parts")).finished:
+plainly_and_in_two_stages = pytest.mark.parametrize(
+    "settings", [(), TWO_STAGES], ids=["plain", "two stages"]
+)
+
+
+@plainly_and_in_two_stages
+def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
+    trainer("whole", *settings).run()
+    while not (part := trainer("parts", *settings)).finished:
         before = part.step
 
         def stop_soon(progress: TrainProgress, run: Trainer = part, first: int = before) -> None:
@@ -165,15 +182,19 @@ def test_stopped_and_resumed_equals_uninterrupted() -> None:
         assert [int(line[0]) for line in csv.reader(lines)] == [2, 4, 6, 8, 9]
 
 
-def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE) as child:
+@plainly_and_in_two_stages
+def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
+    settings: tuple[str, ...],
+) -> None:
+    trainer("whole", *settings).run()
+    command = [sys.executable, "-c", HANGS, *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith(b"half")
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     assert list(Path("run").glob(".*"))  # half a checkpoint, which is nobody's business
-    resumed = trainer("run")
+    resumed = trainer("run", *settings)
     assert resumed.step == 5
     resumed.run()
     assert_same(saved("run"), saved("whole"))
@@ -244,6 +265,25 @@ def test_bf16_computes_otherwise_and_near() -> None:
     exact, fast = (saved(folder)["loss"] for folder in ("exact", "fast"))
     assert exact != fast
     assert fast == pytest.approx(exact, rel=0.05)
+
+
+def test_a_discriminator_and_its_absence_are_part_of_a_run() -> None:
+    trainer("run", *TWO_STAGES, minutes=0).run()
+    assert "objective" in saved("run")
+    with pytest.raises(MismatchedWeightsError, match="another loss"):
+        trainer("run", "data.window=true")
+    with pytest.raises(MismatchedWeightsError, match="discriminator is another one"):
+        trainer("run", *TWO_STAGES, "loss.discriminator_channels=5")
+    trainer("plain", minutes=0).run()
+    assert "objective" not in saved("plain")
+    with pytest.raises(MismatchedWeightsError, match="another loss"):
+        trainer("plain", *TWO_STAGES)
+
+
+def test_degraded_pictures_are_trained_on() -> None:
+    for folder, share in (("plain", "0"), ("worn", "1")):
+        trainer(folder, *TWO_STAGES, f"data.degradation.share={share}", minutes=0).run()
+    assert saved("worn")["loss"] > 1.1 * saved("plain")["loss"]
 
 
 def test_options_of_the_recipe_hold_after_a_resumption() -> None:
