@@ -52,6 +52,14 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores"
     )
+    parser.add_argument(
+        "--write-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
+        " and leave",
+    )
     return parser
 
 
@@ -82,6 +90,9 @@ def run(arguments: Namespace) -> int:
     )
     trainer = Trainer(read_recipe(arguments.recipe, arguments.set), options)
     pictures = trainer.prepare()
+    if arguments.write_pairs > 0:
+        print(f"wrote {trainer.write_pairs(arguments.write_pairs)}")
+        return 0
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
     note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
     with _stopping(trainer) as received:

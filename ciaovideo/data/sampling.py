@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import PictureStore
+from ciaovideo.data.pairs import Pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,9 +50,10 @@ class Sampler:
     round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
     rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
     ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
-    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead. All
-    draws come from one generator on the CPU, so that a run can be resumed exactly. No picture may
-    be smaller than round(patch * scales[1]).
+    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead, and
+    with ``pairs``, these in the share of batches that would pass a codec. All draws come from one
+    generator on the CPU, so that a run can be resumed exactly. No picture may be smaller than
+    round(patch * scales[1]).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Sampler:
         distinct: bool = False,
         window: bool = False,
         degrader: Degrader | None = None,
+        pairs: Pairs | None = None,
     ) -> None:
         self.store = store
         self.patch = patch
@@ -72,6 +75,7 @@ class Sampler:
         self.distinct = distinct
         self.window = math.isqrt(queries) if window else 0
         self.degrader = degrader
+        self.pairs = pairs
         self.largest = round(patch * scales[1])
         self._areas = (store.heights * store.widths).double().cpu()
         self._device = store.samples.device
@@ -79,22 +83,47 @@ class Sampler:
 
     def draw(self, batch: int, generator: torch.Generator) -> Batch:
         """One batch."""
+        degrader, lr = self.degrader, None
+        if self.pairs is not None and degrader is not None and degrader.codec_is_due(generator):
+            some = torch.randint(len(self.pairs), (batch,), generator=generator)
+            which, side, place, turn, lr = (part[some] for part in self.pairs.columns)
+        else:
+            which, side, place, turn = self._places(batch, generator)
+        points = self._points(side, generator)
+        which, side, place, turn, points = (
+            drawn.to(self._device) for drawn in (which, side, place, turn, points)
+        )
+        crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
+        if degrader is None:
+            return self._pairs(crop, side, points)
+        if lr is not None:
+            made = degrader.paired(crop / 255, lr.to(self._device) / 255)
+        else:
+            made = degrader(crop / 255, side, generator)
+        batch_of_pairs = self._pairs(made.natural * 255, side, points)
+        sharp = self._picked(made.sharp, side, points)
+        return replace(batch_of_pairs, lr=made.lr, rgb=sharp)
+
+    def make_pairs(self, count: int, batch: int, generator: torch.Generator) -> Pairs:
+        """Pairs (in whole batches, ``count`` or a few more) as this sampler degrades patches."""
+        assert self.degrader is not None
+        parts = []
+        for _ in range(-(-count // batch)):
+            where = self._places(batch, generator)
+            which, side, place, turn = (drawn.to(self._device) for drawn in where)
+            made = self.degrader(self._crop(which, side, place, turn) / 255, side, generator)
+            parts.append((*where, (made.lr * 255).round().byte().cpu()))
+        return Pairs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _places(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Pictures, sides, places and orientations of crops, on the CPU."""
         which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
         low, high = self.scales
         scale = low + (high - low) * torch.rand(batch, generator=generator)
         side = (self.patch * scale).round().long().clamp_(max=self.largest)
         place = torch.rand(batch, 2, generator=generator)
         turn = torch.randint(8, (batch,), generator=generator)
-        points = self._points(side, generator)
-        which, side, place, turn, points = (
-            drawn.to(self._device) for drawn in (which, side, place, turn, points)
-        )
-        crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
-        if self.degrader is None:
-            return self._pairs(crop, side, points)
-        made = self.degrader(crop / 255, side, generator)
-        pairs = self._pairs(made.natural * 255, side, points)
-        return replace(pairs, lr=made.lr, rgb=self._picked(made.sharp, side, points))
+        return which, side, place, turn
 
     def _points(self, side: Tensor, generator: torch.Generator) -> Tensor:
         """Which pixels of each crop are asked for, counted row by row: (B, Q)."""

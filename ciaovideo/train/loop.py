@@ -5,15 +5,16 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from ciaovideo.data.degradation.chain import Degrader
-from ciaovideo.data.images import load_pictures
+from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
+from ciaovideo.data.images import PictureStore, load_pictures
+from ciaovideo.data.pairs import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 LOG = "log.csv"
+PAIRS = "pairs.pt"
 
 SMOOTHING = 0.98  # of the loss that is shown
 
@@ -103,15 +105,7 @@ class Trainer:
             sources = self.recipe.sources()
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
-            self._sampler = Sampler(
-                store.to(self.device),
-                patch=data.patch,
-                queries=data.queries,
-                scales=(data.low_scale, data.high_scale),
-                distinct=data.distinct,
-                window=data.window,
-                degrader=Degrader(data.degradation, data.patch) if data.degradation.share else None,
-            )
+            self._sampler = self._make_sampler(store, data.degradation)
         return len(self._sampler.store)
 
     def stop(self) -> None:
@@ -157,6 +151,37 @@ class Trainer:
             raise EncodeError(
                 f"{folder}: the checkpoint cannot be written ({cause})", "make room on the disk"
             ) from cause
+
+    def write_pairs(self, count: int) -> Path:
+        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
+
+        They keep their colours, for targets are not among them.
+        """
+        assert self._sampler is not None
+        data = self.recipe.options.data
+        always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+        generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
+        sampler = self._make_sampler(self._sampler.store, always)
+        path = self.run_options.folder / PAIRS
+        pairs = sampler.make_pairs(count, data.batch, generator)
+        with replacing(path) as part:
+            write_pairs(part, pairs, sampler.store)
+        return path
+
+    def _make_sampler(self, store: PictureStore, degradation: DegradationOptions) -> Sampler:
+        data = self.recipe.options.data
+        pairs = read_pairs(data.pairs, store, data.patch) if data.pairs is not None else None
+        degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
+        return Sampler(
+            store.to(self.device),
+            patch=data.patch,
+            queries=data.queries,
+            scales=(data.low_scale, data.high_scale),
+            distinct=data.distinct,
+            window=data.window,
+            degrader=degrader if degradation.share else None,
+            pairs=pairs,
+        )
 
     def _make_folder(self) -> None:
         folder = self.run_options.folder

@@ -41,6 +41,9 @@ class DataOptions:
     low_scale: float = opt(1.0, "least scale drawn", "S")
     high_scale: float = opt(4.0, "largest scale drawn", "S")
     degradation: DegradationOptions = DegradationOptions()
+    pairs: Path | None = opt(
+        None, "patches that passed codecs before, where there are none", "FILE"
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "patch", "queries", "batch", "low_scale")
@@ -49,6 +52,8 @@ class DataOptions:
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
                 f"1 <= low_scale <= high_scale <= {MAX_SCALE:g}",
             )
+        if self.pairs is not None and not self.degradation.share:
+            raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
         smallest = round(self.patch * self.low_scale) ** 2
         side = math.isqrt(self.queries)
         if self.window and (side**2 != self.queries or self.queries > smallest):

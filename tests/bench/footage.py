@@ -58,8 +58,10 @@ def upscalers(weights: list[str], scale: float) -> dict[str, Upscale]:
 
     made: dict[str, Upscale] = {"bicubic": bicubic}
     for name in weights:
-        is_file = name.endswith(".safetensors")
-        upscaler = Upscaler(scale=scale, **({"weights": name} if is_file else {"model": name}))
+        if name.endswith(".safetensors"):
+            upscaler = Upscaler(weights=name, scale=scale)
+        else:
+            upscaler = Upscaler(name, scale=scale)
         made[f"{Path(name).parent.name} {Path(name).stem}".strip()] = upscaler
     return made
 

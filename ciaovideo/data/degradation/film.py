@@ -32,15 +32,14 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     gray = draws.chance(monochrome, count)
     saturation = saturation.masked_fill(gray, 0.0).view(column)
     made = torch.lerp(luma.expand_as(picture), picture, saturation).clamp(0, 1)
-    made = made ** draws.uniform(*GAMMA, count).view(column)
+    made = made.pow(draws.uniform(*GAMMA, count).view(column))
     gains = draws.uniform(*GAIN, 3 * count).view(count, 3, 1, 1)
     plain = draws.uniform(*GAIN, count).view(column).expand(-1, 3, -1, -1)
     sepia = draws.chance(0.5, count).view(column)
     tint = torch.where(sepia, picture.new_tensor(SEPIA).view(1, 3, 1, 1), plain)
     gains = torch.where(gray.view(column), tint, gains)
     lift = draws.uniform(*LIFT, count).view(column)
-    faded: Tensor = lift + (gains - lift).clamp(min=0.2) * made
-    return faded
+    return lift + (gains - lift).clamp(min=0.2) * made
 
 
 def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:
@@ -51,8 +50,9 @@ def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:
     batch, frames, _, height, _ = clip.shape
     whole, slope = torch.randn(2, batch, frames, generator=generator, device=clip.device)
     y = torch.linspace(-1, 1, height, device=clip.device)
-    light = whole[..., None] + slope[..., None] * y  # (B, T, H)
-    return clip * (1 + depth[:, None, None] * math.sqrt(0.5) * light)[:, :, None, :, None]
+    light = (whole[..., None] + slope[..., None] * y) / math.sqrt(2)  # (B, T, H)
+    gain: Tensor = 1 + depth[:, None, None] * light
+    return clip * gain[:, :, None, :, None]
 
 
 def displaced(picture: Tensor, offset: Tensor) -> Tensor:

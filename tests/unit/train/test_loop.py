@@ -286,6 +286,22 @@ def test_degraded_pictures_are_trained_on() -> None:
     assert saved("worn")["loss"] > 1.1 * saved("plain")["loss"]
 
 
+def test_pairs_stand_in_for_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = (*TWO_STAGES, "data.degradation.codecs=0.6", "optim.steps=6")
+    first = trainer("run", *settings)
+    first.prepare()
+    path = first.write_pairs(10)
+    monkeypatch.setitem(sys.modules, "ciaovideo.media.recode", None)
+    with pytest.raises(OptionError, match="PyAV"):
+        trainer("none", *settings).run()
+    trainer("whole", *settings, f'data.pairs="{path}"').run()
+    part = trainer("parts", *settings, f'data.pairs="{path}"')
+    part.run(lambda progress: part.stop() if progress.step == 3 else None)
+    trainer("parts", *settings, f'data.pairs="{path}"').run()
+    assert_same(saved("parts"), saved("whole"))
+    assert trainer("parts", *settings, f'data.pairs="{path}"').finished
+
+
 def test_options_of_the_recipe_hold_after_a_resumption() -> None:
     trainer("run", minutes=0).run()
     resumed = trainer("run", "optim.betas=0.8,0.9")
