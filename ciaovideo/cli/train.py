@@ -75,6 +75,8 @@ def run(arguments: Namespace) -> int:
     device = EngineOptions(device=arguments.device).device
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
+    if arguments.write_pairs < 0:
+        raise OptionError("the number of pairs cannot be negative")
     import torch
 
     from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer

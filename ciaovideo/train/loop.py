@@ -239,6 +239,6 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
-        self.objective.load_state_dict(state.get(OBJECTIVE, {}))
+        self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
         self.step, self.loss = state["step"], state["loss"]

@@ -154,11 +154,11 @@ class Objective:
         """What is to be saved: nothing without an adversary."""
         return self.adversary.state_dict() if self.adversary is not None else {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave; raises MismatchedWeightsError."""
+    def restore(self, state: Mapping[str, Any], path: Path) -> None:
+        """Go on from what ``state_dict`` gave, read from ``path``; MismatchedWeightsError."""
         if bool(state) != (self.adversary is not None):
             raise MismatchedWeightsError(
-                "the checkpoint is of a run with another loss", "resume with its own recipe"
+                f"{path} is of a run with another loss", "resume with the recipe that wrote it"
             )
         if self.adversary is None:
             return
@@ -166,7 +166,7 @@ class Objective:
             self.adversary.load_state_dict(state)
         except (RuntimeError, KeyError, ValueError) as cause:
             raise MismatchedWeightsError(
-                f"the checkpoint's discriminator is another one ({cause})",
+                f"{path} holds a discriminator of another size",
                 "resume with the recipe that wrote it",
             ) from cause
 

@@ -137,7 +137,7 @@ class Degrader:
         between = draws.log_uniform(*options.resize, count) * self.patch
         canvas = self._generation(canvas, between.clamp(max=self.mid), self.mid, draws)
         canvas.picture = self._film(canvas, draws)
-        if draws.uniform(0, 1, 1).item() < options.twice:
+        if draws.happens(options.twice):
             last = draws.uniform(0.8, 1.2, count) * self.patch
             last = last.clamp(max=self.mid)
             canvas = self._generation(canvas, last, self.mid, draws)
@@ -148,7 +148,7 @@ class Degrader:
         """Blur, resize to ``side`` (B,) on a canvas of ``room`` px, noise, JPEG; or shuffled."""
         steps: list[Callable[[_Canvas, Draws], None]] = [self._blur, self._noise, self._jpeg]
         order = [0, 1, 2]
-        if draws.uniform(0, 1, 1).item() < self.options.shuffle:
+        if draws.happens(self.options.shuffle):
             order = draws.order(3)
         steps[order[0]](canvas, draws)
         aliased = draws.chance(0.25, len(side))
@@ -162,7 +162,7 @@ class Degrader:
         picked = draws.some(self.options.blur, len(canvas.side))
         if len(picked):
             low, high = (sigma * canvas.lr_pixel[picked] for sigma in self.options.blur_sigma)
-            side = kernel_side(min(3.5, float(high.max())))
+            side = kernel_side(float(high.max()))
             kernels = draw_kernels(draws, (low, high), side)
             canvas.picture[picked] = blur(canvas.picture[picked], kernels)
 
@@ -224,9 +224,9 @@ class Degrader:
             speed = torch.stack([0.3 * velocity[picked, 0], speed + (speed == 0)], dim=1)
             made = tape.combed(picture[picked], speed, strength, first=draws.number(2))
             picture[picked] = made
-        if self.with_codecs and draws.uniform(0, 1, 1).item() < self.options.codecs:
+        if self.with_codecs and draws.happens(self.options.codecs):
             return self._coded(picture.clamp(0, 1), velocity, draws)
-        if draws.uniform(0, 1, 1).item() < self.options.chroma:
+        if draws.happens(self.options.chroma):
             kinds = sorted(tape.KINDS)
             return tape.subsample_chroma(picture, kinds[draws.number(len(kinds))])
         return picture

@@ -41,6 +41,10 @@ class Draws:
         """Whole numbers below a limit: (count,) int64."""
         return torch.randint(limit, (count,), generator=self.generator).to(self.device)
 
+    def happens(self, share: float) -> bool:
+        """True with this probability, for what a whole batch shares."""
+        return torch.rand((), generator=self.generator).item() < share
+
     def number(self, limit: int) -> int:
         """One whole number below a limit, for what a whole batch shares."""
         return int(torch.randint(limit, (), generator=self.generator))

@@ -105,6 +105,7 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--minutes", "-1"),
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
+        ("small.toml", "--out", "run", "--write-pairs", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],

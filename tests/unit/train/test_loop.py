@@ -272,7 +272,7 @@ def test_a_discriminator_and_its_absence_are_part_of_a_run() -> None:
     assert "objective" in saved("run")
     with pytest.raises(MismatchedWeightsError, match="another loss"):
         trainer("run", "data.window=true")
-    with pytest.raises(MismatchedWeightsError, match="discriminator is another one"):
+    with pytest.raises(MismatchedWeightsError, match="discriminator of another size"):
         trainer("run", *TWO_STAGES, "loss.discriminator_channels=5")
     trainer("plain", minutes=0).run()
     assert "objective" not in saved("plain")
