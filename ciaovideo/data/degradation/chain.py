@@ -238,7 +238,10 @@ class Degrader:
         corner = draws.number(tape.BLOCK), draws.number(tape.BLOCK)
         now = draws.number(CLIP)
         clip = tape.moving(picture, velocity, CLIP, now)
-        clip = film.weave(clip, draws.uniform(0, 0.6, len(picture)), draws.fields, still=now)
+        # The frame that is kept stays as it is: its neighbours make it hard to predict.
+        weave, depth = draws.uniform(0, 0.6, len(picture)), draws.uniform(0, 0.08, len(picture))
+        clip = film.weave(clip, weave, draws.fields, still=now)
+        clip = film.flicker(clip, depth, draws.fields, still=now).clamp(0, 1)
         if kind == "dv":
             clip, now = picture[:, None], 0  # each frame is coded for itself
         return tape.recoded(clip, kind, quality, corner=corner)[:, now]

@@ -42,13 +42,16 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     return lift + (gains - lift).clamp(min=0.2) * made
 
 
-def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:
+def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator, *, still: int = -1) -> Tensor:
     """Frames (B, T, 3, H, W) whose light varies from one to the next by ``depth`` (B,), as sigma.
 
-    Half of it is the whole frame's, the other half a slope from top to bottom.
+    Half of it is the whole frame's, the other half a slope from top to bottom. The frame numbered
+    ``still`` keeps its light.
     """
     batch, frames, _, height, _ = clip.shape
     whole, slope = torch.randn(2, batch, frames, generator=generator, device=clip.device)
+    if still >= 0:
+        whole[:, still] = slope[:, still] = 0
     y = torch.linspace(-1, 1, height, device=clip.device)
     light = (whole[..., None] + slope[..., None] * y) / math.sqrt(2)  # (B, T, H)
     gain: Tensor = 1 + depth[:, None, None] * light

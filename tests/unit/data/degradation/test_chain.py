@@ -48,6 +48,19 @@ def test_the_same_draws_from_the_same_state_and_none_from_elsewhere() -> None:
     assert not torch.equal(made[0], made[1])
 
 
+@pytest.mark.gpu
+def test_on_a_device_the_same_is_drawn_from_the_generator() -> None:
+    crop, side = crops()
+    degrader = Degrader(DegradationOptions(share=1.0), PATCH)
+    here, there = generator(), generator()
+    for _ in range(6):
+        degrader(crop, side, here)
+        made = degrader(crop.cuda(), side.cuda(), there)
+        assert made.lr.is_cuda
+        assert made.lr.isfinite().all()
+        assert torch.equal(here.get_state(), there.get_state())
+
+
 def test_patches_are_whole_codes_and_degraded() -> None:
     crop, side = crops()
     degrader = Degrader(DegradationOptions(share=1.0), PATCH)

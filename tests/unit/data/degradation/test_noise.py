@@ -82,6 +82,8 @@ def test_flicker_changes_frames_and_not_neighbours() -> None:
     made = film.flicker(clip, torch.tensor([0.1]), seeded())
     assert torch.equal(made[..., :1].expand_as(made), made)
     assert_deviation(made[0, :, 0, 0, 0], 0.05)
+    made = film.flicker(clip, torch.tensor([0.1]), seeded(), still=7)
+    assert torch.equal(made[:, 7], clip[:, 7])
 
 
 def test_what_is_moved_moves_down_and_right_by_pixels() -> None:
