@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import PictureStore
-from ciaovideo.data.pairs import Pairs
+from ciaovideo.data.precoded import Pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)

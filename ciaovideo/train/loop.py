@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore, load_pictures
-from ciaovideo.data.pairs import read_pairs, write_pairs
+from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError

@@ -7,7 +7,7 @@ import torch
 
 from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore
-from ciaovideo.data.pairs import Pairs, read_pairs, write_pairs
+from ciaovideo.data.precoded import Pairs, read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.errors import CorruptWeightsError, MissingInputError, OptionError
 
