@@ -46,7 +46,8 @@ def bicubic_matrix(source: int, target: int) -> Tensor:
 class Sampler:
     """Draws batches as in LIIF (Chen et al., arXiv 2012.09161, section 4): a scale per sample.
 
-    Each sample: a picture (drawn by area), a scale drawn evenly from ``scales``, an HR crop of
+    Each sample: a picture (drawn by area), a scale drawn evenly from ``scales`` (with
+    ``whole_scales`` from the whole numbers there), an HR crop of
     round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
     rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
     ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
@@ -67,7 +68,9 @@ class Sampler:
         window: bool = False,
         degrader: Degrader | None = None,
         pairs: Pairs | None = None,
+        whole_scales: bool = False,
     ) -> None:
+        self.whole_scales = whole_scales
         self.store = store
         self.patch = patch
         self.queries = queries
@@ -119,7 +122,11 @@ class Sampler:
         """Pictures, sides, places and orientations of crops, on the CPU."""
         which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
         low, high = self.scales
-        scale = low + (high - low) * torch.rand(batch, generator=generator)
+        scale = torch.rand(batch, generator=generator)
+        if self.whole_scales:
+            scale = (low + (high - low + 1) * scale).floor().clamp_(max=high)
+        else:
+            scale = low + (high - low) * scale
         side = (self.patch * scale).round().long().clamp_(max=self.largest)
         place = torch.rand(batch, 2, generator=generator)
         turn = torch.randint(8, (batch,), generator=generator)

@@ -3,11 +3,13 @@
 import copy
 import logging
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ciaovideo.engine.deterministic import TILE, deterministic_kernels
 from ciaovideo.engine.memory import (
     FLOAT_BYTES,
     MIN_SIDE,
@@ -25,11 +27,14 @@ from ciaovideo.errors import (
 )
 from ciaovideo.grid import Axis, View, nearest_index
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles
 
 log = logging.getLogger(__name__)
+
+type Network = ImplicitSR | Interpolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,11 @@ class Engine:
     with its part of the memory. What had to be changed on the way is said in ``notices``.
     """
 
-    def __init__(self, network: ImplicitSR, options: EngineOptions = EngineOptions()) -> None:
+    def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
         self.device = choose_device(options.device)
         self.precision: Precision = choose_precision(options.precision, self.device)
+        if next(network.parameters(), None) is None:
+            self.precision = "fp32"  # it has nothing that could be cast
         self.options = options
         self.workers = 1
         self.notices: list[str] = []
@@ -74,14 +81,25 @@ class Engine:
         check_scale(lr_size, out_size)
         key = (batch, *lr_size, *out_size)
         if key not in self._plans:
-            side = self.options.tile
+            side = self.fixed_tile
             per = self._footprint(batch)
             area = math.prod(out_size) / math.prod(lr_size)
             if not side:
                 room = int(free_memory(self.device) * SHARE / self.workers)
-                side = fit_side(lr_size, area, per, self._network.halo, room)
+                halo = self._network.halo + self._network.alignment - 1
+                side = fit_side(lr_size, area, per, halo, room)
             self._plans[key] = self._with_side(side, batch, lr_size, area)
         return self._plans[key]
+
+    @property
+    def network(self) -> Network:
+        """What it runs, in fp32."""
+        return self._exact
+
+    @property
+    def fixed_tile(self) -> int:
+        """The side of tiles in LR px that does not go by free memory; 0 where it may."""
+        return self.options.tile or (TILE if self.options.deterministic else 0)
 
     @property
     def halo(self) -> int:
@@ -95,15 +113,14 @@ class Engine:
         """
         lr = lr.to(self.device, torch.float32)
         part = part or Rect(0, 0, *out_size)
-        sr = self._run(self._network, lr, out_size, part)
-        if not bool(sr.sum().isfinite()):
-            sr = self._run_exact(lr, out_size, part)
+        with deterministic_kernels() if self.options.deterministic else nullcontext():
+            sr = self._run(self._network, lr, out_size, part)
+            if not bool(sr.sum().isfinite()):
+                sr = self._run_exact(lr, out_size, part)
         return sr
 
     @torch.inference_mode()
-    def _run(
-        self, network: ImplicitSR, lr: Tensor, out_size: tuple[int, int], part: Rect
-    ) -> Tensor:
+    def _run(self, network: Network, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         lr_size = (lr.shape[-2], lr.shape[-1])
         while True:
             plan = self.plan(len(lr), lr_size, out_size)
@@ -115,9 +132,7 @@ class Engine:
                 problem = error
             self._step_down(plan, (len(lr), *lr_size, *out_size), problem)
 
-    def _compute(
-        self, network: ImplicitSR, lr: Tensor, view: View, part: Rect, side: int
-    ) -> Tensor:
+    def _compute(self, network: Network, lr: Tensor, view: View, part: Rect, side: int) -> Tensor:
         rows = Owned(view.rows, part.top, part.bottom)
         columns = Owned(view.columns, part.left, part.right)
         tiles = list(
@@ -161,6 +176,10 @@ class Engine:
     def _step_down(self, plan: EnginePlan, key: tuple[int, ...], problem: BaseException) -> None:
         """Replace a plan by one of half the side; raises MemoryExhaustedError at the least."""
         batch, height, width, out_height, out_width = key
+        if self.options.deterministic:  # another tile would change the last bits
+            raise MemoryExhaustedError(
+                f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
+            ) from problem
         side = math.ceil((plan.tile or max(height, width)) / 2)
         if side < MIN_SIDE or plan.tiles >= height * width:
             raise MemoryExhaustedError(
@@ -176,7 +195,10 @@ class Engine:
     def _with_side(
         self, side: int, batch: int, lr_size: tuple[int, int], area: float
     ) -> EnginePlan:
-        tiles = list(plan_tiles(*lr_size, side=side, halo=self._network.halo))
+        network = self._network
+        tiles = list(
+            plan_tiles(*lr_size, side=side, halo=network.halo, alignment=network.alignment)
+        )
         per = self._footprint(batch)
         largest = max(tiles, key=lambda tile: tile.read.height * tile.read.width)
         return EnginePlan(side, len(tiles), _peak(largest, per, area))

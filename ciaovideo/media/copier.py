@@ -21,8 +21,8 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.codec_table import MATROSKA
-from ciaovideo.media.codecs import container_format
+from ciaovideo.media.codec_table import MATROSKA, RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.codecs import container_format, container_word
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
@@ -88,6 +88,7 @@ def plan_streams(
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         chapters = bool(container.chapters())
+        tags = fresh_tags(container.metadata)
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
@@ -95,7 +96,7 @@ def plan_streams(
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
     for lost in dropped:
-        if lost.kind == "audio":
+        if lost.kind == "audio" and container_name != Y4M_CONTAINER:
             raise EncodeError(
                 f"{output.suffix} cannot hold the sound as it is ({lost})",
                 "end the output's name in .mkv"
@@ -103,9 +104,12 @@ def plan_streams(
                 else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
             )
     offset = _offset(source, container_name, main, ticks, kept)
-    losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
-    if chapters and container_name == "avi":
-        losses.append(f"{output.suffix} cannot hold chapters: they are left out")
+    place = container_word(output)
+    losses = [f"{place} cannot hold {lost}: it is left out" for lost in dropped]
+    if chapters and container_name in RATE_ONLY:
+        losses.append(f"{place} cannot hold chapters: they are left out")
+    if tags and container_name == Y4M_CONTAINER:
+        losses.append(f"{place} cannot hold metadata ({', '.join(tags)}): it is left out")
     losses += [f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)]
     warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
@@ -341,9 +345,10 @@ def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> 
 
     A header is written into memory to find out.
 
-    Not asked of .avi: it counts packets instead of storing times, and moves most sound.
+    Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
+    YUV4MPEG2.
     """
-    if container_name == "avi":
+    if container_name in RATE_ONLY:
         return False
     trial = av.open(io.BytesIO(), "w", format=container_name)
     try:
@@ -382,8 +387,11 @@ def _offset(
     """What to add to all times so that nothing that counts begins before zero.
 
     mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
-    there would be lost. Matroska cannot store times before zero, but for priming.
+    there would be lost. Matroska cannot store times before zero, but for priming. YUV4MPEG2 has no
+    times to move.
     """
+    if container_name == Y4M_CONTAINER:
+        return Fraction(0)
     copied = {info.index for info in kept}
     starts = first_times(source, main, copied if container_name in MATROSKA else ())
     earliest = min([*starts.values(), Fraction(0)])

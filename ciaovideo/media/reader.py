@@ -5,13 +5,14 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import torch
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -27,10 +28,11 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
-from ciaovideo.media.interlacing import FieldPolicy, sample_fields
-from ciaovideo.media.pixels import copy_planes, planar_name
+from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
+from ciaovideo.media.pipe_input import STDIN, PipeInput
+from ciaovideo.media.pixels import copy_planes, planar_layout
 from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
-from ciaovideo.options import InputOptions
+from ciaovideo.options import PIPE, InputOptions
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
@@ -44,6 +46,7 @@ LOST = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -53,6 +56,9 @@ class VideoReader:
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
     interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
+
+    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once: ``piped``
+    says so, and the header alone tells whether it is interlaced.
     """
 
     def __init__(
@@ -62,7 +68,8 @@ class VideoReader:
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
     ) -> None:
-        self.path = path
+        self._pipe = PipeInput() if path == PIPE else None
+        self.path = STDIN if self._pipe else path
         self.notes: tuple[str, ...] = ()
         self.warnings: list[str] = []
         self._pool = pool
@@ -73,20 +80,24 @@ class VideoReader:
         self._last: int | None = None  # the newest time stamp
         self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
-        if not path.is_file():
+        if not self._pipe and not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
             raise MissingInputError(f"the input {path} {missing}", "name a video file")
-        with av_errors("opening", path, OpenError):
-            self._container = av.open(path)
+        with av_errors("opening", self.path, OpenError):
+            self._container = self._pipe.open() if self._pipe else av.open(path)
         try:
-            self._av_stream = main_video(self._container, path)
+            self._av_stream = main_video(self._container, self.path)
             self._av_stream.codec_context.thread_type = "AUTO"
-            self._decoder = self._container.decode(self._av_stream)
+            self._decoder = (
+                self._pipe.decode(self._av_stream)
+                if self._pipe
+                else _pictures(self._container, self._av_stream)
+            )
             self._pending = self._decode()
             if self._pending is None:
-                raise OpenError(f"{path} holds no picture that can be decoded")
+                raise OpenError(f"{self.path} holds no picture that can be decoded")
             self.info = self._describe(self._pending)
-            self._choose_fields(options)
+            self._choose_fields(self._pending, options)
         except BaseException:
             self.close()
             raise
@@ -114,6 +125,21 @@ class VideoReader:
         self._pending = None
         self._container.close()
 
+    @property
+    def piped(self) -> bool:
+        """Whether this is standard input, which cannot be read twice."""
+        return self._pipe is not None
+
+    @property
+    def decoded(self) -> int:
+        """How many frames came from the decoder, with both fields of each."""
+        return self._decoded
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for a pipe, because nothing more is wanted."""
+        if self._pipe:
+            self._pipe.stop()
+
     def use(self, pool: PlanePool) -> None:
         """Copy the frames handed out from now on into this pool's buffers."""
         self._pool = pool
@@ -137,10 +163,14 @@ class VideoReader:
             self._end = frame.end
             yield frame
 
-    def _choose_fields(self, options: InputOptions) -> None:
+    def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
         """Decide from flags and a sample what is done with interlaced frames, and note why."""
         info = self.info
-        evidence = sample_fields(self.path, info.index)
+        evidence = (
+            FieldEvidence(header=True, frames=1, flagged=int(first.interlaced_frame))
+            if self._pipe
+            else sample_fields(self.path, info.index)
+        )
         policy = self._policy = FieldPolicy(evidence, options)
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
@@ -152,14 +182,18 @@ class VideoReader:
             info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
             self.info = replace(info, frame_count=info.frame_count * 2)
         elif policy.forced:
-            self.info = replace(info, interlaced=True)
+            order = evidence.order or self._flagged_order()
+            self.info = replace(info, interlaced=True, field_order=order)
 
     def _start_filter(self) -> None:
         order = self._policy.evidence.order
         if not order and self.info.coded_pix_fmt.replace("yuvj", "yuv") != self.info.pix_fmt:
-            order = FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
+            order = self._flagged_order()
         every = self._policy.every_field
         self._filter = FieldFilter(self.info, self._tick, order=order or "auto", every_field=every)
+
+    def _flagged_order(self) -> str:
+        return FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
 
     def _whole_pictures(self) -> Iterator[Shown]:
         """Every picture with its time, of whole frames."""
@@ -192,8 +226,11 @@ class VideoReader:
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
         av_stream = self._av_stream
-        starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
-        rate = frame_rate(exact(av_stream.average_rate) or exact(av_stream.guessed_rate), starts)
+        claimed = exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
+        starts: list[Fraction] = []
+        if not self._pipe:
+            starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
+        rate = claimed if self._pipe else frame_rate(claimed, starts)
         tick = exact(av_stream.time_base)
         self._timeless = first.pts is None and not starts
         if self._timeless:
@@ -210,7 +247,7 @@ class VideoReader:
             path=str(self.path),
             height=first.height,
             width=first.width,
-            pix_fmt=planar_name(first.format.name),
+            pix_fmt=planar_layout(first),
             color=_color(first),
             codec=codec_name(av_stream),
             time_base=tick,
@@ -302,6 +339,21 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     if moving[0].codec_context is None:
         raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
     return moving[0]
+
+
+def _pictures(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
+    name = codec_name(av_stream)
+    if name not in ALPHA_DECODERS or av_stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(av_stream)
+        return
+    context = cast(VideoCodecContext, av.CodecContext.create(ALPHA_DECODERS[name], "r"))
+    tagged = av_stream.codec_context
+    context.color_range, context.colorspace = tagged.color_range, tagged.colorspace
+    context.color_primaries, context.color_trc = tagged.color_primaries, tagged.color_trc
+    context.thread_type = "AUTO"
+    for packet in container.demux(av_stream):
+        yield from context.decode(packet)
 
 
 def describe(av_stream: Stream) -> StreamInfo:

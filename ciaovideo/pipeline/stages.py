@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.picture import PlaneFormat, enlarge_opacity
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
 from ciaovideo.tiling import Rect
@@ -113,8 +114,9 @@ def in_batches(jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, ...]]:
 class FrameWorker:
     """Planes to larger planes: upload, colour to R'G'B', network, colour back, download.
 
-    Called from several threads at once. On a GPU each thread has its own CUDA stream, and copies
-    go through pinned memory.
+    Opacity, where the source has it and the output holds it, is enlarged apart. Called from
+    several threads at once. On a GPU each thread has its own CUDA stream, and copies go through
+    pinned memory.
     """
 
     def __init__(
@@ -153,13 +155,15 @@ class FrameWorker:
         sr = self.engine(torch.cat([self._upload(frame) for frame in frames]), self.out_size)
         shapes = self.out_layout.plane_shapes(*self.out_size)
         results = []
-        for picture in sr.split(1):
+        for frame, picture in zip(frames, sr.split(1), strict=True):
             planes = self._outputs.acquire(shapes, self.out_layout.dtype)
             batch = [plane.unsqueeze(0) for plane in planes]
+            if self.out_layout.alpha:
+                batch.pop().copy_(self._opacity(frame), non_blocking=True)
             if device.type == "cpu":
-                from_rgb(picture, self.out_layout, self.spec, out=batch)
+                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch)
             else:
-                made = from_rgb(picture, self.out_layout, self.spec)
+                made = from_rgb(picture, self.out_layout.opaque, self.spec)
                 for target, source in zip(batch, made, strict=True):
                     target.copy_(source, non_blocking=True)
             results.append(planes)
@@ -173,9 +177,11 @@ class FrameWorker:
         for part in job.parts:
             assert lr is not None
             read = part.grown(2 * STEP, Rect(0, 0, *self.out_size))
-            made = from_rgb(self.engine(lr, self.out_size, read), self.out_layout, self.spec)
+            rgb = self.engine(lr, self.out_size, read)
+            made = from_rgb(rgb, self.out_layout.opaque, self.spec)
+            opacity = (self._opacity(job.frame, read),) if self.out_layout.alpha else ()
             planes, boxes = [], []
-            for index, plane in enumerate(made):
+            for index, plane in enumerate((*made, *opacity)):
                 log2 = self.out_layout.plane_log2(index)
                 box, origin = part.halved(log2), read.halved(log2)
                 own = box.moved(-origin.top, -origin.left)
@@ -185,9 +191,18 @@ class FrameWorker:
 
     def _upload(self, frame: Frame) -> Tensor:
         """A frame as rgb (1, 3, h, w) on the engine's device."""
-        device = self.engine.device
-        planes = [plane.to(device, non_blocking=True).unsqueeze(0) for plane in frame.planes]
-        return to_rgb(planes, self.layout, self.spec)
+        colors = frame.planes[:-1] if self.layout.alpha else frame.planes
+        return to_rgb([self._sent(plane) for plane in colors], self.layout.opaque, self.spec)
+
+    def _opacity(self, frame: Frame, part: Rect | None = None) -> Tensor:
+        """The frame's last plane enlarged, or a part of it: (1, H, W)."""
+        formats = PlaneFormat.of_opacity(self.layout), PlaneFormat.of_opacity(self.out_layout)
+        plane = self._sent(frame.planes[-1])
+        return enlarge_opacity(self.engine, plane, formats, self.out_size, part)
+
+    def _sent(self, plane: Tensor) -> Tensor:
+        """A plane on the device, as a batch of one."""
+        return plane.to(self.engine.device, non_blocking=True).unsqueeze(0)
 
     def _cuda_stream(self) -> AbstractContextManager[object]:
         """The CUDA stream of the calling thread; nothing on other devices."""

@@ -6,23 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import torch
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
-from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.options import PIPE, SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.plan import UpscalePlan, make_plan, output_tags
+from ciaovideo.pipeline.plan import UpscalePlan, make_plan
 from ciaovideo.pipeline.prefetch import ordered_map
+from ciaovideo.pipeline.result import check_result, open_writer
 from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
-from ciaovideo.pipeline.verify import Contract, Verification, require, verify
+from ciaovideo.pipeline.verify import Verification
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +69,7 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
-        if source.is_file():
+        if source == PIPE or source.is_file():
             check_output(source, output, overwrite=options.overwrite)
         self.options = options
         self.clock = StageClock()
@@ -98,7 +96,10 @@ class UpscaleRun:
         return replace(self.plan, seconds_per_frame=seconds)
 
     def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
-        """Compute every frame and write the output, which appears whole or not at all."""
+        """Compute every frame and write the output, which appears whole or not at all.
+
+        Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
+        """
         plan, started = self.plan, time.perf_counter()
         work = Work(math.prod(plan.out_size))
         with ExitStack() as stack:
@@ -106,16 +107,7 @@ class UpscaleRun:
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
             stack.enter_context(_torch_threads(plan))
-            copier = stack.enter_context(StreamCopier(plan.streams))
-            target = VideoTarget.of(
-                plan.info,
-                plan.codec,
-                plan.out_size,
-                output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
-            )
-            if self.options.size.square_pixels:
-                target = replace(target, sar=Fraction(1))
-            with VideoWriter(temporary, target, copier) as writer:
+            with open_writer(temporary, plan, self.options) as writer:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
                         writer.write(frame)
@@ -123,26 +115,12 @@ class UpscaleRun:
                     on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
-            verification = self._verify(temporary)
+            with self.clock.measure("verify"):
+                decoded = self._reader.decoded if self._reader.piped else None
+                verification = check_result(temporary, plan, self.options, (work.frames, decoded))
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
-
-    def _verify(self, temporary: Path) -> Verification:
-        """Compare the finished file with the source; raises VerificationError."""
-        plan = self.plan
-        contract = Contract(
-            streams=plan.streams,
-            frames=self.options.frames,
-            every_field=self.options.input.deinterlace == "field",
-            size=plan.out_size,
-            pix_fmt=plan.codec.coded_pix_fmt,
-            color=output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
-        )
-        with self.clock.measure("verify"):
-            verification = verify(temporary, contract)
-        require(verification, plan.output, temporary)
-        return verification
 
     def _frames(self) -> Iterator[tuple[Made, Frame]]:
         """HR frames in order. A frame's planes may be overwritten once the next is asked for."""
@@ -159,6 +137,7 @@ class UpscaleRun:
             in_batches(jobs, plan.batch),
             workers=plan.workers,
             depth=depth,
+            interrupt=self._reader.interrupt,
         )
         before: Frame | None = None  # its planes were compared with the next frame's by then
         shown: tuple[torch.Tensor, ...] = ()
@@ -236,7 +215,8 @@ def upscale(
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
-    ``scale`` is any number from 1 to 30 and stands for the size in ``options``. Raises
+    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2. ``scale`` is any number
+    from 1 to 30 and stands for the size in ``options``. Raises
     CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
     if scale is not None:

@@ -1,10 +1,10 @@
 """The training run: draw, predict, loss, step; checkpoints on the way."""
 
-import csv
 import logging
 import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
+from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.recipe import Recipe
+from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
 from ciaovideo.train.state import (
     OBJECTIVE,
@@ -30,25 +32,35 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
+from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
-LOG = "log.csv"
+BEST = "best.safetensors"
 PAIRS = "pairs.pt"
 
+# What writing a file raises; RuntimeError is torch's writer.
+UNWRITABLE = (OSError, RuntimeError, SafetensorError)
 SMOOTHING = 0.98  # of the loss that is shown
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
-    """Where a run stands: steps done, length of the schedule, smoothed loss, steps per second."""
+    """Where a run stands: steps done, length of the schedule, smoothed loss, steps and samples/s.
+
+    ``psnrs`` are dB by scale where they were measured after this very step, ``best`` the best mean
+    so far.
+    """
 
     step: int
     steps: int
     loss: float
     rate: float
+    samples: float
+    best: float
+    psnrs: Mapping[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +76,10 @@ class RunOptions:
 class Trainer:
     """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
 
-    A run that finds a checkpoint in its folder goes on from it, and ends with the weights that an
-    uninterrupted run would have had: all random draws come from one generator that is saved.
+    With a validation folder also ``best.safetensors`` and ``validation.csv``; ``curves.png`` at the
+    end; ``notices`` tell what there is not. A run that finds a checkpoint in its folder goes on
+    from it, and ends with the weights that an uninterrupted run would have had: all random draws
+    come from one generator that is saved.
     """
 
     def __init__(self, recipe: Recipe, run: RunOptions) -> None:
@@ -88,6 +102,10 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(optim.seed)
         self.step = 0
         self.loss = math.nan
+        self.best = -math.inf  # mean PSNR of BEST, in dB
+        self.notices: list[str] = []
+        self.record = Record(run.folder, optim.steps)
+        self._validation: Validation | None = None
         self._sampler: Sampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
@@ -103,6 +121,11 @@ class Trainer:
         if self._sampler is None:
             data = self.recipe.options.data
             sources = self.recipe.sources()
+            validation = self.recipe.options.validation
+            if validation.folder is not None:
+                self._validation = Validation(
+                    validation, validation.folder, self.network, self.device
+                )
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
             self._sampler = self._make_sampler(store, data.degradation)
@@ -119,21 +142,27 @@ class Trainer:
         them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges.
         """
         self.prepare()
-        steps = self.recipe.options.optim.steps
         started = saved = time.monotonic()
         first = self.step
-        while not self.finished and not self._stopped:
-            self._train_step()
-            now = time.monotonic()
-            rate = (self.step - first) / max(now - started, 1e-9)
-            on_progress(TrainProgress(self.step, steps, self.loss, rate))
-            if now - started >= 60 * self.run_options.minutes:
-                break
-            if now - saved >= 60 * self.run_options.save_minutes:
-                self.save()
-                saved = now
+        if not self.finished:
+            self.notices += filter(None, [self.record.start(first)])
+        try:
+            while not self.finished and not self._stopped:
+                self._train_step()
+                psnrs = self._validate()
+                now = time.monotonic()
+                rate = (self.step - first) / max(now - started, 1e-9)
+                on_progress(self._progress(rate, psnrs))
+                if now - started >= 60 * self.run_options.minutes:
+                    break
+                if now - saved >= 60 * self.run_options.save_minutes:
+                    self.save()
+                    saved = now
+        finally:
+            self.record.close()
         if self.step > first or not (self.run_options.folder / WEIGHTS).is_file():
             self.save()
+            self._draw()
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
@@ -145,12 +174,52 @@ class Trainer:
             save_state(folder / STATE, self._state())
             with replacing(folder / WEIGHTS) as part:
                 save(part, self.recipe.network, self.average.weights, torch.float32)
-            with (folder / LOG).open("a", newline="", encoding="utf-8") as sink:
-                csv.writer(sink).writerow([self.step, f"{self.loss:.6f}"])
-        except (OSError, RuntimeError, SafetensorError) as cause:  # torch's writer: RuntimeError
-            raise EncodeError(
-                f"{folder}: the checkpoint cannot be written ({cause})", "make room on the disk"
-            ) from cause
+            self.record.flush(self.step, self.loss)
+        except UNWRITABLE as cause:
+            raise self._unwritable(cause) from cause
+
+    def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
+        """What the step at hand shows; kept in the record too."""
+        optim, batch = self.recipe.options.optim, self.recipe.options.data.batch
+        learning = learning_rate(self.step - 1, optim)
+        figures = {"loss": self.loss, "learning_rate": learning, "samples_per_s": batch * rate}
+        self.record.trained(self.step, figures)
+        return TrainProgress(
+            self.step, optim.steps, self.loss, rate, batch * rate, self.best, psnrs
+        )
+
+    def _validate(self) -> dict[float, float] | None:
+        """Measure the averaged weights if it is time to, and keep them if they are the best."""
+        due = self.finished or self.step % self.recipe.options.validation.steps == 0
+        if self._validation is None or not due:
+            return None
+        psnrs = self._validation.measure(self.average.weights)
+        self.record.validated(self.step, psnrs)
+        mean = statistics.fmean(psnrs.values())
+        if mean > self.best:
+            self.best = mean
+            try:
+                with replacing(self.run_options.folder / BEST) as part:
+                    save(part, self.recipe.network, self.average.weights, torch.float32)
+            except UNWRITABLE as cause:
+                raise self._unwritable(cause) from cause
+        return psnrs
+
+    def _draw(self) -> None:
+        """The picture of the run so far."""
+        folder = self.run_options.folder
+        crops = self._validation.crops(self.average.weights) if self._validation else []
+        title = f"{self.recipe.name} after step {self.step}"
+        try:
+            draw_run(folder / CURVES, title, read_losses(folder), read_psnrs(folder), crops)
+        except OSError as cause:
+            raise self._unwritable(cause) from cause
+
+    def _unwritable(self, cause: Exception) -> EncodeError:
+        return EncodeError(
+            f"{self.run_options.folder}: the checkpoint cannot be written ({cause})",
+            "make room on the disk",
+        )
 
     def write_pairs(self, count: int) -> Path:
         """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
@@ -178,6 +247,7 @@ class Trainer:
             queries=data.queries,
             scales=(data.low_scale, data.high_scale),
             distinct=data.distinct,
+            whole_scales=data.whole_scales,
             window=data.window,
             degrader=degrader if degradation.share else None,
             pairs=pairs,
@@ -198,7 +268,11 @@ class Trainer:
             group["lr"] = rate
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
+        with torch.random.fork_rng(devices=[]), autocast:
+            # What the network itself draws (stochastic depth) follows from the step, not from the
+            # steps before, so that a resumed run draws the same.
+            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
         loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -231,6 +305,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "step": self.step,
             "loss": self.loss,
+            "best": [self.best, repr(self.recipe.options.validation)],
         } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -242,3 +317,6 @@ class Trainer:
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
         self.step, self.loss = state["step"], state["loss"]
+        best, measured_by = state.get("best", (-math.inf, ""))
+        if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
+            self.best = best

@@ -40,6 +40,7 @@ class DataOptions:
     batch: int = opt(16, "patches in a step", "N")
     low_scale: float = opt(1.0, "least scale drawn", "S")
     high_scale: float = opt(4.0, "largest scale drawn", "S")
+    whole_scales: bool = opt(False, "draw only whole numbers between these scales")
     degradation: DegradationOptions = DegradationOptions()
     pairs: Path | None = opt(
         None, "patches that passed codecs before, where there are none", "FILE"
@@ -47,6 +48,8 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "patch", "queries", "batch", "low_scale")
+        if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
+            raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
             raise OptionError(
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
@@ -117,6 +120,22 @@ class LossOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationOptions:
+    """Validation. PSNR on pictures that are not trained on; the best weights are kept."""
+
+    folder: Path | None = opt(None, "folder of HR pictures; without one nothing is measured", "DIR")
+    steps: int = opt(2000, "steps from one measurement to the next", "N")
+    scales: tuple[float, ...] = opt((2.0, 3.0, 4.0), "scales measured", "S,...")
+    pictures: int = opt(0, "how many pictures of the folder; 0 takes all", "N")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps")
+        _at_least(self, 0, "pictures")
+        if not self.scales:
+            raise OptionError("validation has no scales", "name one, for example 2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
     """A training run, all but its network."""
 
@@ -126,6 +145,7 @@ class TrainOptions:
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
     loss: LossOptions = LossOptions()
+    validation: ValidationOptions = ValidationOptions()
 
     def __post_init__(self) -> None:
         if self.loss.looks_at_neighbours and not self.data.window:
@@ -171,17 +191,50 @@ def list_recipes() -> list[str]:
 def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
 
+    A recipe may name another as its ``base``, by name or by a path relative to its own file, and
+    say only what differs. Options of an encoder or decoder are not handed on to another one.
     Raises UnknownNameError or OptionError.
     """
-    try:
-        values = tomllib.loads(_recipe_text(name_or_path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise OptionError(f"{name_or_path}: not valid TOML ({cause})") from cause
+    values = _recipe_values(name_or_path)
     for override in overrides:
         _override(values, override)
     spec = _network(values.pop("network", {}), name_or_path)
     options = from_mapping(TrainOptions, values, name_or_path)
     return Recipe(name=Path(name_or_path).stem, network=spec, options=options)
+
+
+def _recipe_values(name_or_path: str, below: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The values of a recipe, those of its base under them; ``below`` are the recipes on it."""
+    try:
+        values = tomllib.loads(_recipe_text(name_or_path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise OptionError(f"{name_or_path}: not valid TOML ({cause})") from cause
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise OptionError(f"{name_or_path}: base: {base!r} is no recipe's name")
+    if base.endswith(".toml"):
+        base = str(Path(name_or_path).parent / base)
+    below = (*below, name_or_path)
+    if base in below:
+        raise OptionError(f"{name_or_path}: base {base} is based on this recipe itself")
+    return _merged(_recipe_values(base, below), values)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables merged key by key; what describes a half of the network goes when the half does."""
+    merged = dict(base)
+    for half in ("encoder", "decoder"):
+        if changes.get(half, base.get(half)) != base.get(half):
+            merged.pop(f"{half}_options", None)
+    for name, value in changes.items():
+        under = merged.get(name)
+        if isinstance(under, dict) and isinstance(value, dict):
+            merged[name] = _merged(under, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _recipe_text(name_or_path: str) -> str:
@@ -198,7 +251,13 @@ def _recipe_text(name_or_path: str) -> str:
 
 def _network(table: Any, where: str) -> NetworkSpec:
     """The table ``network`` of a recipe, its types checked."""
-    kinds = {"encoder": str, "decoder": str, "encoder_options": dict, "decoder_options": dict}
+    kinds = {
+        "encoder": str,
+        "decoder": str,
+        "encoder_options": dict,
+        "decoder_options": dict,
+        "residual": bool,
+    }
     if not isinstance(table, dict) or not {"encoder", "decoder"} <= table.keys():
         raise OptionError(f"{where}: network names no encoder and decoder")
     for name, value in table.items():

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
-OBJECTIVE = "objective"  # one more key, where the loss has a state: a discriminator
+OBJECTIVE = "objective"  # where the loss has a state: a discriminator
+OPTIONAL = frozenset({"best", OBJECTIVE})
 
 # What a file that is something else makes the readers of weights raise.
 UNREADABLE = (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError)
@@ -78,7 +79,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise CorruptWeightsError(
             f"{path}: not a readable checkpoint ({cause})", "begin again in an empty folder"
         ) from cause
-    if not isinstance(state, dict) or state.keys() - {OBJECTIVE} != KEYS:
+    if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
             f"{path} is no checkpoint of a training run", "begin again in an empty folder"
         )

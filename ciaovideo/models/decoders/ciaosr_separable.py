@@ -52,11 +52,21 @@ class SeparableCiaoSR(nn.Module):
     code, so the picture has no seam half-way. All layers that see features run per LR pixel, as
     in latent modulation (arXiv 2404.16451), and so the map from value to colour is linear.
 
+    ``slope`` is what the one ReLU lets through of negative values.
+
     features (B, C, h, w) -> latent maps; per output pixel: 4 * 4 * rank^2 multiplications at most.
     """
 
-    def __init__(self, latent_dim: int, hidden: int = 64, key_dim: int = 32, rank: int = 4) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: int = 64,
+        key_dim: int = 32,
+        rank: int = 4,
+        slope: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.slope = slope
         self.halo = 2  # LR pixels: one for the 3x3 convolution, one for the codes around a gap
         self.footprint = Footprint(14 * rank * rank + 2 * hidden + 6 * key_dim, 6)
         self.rank = rank
@@ -76,7 +86,8 @@ class SeparableCiaoSR(nn.Module):
         """
         relative = cell * cell.new_tensor(view.lr_size)  # (B, 2): 2 / scale
         scale = self.scale(relative.to(features.dtype))[..., None, None]
-        trunk = F.pad((self.trunk(features) + scale).relu_(), (1, 1, 1, 1), mode="replicate")
+        trunk = F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
+        trunk = F.pad(trunk, (1, 1, 1, 1), mode="replicate")
         query, key = self.gap_query(trunk), self.key(trunk)
         height, width = query.shape[-2:]
         logits = [self.logit(query * key[..., y : y + height, x : x + width]) for y, x in CORNERS]

@@ -191,3 +191,13 @@ def test_degraded_patches_belong_to_the_same_places() -> None:
     assert torch.allclose(worn.natural, plain.rgb, atol=1e-6)
     assert (worn.rgb - worn.natural).abs().mean() > 0.001
     assert (worn.lr - plain.lr).abs().mean() > 0.01
+
+
+def test_whole_scales_are_drawn_alike() -> None:
+    sampler = Sampler(
+        store_of(noise(40, 40)), patch=PATCH, queries=4, scales=(2.0, 4.0), whole_scales=True
+    )
+    side, _ = indices(sampler.draw(600, torch.Generator().manual_seed(1)))
+    found, counts = side.unique(return_counts=True)
+    assert found.tolist() == [2 * PATCH, 3 * PATCH, 4 * PATCH]
+    assert counts.min() > 150
