@@ -53,6 +53,14 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores"
     )
+    parser.add_argument(
+        "--write-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
+        " and leave",
+    )
     return parser
 
 
@@ -68,6 +76,8 @@ def run(arguments: Namespace) -> int:
     device = EngineOptions(device=arguments.device).device
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
+    if arguments.write_pairs < 0:
+        raise OptionError("the number of pairs cannot be negative")
     import torch
 
     with loading():
@@ -84,6 +94,9 @@ def run(arguments: Namespace) -> int:
     )
     trainer = Trainer(read_recipe(arguments.recipe, arguments.set), options)
     pictures = trainer.prepare()
+    if arguments.write_pairs > 0:
+        print(f"wrote {trainer.write_pairs(arguments.write_pairs)}")
+        return 0
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
     note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
     with _stopping(trainer) as received:

@@ -1,8 +1,9 @@
 """Training: a recipe (TOML) to weights, resumable to the bit on a CPU.
 
 ``recipe.py`` holds what can be set, and ``recipes/`` the recipes that come with the package;
-``schedule.py`` the learning rate; ``loop.py`` the run; ``state.py`` the checkpoint;
-``validation.py`` PSNR on the way, ``record.py`` the logs, ``curves.py`` the picture at the end.
+``schedule.py`` the learning rate; ``losses.py`` what is minimised, ``discriminator.py`` the network
+that judges; ``loop.py`` the run; ``state.py`` the checkpoint; ``validation.py`` PSNR on the way,
+``record.py`` the logs, ``curves.py`` the picture at the end.
 
 A run lives in a folder of its own and owns these files there: ``state.pt``, all that decides what
 comes next; ``weights.safetensors``, the averaged weights so far, and ``best.safetensors``, those

@@ -1,28 +1,37 @@
-"""The training run: draw, predict, L1, step; checkpoints on the way."""
+"""The training run: draw, predict, loss, step; checkpoints on the way."""
 
 import logging
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 
-from ciaovideo.data.images import load_pictures
+from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
+from ciaovideo.data.images import PictureStore, load_pictures
+from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
+from ciaovideo.train.losses import Objective
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
-from ciaovideo.train.state import Average, load_state, load_weights, replacing, save_state
+from ciaovideo.train.state import (
+    OBJECTIVE,
+    Average,
+    load_state,
+    load_weights,
+    replacing,
+    save_state,
+)
 from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -30,6 +39,7 @@ log = logging.getLogger(__name__)
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
+PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
 UNWRITABLE = (OSError, RuntimeError, SafetensorError)
@@ -80,6 +90,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
             self.network = recipe.build()
+            self.objective = Objective(recipe.options.loss, self.device)
         start = recipe.options.start
         if start is not None:
             load_weights(self.network, load_file(start).state_dict(), start)
@@ -117,14 +128,7 @@ class Trainer:
                 )
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
-            self._sampler = Sampler(
-                store.to(self.device),
-                patch=data.patch,
-                queries=data.queries,
-                scales=(data.low_scale, data.high_scale),
-                distinct=data.distinct,
-                whole_scales=data.whole_scales,
-            )
+            self._sampler = self._make_sampler(store, data.degradation)
         return len(self._sampler.store)
 
     def stop(self) -> None:
@@ -217,6 +221,38 @@ class Trainer:
             "make room on the disk",
         )
 
+    def write_pairs(self, count: int) -> Path:
+        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
+
+        They keep their colours, for targets are not among them.
+        """
+        assert self._sampler is not None
+        data = self.recipe.options.data
+        always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+        generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
+        sampler = self._make_sampler(self._sampler.store, always)
+        path = self.run_options.folder / PAIRS
+        pairs = sampler.make_pairs(count, data.batch, generator)
+        with replacing(path) as part:
+            write_pairs(part, pairs, sampler.store)
+        return path
+
+    def _make_sampler(self, store: PictureStore, degradation: DegradationOptions) -> Sampler:
+        data = self.recipe.options.data
+        pairs = read_pairs(data.pairs, store, data.patch) if data.pairs is not None else None
+        degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
+        return Sampler(
+            store.to(self.device),
+            patch=data.patch,
+            queries=data.queries,
+            scales=(data.low_scale, data.high_scale),
+            distinct=data.distinct,
+            whole_scales=data.whole_scales,
+            window=data.window,
+            degrader=degrader if degradation.share else None,
+            pairs=pairs,
+        )
+
     def _make_folder(self) -> None:
         folder = self.run_options.folder
         try:
@@ -227,8 +263,9 @@ class Trainer:
     def _train_step(self) -> None:
         assert self._sampler is not None
         optim = self.recipe.options.optim
+        rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, optim)
+            group["lr"] = rate
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
@@ -237,15 +274,16 @@ class Trainer:
             # steps before, so that a resumed run draws the same.
             torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
-        loss = F.l1_loss(rgb, batch.rgb)
+        loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
+        self.objective.learn(rgb, batch.natural, self.step, rate)
         self.step += 1
         self.average.update(self.network, self.step)
-        self._smooth(loss.item())
+        self._smooth(distance.item())
 
     def _smooth(self, value: float) -> None:
         if not math.isfinite(value):
@@ -268,7 +306,7 @@ class Trainer:
             "step": self.step,
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
-        }
+        } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
@@ -276,6 +314,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
+        self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
         self.step, self.loss = state["step"], state["loss"]
         best, measured_by = state.get("best", (-math.inf, ""))

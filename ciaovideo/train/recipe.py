@@ -1,5 +1,6 @@
 """What a training run is made of, as frozen dataclasses read from TOML."""
 
+import math
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ciaovideo.config import field_types, from_mapping, opt
+from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import ImplicitSR
@@ -34,10 +36,15 @@ class DataOptions:
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels asked for in each patch", "N")
     distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
+    window: bool = opt(False, "ask for a square of neighbouring pixels in each patch")
     batch: int = opt(16, "patches in a step", "N")
     low_scale: float = opt(1.0, "least scale drawn", "S")
     high_scale: float = opt(4.0, "largest scale drawn", "S")
     whole_scales: bool = opt(False, "draw only whole numbers between these scales")
+    degradation: DegradationOptions = DegradationOptions()
+    pairs: Path | None = opt(
+        None, "patches that passed codecs before, where there are none", "FILE"
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "patch", "queries", "batch", "low_scale")
@@ -48,7 +55,15 @@ class DataOptions:
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
                 f"1 <= low_scale <= high_scale <= {MAX_SCALE:g}",
             )
+        if self.pairs is not None and not self.degradation.share:
+            raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
         smallest = round(self.patch * self.low_scale) ** 2
+        side = math.isqrt(self.queries)
+        if self.window and (side**2 != self.queries or self.queries > smallest):
+            raise OptionError(
+                f"{self.queries} pixels are no square within a crop of {smallest}",
+                f"ask for a square number of queries up to {smallest}",
+            )
         if self.distinct and self.queries > smallest:
             raise OptionError(
                 f"{self.queries} distinct pixels are not in a crop of {smallest}",
@@ -81,6 +96,30 @@ class OptimOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LossOptions:
+    """Loss. L1, joined from a step on by a perceptual loss and by a discriminator's."""
+
+    from_step: int = opt(0, "step at which the second stage begins; before it, only L1", "N")
+    l1: float = opt(1.0, "weight of L1 in the second stage", "W")
+    perceptual: float = opt(0.0, "weight of textures, or of features where there are any", "W")
+    features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
+    adversarial: float = opt(0.0, "weight of the discriminator's judgement", "W")
+    discriminator_channels: int = opt(64, "channels of the discriminator at full size", "N")
+    discriminator_rate: float = opt(1.0, "its learning rate over the network's", "R")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "from_step", "l1", "perceptual", "adversarial", "discriminator_rate")
+        _at_least(self, 1, "discriminator_channels")
+        if self.features is not None and not self.perceptual:
+            raise OptionError("features are given, but their loss has no weight", "set perceptual")
+
+    @property
+    def looks_at_neighbours(self) -> bool:
+        """Whether the second stage needs squares of pixels."""
+        return bool(self.perceptual or self.adversarial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationOptions:
     """Validation. PSNR on pictures that are not trained on; the best weights are kept."""
 
@@ -105,7 +144,15 @@ class TrainOptions:
     start: Path | None = opt(None, "weights to begin with instead of random ones", "FILE")
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
+    loss: LossOptions = LossOptions()
     validation: ValidationOptions = ValidationOptions()
+
+    def __post_init__(self) -> None:
+        if self.loss.looks_at_neighbours and not self.data.window:
+            raise OptionError(
+                "the loss looks at neighbouring pixels, and scattered ones are asked for",
+                "set data.window to true",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

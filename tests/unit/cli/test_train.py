@@ -97,6 +97,15 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "after step 3 of 3" in said.out
 
 
+def test_writes_pairs_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("small.toml", "--out", "run", "--device", "cpu", "--write-pairs", "3")
+    assert train(*words) == 0
+    path = Path("run/pairs.pt")
+    assert capsys.readouterr().out == f"wrote {path}\n"
+    assert {entry.name for entry in Path("run").iterdir()} == {"pairs.pt"}
+    assert len(torch.load(path, weights_only=True)["lr"]) == 4  # whole batches
+
+
 def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--list") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -114,6 +123,7 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--minutes", "-1"),
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
+        ("small.toml", "--out", "run", "--write-pairs", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,34 +26,18 @@ from ciaovideo.errors import (
 )
 from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.curves import CURVES
-from ciaovideo.train.loop import BEST, STATE, WEIGHTS, RunOptions, Trainer, TrainProgress
-from ciaovideo.train.recipe import Recipe, read_recipe
+from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from tests.runs import (
+    TWO_STAGES,
+    assert_same,
+    one_thread,
+    saved,
+    trainer,
+    write_small,
+)
 
 STEPS = 9
-RECIPE = """
-summary = "a very small one"
-
-[network]
-encoder = "edsr"
-decoder = "ciaosr-separable"
-encoder_options = { channels = 10, blocks = 1 }
-decoder_options = { hidden = 8, key_dim = 4, rank = 2 }
-
-[data]
-sources = ["pictures"]
-patch = 8
-queries = 64
-batch = 4
-high_scale = 2.0
-
-[optim]
-steps = 9
-learning_rate = 4e-3
-warmup = 2
-clip_norm = 0.5
-"""
-
 # Runs in a process of its own: saves after every step, and hangs in the middle of a late save.
 HANGS = """
 import sys, time
@@ -76,48 +59,17 @@ def torn(content, path):
         time.sleep(300)
 
 state.torch.save = torn
-Trainer(read_recipe("small.toml"), RunOptions(folder=Path("run"), save_minutes=0)).run()
+recipe = read_recipe("small.toml", sys.argv[1:])
+Trainer(recipe, RunOptions(folder=Path("run"), save_minutes=0)).run()
 """
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, here and in a process of its own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "pictures")
-    (tmp_path / "small.toml").write_text(RECIPE, encoding="utf-8")
-
-
-def write_pictures(folder: Path) -> None:
-    """Hard edges: discs and stripes."""
-    folder.mkdir()
-    y, x = np.mgrid[:40, :48]
-    for index in range(4):
-        disc = (x - 10 * index) ** 2 + (y - 20) ** 2 < 150
-        stripes = (x + index * y) % (5 + index) < 2
-        rgb = np.stack([disc, stripes, disc ^ stripes], axis=-1).astype(np.uint8) * 200 + 20
-        Image.fromarray(rgb).save(folder / f"{index}.png")
-
-
-def recipe(*overrides: str) -> Recipe:
-    return read_recipe("small.toml", overrides)
-
-
-def trainer(folder: str = "run", *overrides: str, **options: Any) -> Trainer:
-    return Trainer(recipe(*overrides), RunOptions(folder=Path(folder), **options))
-
-
-def saved(folder: str) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(Path(folder) / STATE, weights_only=True)
-    return state
+    write_small(tmp_path)
+    with one_thread():
+        yield
 
 
 def files_in(folder: str) -> dict[str, bytes]:
@@ -126,22 +78,6 @@ def files_in(folder: str) -> dict[str, bytes]:
         path.name: path.read_bytes() if path.is_file() else str(sorted(path.iterdir())).encode()
         for path in Path(folder).iterdir()
     }
-
-
-def assert_same(ours: Any, theirs: Any) -> None:
-    """Bit for bit, in dicts and lists of tensors and numbers."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for key in ours:
-            assert_same(ours[key], theirs[key])
-    elif isinstance(ours, list | tuple):
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-    elif isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs)
-    else:
-        assert ours == theirs
 
 
 def test_it_learns() -> None:
@@ -158,9 +94,15 @@ def test_it_learns() -> None:
     assert not torch.equal(network.state_dict()[name], run.network.state_dict()[name])
 
 
-def test_stopped_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    while not (part := trainer("parts")).finished:
+plainly_and_in_two_stages = pytest.mark.parametrize(
+    "settings", [(), TWO_STAGES], ids=["plain", "two stages"]
+)
+
+
+@plainly_and_in_two_stages
+def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
+    trainer("whole", *settings).run()
+    while not (part := trainer("parts", *settings)).finished:
         before = part.step
 
         def stop_soon(progress: TrainProgress, run: Trainer = part, first: int = before) -> None:
@@ -190,15 +132,19 @@ def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
     assert saved("other")["loss"] != saved("whole")["loss"]
 
 
-def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE) as child:
+@plainly_and_in_two_stages
+def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
+    settings: tuple[str, ...],
+) -> None:
+    trainer("whole", *settings).run()
+    command = [sys.executable, "-c", HANGS, *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith(b"half")
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     assert list(Path("run").glob(".*"))  # half a checkpoint, which is nobody's business
-    resumed = trainer("run")
+    resumed = trainer("run", *settings)
     assert resumed.step == 5
     resumed.run()
     assert_same(saved("run"), saved("whole"))

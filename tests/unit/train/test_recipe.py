@@ -13,6 +13,7 @@ from ciaovideo.train.recipe import DataOptions, OptimOptions, list_recipes, read
 
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-fast": 190_992,
+    "ciaosr-archive": 190_992,
     "ciaosr-video": 1_176_787,
     "ciaosr-edsr": 2_649_030,
     "ciaosr-rdn": 23_402_566,
@@ -150,6 +151,12 @@ def test_overrides() -> None:
         ("data.low_scale=0.5", "low_scale 0.5 is below 1"),
         ("data.high_scale=0.9", "cannot be drawn"),
         ("data.high_scale=31", "cannot be drawn"),
+        ("data.degradation.share=2", "share 2.0 is no probability"),
+        ("data.degradation.blurr=0.5", "unknown option 'blurr'"),
+        ("data.pairs=pairs.pt", "nothing is degraded"),
+        ("loss.perceptual=-1", "perceptual -1.0 is below 0"),
+        ("loss.adversarial=0.1", "set data.window to true"),
+        ("loss.features=vgg19.pth", "their loss has no weight"),
         ("network.encoder=3", "encoder: 3"),
         ("network.depth=3", "unknown option 'depth'"),
     ],
@@ -163,6 +170,21 @@ def test_no_more_distinct_pixels_than_the_smallest_crop_has() -> None:
     with pytest.raises(OptionError, match="1025 distinct pixels"):
         DataOptions(patch=32, queries=1025, distinct=True)
     assert DataOptions(patch=32, queries=1025, distinct=True, low_scale=1.1).distinct
+
+
+def test_a_window_is_a_square_that_fits() -> None:
+    assert DataOptions(patch=32, queries=1024, window=True).window
+    for queries in (1000, 1089):
+        with pytest.raises(OptionError, match=f"{queries} pixels are no square"):
+            DataOptions(patch=32, queries=queries, window=True)
+
+
+def test_ranges_of_degradations_are_overridden() -> None:
+    made = read_recipe("ciaosr-archive", ["data.degradation.jpeg_quality=50,60"])
+    degradation = made.options.data.degradation
+    assert degradation.jpeg_quality == (50.0, 60.0)
+    assert degradation.share > 0
+    assert read_recipe("ciaosr-fast").options.data.degradation.share == 0
 
 
 def test_whole_scales_lie_between_whole_ones() -> None:
