@@ -43,17 +43,16 @@ def wait_until(true: Callable[[], object], limit_s: float = 60) -> None:
 
 
 def wait_while_busy(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a process that has begun its work takes no processor time for a second."""
+    """Wait until a process that has begun its work takes no processor time for two seconds."""
     stat = Path(f"/proc/{process.pid}/stat")
     if not stat.is_file():
         time.sleep(10)  # no such file on this system: as long as starting may take
         return
-    before = [-1.0, -1.0]
-    while before[1] < 1 or before[0] != before[1]:
+    ticks = [-2, -1, 0]
+    while len(set(ticks[-3:])) > 1 or not ticks[-1]:
         time.sleep(1)
         fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        before = [before[1], ticks / os.sysconf("SC_CLK_TCK")]
+        ticks.append(int(fields[11]) + int(fields[12]))
 
 
 def test_from_a_file_through_two_pipes_into_a_file(tmp_path: Path) -> None:
