@@ -10,9 +10,9 @@ from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError
 from ciaovideo.media.codecs import CodecChoice, choose_codec
-from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.options import UpscaleOptions
 
 GPU_WORKERS = 3  # one frame uploads, one computes, one downloads

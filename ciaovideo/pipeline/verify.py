@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
-from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.pipeline.pictures import TAGS, Look, compare_pictures
 
 log = logging.getLogger(__name__)

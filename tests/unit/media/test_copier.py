@@ -9,9 +9,10 @@ import pytest
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.codecs import choose_codec
-from ciaovideo.media.copier import StreamCopier, StreamPlan, fresh_tags, plan_streams
+from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.output import atomic_output
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.stream_plan import StreamPlan, fresh_tags, plan_streams
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import make_clip
@@ -232,7 +233,8 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    monkeypatch.setattr("ciaovideo.media.copier.first_times", lambda *_: starts)
+    for part in ("stream_plan", "copier"):
+        monkeypatch.setattr(f"ciaovideo.media.{part}.first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
     assert plan.offset - Fraction(1, 24) < Fraction(1, 50)  # no more than clocks demand
