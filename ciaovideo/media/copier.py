@@ -3,6 +3,7 @@
 Only text and, if it is asked for, sound that the container does not hold are coded anew.
 """
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,20 +13,22 @@ from typing import Any, Self
 import av
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.rational import AVRational
+from av.stream import Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.stream_plan import StreamPlan, add_converted, add_copy, fresh_tags
 from ciaovideo.media.subtitles import TextConverter
-from ciaovideo.media.timing import MOVIE_CLOCK, exact, first_times, movie_clock
+from ciaovideo.media.timing import MAX_CLOCK, MOVIE_CLOCK, exact, first_times, movie_clock
 from ciaovideo.media.transcode import SoundTranscoder
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
 CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
 CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
+CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
@@ -52,7 +55,7 @@ class StreamCopier:
         """Options with which the output must be opened so that all tags and times fit in."""
         if self.plan.container in (*MATROSKA, "avi"):
             return {}
-        starts = first_times(self.plan.source, self.plan.main, self._kept)
+        starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.span)
         clock = movie_clock(self._container, starts, self.offset)
         options = {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
         if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
@@ -139,14 +142,12 @@ class StreamCopier:
     def _copy(self, packet: "Packet[Stream]", end: Fraction | None) -> None:
         tick = exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
-        if end is not None:
-            if start >= end:
-                return
-            if packet.stream.type == "subtitle" and packet.duration:
-                packet.duration = min(packet.duration, int((end - start) / tick))
-        shift = int(self.offset / tick)
-        packet.pts = _ticks(packet.pts) + shift
-        packet.dts = _ticks(packet.dts) + shift
+        if (end is not None and start >= end) or not self.plan.span.holds(packet):
+            return
+        if packet.stream.type == "subtitle" and end is not None and packet.duration:
+            packet.duration = min(packet.duration, int((end - start) / tick))
+        if not packet.stream.disposition & Disposition.attached_pic:
+            self._move(packet, late=self.plan.span.time_of(packet) - start)
         index = packet.stream_index
         converter = self._converters.get(index)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
@@ -157,17 +158,42 @@ class StreamCopier:
             for made in converter.convert(packet):
                 self._output.mux(made)
 
+    def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
+        """Add the offset, and let a packet begin ``late`` and end as before.
+
+        Exactly, in ticks that are fine enough for it, where packets go as they are.
+        """
+        tick = exact(packet.time_base) or Fraction(1)
+        fine = Fraction(1, math.lcm(*(t.denominator for t in (tick, self.offset, late))))
+        if packet.stream_index not in self._converters and fine.denominator <= MAX_CLOCK:
+            step = int(tick / fine)
+            packet.pts, packet.dts = _ticks(packet.pts) * step, _ticks(packet.dts) * step
+            packet.duration = (packet.duration or 0) * step
+            packet.time_base = tick = fine
+        packet.pts = _ticks(packet.pts) + round((self.offset + late) / tick)
+        packet.dts = _ticks(packet.dts) + round((self.offset + late) / tick)
+        if late:
+            packet.duration = max((packet.duration or 0) - round(late / tick), 0)
+
     def _chapters(self) -> list[Any]:
-        """The chapters, moved with the times and cut at the end of a limited run."""
+        """The chapters, moved with the times and cut where the run begins and ends."""
         kept = []
+        first, end = self.plan.span.start, self.plan.end
         for chapter in self._container.chapters():
             tick = exact(chapter["time_base"]) or Fraction(1)
-            if self.plan.end is not None:
-                if chapter["start"] * tick >= self.plan.end:
+            start, stop = chapter["start"] * tick, chapter["end"] * tick
+            if end is not None and start >= end:
+                continue
+            if first is not None and start < first:
+                if stop <= first:
                     continue
-                chapter["end"] = min(chapter["end"], int(self.plan.end / tick))
-            for side in ("start", "end"):
-                chapter[side] += int(self.offset / tick)
+                start = first
+            stop = stop if end is None else min(stop, end)
+            if self.offset:
+                tick = CHAPTER_TICK
+                chapter["time_base"] = AVRational(tick.numerator, tick.denominator)
+            chapter["start"] = int((start + self.offset) / tick)
+            chapter["end"] = int((max(start, stop) + self.offset) / tick)
             kept.append(chapter)
         return kept
 

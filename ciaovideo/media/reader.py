@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from ciaovideo.errors import (
     InterlacedError,
     MissingInputError,
     OpenError,
+    OptionError,
     TimestampError,
 )
 from ciaovideo.media.av_errors import av_errors
@@ -29,7 +31,16 @@ from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldPolicy, sample_fields
 from ciaovideo.media.pixels import copy_planes, planar_name
-from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
+from ciaovideo.media.seeking import Listing, list_packets, packets_from
+from ciaovideo.media.timing import (
+    PEEK_PACKETS,
+    WHOLE,
+    Span,
+    exact,
+    first_frame_times,
+    frame_rate,
+    with_fields,
+)
 from ciaovideo.options import InputOptions
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -53,6 +64,8 @@ class VideoReader:
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
     interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
+    ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
+    can begin before it with the same result (``seeking``), what is earlier is not decoded.
     """
 
     def __init__(
@@ -73,26 +86,26 @@ class VideoReader:
         self._last: int | None = None  # the newest time stamp
         self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
+        self._pending: av.VideoFrame | None = None
+        self.span = WHOLE
         if not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
             raise MissingInputError(f"the input {path} {missing}", "name a video file")
-        with av_errors("opening", path, OpenError):
-            self._container = av.open(path)
+        self._open()
         try:
-            self._av_stream = main_video(self._container, path)
-            self._av_stream.codec_context.thread_type = "AUTO"
-            self._decoder = self._container.decode(self._av_stream)
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{path} holds no picture that can be decoded")
             self.info = self._describe(self._pending)
             self._choose_fields(options)
+            self._layout = PixelLayout.of(self.info.pix_fmt)
+            self._pictures = self._whole_pictures()
+            hanging = {data.type for data in self._pending.side_data.values()}
+            if options.start_time or options.end_time is not None:
+                self._cut(options)
         except BaseException:
             self.close()
             raise
-        self._layout = PixelLayout.of(self.info.pix_fmt)
-        self._pictures = self._whole_pictures()
-        hanging = {data.type for data in self._pending.side_data.values()}
         self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
         display = self.info.hdr10.display if self.info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
@@ -136,6 +149,95 @@ class VideoReader:
             self._count += 1
             self._end = frame.end
             yield frame
+
+    def _open(self) -> None:
+        """Begin at the beginning."""
+        with av_errors("opening", self.path, OpenError):
+            self._container = av.open(self.path)
+        try:
+            self._av_stream = main_video(self._container, self.path)
+        except BaseException:
+            self._container.close()
+            raise
+        self._av_stream.codec_context.thread_type = "AUTO"
+        self._decoder: Iterator[av.VideoFrame] = self._container.decode(self._av_stream)
+        self._pending = None
+
+    def _cut(self, options: InputOptions) -> None:
+        """Hand out only what appears in the part asked for; stand before its first frame."""
+        first = self._pending.pts if self._pending and not self._timeless else None
+        origin = (first or 0) * self._tick
+        begin = origin + options.start_time
+        finish = None if options.end_time is None else origin + options.end_time
+        tick, end = self.info.time_base, None
+        if not self._timeless:
+            listing = list_packets(self.path, self.info.index, begin if finish is None else finish)
+            end = self._plan_part(listing, begin, finish)
+            if options.start_time:
+                self._seek(listing, begin)
+        self._pictures = self._within(self._pictures, begin, finish)
+        shown = next(self._pictures, None)
+        if shown is None:
+            raise self._empty(begin, finish, origin)
+        self._damaged = 0  # what came before does not count
+        self._pictures = chain([shown], self._pictures)
+        self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
+
+    def _plan_part(
+        self, listing: Listing, begin: Fraction, finish: Fraction | None
+    ) -> Fraction | None:
+        """When the first frame after the part appears; counts those in it, and the end of it."""
+        times = [pts * listing.tick for pts in listing.frames]
+        times = with_fields(times) if self._policy.every_field else times
+        inside = [time for time in times if time >= begin and (finish is None or time < finish)]
+        if not listing.timed or not times:
+            return None
+        if not inside:
+            raise self._empty(begin, finish, times[0])
+        if finish is None:
+            left = self.info.frame_count - len(times) + len(inside)
+            self.info = replace(self.info, frame_count=max(left, len(inside)))
+            return None
+        self.info = replace(self.info, frame_count=len(inside))
+        return next((time for time in times if time >= finish), None)
+
+    def _empty(self, begin: Fraction, finish: Fraction | None, origin: Fraction) -> OptionError:
+        since = f"{float(begin - origin):g} s"
+        until = "its end" if finish is None else f"{float(finish - origin):g} s"
+        return OptionError(
+            f"no frame of {self.path} appears between {since} and {until}",
+            "start earlier, or end later: both are counted from the first frame",
+        )
+
+    def _seek(self, listing: Listing, begin: Fraction) -> None:
+        """Skip what need not be decoded."""
+        number = listing.anchor(begin)
+        if number is None:
+            return
+        packets = packets_from(self._container, self._av_stream, listing, number)
+        if packets is None:
+            self._container.close()
+            self._open()
+            return
+        first = listing.packets[number][0]
+        self._pending, self._last, self._decoded = None, None, listing.place(number)
+        self._decoder = (
+            picture
+            for packet in packets
+            for picture in packet.decode()
+            if picture.pts is None or picture.pts >= first  # others are shown before it
+        )
+
+    def _within(
+        self, pictures: Iterator[Shown], begin: Fraction, finish: Fraction | None
+    ) -> Iterator[Shown]:
+        for shown in pictures:
+            time = shown.pts * self.info.time_base
+            if finish is not None and time >= finish:
+                self._closed_books = True  # how the file ends was not looked at
+                return
+            if time >= begin:
+                yield shown
 
     def _choose_fields(self, options: InputOptions) -> None:
         """Decide from flags and a sample what is done with interlaced frames, and note why."""

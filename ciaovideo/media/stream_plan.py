@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -23,7 +22,15 @@ from ciaovideo.media.codecs import container_format
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.reader import describe
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
-from ciaovideo.media.timing import common_tick, exact, first_frame_times, first_times
+from ciaovideo.media.timing import (
+    WHOLE,
+    Span,
+    common_tick,
+    exact,
+    first_frame_times,
+    first_times,
+    with_fields,
+)
 from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
 from ciaovideo.options import SoundPolicy
 
@@ -36,9 +43,10 @@ STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 class StreamPlan:
     """What becomes of a file's streams in an output container; nothing is written to know it.
 
-    ``offset`` seconds are added to all times of the output; nearly always 0. ``end`` is where a
-    run over a limited number of frames will end, None for a whole file. ``warnings`` say all that a
-    user should know of it, ``losses`` those among them that name what the output will not have.
+    ``offset`` seconds are added to all times of the output; nearly always 0 unless the ``span``
+    begins later than the file. ``end`` is where a run over part of the file will end, None if at
+    its end. ``warnings`` say all that a user should know of it, ``losses`` those among them that
+    name what the output will not have.
     """
 
     source: Path
@@ -47,6 +55,7 @@ class StreamPlan:
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
+    span: Span = WHOLE
     end: Fraction | None = None
     warnings: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
@@ -60,12 +69,14 @@ def plan_streams(
     *,
     every_field: bool = False,
     sound: SoundPolicy = "copy",
+    span: Span = WHOLE,
 ) -> StreamPlan:
     """Decide which streams besides the video ``main`` the output's container takes, and how.
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
-    ``frames`` limits the run; with ``every_field`` it counts fields, two to a frame. Raises
-    EncodeError for other sound that the container cannot hold, before any work is done.
+    ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
+    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold,
+    before any work is done.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
@@ -87,14 +98,17 @@ def plan_streams(
                 if sound == "auto" or output.suffix.lower() == ".mkv"
                 else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
             )
-    offset = _offset(source, container_name, main, ticks, kept)
+    copied = {info.index for info in kept}
+    timed = copied if container_name in MATROSKA else set[int]()
+    starts = first_times(source, main, timed, span)
+    offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
     losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
     if chapters and container_name == "avi":
         losses.append(f"{output.suffix} cannot hold chapters: they are left out")
     losses += [f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)]
     warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
-        warnings.append(f"the input starts before zero: all times are {float(offset):g} s later")
+        warnings.append(_moved(offset, span))
     return StreamPlan(
         source=source,
         main=main,
@@ -102,7 +116,8 @@ def plan_streams(
         kept=tuple(kept),
         dropped=tuple(dropped),
         offset=offset,
-        end=_end(source, main, frames, every_field),
+        span=span,
+        end=_end(source, main, frames, every_field, span),
         warnings=tuple(warnings),
         losses=tuple(losses),
     )
@@ -209,33 +224,42 @@ def _cover(path: Path, index: int) -> bytes:
         return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)
 
 
-def _offset(
-    source: Path,
-    container_name: str,
-    main: int,
-    ticks: dict[int, Fraction],
-    kept: Sequence[StreamInfo],
-) -> Fraction:
+def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Span) -> Fraction:
     """What to add to all times so that nothing that counts begins before zero.
 
     mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
-    there would be lost. Matroska cannot store times before zero, but for priming.
+    there would be lost. Matroska cannot store times before zero, but for priming. Where the file is
+    cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
+    frames' clock; other streams are moved to the nearest tick of theirs.
     """
-    copied = {info.index for info in kept}
-    starts = first_times(source, main, copied if container_name in MATROSKA else ())
+    if span.start is not None:
+        return -(min(span.start, *starts.values()) // span.tick) * span.tick
     earliest = min([*starts.values(), Fraction(0)])
     if earliest >= 0:
         return Fraction(0)
-    step = common_tick(ticks[index] for index in {main} | copied)
+    step = common_tick(ticks)
     return -(earliest // step) * step
 
 
-def _end(source: Path, main: int, frames: int | None, every_field: bool) -> Fraction | None:
-    """Where the first ``frames`` frames end: at the next one's start, or where the file does."""
+def _moved(offset: Fraction, span: Span) -> str:
+    if span.start is None:
+        return f"the input starts before zero: all times are {float(offset):g} s later"
+    way = "earlier" if offset < 0 else "later"
+    return (
+        f"the first frame is the one at {float(span.start):.9g} s of the file's own time;"
+        f" all times are {float(abs(offset)):.9g} s {way}"
+    )
+
+
+def _end(
+    source: Path, main: int, frames: int | None, every_field: bool, span: Span
+) -> Fraction | None:
+    """Where the first ``frames`` frames end: at the next one's start, or where the span does."""
     if frames is None:
-        return None
-    times = first_frame_times(source, main, frames + 1)
+        return span.end
+    times = first_frame_times(source, main, frames + 1, span.start)
     if every_field:
-        middles = [(before + after) / 2 for before, after in pairwise(times)]
-        times = sorted([*times, *middles])
-    return times[frames] if len(times) > frames else None
+        times = with_fields(times)
+    after = [time for time in times if span.start is None or time >= span.start]
+    ends = [*after[frames : frames + 1], *([] if span.end is None else [span.end])]
+    return min(ends, default=None)

@@ -42,12 +42,13 @@ class Look:
 
 
 def compare_pictures(
-    source: FileScan, found: FileScan, shown: Sequence[Fraction], wanted: Look
+    source: FileScan, found: FileScan, shown: Sequence[Fraction], wanted: Look, before: int = 0
 ) -> tuple[int, list[str]]:
     """How many pictures were compared, and what is wrong with them, in words.
 
-    ``shown`` are the times of the source's frames, as many as ``found`` has. The pictures are the
-    first, the last, and between them those that cost the least to decode.
+    ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
+    ``before`` the first of them. The pictures are the first, the last, and between them those that
+    cost the least to decode.
     """
     stamps = sorted(found.video.pts)
     ticks = [int(time / source.video.tick) for time in shown]
@@ -59,7 +60,7 @@ def compare_pictures(
         by_tick = shots_by_time(source, [ticks[place] for place in near])
         given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
     else:
-        given = shots_by_number(source, near)
+        given = _by_number(source, near, before)
     by_stamp = shots_by_time(found, [stamps[place] for place in places])
     made = {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
     findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
@@ -72,9 +73,15 @@ def compare_pictures(
     unlike = list(_check_looks(made, given))
     if source.timed and (unlike or len(given) < len(near)):
         # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
-        given = shots_by_number(source, near)
+        given = _by_number(source, near, before)
         unlike = list(_check_looks(made, given))
     return len(given.keys() & made.keys()), findings + unlike
+
+
+def _by_number(source: FileScan, places: Sequence[int], before: int) -> dict[int, Shot]:
+    """The source's pictures at these places after the number ``before``."""
+    found = shots_by_number(source, [place + before for place in places])
+    return {number - before: shot for number, shot in found.items()}
 
 
 def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) -> Iterator[str]:

@@ -65,6 +65,7 @@ def make_plan(
         options.frames,
         every_field=options.input.deinterlace == "field",
         sound=options.streams.audio,
+        span=reader.span,
     )
     if options.streams.strict:
         _refuse((*guesses, *sited, *reader.warnings, *codec.losses, *streams.losses))

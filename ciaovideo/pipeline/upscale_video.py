@@ -129,6 +129,8 @@ class UpscaleRun:
             streams=plan.streams,
             frames=self.options.frames,
             every_field=self.options.input.deinterlace == "field",
+            start=self.options.input.start_time,
+            end=self.options.input.end_time,
             size=plan.out_size,
             pix_fmt=plan.codec.coded_pix_fmt,
             color=output_tags(plan, tag_guessed=self.options.streams.tag_guessed),

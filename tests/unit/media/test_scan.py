@@ -47,7 +47,7 @@ def test_what_a_file_holds(tmp_path: Path) -> None:
     ]
     assert (scan.size, scan.sar) == ((48, 64), Fraction(4, 3))
     assert scan.turn in ((0, 65536, -65536, 0), (0, -65536, 65536, 0))
-    assert [title for _, title in scan.chapters] == ["Part 1", "Part 2"]
+    assert [title for *_, title in scan.chapters] == ["Part 1", "Part 2"]
     with av.open(path) as container:
         sound = [p.pts for p in container.demux(audio=0) if p.size]
     assert list(scan.others[0].pts) == sound
