@@ -58,7 +58,7 @@ OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.UnknownError, None, ""),
     (av.error.UndefinedError, None, ""),
     (av.error.PyAVCallbackError, None, ""),
-    (av.error.OSError, None, ""),
+    (av.error.OSError, None, "the file may be cut off or damaged, or its disk be failing"),
     (av.error.FFmpegError, None, ""),
 )
 

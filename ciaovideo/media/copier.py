@@ -21,7 +21,14 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.stream_plan import StreamPlan, add_converted, add_copy, fresh_tags
 from ciaovideo.media.subtitles import TextConverter
-from ciaovideo.media.timing import MAX_CLOCK, MOVIE_CLOCK, exact, first_times, movie_clock
+from ciaovideo.media.timing import (
+    CUT_KINDS,
+    MAX_CLOCK,
+    MOVIE_CLOCK,
+    exact,
+    first_times,
+    movie_clock,
+)
 from ciaovideo.media.transcode import SoundTranscoder
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
@@ -144,7 +151,7 @@ class StreamCopier:
         start = _ticks(packet.pts) * tick
         if (end is not None and start >= end) or not self.plan.span.holds(packet):
             return
-        if packet.stream.type == "subtitle" and end is not None and packet.duration:
+        if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
             packet.duration = min(packet.duration, int((end - start) / tick))
         if not packet.stream.disposition & Disposition.attached_pic:
             self._move(packet, late=self.plan.span.time_of(packet) - start)

@@ -191,7 +191,7 @@ class VideoReader:
         times = with_fields(times) if self._policy.every_field else times
         inside = [time for time in times if time >= begin and (finish is None or time < finish)]
         if not listing.timed or not times:
-            return None
+            return finish
         if not inside:
             raise self._empty(begin, finish, times[0])
         if finish is None:

@@ -31,6 +31,7 @@ from ciaovideo.media.timing import PEEK_PACKETS, exact, priming
 
 FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
+EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 UNTURNED = (1 << 16, 0, 0, 1 << 16)  # in 16.16 fixed point
 STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
@@ -208,7 +209,7 @@ def _read(
     end = None if until is None else until + READ_ON
     for packet in container.demux():
         track = tracks.get(packet.stream_index)
-        if track is None or not packet.size:
+        if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
             continue
         _count(track, packet, hides=packet.stream_index == main)
         video = tracks[main]

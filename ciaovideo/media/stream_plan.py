@@ -233,7 +233,7 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     frames' clock; other streams are moved to the nearest tick of theirs.
     """
     if span.start is not None:
-        return -(min(span.start, *starts.values()) // span.tick) * span.tick
+        return -(min([span.start, *starts.values()]) // span.tick) * span.tick
     earliest = min([*starts.values(), Fraction(0)])
     if earliest >= 0:
         return Fraction(0)

@@ -23,6 +23,7 @@ PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
 MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
 MAX_CLOCK = 2**31 - 1
+CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
 SANE_RATES = (Fraction(1), Fraction(1000))
 
 
@@ -41,21 +42,23 @@ class Span:
     def holds(self, packet: "Packet[Stream]") -> bool:
         """Whether something of a packet belongs to the part, or to what comes after it.
 
-        Sound does that is heard after the start, priming counted as unheard, and a subtitle that
-        is still shown; all else must begin there.
+        Sound does that is heard after the start, and a subtitle or piece of data that still holds.
+        Priming is not heard, nor is Vorbis before its second packet.
         """
         if self.start is None or packet.stream.disposition & Disposition.attached_pic:
             return True
         tick = exact(packet.time_base) or Fraction(0)
         begin = (packet.pts or 0) * tick + priming(packet.stream)
-        lasts = packet.stream.type in ("audio", "subtitle")
+        context = packet.stream.codec_context
+        lasts = packet.stream.type != "video" and (context is None or context.name != "vorbis")
         return begin >= self.start or (lasts and begin + (packet.duration or 0) * tick > self.start)
 
     def time_of(self, packet: "Packet[Stream]") -> Fraction:
-        """When a packet begins; a subtitle not before the part does."""
+        """When a packet begins; a subtitle or piece of data not before the part does."""
         time = (packet.pts or 0) * (exact(packet.time_base) or Fraction(0))
-        cut = self.start is not None and packet.stream.type == "subtitle"
-        return max(time, self.start) if cut and self.start is not None else time
+        if self.start is None or packet.stream.type not in CUT_KINDS:
+            return time
+        return max(time, self.start)
 
 
 WHOLE = Span()

@@ -253,15 +253,16 @@ def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -
 def _times(track: Track, span: Span) -> list[Fraction]:
     """When the packets of a stream begin, those outside left out.
 
-    Of sound and subtitles one that begins earlier counts while it lasts; subtitles are cut.
+    One that begins earlier counts while it lasts, but for Vorbis, which first is silent; all but
+    sound is cut.
     """
     times: Iterable[Fraction] = (pts * track.tick for pts in track.pts)
     first = span.start
     if first is not None:
         ends = [track.tick * (pts + n) for pts, n in zip(track.pts, track.lasts, strict=True)]
-        lasting = track.info.kind in ("audio", "subtitle")
+        lasting = track.info.codec != "vorbis"
         times = (
-            max(time, first) if track.info.kind == "subtitle" else time
+            time if track.info.kind == "audio" else max(time, first)
             for time, end in zip(times, ends, strict=True)
             if time + track.unheard >= first or (lasting and end + track.unheard > first)
         )
@@ -288,7 +289,7 @@ def _pair_tracks(
 ) -> tuple[list[tuple[Track, Track]], list[str]]:
     """Each kept stream with its copy, in the order of each kind; and what has no partner.
 
-    A stream without a packet in the span may be left out, as mp4 and mov do.
+    A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
     """
     plan = contract.streams
     kept = {info.index: info.becomes for info in plan.kept}
@@ -303,9 +304,11 @@ def _pair_tracks(
     left = found.others
     for track in given:
         anew = bool(kept[track.info.index])
-        partner = next((made for made in left if _same_kind(track, made, anew)), None)
+        filled = track.cover or track.info.kind == "attachment" or bool(_times(track, span))
+        like = (made for made in left if _same_kind(track, made, anew))
+        partner = next((made for made in like if filled or not made.pts), None)
         if partner is None:
-            if track.cover or track.info.kind == "attachment" or _times(track, span):
+            if filled:
                 findings.append(f"{track.info} is missing")
         else:
             left.remove(partner)
