@@ -100,8 +100,8 @@ class StreamCopier:
         if chapters:
             output.set_chapters(chapters)
 
-    def copy_until(self, time: Fraction, end: Fraction | None = None) -> None:
-        """Copy all packets up to ``time``, but none that begins at ``end`` or later."""
+    def copy_until(self, time: Fraction) -> None:
+        """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
         with av_errors("copying streams of", self.plan.source, DecodeError):
             while True:
                 packet, self._ahead = self._ahead or next(self._packets, None), None
@@ -110,12 +110,12 @@ class StreamCopier:
                 if _ticks(packet.dts) * (exact(packet.time_base) or 0) > time:
                     self._ahead = packet
                     return
-                self._copy(packet, end)
+                self._copy(packet)
 
     def finish(self) -> None:
         """Copy what is left: all of it, or in a limited run what begins before its end."""
         end = self.plan.end
-        self.copy_until(Fraction(2**62) if end is None else end + READ_ON, end)
+        self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             for converter in self._converters.values():
                 for packet in converter.flush():
@@ -146,7 +146,8 @@ class StreamCopier:
                 packet.pts = packet.dts
             yield packet
 
-    def _copy(self, packet: "Packet[Stream]", end: Fraction | None) -> None:
+    def _copy(self, packet: "Packet[Stream]") -> None:
+        end = self.plan.end
         tick = exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
         if (end is not None and start >= end) or not self.plan.span.holds(packet):

@@ -3,16 +3,27 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from ciaovideo.cli.main import run
 from tests.fields import read_field_counter
-from tests.media import make_clip
-from tests.system.test_upscale import counters, field_counters, left_behind, packets, times
+from tests.media import ASS_HEADER, make_clip
+from tests.system.test_media_files import bicubic
+from tests.system.test_upscale import (
+    counters,
+    field_counters,
+    left_behind,
+    packets,
+    seconds,
+    ticks,
+    times,
+)
 
-SMALL = {"width": 64, "height": 48}
+pytestmark = pytest.mark.usefixtures(bicubic.__name__)
+SMALL: dict[str, Any] = {"width": 64, "height": 48}
 KEYS = {"crf": "12", "preset": "ultrafast", "g": "8", "bf": "2"}
 SAMPLE = Fraction(1, 48000)
 
@@ -110,6 +121,76 @@ def test_a_cut_file_keeps_attachments(tmp_path: Path) -> None:
     assert cut(source, output, "--start", "0.5") == 0
     with av.open(output) as container:
         assert container.streams.attachments[0].data == bytes(range(99))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_subtitles_that_say_nothing_in_the_part(tmp_path: Path, suffix: str) -> None:
+    """Three tracks: one is over before the part, one begins in it, one is shown when it begins."""
+    plain, source, output = (tmp_path / n for n in ("plain.mkv", "in.mkv", f"out{suffix}"))
+    make_clip(plain, seconds=4, options=KEYS, **SMALL)
+    with av.open(plain) as before, av.open(source, "w") as after:
+        video = after.add_stream_from_template(before.streams.video[0], opaque=True)
+        tracks = [after.add_stream("srt") for _ in range(3)]
+        for track in tracks:
+            track.codec_context.subtitle_header = ASS_HEADER
+        after.start_encoding()
+        lines = ((0, 900), (2500, 600), (1500, 1500))
+        for number, (track, (start, lasts)) in enumerate(zip(tracks, lines, strict=True)):
+            text = f"0,0,Default,,0,0,0,,line {number}".encode()
+            shown = av.subtitles.subtitle.SubtitleSet.create(text, 0, lasts)
+            packet = track.codec_context.encode_subtitle(shown)
+            packet.stream, packet.time_base = track, Fraction(1, 1000)
+            packet.pts = packet.dts = start
+            packet.duration = lasts
+            after.mux(packet)
+        for packet in before.demux(video=0):
+            if packet.pts is not None:
+                packet.stream = video
+                after.mux(packet)
+    assert cut(source, output, "--start", "2", "--end", "3") == 0
+    with av.open(output) as container:
+        found = {
+            bytes(packet)[-6:]: (
+                ticks(packet.pts) * seconds(packet.time_base),
+                ticks(packet.duration) * seconds(packet.time_base),
+            )
+            for packet in container.demux()
+            if packet.stream.type == "subtitle" and packet.size > 2
+        }
+    assert found == {b"line 1": (Fraction(1, 2), Fraction(1, 2)), b"line 2": (0, 1)}
+
+
+def test_sound_that_is_coded_anew(tmp_path: Path) -> None:
+    """The packets that WavPack makes last half a second, longer than a part may be."""
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    make_clip(source, seconds=2, sound=True, sound_codec="wavpack", **SMALL)
+    part = ["--start", "1.2", "--end", "1.3"]
+    assert cut(source, output, *part, "--audio", "auto") == 0
+    assert run(["verify", str(output), "--against", str(source), *part]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("mkv/bbb_960x540_60fps_vp8.webm", ".mp4"),  # Vorbis
+        ("mp4/sample_with_color_info.mp4", ".mov"),  # timed metadata
+        ("ts/sd-hls0000000000.ts", ".mp4"),
+        ("webm/roadtrip-vp92-10bit.webm", ".mp4"),
+    ],
+)
+def test_parts_of_real_files(tmp_path: Path, shared: Path, name: str, suffix: str) -> None:
+    source, output = shared / "data" / "media" / name, tmp_path / f"out{suffix}"
+    part = ["--start", "0.13", "--end", "0.3"]
+    assert cut(source, output, *part, "--preset", "ultrafast") == 0
+    shown = times(source)
+    inside = [t for t in shown if Fraction(13, 100) <= t - shown[0] < Fraction(3, 10)]
+    slack = Fraction(1, 1000) if suffix == ".mkv" else 0
+    begin = times(output)[0]
+    assert len(inside) == len(times(output))
+    for should, is_at in zip(inside, times(output), strict=True):
+        assert abs((should - inside[0]) - (is_at - begin)) <= slack
+    assert run(["verify", str(output), "--against", str(source), *part]) == 0
 
 
 def test_a_part_of_interlaced_video(tmp_path: Path) -> None:
