@@ -165,13 +165,24 @@ def decoded_times(
     return times
 
 
-def shots_by_time(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
+def shots_by_time(
+    scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
+) -> dict[int, Shot]:
     """The pictures at these ticks, each looked for from the nearest place where decoding begins.
 
-    Those that are not found or cannot be decoded are left out.
+    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
+    cannot be decoded are left out.
     """
     found: dict[int, Shot] = {}
     with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+        if in_turn:
+            with suppress(av.error.FFmpegError):
+                for shown in _pictures(container, scan.main):
+                    if shown.pts is not None and shown.pts in wanted:
+                        found[shown.pts] = _shot(shown)
+                    if len(found) == len(wanted):
+                        break
+            return found
         for pts in wanted:
             with suppress(av.error.FFmpegError):
                 picture = _seek(container, scan, pts)

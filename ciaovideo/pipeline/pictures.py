@@ -60,7 +60,8 @@ def compare_pictures(
         by_tick = shots_by_time(source, [ticks[place] for place in near])
         given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
     else:
-        given = _by_number(source, near, before)
+        by_number = shots_by_number(source, [place + before for place in near])
+        given = {number - before: shot for number, shot in by_number.items()}
     by_stamp = shots_by_time(found, [stamps[place] for place in places])
     made = {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
     findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
@@ -73,15 +74,10 @@ def compare_pictures(
     unlike = list(_check_looks(made, given))
     if source.timed and (unlike or len(given) < len(near)):
         # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
-        given = _by_number(source, near, before)
+        by_tick = shots_by_time(source, [ticks[place] for place in near], in_turn=True)
+        given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
         unlike = list(_check_looks(made, given))
     return len(given.keys() & made.keys()), findings + unlike
-
-
-def _by_number(source: FileScan, places: Sequence[int], before: int) -> dict[int, Shot]:
-    """The source's pictures at these places after the number ``before``."""
-    found = shots_by_number(source, [place + before for place in places])
-    return {number - before: shot for number, shot in found.items()}
 
 
 def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) -> Iterator[str]:
