@@ -45,6 +45,13 @@ def shifted(coord: Tensor, shift: Tensor | float) -> Tensor:
     return (coord + (shift + NUDGE)).clamp_(-1 + NUDGE, 1 - NUDGE)
 
 
+def placed(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small CPU tensor on a device; a GPU gets it from pinned memory, and nobody waits."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
     """The queries of a rectangular grid along one axis of a frame.
@@ -120,8 +127,8 @@ def linear_taps(axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
 
 def bilinear_grid(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """Bilinear interpolation with repeated borders: image (B, C, h, w) -> (B, C, rows, columns)."""
-    top, bottom, weight_y = (tap.to(image.device) for tap in linear_taps(rows))
-    left, right, weight_x = (tap.to(image.device) for tap in linear_taps(columns))
+    top, bottom, weight_y = (placed(tap, image.device) for tap in linear_taps(rows))
+    left, right, weight_x = (placed(tap, image.device) for tap in linear_taps(columns))
     across = torch.lerp(image[..., left], image[..., right], weight_x.to(image.dtype))
     weight_y = weight_y.to(image.dtype).unsqueeze(-1)
     return torch.lerp(across[..., top, :], across[..., bottom, :], weight_y)

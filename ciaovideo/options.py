@@ -20,6 +20,7 @@ Deinterlace = Literal["auto", "field", "off"]
 Chroma = Literal["auto", "420", "422", "444"]
 SoundPolicy = Literal["copy", "auto"]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
+PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,11 @@ class InputOptions:
         "interlaced frames: auto makes each one whole, field makes a frame of every field (twice"
         " the frame rate), off refuses them",
     )
-    force: bool = opt(False, "take interlaced frames as they are where deinterlacing is off")
+    force: bool = opt(
+        False,
+        "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
+        " off; frames of varying times at a constant rate where - or .y4m holds no other",
+    )
     start: str | None = opt(
         None,
         "begin with the first frame that appears at this time or later, in seconds or"
@@ -188,7 +193,12 @@ class InputOptions:
 class ModelOptions:
     """Network. Which weights make the picture."""
 
-    model: str = opt("auto", "name of bundled weights, or auto for the best on this device", "NAME")
+    model: str = opt(
+        "auto",
+        "name of bundled weights, or auto for the best on this device; bicubic and lanczos do"
+        " without a network, to compare with",
+        "NAME",
+    )
     weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
 
 
@@ -200,6 +210,11 @@ class EngineOptions:
     precision: Precision = opt("auto", "arithmetic of the network: auto, fp32, bf16 or fp16")
     tile: int = opt(0, "side of the tiles that a frame is cut into; 0 fits it to memory", "PX")
     batch: int = opt(0, "frames computed at once; 0 fits it to memory", "N")
+    deterministic: bool = opt(
+        False,
+        "the same bits in every run on one machine: kernels that add up in one order, and tiles of"
+        " 512 px, or of the side given, whatever memory is free",
+    )
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -234,6 +249,12 @@ class EncodeOptions:
     codec_option: tuple[str, ...] = opt(
         (), "an option of the encoder by FFmpeg's name; may be given several times", "NAME=VALUE"
     )
+    via_ffmpeg: str | None = opt(
+        None,
+        "encode with the ffmpeg of this system, version 5 or later, given these words, for example"
+        ' "-c:v libaom-av1 -crf 20"; other streams, times and tags are seen to',
+        "WORDS",
+    )
 
     def __post_init__(self) -> None:
         if self.crf is not None and not math.isfinite(self.crf):
@@ -245,6 +266,16 @@ class EncodeOptions:
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")
+        if self.via_ffmpeg is not None:
+            self.check_no_encoder("an ffmpeg of the system", "say it in the words for ffmpeg")
+
+    def check_no_encoder(self, place: str, hint: str) -> None:
+        """Raise OptionError if anything is set that only our own encoders understand."""
+        given = [name for name in ("crf", "preset") if getattr(self, name) is not None]
+        given += ["codec"] if self.codec != "auto" else []
+        given += ["codec option"] if self.codec_option else []
+        if given:
+            raise OptionError(f"{given[0]} means nothing to {place}", hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

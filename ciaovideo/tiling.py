@@ -27,9 +27,41 @@ class Rect:
         return self.right - self.left
 
     @property
+    def area(self) -> int:
+        """Samples in the box."""
+        return self.height * self.width
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """The box as an index of the last two dimensions."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def union(self, other: "Rect") -> "Rect":
+        """The smallest box that holds both."""
+        return Rect(
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
+    def grown(self, by: int, within: "Rect") -> "Rect":
+        """The box with ``by`` more samples on each side, as far as it stays ``within`` another."""
+        return Rect(
+            max(within.top, self.top - by),
+            max(within.left, self.left - by),
+            min(within.bottom, self.bottom + by),
+            min(within.right, self.right + by),
+        )
+
+    def halved(self, log2: tuple[int, int]) -> "Rect":
+        """The same box in a plane whose sides (y, x) are halved so many times, rounded up."""
+        y, x = log2
+        return Rect(self.top >> y, self.left >> x, -(-self.bottom >> y), -(-self.right >> x))
+
+    def moved(self, down: int, right: int) -> "Rect":
+        """The box counted from another origin, which lies that much up and left."""
+        return Rect(self.top + down, self.left + right, self.bottom + down, self.right + right)
 
     def __contains__(self, other: "Rect") -> bool:
         return (
@@ -49,17 +81,24 @@ class Tile:
 
 
 def plan_tiles(
-    height: int, width: int, *, side: int, halo: int, alignment: int = 1
+    height: int,
+    width: int,
+    *,
+    side: int,
+    halo: int,
+    alignment: int = 1,
+    part: Rect | None = None,
 ) -> Iterator[Tile]:
-    """Cut a frame into tiles whose cores cover every pixel once.
+    """Cut a frame, or a ``part`` of it, into tiles whose cores cover every pixel of it once.
 
-    ``side`` bounds the core's sides (0: the frame whole); ``halo`` is read around a core where
-    the frame goes on, and what is read begins at multiples of ``alignment``.
+    ``side`` bounds the core's sides (0: in one piece); ``halo`` is read around a core where the
+    frame goes on, and what is read begins at multiples of ``alignment``.
     """
     if side < 0 or halo < 0 or alignment < 1:
         raise OptionError(f"tile side {side}, halo {halo}, alignment {alignment}", "none below 0")
-    for top, bottom in pairwise(_cuts(height, side)):
-        for left, right in pairwise(_cuts(width, side)):
+    part = part or Rect(0, 0, height, width)
+    for top, bottom in pairwise(_cuts(part.top, part.bottom, side)):
+        for left, right in pairwise(_cuts(part.left, part.right, side)):
             read = Rect(
                 max(0, top - halo) // alignment * alignment,
                 max(0, left - halo) // alignment * alignment,
@@ -69,7 +108,8 @@ def plan_tiles(
             yield Tile(Rect(top, left, bottom, right), read)
 
 
-def _cuts(length: int, side: int) -> list[int]:
-    """Where to cut an axis into the fewest parts of at most ``side``, as equal as can be."""
+def _cuts(start: int, stop: int, side: int) -> list[int]:
+    """Where to cut [start, stop) into the fewest parts of at most ``side``, as equal as can be."""
+    length = stop - start
     parts = -(-length // side) if side else 1
-    return [length * part // parts for part in range(parts + 1)]
+    return [start + length * part // parts for part in range(parts + 1)]

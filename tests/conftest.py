@@ -12,15 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(",")))
 
-# Machines that run tests are busy ones: a slow example is not a wrong one.
-hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
-hypothesis.settings.load_profile("house")
+if importlib.util.find_spec("hypothesis"):  # a GPU machine with little installed has none
+    import hypothesis
+
+    # Machines that run tests are busy ones: a slow example is not a wrong one.
+    hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
+    hypothesis.settings.load_profile("house")
 
 
 def _cuda() -> bool:

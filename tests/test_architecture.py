@@ -21,7 +21,7 @@ FLOORS = (
     ("config", "registry"),
     ("options",),
     ("grid", "tiling", "color", "ops"),
-    ("models", "media", "metrics"),
+    ("models", "media", "metrics", "plot"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
     ("bench",),  # it measures whole runs, so it stands above the pipeline
@@ -33,7 +33,7 @@ FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
 # Where a package may be imported at all; a part, or one file of a part. No one else knows of it.
 HOME = {
-    "PIL": {"data", "evaluate", "cli", "train"},
+    "PIL": {"data", "evaluate", "cli", "plot", "train"},
     "argparse": {"cli"},
     "av": {"media"},
     "dask": {"jobs/cluster"},

@@ -3,21 +3,24 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ciaovideo.bench.floor import Floor, measure_floor
+from ciaovideo.bench.growth import Growth, measure_growth
 from ciaovideo.bench.harness import Result, machine, measure, peak_memory
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
-from ciaovideo.options import UpscaleOptions
+from ciaovideo.models.interpolation import KERNELS, Interpolation
+from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.upscale_video import Summary, UpscaleRun
 
@@ -26,7 +29,8 @@ from ciaovideo.pipeline.upscale_video import Summary, UpscaleRun
 class Report:
     """All figures of one bench run, and what they depend on.
 
-    ``overlap`` is the whole run's wall time over that of its slowest stage: 1 is perfect.
+    ``floor`` is the least that the network's work could take; ``overlap`` the whole run's wall
+    time over that of its slowest stage: 1 is perfect.
     """
 
     source: str
@@ -39,22 +43,31 @@ class Report:
     workers: int
     machine: dict[str, str]
     results: tuple[Result, ...]
+    floor: Floor
+    growth: Growth | None
     stage_seconds: dict[str, float]
     overlap: float
     peak_bytes: int
 
 
-def run_bench(source: Path, options: UpscaleOptions) -> Report:
-    """Measure each stage alone on a file, then the whole run over ``options.frames`` frames."""
+def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) -> Report:
+    """Measure each stage alone on a file, then whole runs over ``options.frames`` frames.
+
+    The whole is run with bicubic and Lanczos too: what is left when the network costs nothing.
+    ``growth`` measures further sizes, scales and lengths.
+    """
     with TemporaryDirectory() as folder:
         output = Path(folder) / f"out{source.suffix if source.suffix != '.y4m' else '.mkv'}"
         with UpscaleRun(source, output, options) as run:
-            plan = run.plan
+            plan, engine = run.plan, run.engine
             results = list(_stages(source, output, run))
-            cpu = time.process_time()
-            summary = run.run()
-            cpu = time.process_time() - cpu
-    results.append(_whole(summary, cpu))
+            floor = measure_floor(engine, (plan.info.height, plan.info.width), plan.out_size)
+            result, summary = _whole("end to end", run)
+            results.append(result)
+        for kind in KERNELS:
+            with UpscaleRun(source, output.with_stem(kind), _with(options, kind)) as run:
+                results.append(_whole(f"end to end, {kind}", run)[0])
+        grown = measure_growth(engine, source, options, Path(folder)) if growth else None
     busiest = max(
         seconds / (plan.workers if stage == "compute" else 1)
         for stage, seconds in summary.stage_seconds.items()
@@ -70,10 +83,16 @@ def run_bench(source: Path, options: UpscaleOptions) -> Report:
         workers=plan.workers,
         machine=machine(),
         results=tuple(results),
+        floor=floor,
+        growth=grown,
         stage_seconds=summary.stage_seconds,
         overlap=summary.seconds / busiest,
         peak_bytes=peak_memory(),
     )
+
+
+def _with(options: UpscaleOptions, kind: str) -> UpscaleOptions:
+    return replace(options, model=ModelOptions(model=kind))
 
 
 def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
@@ -81,19 +100,26 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     limit = run.options.frames
     yield measure("decode only", lambda: _decode(source, limit))
     lr = torch.rand(1, 3, plan.info.height, plan.info.width, device=engine.device)
-    yield measure("network only", lambda: _network(engine, lr, plan.out_size), device=engine.device)
-    yield measure("bicubic instead", lambda: _bicubic(lr, plan.out_size), device=engine.device)
+    network = partial(_network, lr=lr, out_size=plan.out_size)
+    yield measure("network only", partial(network, engine), device=engine.device)
+    for kind in KERNELS:
+        zero = Engine(Interpolation(kind), run.options.engine)
+        yield measure(f"{kind} only", partial(network, zero), device=engine.device)
     yield measure("encode only", lambda: _encode(output, plan))
 
 
-def _whole(summary: Summary, cpu: float) -> Result:
-    return Result(
-        case="end to end",
+def _whole(case: str, run: UpscaleRun) -> tuple[Result, Summary]:
+    cpu = time.process_time()
+    summary = run.run()
+    cpu = time.process_time() - cpu
+    result = Result(
+        case=case,
         wall_s=summary.seconds / summary.frames,
         cpu_s=cpu / summary.frames,
         spread=0.0,
         repetitions=1,
     )
+    return result, summary
 
 
 def _decode(source: Path, limit: int | None) -> int:
@@ -103,11 +129,6 @@ def _decode(source: Path, limit: int | None) -> int:
 
 def _network(engine: Engine, lr: Tensor, out_size: tuple[int, int]) -> int:
     engine(lr, out_size)
-    return len(lr)
-
-
-def _bicubic(lr: Tensor, out_size: tuple[int, int]) -> int:
-    F.interpolate(lr, out_size, mode="bicubic", antialias=False)
     return len(lr)
 
 

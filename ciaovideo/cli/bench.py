@@ -2,11 +2,14 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.cli.upscale import to_plain
+from ciaovideo.errors import OptionError
 from ciaovideo.options import (
     EncodeOptions,
     EngineOptions,
@@ -17,6 +20,7 @@ from ciaovideo.options import (
 
 if TYPE_CHECKING:
     from ciaovideo.bench.cases import Report
+    from ciaovideo.bench.growth import Growth
 
 GROUPS = (SizeOptions, ModelOptions, EngineOptions, EncodeOptions)
 
@@ -34,6 +38,15 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--frames", type=int, default=48, help="frames of the whole run (default: %(default)s)"
     )
+    parser.add_argument(
+        "--growth",
+        type=Path,
+        metavar="PNG",
+        help="also measure how cost grows with input, output and length (minutes), and draw it",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare with a stored run (from --json)"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
     return parser
@@ -48,34 +61,95 @@ def run(arguments: Namespace) -> int:
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
     )
-    from ciaovideo.bench.cases import run_bench
+    before = _stored(arguments.against) if arguments.against else {}
+    with loading():
+        from ciaovideo.bench.cases import run_bench
 
-    report = run_bench(arguments.input, options)
-    print(json.dumps(report, default=to_plain, indent=2) if arguments.json else markdown(report))
+    report = run_bench(arguments.input, options, growth=arguments.growth is not None)
+    if report.growth:
+        _draw(report.growth, arguments.growth)
+    if arguments.json:
+        print(json.dumps(report, default=to_plain, indent=2))
+    else:
+        print(markdown(report, before))
     return 0
 
 
-def markdown(report: "Report") -> str:
-    """The figures as a Markdown table, after a line for each thing they depend on."""
+def markdown(report: "Report", before: Mapping[str, float] = {}) -> str:
+    """The figures as a Markdown table, after a line for each thing they depend on.
+
+    ``before``: CPU seconds of the same cases in a stored run.
+    """
     (height, width), (out_height, out_width) = report.lr_size, report.out_size
     lines = [
         f"{report.model}, {report.precision} on {report.device}, {report.workers} frame(s) at once,"
         f" {width}x{height} to {out_width}x{out_height}, {report.frames} frames",
         ", ".join(f"{name} {text}" for name, text in report.machine.items()),
         "",
-        "| case | ms a frame | frames/s | CPU ms a frame | spread |",
-        "|---|---|---|---|---|",
+        "| case | ms a frame | frames/s | CPU ms a frame | spread |" + " was |" * bool(before),
+        "|---|---|---|---|---|" + "---|" * bool(before),
     ]
     for result in report.results:
         spread = f"{result.spread:.0%}" if result.repetitions > 1 else ""
-        lines.append(
+        line = (
             f"| {result.case} | {result.wall_s * 1000:.1f} | {result.fps:.2f}"
             f" | {result.cpu_s * 1000:.1f} | {spread} |"
         )
+        if before:
+            was = before.get(result.case)
+            line += f" {was * 1000:.1f} (x{result.cpu_s / was:.2f}) |" if was else " |"
+        lines.append(line)
     busy = ", ".join(f"{stage} {s:.2f} s" for stage, s in report.stage_seconds.items())
     lines += [
         "",
         f"end to end: threads busy {busy}; wall over the slowest stage {report.overlap:.2f};"
         f" peak memory {report.peak_bytes / 1e6:.0f} MB",
+        _floor(report),
+        *(_growth(report.growth) if report.growth else ()),
     ]
     return "\n".join(lines)
+
+
+def _floor(report: "Report") -> str:
+    """The network's time over the least that its work could take here."""
+    floor = report.floor
+    network = next(result for result in report.results if result.case == "network only")
+    return (
+        f"network: {floor.flop / 1e9:.3g} GFLOP a frame at {floor.flop_rate / 1e9:.3g} GFLOP/s"
+        f" (a large product in {report.precision}), {floor.bytes / 1e6:.3g} MB at"
+        f" {floor.byte_rate / 1e9:.3g} GB/s (a large copy): at least {floor.seconds * 1000:.3g} ms;"
+        f" it took {network.wall_s / floor.seconds:.2f} times that"
+    )
+
+
+def _growth(growth: "Growth") -> list[str]:
+    return [
+        f"a frame: {growth.start * 1000:.2f} ms + {growth.per_lr * 1e9:.0f} ns a pixel in"
+        f" + {growth.per_out * 1e9:.0f} ns a pixel out (mean distance of {growth.error:.0%}"
+        f" over {sum(point.frames == 1 for point in growth.points)} sizes)",
+        f"a run: {growth.run_start:.2f} s + {growth.per_frame * 1000:.1f} ms a frame",
+    ]
+
+
+def _draw(growth: "Growth", path: Path) -> None:
+    from ciaovideo.bench.drawing import draw_growth
+
+    try:
+        draw_growth(growth, path)
+    except OSError as cause:
+        raise OptionError(f"{path}: {cause.strerror}", "name a file that can be written") from cause
+
+
+def _stored(path: Path) -> dict[str, float]:
+    """CPU seconds a frame of each case of a stored run."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {result["case"]: float(result["cpu_s"]) for result in report["results"]}
+    except OSError as cause:
+        raise OptionError(
+            f"{path}: {cause.strerror}", "name a file that bench --json made"
+        ) from cause
+    except (ValueError, KeyError, TypeError) as cause:
+        raise OptionError(
+            f"{path} is no stored run", "name a file that bench --json made"
+        ) from cause

@@ -1,26 +1,50 @@
 """``ciaovideo evaluate``: the benchmarks of the literature."""
 
+import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.cli.loading import loading
+from ciaovideo.errors import EncodeError, MissingInputError, OptionError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ciaovideo.engine.engine import Engine, Network
+    from ciaovideo.evaluate.cost import Cost
+    from ciaovideo.evaluate.crops import Gallery
+    from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
+    from ciaovideo.evaluate.report import Report, Row
 
-    from ciaovideo.evaluate.protocol import Upscale
-    from ciaovideo.evaluate.report import Row
+    type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 
 SCALES = (2.0, 3.0, 4.0)
+PROTOCOLS = {
+    "benchmark": "Y, border ceil(scale): CiaoSR's tables 2, 3 and 6",
+    "div2k": "RGB, border ceil(scale) + 6: its table 1",
+    "eqsr": "Y, border 4, 6 or 8: EQSR's scales that are no integers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What is measured: its name for people, what enlarges, and the network if it is one."""
+
+    name: str
+    upscale: "Upscale"
+    network: "tuple[Network, Engine] | None" = None
 
 
 def build_parser(prog: str) -> ArgumentParser:
     """Methods, sets of pictures, scales, and how to print."""
     parser = ArgumentParser(
         prog=prog,
-        description="Measure networks on pictures as papers do: PSNR on Y, border left out.",
+        description="Measure networks on pictures and videos as papers do: PSNR on Y, border left "
+        "out.",
     )
     parser.add_argument(
         "models",
@@ -33,23 +57,11 @@ def build_parser(prog: str) -> ArgumentParser:
         nargs="+",
         required=True,
         type=Path,
-        metavar="FOLDER",
-        help="folders of HR pictures, each a set; LR is made from them",
+        metavar="PATH",
+        help="folders of HR pictures, each a set, and true videos; LR is made from them",
     )
-    parser.add_argument(
-        "--scales",
-        type=_scales,
-        default=SCALES,
-        metavar="S,...",
-        help="any scales above 1, for example 2,2.5,3,4 (default: 2,3,4)",
-    )
-    parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
-    parser.add_argument(
-        "--published", action="store_true", help="print what papers reach beside it, where known"
-    )
-    forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="print JSON")
-    forms.add_argument("--markdown", action="store_true", help="print Markdown")
+    _add_measuring(parser)
+    _add_printing(parser)
     for field in fields(EngineOptions):
         if field.name in ("device", "precision"):
             parser.add_argument(
@@ -61,68 +73,239 @@ def build_parser(prog: str) -> ArgumentParser:
     return parser
 
 
+def _add_measuring(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--scales",
+        type=_scales,
+        default=SCALES,
+        metavar="S,...",
+        help="any scales above 1, for example 2,2.5,3,4 (default: 2,3,4)",
+    )
+    protocols = "; ".join(f"{name} ({what})" for name, what in PROTOCOLS.items())
+    parser.add_argument(
+        "--protocol",
+        choices=list(PROTOCOLS),
+        default="benchmark",
+        help=f"how pictures are compared: {protocols} (default: %(default)s)",
+    )
+    parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
+    parser.add_argument(
+        "--lpips",
+        nargs=2,
+        type=Path,
+        metavar=("ALEXNET", "HEADS"),
+        help="measure LPIPS of pictures too, with torchvision's file of AlexNet and alex.pth of "
+        "LPIPS 0.1",
+    )
+    parser.add_argument(
+        "--steps",
+        type=_scales,
+        default=(),
+        metavar="S,...",
+        help="measure each method once more in steps, for example 2,4 on the way to 12",
+    )
+    parser.add_argument(
+        "--cost", action="store_true", help="count weights, and time a picture of 192x192 px at x4"
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="of a video, take the first N frames only"
+    )
+
+
+def _add_printing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--published", action="store_true", help="print what papers reach beside it, where known"
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON")
+    forms.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write a page with charts, and crops to compare; needs nothing else to be shown",
+    )
+
+
 def run(arguments: Namespace) -> int:
     """Measure and print; the exit code. Raises the errors of ours that its parts raise."""
     options = EngineOptions(device=arguments.device, precision=arguments.precision)
-    from ciaovideo.data.images import list_pictures
-    from ciaovideo.evaluate.protocol import crop_step
-    from ciaovideo.evaluate.report import Report, published
+    with loading():
+        from ciaovideo.evaluate.crops import Gallery
+        from ciaovideo.evaluate.protocol import CHANNELS, in_steps
+        from ciaovideo.evaluate.published import published, published_costs
+        from ciaovideo.evaluate.report import Report
 
-    for scale in arguments.scales:
-        crop_step(scale)  # a scale that cannot be measured is refused before anything is
-    pictures = sum(len(list_pictures(folder)) for folder in arguments.on)
-    methods = [_open(model, options) for model in arguments.models]
-    total = pictures * len(arguments.scales) * len(methods)
-    rows = list(_rows(arguments, methods, total))
+    total = _check(arguments)
+    measure = _measuring(arguments)
+    opened = _open_all(arguments.models, options)
+    methods = list(opened)
+    if arguments.steps:
+        names = ", ".join(f"x{step:g}" for step in arguments.steps)
+        methods += [
+            Method(f"{each.name} via {names}", in_steps(each.upscale, arguments.steps))
+            for each in opened
+        ]
+    gallery = Gallery(_shown_scale(arguments.scales)) if arguments.html else None
+    rows = list(_rows(arguments, methods, measure, gallery, total * len(methods)))
+    costs = _costs(opened) if arguments.cost else []
     if arguments.published:
+        channel = CHANNELS[arguments.protocol]
         for name in dict.fromkeys(row.dataset for row in rows):
-            rows.extend(published(name, arguments.scales))
-    report = Report(scales=arguments.scales, rows=tuple(rows))
+            rows.extend(published(name, arguments.scales, channel))
+        costs += published_costs() if arguments.cost else []
+    report = Report(scales=arguments.scales, rows=tuple(rows), costs=tuple(costs))
     if arguments.json:
         print(report.as_json())
     else:
         print(report.as_markdown() if arguments.markdown else report.as_text())
+    if gallery is not None:
+        _write_page(arguments, report, gallery, opened)
     return 0
 
 
+def _check(arguments: Namespace) -> int:
+    """Refuse what cannot be measured before anything is; how many pictures a method is given."""
+    from ciaovideo.data.images import list_pictures
+    from ciaovideo.data.pairs import crop_step
+    from ciaovideo.evaluate.clips import count_frames
+
+    for scale in (*arguments.scales, *arguments.steps):
+        crop_step(scale)
+    if arguments.frames is not None and arguments.frames < 1:
+        raise OptionError(f"{arguments.frames} frames cannot be measured", "take at least 1")
+    page = arguments.html
+    if page is not None and (page.is_dir() or not os.access(page.absolute().parent, os.W_OK)):
+        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+    pictures = 0
+    for path in arguments.on:
+        if not path.exists():
+            raise MissingInputError(f"{path} is not there", "name folders of pictures, or videos")
+        pictures += (
+            count_frames(path, arguments.frames) if path.is_file() else len(list_pictures(path))
+        )
+    return pictures * len(arguments.scales)
+
+
 def _rows(
-    arguments: Namespace, methods: "list[tuple[str, Upscale]]", total: int
+    arguments: Namespace,
+    methods: list[Method],
+    measure: "Measuring",
+    gallery: "Gallery | None",
+    total: int,
 ) -> "Iterator[Row]":
     """Each method on each set, with a bar on standard error where that is a terminal."""
     from tqdm import tqdm
 
-    from ciaovideo.evaluate.protocol import Score, benchmark
+    from ciaovideo.evaluate.protocol import CHANNELS
     from ciaovideo.evaluate.report import Row
 
+    names = _set_names(arguments.on)
     with tqdm(total=total, unit="picture", disable=None) as bar:
+        for path, method in product(arguments.on, methods):
+            is_video, dataset = path.is_file(), names[path]
+            scores: dict[float, Score] = {}
+            for scale in arguments.scales:
+                bar.set_description(f"{method.name} on {dataset} x{scale:g}", refresh=False)
+                keep: OnSample | None = None
+                if gallery is not None and scale == gallery.scale:
+                    keep = partial(gallery.add, dataset, method.name, is_video=is_video)
 
-        def count(_: Path) -> None:
-            bar.update()
+                def seen(sample: "Sample", keep: "OnSample | None" = keep) -> None:
+                    bar.update()
+                    if keep is not None:
+                        keep(sample)
 
-        for folder in arguments.on:
-            dataset = folder.resolve().name
-            for name, upscale in methods:
-                scores: dict[float, Score] = {}
-                for scale in arguments.scales:
-                    bar.set_description(f"{name} on {dataset} x{scale:g}", refresh=False)
-                    scores[scale] = benchmark(
-                        upscale, folder, scale, ssim=arguments.ssim, on_picture=count
-                    )
-                yield Row(method=name, dataset=dataset, scores=scores)
+                scores[scale] = measure(path, scale, method.upscale, seen)
+            channel = "Y" if is_video else CHANNELS[arguments.protocol]
+            yield Row(method=method.name, dataset=dataset, scores=scores, channel=channel)
 
 
-def _open(model: str, options: EngineOptions) -> tuple[str, "Upscale"]:
-    """The name of a method for people, and what enlarges."""
+def _set_names(paths: list[Path]) -> dict[Path, str]:
+    """What sets are called: by the last part of the path, or by all of it where that is taken."""
+    names: dict[Path, str] = {}
+    for path in paths:
+        whole = path.resolve()
+        name = whole.stem if path.is_file() else whole.name
+        names[path] = name if name not in names.values() else str(path)
+    return names
+
+
+def _measuring(arguments: Namespace) -> "Measuring":
+    """What measures a method on a folder or a video at a scale, as the options say."""
+    from ciaovideo.evaluate.clips import clip
+    from ciaovideo.evaluate.protocol import PROTOCOLS as MEASURES
+    from ciaovideo.metrics.lpips import LPIPS
+
+    lpips = LPIPS.load(*arguments.lpips) if arguments.lpips else None
+    ssim, frames = arguments.ssim, arguments.frames
+    pictures = MEASURES[arguments.protocol]
+
+    def measure(path: Path, scale: float, upscale: "Upscale", seen: "OnSample") -> "Score":
+        if path.is_file():
+            return clip(upscale, path, scale, frames=frames, ssim=ssim, on_sample=seen)
+        return pictures(upscale, path, scale, ssim=ssim, lpips=lpips, on_sample=seen)
+
+    return measure
+
+
+def _open_all(models: list[str], options: EngineOptions) -> list[Method]:
+    """Every method once, under a name that no other has."""
+    methods: dict[str, Method] = {}
+    for model in dict.fromkeys(models):
+        method = _open(model, options)
+        name = method.name if method.name not in methods else model
+        methods[name] = Method(name, method.upscale, method.network)
+    return list(methods.values())
+
+
+def _open(model: str, options: EngineOptions) -> Method:
     from ciaovideo.engine.engine import Engine
     from ciaovideo.engine.upscaler import load_network
     from ciaovideo.evaluate.baselines import BASELINES
 
     if model in BASELINES:
-        return model, BASELINES[model]
+        return Method(model, BASELINES[model])
     from_file = model.endswith(".safetensors")
     chosen = ModelOptions(weights=Path(model)) if from_file else ModelOptions(model=model)
     name, network = load_network(chosen, options.device)
-    return Path(name).stem if from_file else name, Engine(network, options)
+    engine = Engine(network, options)
+    return Method(Path(name).stem if from_file else name, engine, (network, engine))
+
+
+def _costs(methods: list[Method]) -> "list[Cost]":
+    from ciaovideo.evaluate.cost import cost
+
+    return [cost(each.name, *each.network) for each in methods if each.network is not None]
+
+
+def _shown_scale(scales: tuple[float, ...]) -> float:
+    """The scale that crops are shown at: the largest that networks are trained for."""
+    trained = [scale for scale in scales if scale <= 4]
+    return max(trained, default=min(scales))
+
+
+def _write_page(
+    arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
+) -> None:
+    from ciaovideo.evaluate.html import as_html
+    from ciaovideo.media.output import atomic_output
+
+    about = [
+        f"Protocol {arguments.protocol}: {PROTOCOLS[arguments.protocol]}. LR is bicubic of HR in "
+        "8 bit; HR is cropped so that LR is whole."
+    ]
+    engines = [each.network[1] for each in methods if each.network is not None]
+    if engines:
+        about.append(f"Computed on {engines[0].device} in {engines[0].precision}.")
+    page = as_html(report, gallery.crops(), about, gallery.scale)
+    try:
+        with atomic_output(arguments.html, overwrite=True) as part:
+            part.write_text(page, encoding="utf-8")
+    except OSError as cause:
+        raise EncodeError(
+            f"{arguments.html}: {cause.strerror}", "make room, or name another file"
+        ) from cause
 
 
 def _scales(text: str) -> tuple[float, ...]:

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.errors import OptionError
 from ciaovideo.options import EngineOptions
 
 if TYPE_CHECKING:
-    from ciaovideo.train.loop import Trainer
+    from ciaovideo.train.loop import Trainer, TrainProgress
 
 STOPPED = 128  # exit codes of what a signal ended: this and the signal's number
 
@@ -52,6 +53,14 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores"
     )
+    parser.add_argument(
+        "--write-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
+        " and leave",
+    )
     return parser
 
 
@@ -67,10 +76,13 @@ def run(arguments: Namespace) -> int:
     device = EngineOptions(device=arguments.device).device
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
+    if arguments.write_pairs < 0:
+        raise OptionError("the number of pairs cannot be negative")
     import torch
 
-    from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
-    from ciaovideo.train.recipe import read_recipe
+    with loading():
+        from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
+        from ciaovideo.train.recipe import read_recipe
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -82,12 +94,17 @@ def run(arguments: Namespace) -> int:
     )
     trainer = Trainer(read_recipe(arguments.recipe, arguments.set), options)
     pictures = trainer.prepare()
+    if arguments.write_pairs > 0:
+        print(f"wrote {trainer.write_pairs(arguments.write_pairs)}")
+        return 0
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
     note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
     with _stopping(trainer) as received:
         print(note, file=sys.stderr, flush=True)
         _train(trainer)
     steps = trainer.recipe.options.optim.steps
+    for notice in trainer.notices:
+        print(notice, file=sys.stderr)
     print(f"wrote {arguments.out / WEIGHTS} after step {trainer.step} of {steps}")
     if not trainer.finished:
         print("the same command goes on from here", file=sys.stderr)
@@ -111,11 +128,18 @@ def _train(trainer: "Trainer") -> None:
     steps = trainer.recipe.options.optim.steps
     with tqdm(total=steps, initial=trainer.step, unit="step", disable=None, smoothing=0.05) as bar:
 
-        def show(progress: Any) -> None:
-            bar.set_postfix_str(f"L1 {progress.loss:.5f}", refresh=False)
+        def show(progress: "TrainProgress") -> None:
+            best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
+            bar.set_postfix_str(
+                f"L1 {progress.loss:.5f}, {progress.samples:.0f} samples/s{best}", refresh=False
+            )
             bar.update(progress.step - bar.n)
+            if progress.psnrs:
+                figures = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())
+                line = f"step {progress.step}: {figures} dB"
+                tqdm.write(line, file=sys.stderr)
 
-        trainer.run(show if not bar.disable else lambda _: None)
+        trainer.run(show)
 
 
 @contextmanager

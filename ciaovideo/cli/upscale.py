@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import sys
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping, Set
@@ -9,8 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.options import (
+    PIPE,
     EncodeOptions,
     EngineOptions,
     InputOptions,
@@ -36,7 +39,11 @@ GROUPS = (
 EPILOG = """
 commands: ciaovideo train, evaluate, bench, verify and weights; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
-exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted.
+- in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
+8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
+tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
+exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted, 141 nobody reads the
+output any more.
 """
 
 
@@ -56,9 +63,11 @@ def build_parser(prog: str) -> ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=Path, help="a video file")
+    parser.add_argument("input", type=_place, help="a video file, or - for a pipe")
     parser.add_argument(
-        "output", type=Path, help="a file ending in .mp4, .m4v, .mov, .mkv, .webm or .avi"
+        "output",
+        type=_place,
+        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi or .y4m, or - for a pipe",
     )
     for config in GROUPS:
         add_group(parser, config)
@@ -73,13 +82,15 @@ def build_parser(prog: str) -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Upscale, with progress on standard error and a summary at the end."""
     options = read_options(arguments)
-    from ciaovideo.cli.progress import frame_bar
-    from ciaovideo.pipeline.upscale_video import UpscaleRun
+    with loading():
+        from ciaovideo.cli.progress import frame_bar
+        from ciaovideo.pipeline.upscale_video import UpscaleRun
 
+    results = sys.stderr if arguments.output == PIPE else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
         if arguments.dry_run:
             plan = job.estimate()
-            print(_json(plan) if arguments.json else describe_plan(plan))
+            print(_json(plan) if arguments.json else describe_plan(plan), file=results)
             return 0
         if not arguments.quiet:
             print(
@@ -88,16 +99,19 @@ def run(arguments: Namespace) -> int:
             )
             for note in job.plan.notes:
                 print(f"note: {note}", file=sys.stderr)
+            if arguments.verbose and job.plan.next_words:
+                words = shlex.join(job.plan.next_words)
+                print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
         with frame_bar(job.plan.frames, quiet=arguments.quiet) as on_progress:
             summary = job.run(on_progress)
     if arguments.json:
-        print(_json(summary))
+        print(_json(summary), file=results)
     elif not arguments.quiet:
         told = set(job.plan.notes)
         for note in summary.notes:
             if note not in told:
                 print(f"note: {note}", file=sys.stderr)
-        print(describe_summary(summary, verbose=arguments.verbose))
+        print(describe_summary(summary, verbose=arguments.verbose), file=results)
     return 0
 
 
@@ -117,11 +131,11 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
 
 def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
-    info, (height, width) = plan.info, plan.out_size
+    info, (height, width), codec = plan.info, plan.out_size, plan.codec
     memory = plan.memory
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
-        "output": f"{plan.output}: {width}x{height} {plan.codec.pix_fmt}, {plan.codec.codec.name}",
+        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt}, {codec.codec.name}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
         "model": f"{plan.model}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",
@@ -145,15 +159,25 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     height, width = summary.out_size
     line = (
-        f"{summary.output}: {summary.frames} frames of {width}x{height}"
+        f"{_called(summary.output)}: {summary.frames} frames of {width}x{height}"
         f" in {summary.seconds:.1f} s ({rate:.2f} fps)"
     )
-    if summary.computed < summary.frames:
-        line += f", {summary.frames - summary.computed} repeated frames computed once"
+    if summary.reused >= 0.005:
+        line += f", {summary.reused:.0%} of the picture unchanged and not computed again"
     if verbose:
         stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary.stage_seconds.items())
         line += f"; threads were busy: {stages}"
     return line
+
+
+def _place(word: str) -> Path:
+    """A path, in which only a bare - means a pipe."""
+    path = Path(word)
+    return path.absolute() if path == PIPE and word != str(PIPE) else path
+
+
+def _called(output: Path) -> str:
+    return "standard output" if output == PIPE else str(output)
 
 
 def _json(result: Any) -> str:

@@ -5,6 +5,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ciaovideo.cli.loading import loading
 from ciaovideo.errors import MissingInputError, OptionError, VerificationError
 from ciaovideo.options import InputOptions
 
@@ -45,7 +46,8 @@ def run(arguments: Namespace) -> int:
     if frames is not None and frames < 1:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
     part = InputOptions(start=arguments.start, end=arguments.end)
-    from ciaovideo.pipeline.verify import contract_between, verify
+    with loading():
+        from ciaovideo.pipeline.verify import contract_between, verify
 
     contract = contract_between(
         source, output, frames, every_field=arguments.every_field, part=part

@@ -1,50 +1,196 @@
-"""``ciaovideo weights``: which weights are bundled, what they are, and whether they are whole."""
+"""``ciaovideo weights``: the bundled weights, and files from and for other programs."""
 
 import dataclasses
 import json
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciaovideo.errors import CorruptWeightsError
+from ciaovideo.errors import CorruptWeightsError, EncodeError, OptionError, OutputExistsError
 
 if TYPE_CHECKING:
     from ciaovideo.models.checkpoints import WeightsEntry
 
+SUFFIX = ".safetensors"
+PUBLISHED_WINDOW = 160  # the published program cuts pictures into 192 px that overlap by 32
+
 
 def build_parser(prog: str) -> ArgumentParser:
-    """list, show or verify."""
-    parser = ArgumentParser(prog=prog, description="The bundled weights.", allow_abbrev=False)
+    """list, show, verify, import or export."""
+    parser = ArgumentParser(prog=prog, description="Files of weights.", allow_abbrev=False)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="a line for each")
+    actions.add_parser("list", help="a line for each of the bundled ones")
     show = actions.add_parser("show", help="all that is known of one")
-    show.add_argument("name", help="name of bundled weights")
+    show.add_argument("name", help="name of bundled weights, or an imported file")
     show.add_argument("--json", action="store_true", help="print it as JSON")
-    actions.add_parser("verify", help="compare every file with the manifest and load it")
+    actions.add_parser("verify", help="compare every bundled file with the manifest and load it")
+    _add_import(actions.add_parser("import", help="a published CiaoSR checkpoint to a file for us"))
+    export = actions.add_parser("export", help="weights to a file for other programs")
+    export.add_argument("name", help="name of bundled weights, or a .safetensors file")
+    export.add_argument(
+        "out",
+        type=Path,
+        help=".safetensors: tensors with the description of their network, for this program; "
+        ".pth: the layout of the published CiaoSR program, for networks that it has",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     return parser
 
 
-def run(arguments: Namespace) -> int:
-    """Print what is asked for; raises WeightsError for a file that is not what it should be."""
-    from ciaovideo.models.checkpoints import find_weights, load_bundled, read_manifest
+def _add_import(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Read a published CiaoSR checkpoint (with EDSR, RDN or SwinIR; layouts state_dict or "
+        "model.sd) without executing anything in it. Writes OUT, which --weights takes, and "
+        "beside it a .toml with where it comes from, in the form of the manifest."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
+    parser.add_argument(
+        "out",
+        type=Path,
+        nargs="?",
+        metavar="OUT",
+        help=f"file to write (default: FILE with the ending {SUFFIX})",
+    )
+    parser.add_argument(
+        "--window",
+        type=int,
+        default=PUBLISHED_WINDOW,
+        metavar="PX",
+        help="windows of the cross-scale attention; 0 lets it see the whole frame, which only "
+        "small pictures can afford (default: %(default)s, which is what was published)",
+    )
+    parser.add_argument(
+        "--no-residual",
+        action="store_true",
+        help="the network adds no bilinear enlargement, as the published real-world ones",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
 
-    if arguments.action == "show":
-        entry = find_weights(arguments.name)
-        print(
-            json.dumps(dataclasses.asdict(entry), default=str, indent=2)
-            if arguments.json
-            else describe(entry)
-        )
-        return 0
+
+def run(arguments: Namespace) -> int:
+    """Do what is asked for; raises WeightsError for a file that is not what it should be."""
+    match arguments.action:
+        case "list":
+            return _list()
+        case "show":
+            return _show(arguments.name, as_json=arguments.json)
+        case "verify":
+            return _verify()
+        case "import":
+            return _import(arguments)
+    return _export(arguments)
+
+
+def _list() -> int:
+    from ciaovideo.models.checkpoints import read_manifest
+
     for name, entry in read_manifest().items():
-        if arguments.action == "list":
-            print(f"{name}: {entry.summary}")
-            continue
+        print(f"{name}: {entry.summary}")
+    return 0
+
+
+def _show(name: str, *, as_json: bool) -> int:
+    from ciaovideo.models.checkpoints import find_weights, read_entries
+
+    if name.endswith(SUFFIX):
+        (entry,) = read_entries(Path(name).with_suffix(".toml")).values()
+    else:
+        entry = find_weights(name)
+    whole = json.dumps(dataclasses.asdict(entry), default=str, indent=2)
+    print(whole if as_json else describe(entry))
+    return 0
+
+
+def _verify() -> int:
+    from ciaovideo.models.checkpoints import load_bundled, read_manifest
+
+    for name, entry in read_manifest().items():
         network = load_bundled(name)
         count = sum(weight.numel() for weight in network.parameters())
         if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
             raise CorruptWeightsError(f"{entry.path} holds values that are no numbers")
         print(f"{name}: {entry.path.name} is what the manifest names, {count} weights")
     return 0
+
+
+def _import(arguments: Namespace) -> int:
+    import torch
+
+    from ciaovideo.models.checkpoints import WeightsEntry, entry_text, file_sha256, save
+    from ciaovideo.models.published import read_published
+    from ciaovideo.train.state import replacing
+
+    source: Path = arguments.file
+    out: Path = arguments.out or source.with_suffix(SUFFIX)
+    _check_output(source, out, (SUFFIX,), overwrite=arguments.overwrite)
+    if arguments.window < 0:
+        raise OptionError(f"a window of {arguments.window} px", "0 or more")
+    spec, tensors = read_published(
+        source, window=arguments.window or None, residual=not arguments.no_residual
+    )
+    count = sum(tensor.numel() for tensor in tensors.values())
+    try:
+        with replacing(out) as part:
+            save(part, spec, tensors, torch.float32)
+        entry = WeightsEntry(
+            name=out.stem,
+            path=out,
+            sha256=file_sha256(out),
+            summary=f"CiaoSR with {spec.encoder}, {count} weights, imported from {source.name}",
+            recipe=f"unknown; {source.name} has SHA-256 {file_sha256(source)}",
+            data="unknown",
+            licence="that of the imported file",
+            steps=0,
+            scales=(1.0, 4.0),
+            devices=("cuda",),
+            psnr={},
+        )
+        with replacing(out.with_suffix(".toml")) as part:
+            part.write_text(entry_text(entry), encoding="utf-8")
+    except OSError as cause:
+        raise _unwritten(out, cause) from cause
+    print(f"wrote {out}: CiaoSR with {spec.encoder}, {count} weights; use it with --weights {out}")
+    return 0
+
+
+def _export(arguments: Namespace) -> int:
+    import torch
+
+    from ciaovideo.models.checkpoints import find_weights, read_tensors, save
+    from ciaovideo.models.published import to_published
+    from ciaovideo.train.state import replacing
+
+    out: Path = arguments.out
+    from_file = arguments.name.endswith(SUFFIX)
+    source = Path(arguments.name) if from_file else find_weights(arguments.name).path
+    _check_output(source, out, (SUFFIX, ".pth"), overwrite=arguments.overwrite)
+    spec, tensors = read_tensors(source)
+    content = to_published(spec, tensors) if out.suffix == ".pth" else None
+    try:
+        with replacing(out) as part:
+            if content is None:
+                save(part, spec, tensors, torch.float32)
+            else:
+                torch.save(content, part)
+    except (OSError, RuntimeError) as cause:  # torch's writer: RuntimeError
+        raise _unwritten(out, cause) from cause
+    print(f"wrote {out}")
+    return 0
+
+
+def _check_output(source: Path, out: Path, suffixes: tuple[str, ...], *, overwrite: bool) -> None:
+    if out.suffix not in suffixes:
+        raise OptionError(
+            f"{out} cannot be told to be weights", f"end it in {' or '.join(suffixes)}"
+        )
+    if out.exists() and source.exists() and out.samefile(source):
+        raise OutputExistsError(f"{out} is the input itself", "name another output")
+    if out.exists() and not overwrite:
+        raise OutputExistsError(f"{out} is already there", "name another, or give --overwrite")
+
+
+def _unwritten(out: Path, cause: Exception) -> EncodeError:
+    return EncodeError(f"{out} cannot be written ({cause})", "name another folder, or make room")
 
 
 def describe(entry: "WeightsEntry") -> str:

@@ -43,6 +43,11 @@ class Coefficients:
     @classmethod
     def of(cls, layout: PixelLayout, spec: ColorSpec) -> Self:
         """The coefficients for a resolved spec; ColorError where there are none."""
+        if layout.alpha:
+            raise ColorError(
+                f"{layout.name} holds opacity, which has no colour",
+                "convert the planes before it, in the layout without alpha",
+            )
         luma = _luma_weights(layout, spec.matrix)
         half = 1 << (layout.bit_depth - 1)
         position = _position(layout, spec.siting)

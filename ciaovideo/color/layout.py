@@ -1,7 +1,7 @@
 """How the samples of a picture lie in planes: FFmpeg's planar integer formats, by their names."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import torch
@@ -21,6 +21,8 @@ LOG2_CHROMA = {
 PLANAR = re.compile(
     r"(?:yuv(?P<full>j?)(?P<chroma>4\d\d)p|(?P<plain>gray|gbrp))(?:(?P<depth>9|10|12|14|16)le)?"
 )
+# The same with alpha. FFmpeg has gray with alpha in one plane only: here it is two.
+WITH_ALPHA = re.compile(r"yuva(4[24]\d)p(.*)|gbrap(.*)|ya(8|16le)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class PixelLayout:
     """A planar format of 8 to 16 bits: planes Y, U, V, or Y alone, or G, B, R in that order.
 
     ``log2_chroma`` is how many times chroma is halved along (y, x). ``full_range_name`` is true
-    for the old yuvj names, which mean full range whatever the tag says.
+    for the old yuvj names, which mean full range whatever the tag says. With ``alpha`` one plane
+    more comes last: opacity, of full size, 0 is transparent and the peak opaque in any range.
     """
 
     name: str
@@ -36,10 +39,16 @@ class PixelLayout:
     bit_depth: int
     log2_chroma: tuple[int, int] = (0, 0)
     full_range_name: bool = False
+    alpha: bool = False
 
     @classmethod
     def of(cls, pix_fmt: str) -> Self:
         """The layout of FFmpeg's pixel format of that name."""
+        if with_alpha := WITH_ALPHA.fullmatch(pix_fmt):
+            try:
+                return replace(cls.of(_without_alpha(with_alpha)), name=pix_fmt, alpha=True)
+            except ColorError:
+                pass  # said below with the right name
         match = PLANAR.fullmatch(pix_fmt)
         depth = int(match["depth"] or 8) if match else 0
         if match and match["plain"]:
@@ -52,6 +61,14 @@ class PixelLayout:
             "convert the frames to a planar format of 8 to 16 bits first, "
             "such as yuv420p, yuv444p16le, gray or gbrp",
         )
+
+    @property
+    def opaque(self) -> Self:
+        """The same layout without alpha."""
+        match = WITH_ALPHA.fullmatch(self.name)
+        if not self.alpha or match is None:
+            return replace(self, alpha=False)
+        return replace(self, name=_without_alpha(match), alpha=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -68,20 +85,31 @@ class PixelLayout:
         """Whether many encoders refuse an odd (height, width) in this layout."""
         return self.log2_chroma[0] > 0, self.log2_chroma[1] > 0
 
+    def plane_log2(self, index: int) -> tuple[int, int]:
+        """How many times the plane of this index is halved along (y, x)."""
+        return self.log2_chroma if self.family == "yuv" and index in (1, 2) else (0, 0)
+
     def plane_shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """The (height, width) of each plane; chroma sides are rounded up."""
         luma = height, width
+        alpha = (luma,) if self.alpha else ()
         if self.family == "gray":
-            return (luma,)
+            return luma, *alpha
         log2_y, log2_x = self.log2_chroma
         chroma = -(-height >> log2_y), -(-width >> log2_x)
-        return luma, chroma, chroma
+        return luma, chroma, chroma, *alpha
+
+
+def _without_alpha(match: re.Match[str]) -> str:
+    """The name of a layout without its alpha."""
+    chroma, depth, rgb_depth, gray_depth = match.groups()
+    if chroma:
+        return f"yuv{chroma}p{depth}"
+    return f"gbrp{rgb_depth}" if gray_depth is None else f"gray{gray_depth.removeprefix('8')}"
 
 
 def _obstacle(pix_fmt: str) -> str:
     """What keeps a format from being worked on as it is."""
-    if pix_fmt.startswith(("yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya")):
-        return "carries alpha, which would be lost"
     if re.search(r"f(16|32)(le|be)$", pix_fmt):
         return "holds floating-point samples"
     if pix_fmt.endswith("be"):

@@ -104,6 +104,26 @@ class Siting(_Tag):
     BOTTOM = 6
 
 
+# What silence means, where the standard of a coding says so. FFmpeg fills in other sitings itself.
+LIMITED_CODINGS = {
+    "h264",  # H.264 E.2.1: video_full_range_flag, when not present, is 0
+    "hevc",  # H.265 E.3.1: the same
+    "vvc",  # H.274 7.3: the same
+    "mpeg1video",  # ISO 11172-2 2.4.1 codes as BT.601 does
+    "mpeg2video",  # H.262 6.3.6: 16 to 235 and 240
+    "mpeg4",  # ISO 14496-2 6.3.2: video_range, when not present, is 0
+    "dvvideo",  # IEC 61834-2 and SMPTE 314M sample as BT.601 does
+    "prores",  # SMPTE RDD 36, as BT.601 and BT.709 do
+    "theora",  # Theora specification 4.2
+}
+LEFT_CODINGS = {
+    "h264",  # H.264 E.2.1: chroma_sample_loc_type, when not present, is 0
+    "hevc",  # H.265 E.3.1: the same
+    "mpeg2video",  # H.262 6.1.1.8
+    "mpeg4",  # ISO 14496-2 6.1.3.6
+    "prores",  # SMPTE RDD 36: 4:2:2 as BT.601 has it, on every second sample of luma
+    "dnxhd",  # SMPTE 2019-1: the same
+}
 MATRIX_OF_PRIMARIES = {
     Primaries.BT709: Matrix.BT709,
     Primaries.BT470BG: Matrix.BT470BG,
@@ -124,18 +144,30 @@ class ColorSpec:
     siting: Siting = Siting.UNSPECIFIED
 
     def resolved(
-        self, height: int, width: int, layout: PixelLayout
+        self, height: int, width: int, layout: PixelLayout, coding: str = ""
     ) -> tuple[Self, tuple[str, ...]]:
         """The tags to compute with, and one line of text for each that had to be guessed.
 
-        Guesses are those of video players. Give the size of the source: an upscaled picture must
-        be converted back with the spec it came with, and only tags from the file go into a file.
+        Guesses are those of video players. What the standard of a ``coding`` (FFmpeg's name)
+        says of silence is no guess. Give the size of the source: an upscaled picture must be
+        converted back with the spec it came with, and only tags from the file go into a file.
         """
+        if coding:
+            return self._as_defined(layout, coding).resolved(height, width, layout)
         matrix, matrix_note = self._resolved_matrix(height, width, layout)
         color_range, range_note = self._resolved_range(layout)
         siting, siting_note = self._resolved_siting(layout)
         spec = replace(self, matrix=matrix, color_range=color_range, siting=siting)
         return spec, tuple(note for note in (matrix_note, range_note, siting_note) if note)
+
+    def _as_defined(self, layout: PixelLayout, coding: str) -> Self:
+        """The tags with those that a coding's standard gives to files without."""
+        color_range, siting = self.color_range, self.siting
+        if layout.family != "rgb" and not color_range and coding in LIMITED_CODINGS:
+            color_range = Range.FULL if layout.full_range_name else Range.LIMITED
+        if any(layout.log2_chroma) and not siting and coding in LEFT_CODINGS:
+            siting = Siting.LEFT
+        return replace(self, color_range=color_range, siting=siting)
 
     def _resolved_matrix(self, height: int, width: int, layout: PixelLayout) -> tuple[Matrix, str]:
         if layout.family == "rgb":

@@ -1,4 +1,4 @@
-"""Pictures from folders and archives, and Pillow's resizing: the only home of Pillow."""
+"""Pictures from folders and archives, and Pillow's resizing."""
 
 import io
 import tarfile
@@ -124,6 +124,14 @@ def resize(picture: Tensor, out_size: tuple[int, int], kind: Kind) -> Tensor:
     rgb = picture[0].permute(1, 2, 0).contiguous().cpu().numpy()
     made = Image.fromarray(rgb).resize((width, height), FILTERS[kind])
     return torch.from_numpy(np.array(made)).permute(2, 0, 1).unsqueeze(0)
+
+
+def encode_webp(picture: Tensor) -> bytes:
+    """A picture (3, H, W) in [0, 1] as a lossless WebP file, rounded to 8 bit."""
+    rgb = (picture.detach().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
+    sink = io.BytesIO()
+    Image.fromarray(rgb.numpy()).save(sink, format="WEBP", lossless=True)
+    return sink.getvalue()
 
 
 @contextmanager

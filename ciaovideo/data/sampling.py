@@ -1,11 +1,14 @@
 """Batches of LR patches and HR query points, cut from pictures on the device they lie on."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import PictureStore
+from ciaovideo.data.precoded import Pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -13,13 +16,14 @@ class Batch:
     """What one training step sees.
 
     lr (B, 3, p, p) in [0, 1] in steps of 1/255; coord (B, Q, 2); cell (B, 2); rgb (B, Q, 3), the
-    true colours there.
+    true colours there; natural (B, Q, 3) the same, but for the unsharp mask that ``rgb`` may have.
     """
 
     lr: Tensor
     coord: Tensor
     cell: Tensor
     rgb: Tensor
+    natural: Tensor
 
 
 def bicubic_matrix(source: int, target: int) -> Tensor:
@@ -42,11 +46,15 @@ def bicubic_matrix(source: int, target: int) -> Tensor:
 class Sampler:
     """Draws batches as in LIIF (Chen et al., arXiv 2012.09161, section 4): a scale per sample.
 
-    Each sample: a picture (drawn by area), a scale drawn evenly from ``scales``, an HR crop of
+    Each sample: a picture (drawn by area), a scale drawn evenly from ``scales`` (with
+    ``whole_scales`` from the whole numbers there), an HR crop of
     round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
     rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
-    ``distinct`` none of them twice. All draws come from one generator on the CPU, so that a run
-    can be resumed exactly. No picture may be smaller than round(patch * scales[1]).
+    ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
+    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead, and
+    with ``pairs``, these in the share of batches that would pass a codec. All draws come from one
+    generator on the CPU, so that a run can be resumed exactly. No picture may be smaller than
+    round(patch * scales[1]).
     """
 
     def __init__(
@@ -57,12 +65,20 @@ class Sampler:
         queries: int,
         scales: tuple[float, float],
         distinct: bool = False,
+        window: bool = False,
+        degrader: Degrader | None = None,
+        pairs: Pairs | None = None,
+        whole_scales: bool = False,
     ) -> None:
+        self.whole_scales = whole_scales
         self.store = store
         self.patch = patch
         self.queries = queries
         self.scales = scales
         self.distinct = distinct
+        self.window = math.isqrt(queries) if window else 0
+        self.degrader = degrader
+        self.pairs = pairs
         self.largest = round(patch * scales[1])
         self._areas = (store.heights * store.widths).double().cpu()
         self._device = store.samples.device
@@ -70,22 +86,62 @@ class Sampler:
 
     def draw(self, batch: int, generator: torch.Generator) -> Batch:
         """One batch."""
-        which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
-        low, high = self.scales
-        scale = low + (high - low) * torch.rand(batch, generator=generator)
-        side = (self.patch * scale).round().long().clamp_(max=self.largest)
-        place = torch.rand(batch, 2, generator=generator)
-        turn = torch.randint(8, (batch,), generator=generator)
+        degrader, lr = self.degrader, None
+        if self.pairs is not None and degrader is not None and degrader.codec_is_due(generator):
+            some = torch.randint(len(self.pairs), (batch,), generator=generator)
+            which, side, place, turn, lr = (part[some] for part in self.pairs.columns)
+        else:
+            which, side, place, turn = self._places(batch, generator)
         points = self._points(side, generator)
         which, side, place, turn, points = (
             drawn.to(self._device) for drawn in (which, side, place, turn, points)
         )
         crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
-        return self._pairs(crop, side, points)
+        if degrader is None:
+            return self._pairs(crop, side, points)
+        if lr is not None:
+            made = degrader.paired(crop / 255, lr.to(self._device) / 255)
+        else:
+            made = degrader(crop / 255, side, generator)
+        batch_of_pairs = self._pairs(made.natural * 255, side, points)
+        sharp = self._picked(made.sharp, side, points)
+        return replace(batch_of_pairs, lr=made.lr, rgb=sharp)
+
+    def make_pairs(self, count: int, batch: int, generator: torch.Generator) -> Pairs:
+        """Pairs (in whole batches, ``count`` or a few more) as this sampler degrades patches."""
+        assert self.degrader is not None
+        parts = []
+        for _ in range(-(-count // batch)):
+            where = self._places(batch, generator)
+            which, side, place, turn = (drawn.to(self._device) for drawn in where)
+            made = self.degrader(self._crop(which, side, place, turn) / 255, side, generator)
+            parts.append((*where, (made.lr * 255).round().byte().cpu()))
+        return Pairs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _places(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Pictures, sides, places and orientations of crops, on the CPU."""
+        which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
+        low, high = self.scales
+        scale = torch.rand(batch, generator=generator)
+        if self.whole_scales:
+            scale = (low + (high - low + 1) * scale).floor().clamp_(max=high)
+        else:
+            scale = low + (high - low) * scale
+        side = (self.patch * scale).round().long().clamp_(max=self.largest)
+        place = torch.rand(batch, 2, generator=generator)
+        turn = torch.randint(8, (batch,), generator=generator)
+        return which, side, place, turn
 
     def _points(self, side: Tensor, generator: torch.Generator) -> Tensor:
         """Which pixels of each crop are asked for, counted row by row: (B, Q)."""
         area = (side * side)[:, None]
+        if self.window:
+            corner = (
+                torch.rand(len(side), 2, generator=generator) * (side - self.window + 1)[:, None]
+            )
+            step = torch.arange(self.window)
+            y, x = (corner[:, axis, None].long() + step for axis in range(2))
+            return (y[:, :, None] * side[:, None, None] + x[:, None, :]).flatten(1)
         if not self.distinct:
             return (torch.rand(len(side), self.queries, generator=generator) * area).long()
         order = torch.rand(len(side), self.largest**2, generator=generator)
@@ -116,12 +172,16 @@ class Sampler:
         reduce = self._reductions[side - self.patch]  # (B, p, S)
         lr = reduce[:, None] @ crop @ reduce[:, None].transpose(2, 3)
         y, x = flat // side[:, None], flat % side[:, None]
-        picked = (y * self.largest + x)[:, None].expand(-1, 3, -1)
-        rgb = crop.flatten(2).gather(2, picked).transpose(1, 2) / 255
+        rgb = self._picked(crop, side, flat) / 255
         count = side.to(torch.float32)[:, None, None]
         coord = (-1 + 1 / count) + (2 / count) * torch.stack([y, x], dim=-1)
         cell = (2 / count[:, 0]).expand(-1, 2)
-        return Batch(lr.round_().clamp_(0, 255) / 255, coord, cell, rgb)
+        return Batch(lr.round_().clamp_(0, 255) / 255, coord, cell, rgb, rgb)
+
+    def _picked(self, crop: Tensor, side: Tensor, flat: Tensor) -> Tensor:
+        """The colours of each crop at its pixels ``flat`` (B, Q): (B, Q, 3)."""
+        at = flat // side[:, None] * self.largest + flat % side[:, None]
+        return crop.flatten(2).gather(2, at[:, None].expand(-1, 3, -1)).transpose(1, 2)
 
 
 def _reductions(patch: int, largest: int) -> Tensor:

@@ -3,11 +3,13 @@
 import copy
 import logging
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ciaovideo.engine.deterministic import TILE, deterministic_kernels
 from ciaovideo.engine.memory import (
     FLOAT_BYTES,
     MIN_SIDE,
@@ -25,11 +27,14 @@ from ciaovideo.errors import (
 )
 from ciaovideo.grid import Axis, View, nearest_index
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
-from ciaovideo.tiling import Tile, plan_tiles
+from ciaovideo.tiling import Rect, Tile, plan_tiles
 
 log = logging.getLogger(__name__)
+
+type Network = ImplicitSR | Interpolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,11 @@ class Engine:
     with its part of the memory. What had to be changed on the way is said in ``notices``.
     """
 
-    def __init__(self, network: ImplicitSR, options: EngineOptions = EngineOptions()) -> None:
+    def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
         self.device = choose_device(options.device)
         self.precision: Precision = choose_precision(options.precision, self.device)
+        if next(network.parameters(), None) is None:
+            self.precision = "fp32"  # it has nothing that could be cast
         self.options = options
         self.workers = 1
         self.notices: list[str] = []
@@ -62,6 +69,9 @@ class Engine:
         if self.precision != "fp32":
             self._network = copy.deepcopy(self._exact)
             set_precision(self._network, self.precision)
+        if self.device.type == "cuda":
+            # Other threads read the weights in streams that wait for nobody.
+            torch.cuda.synchronize(self.device)
         self._plans: dict[tuple[int, ...], EnginePlan] = {}
 
     def share(self, workers: int) -> None:
@@ -74,70 +84,92 @@ class Engine:
         check_scale(lr_size, out_size)
         key = (batch, *lr_size, *out_size)
         if key not in self._plans:
-            side = self.options.tile
+            side = self.fixed_tile
             per = self._footprint(batch)
             area = math.prod(out_size) / math.prod(lr_size)
             if not side:
                 room = int(free_memory(self.device) * SHARE / self.workers)
-                side = fit_side(lr_size, area, per, self._network.halo, room)
+                halo = self._network.halo + self._network.alignment - 1
+                side = fit_side(lr_size, area, per, halo, room)
             self._plans[key] = self._with_side(side, batch, lr_size, area)
         return self._plans[key]
 
-    def __call__(self, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
-        """The batch at exactly ``out_size`` (height, width).
+    @property
+    def network(self) -> Network:
+        """What it runs, in fp32."""
+        return self._exact
+
+    @property
+    def fixed_tile(self) -> int:
+        """The side of tiles in LR px that does not go by free memory; 0 where it may."""
+        return self.options.tile or (TILE if self.options.deterministic else 0)
+
+    @property
+    def halo(self) -> int:
+        """How many LR pixels around its own a colour can depend on."""
+        return self._network.halo
+
+    def __call__(self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None) -> Tensor:
+        """The batch at exactly ``out_size`` (height, width), or a ``part`` of it in output px.
 
         Raises UnsupportedScaleError, MemoryExhaustedError, NonFiniteError.
         """
         lr = lr.to(self.device, torch.float32)
-        sr = self._run(self._network, lr, out_size)
-        if not bool(sr.sum().isfinite()):
-            sr = self._run_exact(lr, out_size)
+        part = part or Rect(0, 0, *out_size)
+        with deterministic_kernels() if self.options.deterministic else nullcontext():
+            sr = self._run(self._network, lr, out_size, part)
+            if not bool(sr.sum().isfinite()):
+                sr = self._run_exact(lr, out_size, part)
         return sr
 
     @torch.inference_mode()
-    def _run(self, network: ImplicitSR, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
+    def _run(self, network: Network, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         lr_size = (lr.shape[-2], lr.shape[-1])
         while True:
             plan = self.plan(len(lr), lr_size, out_size)
             try:
-                return self._compute(network, lr, out_size, plan.tile)
+                return self._compute(network, lr, View(lr_size, out_size), part, plan.tile)
             except (RuntimeError, MemoryError) as error:
                 if not is_exhaustion(error):
                     raise
                 problem = error
             self._step_down(plan, (len(lr), *lr_size, *out_size), problem)
 
-    def _compute(
-        self, network: ImplicitSR, lr: Tensor, out_size: tuple[int, int], side: int
-    ) -> Tensor:
-        height, width = lr.shape[-2:]
-        view = View((height, width), out_size)
+    def _compute(self, network: Network, lr: Tensor, view: View, part: Rect, side: int) -> Tensor:
+        rows = Owned(view.rows, part.top, part.bottom)
+        columns = Owned(view.columns, part.left, part.right)
         tiles = list(
-            plan_tiles(height, width, side=side, halo=network.halo, alignment=network.alignment)
-        )
-        if len(tiles) == 1:
-            return network.decode(network.encode(lr, view), view.rows, view.columns)
-        sr = lr.new_empty(*lr.shape[:2], *out_size)
-        owner_y = nearest_index(view.rows.coord, height)
-        owner_x = nearest_index(view.columns.coord, width)
-        for tile in tiles:
-            part = replace(view, origin=(tile.read.top, tile.read.left))
-            latent = network.encode(lr[(..., *tile.read.slices)], part)
-            rows = owned(view.rows, owner_y, tile.core.top, tile.core.bottom, tile.read.top)
-            columns = owned(view.columns, owner_x, tile.core.left, tile.core.right, tile.read.left)
-            sr[..., rows[0] : rows[1], columns[0] : columns[1]] = network.decode(
-                latent, rows[2], columns[2]
+            plan_tiles(
+                *view.lr_size,
+                side=side,
+                halo=network.halo,
+                alignment=network.alignment,
+                part=Rect(rows.low, columns.low, rows.high, columns.high),
             )
+        )
+        sr = lr.new_empty(*lr.shape[:2], part.height, part.width) if len(tiles) > 1 else None
+        for tile in tiles:
+            latent = network.encode(
+                lr[(..., *tile.read.slices)],
+                replace(view, origin=(tile.read.top, tile.read.left)),
+            )
+            y, row_axis = rows.of(tile.core.top, tile.core.bottom, tile.read.top)
+            x, column_axis = columns.of(tile.core.left, tile.core.right, tile.read.left)
+            piece = network.decode(latent, row_axis, column_axis)
+            if sr is None:
+                return piece
+            sr[..., y, x] = piece
+        assert sr is not None
         return sr
 
-    def _run_exact(self, lr: Tensor, out_size: tuple[int, int]) -> Tensor:
+    def _run_exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         """The same in fp32, after a value was not finite; input and weights being finite."""
         if not bool(lr.sum().isfinite()):
             raise NonFiniteError("the picture itself holds values that are no numbers", "mend it")
         if self.precision == "fp32":
             raise NonFiniteError("the network made values that are no numbers", "check its weights")
         self._notice(f"{self.precision} overflowed: such frames are computed again in fp32")
-        sr = self._run(self._exact, lr, out_size)
+        sr = self._run(self._exact, lr, out_size, part)
         if not bool(sr.sum().isfinite()):
             raise NonFiniteError(
                 "the network made values that are no numbers, in fp32 too", "check the weights"
@@ -147,6 +179,10 @@ class Engine:
     def _step_down(self, plan: EnginePlan, key: tuple[int, ...], problem: BaseException) -> None:
         """Replace a plan by one of half the side; raises MemoryExhaustedError at the least."""
         batch, height, width, out_height, out_width = key
+        if self.options.deterministic:  # another tile would change the last bits
+            raise MemoryExhaustedError(
+                f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
+            ) from problem
         side = math.ceil((plan.tile or max(height, width)) / 2)
         if side < MIN_SIDE or plan.tiles >= height * width:
             raise MemoryExhaustedError(
@@ -162,7 +198,10 @@ class Engine:
     def _with_side(
         self, side: int, batch: int, lr_size: tuple[int, int], area: float
     ) -> EnginePlan:
-        tiles = list(plan_tiles(*lr_size, side=side, halo=self._network.halo))
+        network = self._network
+        tiles = list(
+            plan_tiles(*lr_size, side=side, halo=network.halo, alignment=network.alignment)
+        )
         per = self._footprint(batch)
         largest = max(tiles, key=lambda tile: tile.read.height * tile.read.width)
         return EnginePlan(side, len(tiles), _peak(largest, per, area))
@@ -177,10 +216,24 @@ class Engine:
             log.warning("%s", text)
 
 
-def owned(axis: Axis, owner: Tensor, start: int, stop: int, origin: int) -> tuple[int, int, Axis]:
-    """The output samples whose nearest LR sample lies in [start, stop): first, end, their axis."""
-    first, end = torch.searchsorted(owner, torch.tensor([start, stop])).tolist()
-    return first, end, axis.part(first, end, origin)
+class Owned:
+    """Output samples [first, end) of an axis, and which LR sample each belongs to: its nearest."""
+
+    def __init__(self, axis: Axis, first: int, end: int) -> None:
+        self._axis = axis
+        self._first = first
+        self._owner = nearest_index(axis.coord, axis.count)[first:end]
+        self.low = int(self._owner[0])  # LR samples [low, high) own all of them
+        self.high = int(self._owner[-1]) + 1
+
+    def of(self, start: int, stop: int, origin: int) -> tuple[slice, Axis]:
+        """Those that LR samples [start, stop) own, counted from the first, and as queries.
+
+        ``origin``: the LR sample at which the latent map at hand begins.
+        """
+        first, end = torch.searchsorted(self._owner, torch.tensor([start, stop])).tolist()
+        queries = self._axis.part(self._first + first, self._first + end, origin)
+        return slice(first, end), queries
 
 
 def choose_device(name: str) -> torch.device:

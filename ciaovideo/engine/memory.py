@@ -52,7 +52,7 @@ def fit_side(
         return 0
     for parts in range(2, max(height, width) // MIN_SIDE + 1):
         side = max(MIN_SIDE, math.ceil(max(height, width) / parts))
-        read = (min(height, side) + 2 * halo) * (min(width, side) + 2 * halo)
+        read = min(height, side + 2 * halo) * min(width, side + 2 * halo)
         out = min(height, side) * min(width, side) * scale_area
         if read * footprint.lr_pixel + out * footprint.out_pixel <= room:
             return side

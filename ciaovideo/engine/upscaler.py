@@ -11,13 +11,15 @@ from torch import Tensor
 
 from ciaovideo.engine.crew import Crew, shared_crew
 from ciaovideo.engine.engine import Engine, choose_device
-from ciaovideo.engine.picture import Picture, planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.picture import Picture, enlarge_opacity, planes_to_rgb, rgb_to_planes
 from ciaovideo.engine.precision import choose_precision
 from ciaovideo.errors import OptionError
 from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import KERNELS, Interpolation
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
+GPU_WORKERS = 2  # one picture is computed while another is on its way to or from the device
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
 
 
@@ -29,7 +31,8 @@ class Upscaler:
     integers rounded and clamped, floats as the network made them.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
-    tile and ``workers`` share one copy of the weights and the threads that ``submit`` uses.
+    tile, ``deterministic`` and ``workers`` share one copy of the weights and the threads that
+    ``submit`` uses: one a core of a CPU, two for another device, where ``workers`` is None.
     """
 
     def __init__(
@@ -44,15 +47,19 @@ class Upscaler:
         device: str = "auto",
         precision: Precision = "auto",
         tile: int = 0,
-        workers: int = 1,
+        workers: int | None = 1,
+        deterministic: bool = False,
     ) -> None:
         text = None if size is None else f"{size[1]}x{size[0]}"
         self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
         options = ModelOptions(model=model, weights=None if weights is None else Path(weights))
-        engine_options = EngineOptions(device=device, precision=precision, tile=tile)
+        engine_options = EngineOptions(
+            device=device, precision=precision, tile=tile, deterministic=deterministic
+        )
         self._crew = _crew(options, engine_options, workers)
         self.model = model_name(options, device)
         self.engine = self._crew.engine
+        self.workers = self.engine.workers
 
     def out_size(self, height: int, width: int, *, even: bool = False) -> tuple[int, int]:
         """The exact (height, width) that a picture of this height and width becomes.
@@ -86,11 +93,13 @@ class Upscaler:
         height, width = picture.planes[0].shape
         even = any(out_format.layout.even_sides)
         out_size = picture.out_size or self.out_size(height, width, even=even)
-        device = self.engine.device
-        lr = planes_to_rgb(
-            [_upload(plane, device)[None] for plane in picture.planes], picture.format
-        )
-        planes = rgb_to_planes(self.engine(lr, out_size), out_format)
+        lr = [_upload(plane, self.engine.device)[None] for plane in picture.planes]
+        if picture.format.opacity:
+            formats = picture.format, out_format
+            planes = [enlarge_opacity(self.engine, lr[0], formats, out_size).contiguous()]
+        else:
+            rgb = planes_to_rgb(lr, picture.format)
+            planes = list(rgb_to_planes(self.engine(rgb, out_size), out_format))
         return Picture(_download([plane[0] for plane in planes], picture.planes[0]), out_format)
 
     def _tensor(self, picture: Tensor) -> Tensor:
@@ -140,16 +149,19 @@ def _download(planes: Sequence[Tensor], like: Tensor) -> tuple[Tensor, ...]:
     return tuple(pinned)
 
 
-def _crew(model: ModelOptions, options: EngineOptions, workers: int) -> Crew:
+def _crew(model: ModelOptions, options: EngineOptions, workers: int | None) -> Crew:
     """The crew for these options: one that is alive, or a new one."""
     device = choose_device(options.device)
+    usual = torch.get_num_threads() if device.type == "cpu" else GPU_WORKERS
+    count = usual if workers is None else workers
     key: tuple[object, ...] = (model_name(model, options.device),)
     if model.weights is not None and model.weights.is_file():
         about = model.weights.stat()
         key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
-    key = (*key, device, choose_precision(options.precision, device), options.tile, workers)
+    precision = choose_precision(options.precision, device)
+    key = (*key, device, precision, options.tile, options.deterministic, count)
     return shared_crew(
-        key, lambda: Crew(Engine(load_network(model, options.device)[1], options), workers)
+        key, lambda: Crew(Engine(load_network(model, options.device)[1], options), count)
     )
 
 
@@ -160,9 +172,11 @@ def model_name(options: ModelOptions, device: str) -> str:
     return choose_model(choose_device(device).type) if options.model == "auto" else options.model
 
 
-def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR]:
+def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR | Interpolation]:
     """The network that these options mean on a device, and its name for people."""
     name = model_name(options, device)
+    if options.weights is None and name in KERNELS:
+        return name, Interpolation(name)
     return name, load_bundled(name) if options.weights is None else load_file(options.weights)
 
 

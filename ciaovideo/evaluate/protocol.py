@@ -2,31 +2,76 @@
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor
 
-from ciaovideo.data.images import list_pictures, read_picture, resize
-from ciaovideo.errors import OptionError, UnsupportedScaleError
-from ciaovideo.metrics import METRICS
-from ciaovideo.options import MAX_SCALE
+from ciaovideo.data.images import list_pictures, read_picture
+from ciaovideo.data.pairs import pair
+from ciaovideo.errors import OptionError
+from ciaovideo.metrics import METRICS, Metric
 
 Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
 """lr (1, 3, h, w) in [0, 1] and (height, width) -> sr (1, 3, height, width)."""
 
-COMMON_STEP = 12  # HR sides are multiples of it, so that x2, x3, x4 and x6 see the same pictures
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameScore:
+    """One frame of a video: PSNR in dB, SSIM, and temporal error against the frame before."""
+
+    psnr: float
+    ssim: float | None = None
+    temporal: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Means over a set: PSNR in dB, SSIM where asked for; 0 pictures where nobody counted."""
+    """Means over a set: PSNR in dB, SSIM where asked for; 0 pictures where nobody counted.
+
+    LPIPS where its weights were given. Of a video also the mean temporal error (8-bit steps of Y),
+    and every frame for itself.
+    """
 
     psnr: float
     ssim: float | None = None
+    lpips: float | None = None
     pictures: int = 0
+    temporal: float | None = None
+    frames: tuple[FrameScore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One picture as it was measured: lr (1, 3, h, w), sr and hr (1, 3, H, W), all in [0, 1]."""
+
+    name: str
+    lr: Tensor
+    sr: Tensor
+    hr: Tensor
+
+
+OnSample = Callable[[Sample], None]
+
+
+class Measure(Protocol):
+    """What every protocol for pictures is."""
+
+    def __call__(
+        self,
+        upscale: Upscale,
+        folder: Path,
+        scale: float,
+        *,
+        ssim: bool = False,
+        lpips: Metric | None = None,
+        on_sample: OnSample = lambda _: None,
+    ) -> Score:
+        """The means over the pictures of a folder."""
+        ...
 
 
 def benchmark(
@@ -35,59 +80,125 @@ def benchmark(
     scale: float,
     *,
     ssim: bool = False,
-    on_picture: Callable[[Path], None] = lambda _: None,
+    lpips: Metric | None = None,
+    on_sample: OnSample = lambda _: None,
 ) -> Score:
     """Set5, Set14, B100 and their like: Y of BT.601, ceil(scale) pixels of border left out.
 
-    HR is cropped so that LR has whole sides (``crop_step``), LR is Pillow's bicubic of it in 8 bit,
-    and the result is clamped but not rounded (LIIF, arXiv 2012.09161). Published tables made LR
-    with Matlab, whose bicubic differs in the last bit: 0.02 dB for bicubic itself on Set5.
+    CiaoSR (Cao et al., arXiv 2212.04362), tables 2, 3, 6 and 8, as LIIF (Chen et al., arXiv
+    2012.09161) defines it: HR is cropped so that LR has whole sides (``crop_step``), LR is Pillow's
+    bicubic of it in 8 bit, and the result is clamped but not rounded. Published tables made LR of
+    x2 to x4 with Matlab, whose bicubic differs in the last bit: 0.02 dB for bicubic itself on Set5.
     """
-    border = math.ceil(scale)
-    names = ("psnr", "ssim") if ssim else ("psnr",)
-    values: dict[str, list[float]] = {name: [] for name in names}
+    metrics = _metrics("psnr", ssim=ssim, lpips=lpips)
+    return _means(upscale, pairs(folder, scale), metrics, math.ceil(scale), on_sample)
+
+
+def div2k(
+    upscale: Upscale,
+    folder: Path,
+    scale: float,
+    *,
+    ssim: bool = False,
+    lpips: Metric | None = None,
+    on_sample: OnSample = lambda _: None,
+) -> Score:
+    """2K pictures such as DIV2K's validation set: PSNR on RGB, ceil(scale) + 6 px of border out.
+
+    CiaoSR (arXiv 2212.04362), table 1, as LIIF (arXiv 2012.09161) defines it, LR by Pillow as
+    there. SSIM, which that table does not have, is on Y.
+    """
+    metrics = _metrics("psnr_rgb", ssim=ssim, lpips=lpips)
+    return _means(upscale, pairs(folder, scale), metrics, math.ceil(scale) + 6, on_sample)
+
+
+def eqsr(
+    upscale: Upscale,
+    folder: Path,
+    scale: float,
+    *,
+    ssim: bool = False,
+    lpips: Metric | None = None,
+    on_sample: OnSample = lambda _: None,
+) -> Score:
+    """Scales that are no integers, on Y: x1.4 to x6.75 of EQSR (Wang et al., CVPR 2023).
+
+    As ``benchmark``, but for the border of that paper's configurations: 4 px up to x4, 6 up to x6,
+    8 beyond. The paper does not say how HR is cropped at such scales; here LR is whole.
+    """
+    metrics = _metrics("psnr", ssim=ssim, lpips=lpips)
+    border = 4 if scale <= 4 else 6 if scale <= 6 else 8
+    return _means(upscale, pairs(folder, scale), metrics, border, on_sample)
+
+
+PROTOCOLS: Mapping[str, Measure] = {"benchmark": benchmark, "div2k": div2k, "eqsr": eqsr}
+CHANNELS: Mapping[str, str] = {"benchmark": "Y", "div2k": "RGB", "eqsr": "Y"}
+
+
+def in_steps(upscale: Upscale, steps: tuple[float, ...]) -> Upscale:
+    """The method applied several times: to each scale of ``steps``, then to the size asked for.
+
+    CiaoSR (arXiv 2212.04362), table 6: x12 at once against x2, x4, x12. Steps that are not below
+    the scale asked for are left out; between steps the picture is clamped and stays in floats.
+    """
+
+    def enlarge(lr: Tensor, out_size: tuple[int, int]) -> Tensor:
+        start = lr.shape[-2], lr.shape[-1]
+        for step in steps:
+            size = (round(start[0] * step), round(start[1] * step))
+            if size[0] < out_size[0] and size[1] < out_size[1]:
+                lr = upscale(lr, size).clamp(0, 1)
+        return upscale(lr, out_size)
+
+    return enlarge
+
+
+def pairs(folder: Path, scale: float) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, LR and HR, in [0, 1], of every picture in a folder."""
     for path in list_pictures(folder):
-        hr, lr = pair(read_picture(path), scale)
-        sr = upscale(lr.float() / 255, (hr.shape[-2], hr.shape[-1])).cpu()
-        for name in names:
-            value = METRICS[name](sr, hr.float() / 255, border=border)
-            values[name].append(value.item())
-        on_picture(path)
-    means = {name: statistics.fmean(each) for name, each in values.items()}
-    return Score(**means, pictures=len(values["psnr"]))
+        with naming(path.name):
+            hr, lr = pair(read_picture(path), scale)
+        yield path.name, lr.float() / 255, hr.float() / 255
 
 
-def pair(picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """HR as it is measured and the LR made from it, both uint8, from (1, 3, H, W) uint8.
-
-    HR loses rows and columns at the bottom and right. Raises UnsupportedScaleError for scales that
-    are not above 1, OptionError for a picture with nothing left.
-    """
-    step = crop_step(scale)
-    height, width = (side - side % step for side in picture.shape[-2:])
-    if not height or not width:
-        raise OptionError(
-            f"x{scale:g} needs sides of a multiple of {step} px, "
-            f"{picture.shape[-1]}x{picture.shape[-2]} has none",
-            "choose a scale that is a simpler fraction, or larger pictures",
-        )
-    hr = picture[..., :height, :width]
-    factor = _fraction(scale)
-    return hr, resize(hr, (int(height / factor), int(width / factor)), "bicubic")
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Let an OptionError from inside say which picture or video it is about."""
+    try:
+        yield
+    except OptionError as cause:
+        raise OptionError(f"{what}: {cause.problem}", cause.hint) from cause
 
 
-def crop_step(scale: float) -> int:
-    """What HR sides are a multiple of: 12 where LR is whole with it, else the least that does.
-
-    At x2.5 = 5/2 it is 5.
-    """
-    if not 1 < scale <= MAX_SCALE:
-        raise UnsupportedScaleError(
-            f"x{scale:g} cannot be measured", f"scales are above 1 and at most {MAX_SCALE:g}"
-        )
-    numerator = _fraction(scale).numerator
-    return COMMON_STEP if COMMON_STEP % numerator == 0 else numerator
+def _metrics(psnr: str, *, ssim: bool, lpips: Metric | None) -> dict[str, Metric]:
+    """What is measured, by the field of ``Score`` it goes to."""
+    metrics = {"psnr": METRICS[psnr]}
+    if ssim:
+        metrics["ssim"] = METRICS["ssim"]
+    if lpips is not None:
+        metrics["lpips"] = lpips
+    return metrics
 
 
-def _fraction(scale: float) -> Fraction:
-    return Fraction(scale).limit_denominator(1000)
+def _means(
+    upscale: Upscale,
+    pictures: Iterable[tuple[str, Tensor, Tensor]],
+    metrics: Mapping[str, Metric],
+    border: int,
+    on_sample: OnSample,
+) -> Score:
+    """Means over pictures of each metric."""
+    values: dict[str, list[float]] = {field: [] for field in metrics}
+    for name, lr, hr in pictures:
+        sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu()
+        with naming(name):
+            for field, metric in metrics.items():
+                values[field].append(metric(sr, hr, border=border).item())
+        on_sample(Sample(name, lr, sr, hr))
+    means = {field: statistics.fmean(each) for field, each in values.items()}
+    return Score(
+        psnr=means["psnr"],
+        ssim=means.get("ssim"),
+        lpips=means.get("lpips"),
+        pictures=len(values["psnr"]),
+    )

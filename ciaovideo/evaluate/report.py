@@ -1,105 +1,130 @@
-"""A table of scores as text for a terminal, as Markdown and as JSON."""
+"""Tables of scores as text for a terminal, as Markdown and as JSON."""
 
 import json
 import math
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
+from ciaovideo.evaluate.cost import Cost
 from ciaovideo.evaluate.protocol import Score
 
 MISSING = "–"
-MEASURED = "PSNR in dB on Y"
-WITH_SSIM = "PSNR in dB and SSIM on Y"
-SETS = {"b100": "bsd100"}  # other names that folders have
+COST_TITLE = "LR of 192x192 px at x4"
+COST_HEADING = ("cost", "weights", "in the decoder", "ms", "on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one method reaches on one set, by scale; ``source`` is the paper of a published row."""
+    """What one method reaches on one set, by scale; ``source`` is the paper of a published row.
+
+    ``channel`` is what PSNR was taken on: Y or RGB.
+    """
 
     method: str
     dataset: str
     scores: Mapping[float, Score]
     source: str = ""
+    channel: str = "Y"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Rows of any sets, and the scales that are the columns."""
+    """Rows of any sets, the scales that are the columns, and costs where they were measured."""
 
     scales: tuple[float, ...]
     rows: tuple[Row, ...]
+    costs: tuple[Cost, ...] = ()
 
     def as_text(self) -> str:
         """One aligned block for each set."""
-        return "\n\n".join(self._block(dataset) for dataset in self._datasets())
+        blocks = [f"{title}\n{_aligned(cells)}" for title, cells in self.tables()]
+        return "\n\n".join(blocks)
 
     def as_markdown(self) -> str:
         """One table for each set."""
-        return "\n\n".join(self._table(dataset) for dataset in self._datasets())
+        blocks = [f"{title}:\n\n{_ruled(cells)}" for title, cells in self.tables()]
+        return "\n\n".join(blocks)
 
     def as_json(self) -> str:
-        """A list of one object for each number; infinite ones are null."""
-        return json.dumps([entry for row in self.rows for entry in _entries(row)], indent=2)
+        """A list of one object for each number and each cost; infinite ones are null."""
+        entries = [entry for row in self.rows for entry in _entries(row)]
+        return json.dumps([*entries, *map(_cost_entry, self.costs)], indent=2)
 
-    def _datasets(self) -> list[str]:
+    def datasets(self) -> list[str]:
+        """The names of the sets, in the order of the rows."""
         return list(dict.fromkeys(row.dataset for row in self.rows))
 
-    def _cells(self, dataset: str) -> list[list[str]]:
+    def tables(self) -> list[tuple[str, list[list[str]]]]:
+        """A title and cells, the heading first, for each set, and for costs."""
+        tables = [(self.title(dataset), self.cells(dataset)) for dataset in self.datasets()]
+        if self.costs:
+            lines = [_cost_cells(each) for each in self.costs]
+            tables.append((COST_TITLE, [list(COST_HEADING), *lines]))
+        return tables
+
+    def cells(self, dataset: str) -> list[list[str]]:
         """Heading and rows of the table of one set."""
         rows = [row for row in self.rows if row.dataset == dataset]
         heading = [dataset, *(f"x{scale:g}" for scale in self.scales)]
-        lines = [[_name(row), *(_cell(row.scores.get(s)) for s in self.scales)] for row in rows]
+        lines = [[_name(row), *(_cell(row, s) for s in self.scales)] for row in rows]
         return [heading, *lines]
 
-    def _block(self, dataset: str) -> str:
-        cells = self._cells(dataset)
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-            for line in cells
-        ]
-        return "\n".join([f"{self._title(dataset)}", *lines])
-
-    def _table(self, dataset: str) -> str:
-        heading, *lines = self._cells(dataset)
-        rule = ["---", *("---:" for _ in self.scales)]
-        rows = (f"| {' | '.join(line)} |" for line in (heading, rule, *lines))
-        return "\n".join([f"{self._title(dataset)}:", "", *rows])
-
-    def _title(self, dataset: str) -> str:
-        scores = [
-            score for row in self.rows if row.dataset == dataset for score in row.scores.values()
-        ]
-        measured = WITH_SSIM if any(score.ssim is not None for score in scores) else MEASURED
+    def title(self, dataset: str) -> str:
+        """What the cells of a set are, and of how many pictures or frames."""
+        rows = [row for row in self.rows if row.dataset == dataset]
+        scores = [score for row in rows for score in row.scores.values()]
+        channel = rows[0].channel
+        title = f"PSNR in dB on {channel}"
+        if any(score.ssim is not None for score in scores):
+            title = "PSNR in dB and SSIM on Y" if channel == "Y" else f"{title}, SSIM on Y"
+        if any(score.lpips is not None for score in scores):
+            title += ", LPIPS on RGB"
+        if any(score.temporal is not None for score in scores):
+            title += ", temporal error in 8-bit steps of Y"
         pictures = max((score.pictures for score in scores), default=0)
-        return f"{measured}, {pictures} pictures" if pictures else measured
+        kind = "frames" if any(score.frames for score in scores) else "pictures"
+        return f"{title}, {pictures} {kind}" if pictures else title
 
 
-def published(dataset: str, scales: Sequence[float]) -> list[Row]:
-    """The figures of papers for a set, by its folder's name; none for a set that nobody knows."""
-    text = (files("ciaovideo.evaluate") / "published.toml").read_text(encoding="utf-8")
-    name = SETS.get(dataset.lower(), dataset.lower())
-    rows = []
-    for method, table in tomllib.loads(text).items():
-        figures = {float(scale[1:]): psnr for scale, psnr in table.get(name, {}).items()}
-        scores = {scale: Score(psnr=figures[scale]) for scale in scales if scale in figures}
-        if scores:
-            rows.append(Row(method=method, dataset=dataset, scores=scores, source=table["source"]))
-    return rows
+def _aligned(cells: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in cells
+    )
+
+
+def _ruled(cells: list[list[str]]) -> str:
+    heading, *lines = cells
+    rule = ["---", *("---:" for _ in heading[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, rule, *lines))
 
 
 def _name(row: Row) -> str:
     return f"{row.method} (published)" if row.source else row.method
 
 
-def _cell(score: Score | None) -> str:
+def _cell(row: Row, scale: float) -> str:
+    """The figures of a cell; SSIM and LPIPS with as many digits as papers print, or one more."""
+    score = row.scores.get(scale)
     if score is None:
         return MISSING
-    return f"{score.psnr:.2f}" if score.ssim is None else f"{score.psnr:.2f} / {score.ssim:.4f}"
+    parts = [f"{score.psnr:.2f}"]
+    if score.ssim is not None:
+        parts.append(f"{score.ssim:.{3 if row.source else 4}f}")
+    if score.lpips is not None:
+        parts.append(f"{score.lpips:.{3 if row.source else 4}f}")
+    if score.temporal is not None:
+        parts.append(f"{score.temporal:.2f}")
+    return " / ".join(parts)
+
+
+def _cost_cells(each: Cost) -> list[str]:
+    name = f"{each.method} (published)" if each.source else each.method
+    weights = MISSING if each.weights is None else f"{each.weights / 1e6:.2f} M"
+    time = f"{each.milliseconds:.0f}"
+    return [name, weights, f"{each.decoder / 1e6:.2f} M", time, each.device]
 
 
 def _entries(row: Row) -> list[dict[str, Any]]:
@@ -109,10 +134,29 @@ def _entries(row: Row) -> list[dict[str, Any]]:
             "method": row.method,
             "set": row.dataset,
             "scale": scale,
-            "psnr": score.psnr if math.isfinite(score.psnr) else None,
+            "channel": row.channel,
+            "psnr": _number(score.psnr),
             "ssim": score.ssim,
+            "lpips": score.lpips,
+            "temporal": score.temporal,
             "pictures": score.pictures or None,
+            "frames": [_number(frame.psnr) for frame in score.frames] or None,
             "source": row.source or None,
         }
         for scale, score in row.scores.items()
     ]
+
+
+def _cost_entry(each: Cost) -> dict[str, Any]:
+    return {
+        "method": each.method,
+        "weights": each.weights,
+        "decoder_weights": each.decoder,
+        "milliseconds": each.milliseconds,
+        "device": each.device,
+        "source": each.source or None,
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

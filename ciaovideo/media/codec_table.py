@@ -8,6 +8,8 @@ Facts that surprise, all measured:
 - ProRes and DNxHR are limited range whatever they are told; DNxHR says BT.709 of every picture.
 - utvideo stores BT.601 or BT.709 and no other tag, and lives in .avi only, which knows neither
   variable rates nor aspect ratios.
+- Alpha goes into ffv1, prores_ks (4444), utvideo and png. libx265 lists it and does not open,
+  libvpx-vp9 codes it and its own decoder alone shows it.
 - nvenc takes 10 bits in the upper ones of 16: the same samples in another order.
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ciaovideo.color import Matrix, Range, Siting
+from ciaovideo.color import Matrix, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.options import EncodeOptions
 
@@ -26,7 +28,10 @@ CONTAINERS = {  # FFmpeg's muxers
     ".mkv": "matroska",
     ".webm": "webm",
     ".avi": "avi",
+    ".y4m": "yuv4mpegpipe",
 }
+Y4M_CONTAINER = CONTAINERS[".y4m"]
+RATE_ONLY = ("avi", Y4M_CONTAINER)  # count frames from zero at one rate, and hold the video alone
 MATROSKA = ("matroska", "webm")  # both count milliseconds and store no time before zero
 X26X_PRESETS = (
     "ultrafast",
@@ -55,8 +60,9 @@ class Codec:
     first. ``params`` names the option that takes the encoder library's own parameters. ``even``
     says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
     video itself holds the SAR, which then survives in every container; ``sitings`` are the chroma
-    sitings that it holds. ``matrices`` are those of encoders that always store
-    one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
+    sitings that it holds; ``stores_color`` that it holds the other tags, save for
+    ``unknown_primaries``. ``matrices`` are those of encoders that always store one; empty
+    ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
     where it does not open.
     """
 
@@ -78,6 +84,8 @@ class Codec:
     stores_sar: bool = True
     sitings: frozenset[Siting] = frozenset()
     stores_primaries: bool = True
+    unknown_primaries: frozenset[Primaries] = frozenset()
+    stores_color: bool = True
     matrices: frozenset[Matrix] = frozenset()
     ranges: frozenset[Range] = frozenset()
     packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -143,6 +151,7 @@ def _x26x(name: str, pix_fmts: frozenset[str], quality: float, fixed: str = "") 
         default_preset="medium",
         params=params,
         sitings=frozenset(Siting),
+        unknown_primaries=frozenset({Primaries.EBU3213}),
         fixed=MappingProxyType({params: fixed} if fixed else {}),
     )
 
@@ -191,23 +200,28 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="ffv1",
             pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16)) - {"gray9le", "gbrp16be"}
-            | {"yuv410p", "yuv411p", "yuv440p", "yuv440p10le", "yuv440p12le"},
+            | {"yuv410p", "yuv411p", "yuv440p", "yuv440p10le", "yuv440p12le", "ya8"}
+            | _layouts("yuva420p yuva422p yuva444p", (8, 9, 10, 16))
+            | {"yuva422p12le", "yuva444p12le"}
+            | _layouts("gbrap", (8, 10, 12, 14, 16)),
             containers=frozenset({"matroska", "mp4"}),
             even=False,
             stores_sar=False,
-            packed=MappingProxyType({"gbrp": "bgr0"}),
+            stores_color=False,
+            packed=MappingProxyType({"gbrp": "bgr0", "gbrap": "bgra"}),
             fixed=MappingProxyType(
                 {"level": "3", "slices": str(SLICES_ALONG**2), "slicecrc": "1", "g": "1"}
             ),
         ),
         Codec(
             name="prores_ks",
-            pix_fmts=frozenset({"yuv422p10le", "yuv444p10le"}),
+            pix_fmts=frozenset({"yuv422p10le", "yuv444p10le", "yuva444p10le"}),
             containers=frozenset({"mov", "matroska"}),
             preset_option="profile",
             layout_presets={
                 "yuv422p10le": ("hq", "standard", "lt", "proxy"),
                 "yuv444p10le": ("4444", "4444xq"),
+                "yuva444p10le": ("4444", "4444xq"),
             },
             even=False,
             stores_sar=False,
@@ -231,15 +245,50 @@ CODECS: dict[str, Codec] = {
         ),
         Codec(
             name="utvideo",
-            pix_fmts=_layouts(f"{YUV} gbrp", (8,)),
+            pix_fmts=_layouts(f"{YUV} gbrp gbrap", (8,)),
             containers=frozenset({"avi"}),
             stores_sar=False,
             stores_primaries=False,
             matrices=BT601_OR_709,
             ranges=frozenset({Range.LIMITED}),
         ),
+        Codec(
+            name="png",
+            pix_fmts=_layouts("gbrp gbrap", (8, 16)) | {"ya8", "ya16le"},
+            containers=frozenset({"mov"}),
+            even=False,
+            stores_sar=False,
+            packed=MappingProxyType(
+                {
+                    "gbrp": "rgb24",
+                    "gbrp16le": "rgb48be",
+                    "gbrap": "rgba",
+                    "gbrap16le": "rgba64be",
+                    "ya16le": "ya16be",
+                }
+            ),
+        ),
         _nvenc("h264_nvenc", _layouts("yuv420p yuv444p", (8,))),
         _nvenc("hevc_nvenc", _layouts("yuv420p yuv444p", (8, 10))),
         _nvenc("av1_nvenc", _layouts("yuv420p", (8, 10)), av1=True),
     )
 }
+
+# What is no encoder of PyAV's and cannot be chosen by name: planes as they are.
+Y4M = Codec(
+    name="YUV4MPEG2",
+    pix_fmts=_layouts(YUV, (8, 9, 10, 12, 14, 16))
+    | {"gray", "gray9le", "gray10le", "gray12le", "gray16le", "yuv411p"},
+    containers=frozenset({Y4M_CONTAINER}),
+    even=False,
+    sitings=frozenset({Siting.CENTER, Siting.TOPLEFT}),  # of 8-bit 4:2:0, see codecs
+    stores_primaries=False,
+)
+VIA_FFMPEG = Codec(
+    name="ffmpeg",
+    pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16))
+    | {"yuv410p", "yuv411p", "yuv440p"},  # of deeper 4:4:0, NUT makes something else
+    containers=frozenset({"mp4", "mov", "matroska", "webm"}),
+    even=False,
+    sitings=frozenset(Siting),
+)

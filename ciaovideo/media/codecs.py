@@ -3,14 +3,18 @@
 ``auto`` goes by container and source: .webm takes libsvtav1, .avi utvideo; elsewhere up to 10 bits
 libx264, 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to Y'CbCr
 would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which needs
-.mkv. Unless it is asked for, depth is never reduced, and chroma resolution is changed only where
-the encoder cannot take the source's, upwards, and a note says so. Colour tags that an encoder
-would falsify are refused; what it merely cannot store is listed as a loss.
+.mkv. A source with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in 10
+bits, and fewer than the source has are a loss) and png for R'G'B'; where nothing does, alpha is
+dropped, which is a loss. Unless it is asked for, depth is never reduced otherwise, and chroma
+resolution is changed only where the encoder cannot take the source's, upwards, and a note says so.
+Colour tags that an encoder would falsify are refused; what it merely cannot store is listed as a
+loss.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -18,11 +22,20 @@ from typing import cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from ciaovideo.color import ColorSpec, PixelLayout, Primaries, Siting, Transfer
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, OptionError, UnknownNameError
-from ciaovideo.media.codec_table import CODECS, CONTAINERS, MATROSKA, SLICES_ALONG, Codec
+from ciaovideo.media.codec_table import (
+    CODECS,
+    CONTAINERS,
+    MATROSKA,
+    SLICES_ALONG,
+    VIA_FFMPEG,
+    Y4M,
+    Y4M_CONTAINER,
+    Codec,
+)
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.options import EncodeOptions
+from ciaovideo.options import PIPE, EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
 WIDER = {
@@ -33,6 +46,16 @@ WIDER = {
     "440": ("444",),
 }
 MATROSKA_SITINGS = {Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP}
+# Encoders that hold alpha, for each container and kind of colour.
+ALPHA = {
+    ("matroska", "yuva"): "ffv1",
+    ("matroska", "gbrap"): "ffv1",
+    ("matroska", "ya"): "ffv1",
+    ("mov", "yuva"): "prores_ks",
+    ("mov", "gbrap"): "png",
+    ("mov", "ya"): "png",
+}
+PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
 
 
@@ -58,6 +81,8 @@ class CodecChoice:
 
 def container_format(path: Path) -> str:
     """FFmpeg's name of the container that a file name asks for; raises OptionError if unknown."""
+    if path == PIPE:
+        return Y4M_CONTAINER
     try:
         return CONTAINERS[path.suffix.lower()]
     except KeyError:
@@ -65,6 +90,11 @@ def container_format(path: Path) -> str:
             f"{path.name}: {path.suffix or 'no suffix'} names no container that can be written",
             f"end the name in {', '.join(CONTAINERS)}",
         ) from None
+
+
+def container_word(path: Path) -> str:
+    """The container in messages: a suffix, or the name of what goes into a pipe."""
+    return Y4M.name if container_format(path) == Y4M_CONTAINER else path.suffix
 
 
 def choose_codec(
@@ -84,54 +114,101 @@ def choose_codec(
     together, ColorError for colours that it would falsify, EncodeError where it does not open.
     """
     codec = _codec(options, output, pix_fmt)
+    options, losses = _lowered(codec, options, pix_fmt)
     target = _fitting(codec, options, pix_fmt, height, width)
+    if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
+        losses += (f"the alpha channel: {codec.name} cannot hold it",)
     _check_color(codec, color, target)
     notes = []
     if options.codec == "auto":
         notes.append(f"codec {codec.name}")
     if target != pix_fmt:
-        asked = ", as asked" if _poorer(target, pix_fmt) else ""
+        asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
         notes.append(f"{width}x{height} {pix_fmt} is written as {target}{asked}")
     chosen = codec.options(options, target)
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
         chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
-    losses = _lost_tags(codec, output, color, target)
+    losses += _lost_tags(codec, output, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += () if params else (f"{hdr10}: {codec.name} cannot hold it",)
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
     choice = CodecChoice(codec, target, chosen, tuple(notes), losses)
-    _check_opens(choice, height, width)
+    if codec.name in CODECS:
+        _check_opens(choice, height, width)
     return choice
+
+
+def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
+    """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
+
+    Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
+    be written. Raises ColorError.
+    """
+    if choice.codec.stores_color or container_format(output) not in ("mp4", "mov"):
+        return
+    rgb = PixelLayout.of(choice.pix_fmt).family == "rgb"
+    names = {"primaries": tags.primaries.name, "transfer": tags.transfer.name}
+    names |= {} if rgb else {"matrix": tags.matrix.name}
+    missing = [name for name in names if names[name] == "UNSPECIFIED"]
+    if missing and (len(missing) < len(names) or (tags.color_range == Range.FULL and not rgb)):
+        raise ColorError(
+            f"{choice.codec.name} in {output.suffix} cannot hold colour tags without {missing[0]}",
+            "end the output's name in .mkv",
+        )
 
 
 def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
     container = container_format(output)
+    if options.via_ffmpeg is not None:
+        return _fitting_container(VIA_FFMPEG, container, output)
+    if container == Y4M_CONTAINER:
+        options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
+        return Y4M
     if options.codec == "auto":
         name = _automatic(container, *_wanted(options, pix_fmt))
     elif options.codec in CODECS:
         name = options.codec
     else:
         raise UnknownNameError.among("codec", options.codec, ["auto", *CODECS])
-    codec = CODECS[name]
+    return _fitting_container(CODECS[name], container, output)
+
+
+def _fitting_container(codec: Codec, container: str, output: Path) -> Codec:
+    """The codec, if the container holds it."""
     if container not in codec.containers:
         suffixes = [suffix for suffix in CONTAINERS if CONTAINERS[suffix] in codec.containers]
-        needs = " (or libx265 and a source of at most 12 bits)" if name == "ffv1" else ""
+        needs = " (or libx265 and a source of at most 12 bits)" if codec.name == "ffv1" else ""
         raise OptionError(
-            f"{name} does not go into {output.suffix}",
+            f"{codec.name} does not go into {container_word(output)}",
             f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
         )
     return codec
 
 
 def _automatic(container: str, family: str, depth: int) -> str:
+    kind = re.match("yuva|gbrap|ya", family)
+    if kind and (container, kind[0]) in ALPHA:
+        return ALPHA[container, kind[0]]
     if container in ("webm", "avi"):
         return {"webm": "libsvtav1", "avi": "utvideo"}[container]
     if depth > 12:
         return "ffv1"
-    return "libx265" if depth > 10 or family == "gbrp" else "libx264"
+    return "libx265" if depth > 10 or family.startswith("gbr") else "libx264"
+
+
+def _lowered(
+    codec: Codec, options: EncodeOptions, pix_fmt: str
+) -> tuple[EncodeOptions, tuple[str, ...]]:
+    """The wishes with fewer bits, where alpha in .mov costs the others; and that as a loss."""
+    _, depth = _wanted(options, pix_fmt)
+    automatic = options.codec == "auto" and not options.bit_depth
+    if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
+        return options, ()
+    lost = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
+    return replace(options, bit_depth=PRORES_DEPTH), (lost,)
 
 
 def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
@@ -139,9 +216,9 @@ def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
     family, depth = _split(pix_fmt)
     if options.chroma != "auto":
         if not family.startswith("yuv"):
-            what = "R'G'B'" if family == "gbrp" else "gray"
+            what = "R'G'B'" if family.startswith("gbr") else "gray"
             raise OptionError(f"chroma {options.chroma} does not apply to {what}", "leave it out")
-        family = f"yuv{options.chroma}p"
+        family = f"{family[:-4]}{options.chroma}p"
     return family, options.bit_depth or depth
 
 
@@ -149,14 +226,25 @@ def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, wi
     """The layout nearest to the wanted one that the encoder takes at this size.
 
     Depth may rise (9 to 10 bits) and chroma become finer where they were not asked for; neither
-    ever falls below what is wanted.
+    ever falls below what is wanted. Alpha goes where the encoder has no such layout with it.
     """
+    layout = PixelLayout.of(pix_fmt)
+    if layout.alpha:
+        with suppress(OptionError):
+            return _fitting_as_is(codec, options, pix_fmt, height, width)
+    return _fitting_as_is(codec, options, layout.opaque.name, height, width)
+
+
+def _fitting_as_is(
+    codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int
+) -> str:
     family, depth = _wanted(options, pix_fmt)
     depths = [deeper for deeper in (8, 9, 10, 12, 14, 16) if deeper >= depth]
     families = [family] if options.chroma != "auto" else _families(family)
     for candidate in families:
         for deeper in depths[:1] if options.bit_depth else depths:
-            name = f"{candidate}{'' if deeper == 8 else f'{deeper}le'}"
+            shallow = "8" if candidate == "ya" else ""
+            name = f"{candidate}{shallow if deeper == 8 else f'{deeper}le'}"
             if name not in codec.pix_fmts:
                 continue
             y, x = PixelLayout.of(name).log2_chroma
@@ -164,7 +252,8 @@ def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, wi
                 return name
     if not any(_split(name)[0] in families for name in codec.pix_fmts):
         what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
-        raise OptionError(f"{codec.name} cannot hold {what}", "choose libx265 or ffv1")
+        hint = "name a file to write instead" if codec is Y4M else "choose libx265 or ffv1"
+        raise OptionError(f"{codec.name} cannot hold {what}", hint)
     raise OptionError(
         f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}",
         "choose libx265 (to 12 bits) or ffv1 (to 16)",
@@ -173,7 +262,7 @@ def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, wi
 
 def _split(pix_fmt: str) -> tuple[str, int]:
     """A planar layout's family and its depth: "yuv420p10le" is "yuv420p" and 10."""
-    match = re.fullmatch(r"(yuv4\d\dp|gray|gbrp)(?:(\d+)le)?", pix_fmt)
+    match = re.fullmatch(r"(yuva?4\d\dp|gray|gbra?p|ya)(?:8|(\d+)le)?", pix_fmt)
     if match is None:
         raise OptionError(f"pixel format {pix_fmt} cannot be written", "convert the video first")
     return match[1], int(match[2] or 8)
@@ -183,7 +272,8 @@ def _families(family: str) -> list[str]:
     """The family itself, then those with finer chroma."""
     if not family.startswith("yuv"):
         return [family]
-    return [family, *(f"yuv{name}p" for name in WIDER.get(family[3:6], ()))]
+    kind, chroma = family[:-4], family[-4:-1]
+    return [family, *(f"{kind}{name}p" for name in WIDER.get(chroma, ()))]
 
 
 def _poorer(target: str, source: str) -> bool:
@@ -207,14 +297,20 @@ def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
 def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tuple[str, ...]:
     losses = []
     if not codec.stores_primaries:
-        tags = (color.primaries, color.transfer)
+        tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
+        if codec is Y4M and target.startswith("yuv"):
+            tags = (color.matrix, *tags)
         losses += [
             f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it"
             for tag in tags
-            if tag not in (Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
+            if tag not in (Matrix.UNSPECIFIED, Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
         ]
+    if color.primaries in codec.unknown_primaries:
+        losses.append(f"primaries {color.primaries.name}: {codec.name} cannot hold it")
     # Unstored, it is read as left, which it mostly is.
     stored = codec.sitings | {Siting.UNSPECIFIED, Siting.LEFT}
+    if codec is Y4M and target != "yuv420p":
+        stored = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
     if container_format(output) in MATROSKA:
         stored |= MATROSKA_SITINGS
     subsampled = any(PixelLayout.of(target).log2_chroma)

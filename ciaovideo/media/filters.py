@@ -31,6 +31,10 @@ DEPTHS = {
     "yuv444p": (8, 9, 10, 12, 14, 16),
     "gbrp": (8, 9, 10, 12, 14, 16),
     "gray": (8, 16),
+    "yuva420p": (8, 9, 10, 16),
+    "yuva422p": (8, 9, 10, 16),
+    "yuva444p": (8, 9, 10, 16),
+    "gbrap": (8, 16),
 }
 TAKEN = frozenset(
     name if depth == 8 else f"{name}{depth}le"

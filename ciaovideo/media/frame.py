@@ -64,7 +64,8 @@ class VideoInfo:
     counter-clockwise and ``display_matrix`` (nine fixed-point numbers, or nothing) are how a
     player turns the picture; frames are handed out as stored. ``index`` is the stream's place in
     the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
-    are handed out with both their fields, which a user must have forced.
+    are handed out with both their fields, which a user must have forced, and
+    ``field_order`` ("tff", "bff" or nothing) which of them is shown first.
     """
 
     path: str
@@ -79,6 +80,7 @@ class VideoInfo:
     frame_count: int = 0
     duration_s: float | None = None
     interlaced: bool = False
+    field_order: str = ""
     rotation: float = 0.0
     display_matrix: tuple[int, ...] = ()
     coded_pix_fmt: str = ""

@@ -15,6 +15,8 @@ from av.sidedata.sidedata import SideData, Type
 DISPLAY = struct.Struct("<22i")
 LIGHT = struct.Struct("<2I")
 CHROMATICITY_STEPS, LUMINANCE_STEPS = 50000, 10000  # in H.265, of 1 and of 1 cd/m²
+BRIGHTEST_STEPS = 128  # AV1 and four decimals before it: at most 1 / 256 and some more
+HDR10_CODINGS = {"h264", "hevc", "av1"}  # that hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class LightLevel:
 
     max_content: int
     max_average: int
+
+
+NO_LIGHT = LightLevel(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,31 @@ def hdr10_params(codec: str, hdr10: Hdr10) -> str:
     """The metadata as parameters of an encoder's library; empty where it cannot hold them."""
     writer = WRITERS.get(codec)
     return ":".join(writer(hdr10)) if writer else ""
+
+
+def same_hdr10(given: Hdr10 | None, made: Hdr10 | None) -> bool:
+    """Whether two are alike but for the steps that codings count in.
+
+    H.264 and H.265 count chromaticities in 50000ths and luminance in 10000ths of 1 cd/m², AV1 in
+    65536ths, 256ths for the brightest and 16384ths for the darkest; a light level of 0 is none.
+    """
+    one, other = given or Hdr10(), made or Hdr10()
+    if (one.light or NO_LIGHT) != (other.light or NO_LIGHT):
+        return False
+    if one.display is None or other.display is None:
+        return one.display == other.display
+    a, b = one.display, other.display
+    points = ((a.red, b.red), (a.green, b.green), (a.blue, b.blue), (a.white, b.white))
+    return (
+        all(_near(x, y, CHROMATICITY_STEPS) for pair in points for x, y in zip(*pair, strict=True))
+        and _near(a.darkest, b.darkest, LUMINANCE_STEPS)
+        and _near(a.brightest, b.brightest, BRIGHTEST_STEPS)
+    )
+
+
+def _near(one: Fraction, other: Fraction, steps: int) -> bool:
+    """Whether two numbers are at most a step apart."""
+    return abs(one - other) <= Fraction(1, steps)
 
 
 def _display(data: bytes) -> MasteringDisplay | None:

@@ -41,11 +41,13 @@ IDET = "lavfi.idet.multiple.current_frame"
 class FieldEvidence:
     """What a sample of frames shows: how many are flagged, and how many idet takes for what.
 
+    ``header`` says that there is no sample, only the flag that a pipe begins with.
     ``unflagged_combed`` counts frames that idet takes for interlaced and that carry no flag.
     ``motion`` is the mean share of pixels that move, ``combing`` the measure of ``COMBED`` over
     the frames that idet takes for interlaced.
     """
 
+    header: bool = False
     frames: int = 0
     flagged: int = 0
     top_first: int = 0
@@ -79,6 +81,8 @@ class FieldEvidence:
         return ""
 
     def __str__(self) -> str:
+        if self.header:
+            return f"the header says {'interlaced' if self.flagged else 'progressive'}"
         return (
             f"of {self.frames} frames looked at, {self.flagged} are flagged as interlaced; by their"
             f" content {self.top_first} have the top field first, {self.bottom_first} the bottom"
@@ -118,7 +122,7 @@ class FieldPolicy:
 
     def whole(self, flagged: bool) -> bool:
         """Whether a frame with this flag counts as progressive."""
-        if self.options.force:
+        if self.options.deinterlace == "off" and self.options.force:
             return True
         if self.evidence.interlaced:
             return not flagged and not self.evidence.unflagged_combed

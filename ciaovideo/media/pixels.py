@@ -45,8 +45,19 @@ REPACKED = {
     "bgr48le": "gbrp16le",
     "x2rgb10le": "gbrp10le",
     "x2bgr10le": "gbrp10le",
+    "rgba": "gbrap",
+    "bgra": "gbrap",
+    "argb": "gbrap",
+    "abgr": "gbrap",
+    "rgba64le": "gbrap16le",
+    "bgra64le": "gbrap16le",
+    "ayuv": "yuva444p",
+    "vuya": "yuva444p",
+    "uyva": "yuva444p",
+    "ayuv64le": "yuva444p16le",
 }
-ALPHA_HINT = "transparency is not supported: flatten the video onto a background first"
+PALETTE_HINT = "convert it to RGBA first, for example with ffmpeg -pix_fmt rgba"
+INTERLEAVED = {"ya8", "ya16le"}  # gray and alpha take turns: no layout of FFmpeg's has them apart
 
 type Acquire = Callable[[Sequence[tuple[int, int]], torch.dtype], tuple[Tensor, ...]]
 
@@ -54,16 +65,22 @@ type Acquire = Callable[[Sequence[tuple[int, int]], torch.dtype], tuple[Tensor, 
 def planar_name(pix_fmt: str) -> str:
     """The planar layout that holds exactly the samples of ``pix_fmt``.
 
-    Full-range doubles such as yuvj420p lose their ``j``: range is a tag, not a layout. Raises
-    ColorError for what has no such layout.
+    Full-range doubles such as yuvj420p lose their ``j``: range is a tag, not a layout. A palette
+    is taken for opaque, as ``planar_layout`` does not. Raises ColorError for what has no such
+    layout.
     """
-    video_format = av.VideoFormat(pix_fmt)
-    if any(component.is_alpha for component in video_format.components):
-        raise ColorError(f"pixel format {pix_fmt} has an alpha channel", ALPHA_HINT)
-    little = f"{pix_fmt[:-2]}le" if video_format.is_big_endian else pix_fmt
+    little = f"{pix_fmt[:-2]}le" if av.VideoFormat(pix_fmt).is_big_endian else pix_fmt
     target = REPACKED.get(little, little.replace("yuvj", "yuv"))
     PixelLayout.of(target)
     return target
+
+
+def planar_layout(picture: av.VideoFrame) -> str:
+    """The planar layout for a picture and those after it; a palette has alpha if colours do."""
+    name = picture.format.name
+    if name == "pal8" and not _opaque(picture):
+        return "gbrap"
+    return planar_name(name)
 
 
 def repacked(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
@@ -73,6 +90,15 @@ def repacked(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     small p010le pictures).
     """
     return picture.reformat(format=pix_fmt, threads=1)
+
+
+def picture_of(planes: Sequence[Tensor], pix_fmt: str, height: int, width: int) -> av.VideoFrame:
+    """Planes of a planar layout as a picture for an encoder."""
+    picture = av.VideoFrame(width, height, pix_fmt)
+    for coded, samples in zip(samples_of(picture), planes, strict=True):
+        assert coded.shape == samples.shape, "frames must have the target's size and layout"
+        coded.copy_(samples)
+    return picture
 
 
 def copy_planes(
@@ -85,20 +111,32 @@ def copy_planes(
     """
     name = picture.format.name
     if name.replace("yuvj", "yuv") != layout.name:
-        if name == "pal8":
-            _check_palette(picture)
+        if name == "pal8" and not layout.alpha and not _opaque(picture):
+            raise ColorError("the palette has transparent colours from here on", PALETTE_HINT)
         picture = repacked(picture, layout.name)
     planes = acquire(layout.plane_shapes(picture.height, picture.width), layout.dtype)
-    for target, plane in zip(planes, picture.planes, strict=True):
-        if plane.line_size < 0:
-            raise ColorError(f"the decoder stores {name} upside down", "convert the video first")
-        height, width = target.shape
-        target.copy_(torch.from_dlpack(plane)[:height, :width])  # type: ignore[attr-defined]
+    if any(plane.line_size < 0 for plane in picture.planes):
+        raise ColorError(f"the decoder stores {name} upside down", "convert the video first")
+    for target, samples in zip(planes, samples_of(picture), strict=True):
+        target.copy_(samples)
     return planes
 
 
-def _check_palette(picture: av.VideoFrame) -> None:
-    """Refuse palettes with transparent colours that the picture uses."""
+def samples_of(picture: av.VideoFrame) -> tuple[Tensor, ...]:
+    """The planes (h_p, w_p) of a picture in a planar layout: its own memory, to read or write."""
+    shapes = PixelLayout.of(picture.format.name).plane_shapes(picture.height, picture.width)
+    if picture.format.name not in INTERLEAVED:
+        planes = (torch.from_dlpack(plane) for plane in picture.planes)  # type: ignore[attr-defined]
+        return tuple(
+            plane[:height, :width] for plane, (height, width) in zip(planes, shapes, strict=True)
+        )
+    (plane,) = picture.planes
+    kind = torch.uint8 if picture.format.name == "ya8" else torch.uint16
+    pairs = torch.frombuffer(plane, dtype=kind).view(picture.height, -1, 2)
+    return pairs[:, : picture.width, 0], pairs[:, : picture.width, 1]
+
+
+def _opaque(picture: av.VideoFrame) -> bool:
+    """Whether no colour that a picture with a palette uses is transparent."""
     rgba = torch.from_dlpack(repacked(picture, "rgba").planes[0])  # type: ignore[attr-defined]
-    if rgba.reshape(picture.height, -1, 4)[..., 3].min() < 255:
-        raise ColorError("the palette has transparent colours", ALPHA_HINT)
+    return bool(rgba.reshape(picture.height, -1, 4)[..., 3].min() == 255)

@@ -10,13 +10,10 @@ from typing import Self
 
 import av
 import torch
-from av.container import InputContainer
 from av.sidedata.sidedata import Type
-from av.stream import Disposition, Stream
-from av.video.stream import VideoStream
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.color import PixelLayout
 from ciaovideo.errors import (
     DecodeError,
     InterlacedError,
@@ -27,10 +24,11 @@ from ciaovideo.errors import (
 )
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.filters import FieldFilter, Shown
-from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
-from ciaovideo.media.interlacing import FieldPolicy, sample_fields
-from ciaovideo.media.pixels import copy_planes, planar_name
+from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
+from ciaovideo.media.pipe_input import STDIN, PipeInput
+from ciaovideo.media.pixels import copy_planes, planar_layout
 from ciaovideo.media.seeking import Listing, list_packets, packets_from
 from ciaovideo.media.timing import (
     PEEK_PACKETS,
@@ -41,9 +39,18 @@ from ciaovideo.media.timing import (
     frame_rate,
     with_fields,
 )
-from ciaovideo.options import InputOptions
+from ciaovideo.media.video_stream import (
+    claimed_duration,
+    codec_name,
+    describe,
+    display_matrix,
+    hides_alpha,
+    main_video,
+    pictures_of,
+    tagged_color,
+)
+from ciaovideo.options import PIPE, InputOptions
 
-STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
@@ -66,6 +73,9 @@ class VideoReader:
     interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
     ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
+
+    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once: ``piped``
+    says so, and the header alone tells whether it is interlaced.
     """
 
     def __init__(
@@ -75,7 +85,8 @@ class VideoReader:
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
     ) -> None:
-        self.path = path
+        self._pipe = PipeInput() if path == PIPE else None
+        self.path = STDIN if self._pipe else path
         self.notes: tuple[str, ...] = ()
         self.warnings: list[str] = []
         self._pool = pool
@@ -88,20 +99,25 @@ class VideoReader:
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
         self.span = WHOLE
-        if not path.is_file():
+        cut = bool(options.start_time) or options.end_time is not None
+        if self._pipe and cut:
+            raise OptionError(
+                "a pipe cannot be cut by time", "have the program cut that writes into it"
+            )
+        if not self._pipe and not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
             raise MissingInputError(f"the input {path} {missing}", "name a video file")
         self._open()
         try:
             self._pending = self._decode()
             if self._pending is None:
-                raise OpenError(f"{path} holds no picture that can be decoded")
+                raise OpenError(f"{self.path} holds no picture that can be decoded")
             self.info = self._describe(self._pending)
-            self._choose_fields(options)
+            self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
             hanging = {data.type for data in self._pending.side_data.values()}
-            if options.start_time or options.end_time is not None:
+            if cut:
                 self._cut(options)
         except BaseException:
             self.close()
@@ -126,6 +142,21 @@ class VideoReader:
         """Let go of the file."""
         self._pending = None
         self._container.close()
+
+    @property
+    def piped(self) -> bool:
+        """Whether this is standard input, which cannot be read twice."""
+        return self._pipe is not None
+
+    @property
+    def decoded(self) -> int:
+        """How many frames came from the decoder, with both fields of each."""
+        return self._decoded
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for a pipe, because nothing more is wanted."""
+        if self._pipe:
+            self._pipe.stop()
 
     def use(self, pool: PlanePool) -> None:
         """Copy the frames handed out from now on into this pool's buffers."""
@@ -153,14 +184,18 @@ class VideoReader:
     def _open(self) -> None:
         """Begin at the beginning."""
         with av_errors("opening", self.path, OpenError):
-            self._container = av.open(self.path)
+            self._container = self._pipe.open() if self._pipe else av.open(self.path)
         try:
             self._av_stream = main_video(self._container, self.path)
         except BaseException:
             self._container.close()
             raise
         self._av_stream.codec_context.thread_type = "AUTO"
-        self._decoder: Iterator[av.VideoFrame] = self._container.decode(self._av_stream)
+        self._decoder: Iterator[av.VideoFrame] = (
+            self._pipe.decode(self._av_stream)
+            if self._pipe
+            else pictures_of(self._container, self._av_stream)
+        )
         self._pending = None
 
     def _cut(self, options: InputOptions) -> None:
@@ -211,7 +246,7 @@ class VideoReader:
 
     def _seek(self, listing: Listing, begin: Fraction) -> None:
         """Skip what need not be decoded."""
-        number = listing.anchor(begin)
+        number = None if hides_alpha(self._av_stream) else listing.anchor(begin)
         if number is None:
             return
         packets = packets_from(self._container, self._av_stream, listing, number)
@@ -239,10 +274,14 @@ class VideoReader:
             if time >= begin:
                 yield shown
 
-    def _choose_fields(self, options: InputOptions) -> None:
+    def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
         """Decide from flags and a sample what is done with interlaced frames, and note why."""
         info = self.info
-        evidence = sample_fields(self.path, info.index)
+        evidence = (
+            FieldEvidence(header=True, frames=1, flagged=int(first.interlaced_frame))
+            if self._pipe
+            else sample_fields(self.path, info.index)
+        )
         policy = self._policy = FieldPolicy(evidence, options)
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
@@ -254,14 +293,18 @@ class VideoReader:
             info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
             self.info = replace(info, frame_count=info.frame_count * 2)
         elif policy.forced:
-            self.info = replace(info, interlaced=True)
+            order = evidence.order or self._flagged_order()
+            self.info = replace(info, interlaced=True, field_order=order)
 
     def _start_filter(self) -> None:
         order = self._policy.evidence.order
         if not order and self.info.coded_pix_fmt.replace("yuvj", "yuv") != self.info.pix_fmt:
-            order = FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
+            order = self._flagged_order()
         every = self._policy.every_field
         self._filter = FieldFilter(self.info, self._tick, order=order or "auto", every_field=every)
+
+    def _flagged_order(self) -> str:
+        return FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
 
     def _whole_pictures(self) -> Iterator[Shown]:
         """Every picture with its time, of whole frames."""
@@ -294,8 +337,11 @@ class VideoReader:
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
         av_stream = self._av_stream
-        starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
-        rate = frame_rate(exact(av_stream.average_rate) or exact(av_stream.guessed_rate), starts)
+        claimed = exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
+        starts: list[Fraction] = []
+        if not self._pipe:
+            starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
+        rate = claimed if self._pipe else frame_rate(claimed, starts)
         tick = exact(av_stream.time_base)
         self._timeless = first.pts is None and not starts
         if self._timeless:
@@ -307,13 +353,13 @@ class VideoReader:
         if tick is None:
             raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
         self._tick = tick
-        duration = _duration(self._container, av_stream)
+        duration = claimed_duration(self._container, av_stream)
         return VideoInfo(
             path=str(self.path),
             height=first.height,
             width=first.width,
-            pix_fmt=planar_name(first.format.name),
-            color=_color(first),
+            pix_fmt=planar_layout(first),
+            color=tagged_color(first),
             codec=codec_name(av_stream),
             time_base=tick,
             sar=exact(av_stream.sample_aspect_ratio),
@@ -321,7 +367,7 @@ class VideoReader:
             frame_count=self._indexed() or round((duration or 0) * (rate or 0)),
             duration_s=None if duration is None else float(duration),
             rotation=float(first.rotation),
-            display_matrix=_display_matrix(av_stream),
+            display_matrix=display_matrix(av_stream),
             coded_pix_fmt=first.format.name,
             index=av_stream.index,
             hdr10=read_hdr10(first.side_data.values()),
@@ -392,56 +438,3 @@ class VideoReader:
                 f"the video ends at {float(self._end):.2f} s and the file claims {claimed:.2f} s:"
                 " its end may be cut off"
             )
-
-
-def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; raises OpenError if there is none."""
-    videos = container.streams.video
-    moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
-    if not moving:
-        found = "only a cover picture" if videos else "no video"
-        raise OpenError(f"{path} holds {found}", "name a video file")
-    if moving[0].codec_context is None:
-        raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
-    return moving[0]
-
-
-def describe(av_stream: Stream) -> StreamInfo:
-    """A stream as plain data."""
-    return StreamInfo(
-        index=av_stream.index,
-        kind=av_stream.type,
-        codec=codec_name(av_stream),
-        language=av_stream.language or "",
-        title=av_stream.metadata.get("title", ""),
-    )
-
-
-def codec_name(av_stream: Stream) -> str:
-    """The name of the coding, not of the decoder; empty where FFmpeg has no decoder for it."""
-    context = av_stream.codec_context
-    return context.codec.canonical_name if context is not None else ""
-
-
-def _color(picture: av.VideoFrame) -> ColorSpec:
-    full = picture.format.name.startswith("yuvj")
-    return ColorSpec(
-        matrix=Matrix(picture.colorspace),
-        color_range=Range.FULL if full else Range(picture.color_range),
-        primaries=Primaries(picture.color_primaries),
-        transfer=Transfer(picture.color_trc),
-        siting=Siting(picture.chroma_location),
-    )
-
-
-def _duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
-    tick = exact(av_stream.time_base)
-    if av_stream.duration and tick:
-        return av_stream.duration * tick
-    return Fraction(container.duration, av.time_base) if container.duration else None
-
-
-def _display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
-    """Nine numbers in FFmpeg's order: 16.16 fixed point, the last column 2.30."""
-    data = av_stream.codec_context.coded_side_data.get("display_matrix")
-    return tuple(memoryview(data).cast("i")) if data else ()

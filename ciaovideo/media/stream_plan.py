@@ -5,7 +5,7 @@ Whether a container takes a stream is found by a trial: its header is written in
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +17,9 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.codec_table import MATROSKA
-from ciaovideo.media.codecs import container_format
+from ciaovideo.media.codec_table import MATROSKA, RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.codecs import container_format, container_word
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.reader import describe
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
 from ciaovideo.media.timing import (
     WHOLE,
@@ -32,6 +31,7 @@ from ciaovideo.media.timing import (
     with_fields,
 )
 from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
+from ciaovideo.media.video_stream import describe
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
@@ -84,28 +84,25 @@ def plan_streams(
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         chapters = bool(container.chapters())
+        tags = fresh_tags(container.metadata)
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
-    for lost in dropped:
-        if lost.kind == "audio":
-            raise EncodeError(
-                f"{output.suffix} cannot hold the sound as it is ({lost})",
-                "end the output's name in .mkv"
-                if sound == "auto" or output.suffix.lower() == ".mkv"
-                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
-            )
+    if container_name != Y4M_CONTAINER:
+        _refuse_silence(dropped, output, sound)
     copied = {info.index for info in kept}
     timed = copied if container_name in MATROSKA else set[int]()
-    starts = first_times(source, main, timed, span)
-    offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
-    losses = [f"{output.suffix} cannot hold {lost}: it is left out" for lost in dropped]
-    if chapters and container_name == "avi":
-        losses.append(f"{output.suffix} cannot hold chapters: they are left out")
-    losses += [f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)]
+    offset = Fraction(0)
+    if container_name != Y4M_CONTAINER:  # which has no times to move
+        starts = first_times(source, main, timed, span)
+        offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
+    losses = [
+        *_left_out(output, dropped, chapters=chapters, tags=tags),
+        *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
+    ]
     warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
         warnings.append(_moved(offset, span))
@@ -121,6 +118,31 @@ def plan_streams(
         warnings=tuple(warnings),
         losses=tuple(losses),
     )
+
+
+def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPolicy) -> None:
+    """Raise EncodeError where sound is among what the container cannot hold."""
+    for lost in dropped:
+        if lost.kind == "audio":
+            raise EncodeError(
+                f"{output.suffix} cannot hold the sound as it is ({lost})",
+                "end the output's name in .mkv"
+                if sound == "auto" or output.suffix.lower() == ".mkv"
+                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
+            )
+
+
+def _left_out(
+    output: Path, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
+) -> Iterator[str]:
+    """Each thing beside the video that the output's container cannot hold."""
+    place, container_name = container_word(output), container_format(output)
+    for lost in dropped:
+        yield f"{place} cannot hold {lost}: it is left out"
+    if chapters and container_name in RATE_ONLY:
+        yield f"{place} cannot hold chapters: they are left out"
+    if tags and container_name == Y4M_CONTAINER:
+        yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
 
 
 def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -193,9 +215,10 @@ def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> 
 
     A header is written into memory to find out.
 
-    Not asked of .avi: it counts packets instead of storing times, and moves most sound.
+    Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
+    YUV4MPEG2.
     """
-    if container_name == "avi":
+    if container_name in RATE_ONLY:
         return False
     trial = av.open(io.BytesIO(), "w", format=container_name)
     try:

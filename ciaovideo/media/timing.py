@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -133,6 +133,24 @@ def first_times(
                 time = span.time_of(packet) + priming(packet.stream)
                 earliest[packet.stream_index] = min(time, earliest.get(packet.stream_index, time))
     return earliest
+
+
+def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -> Fraction | None:
+    """The rate at which frames follow each other, if each is within a tick of its place at it.
+
+    Tried are the ``rates`` that are claimed, then the one that the first step says.
+    """
+    if len(times) > 1 and times[1] > times[0]:
+        rates = (*rates, 1 / (times[1] - times[0]))
+    for rate in rates:
+        if all(abs(time - times[0] - n / rate) <= tick for n, time in enumerate(times)):
+            return rate
+    return None
+
+
+def average_rate(times: Sequence[Fraction]) -> Fraction:
+    """The rate at which as many frames take as long, as near as YUV4MPEG2 need state it."""
+    return ((len(times) - 1) / (times[-1] - times[0])).limit_denominator(MOVIE_CLOCK)
 
 
 def movie_clock(container: InputContainer, starts: Mapping[int, Fraction], offset: Fraction) -> int:

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self, cast
 
 import av
-import torch
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
@@ -21,7 +20,8 @@ from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import CodecChoice, container_format
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.pixels import repacked
+from ciaovideo.media.matroska import ROOM, store_sar
+from ciaovideo.media.pixels import picture_of, repacked
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 leaves their decoding times unset
@@ -42,6 +42,7 @@ class VideoTarget:
     sar: Fraction | None = None
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
+    field_order: str = ""
 
     @classmethod
     def of(
@@ -67,6 +68,7 @@ class VideoTarget:
             sar=_scaled_sar(info, height, width),
             display_matrix=_scaled_matrix(info, height, width),
             progressive=not info.interlaced,
+            field_order=info.field_order,
         )
 
 
@@ -86,6 +88,7 @@ class VideoWriter:
         self._first_dts: int | None = None
         self._first_pts = self._end_pts = 0
         self._shift = int(copier.offset / target.time_base) if copier else 0
+        self._stores_sar_later = False
         self._stores_steps = container_format(path) in ("mp4", "mov")
         with av_errors("creating", path, EncodeError):
             self._container: OutputContainer = av.open(
@@ -137,6 +140,9 @@ class VideoWriter:
                 if self._copier:
                     self._copier.finish()
                 self._container.close()
+            if self._stores_sar_later and self.target.sar:
+                webm = container_format(self.path) == "webm"
+                store_sar(self.path, self.target.sar, webm=webm)
         except BaseException:
             self.abort()
             raise
@@ -179,13 +185,17 @@ class VideoWriter:
             av_stream.set_display_matrix(target.display_matrix)
         if self._copier:
             self._copier.declare_after(self._container, av_stream)
+        if self._stores_sar_later:
+            av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
         self._container.start_encoding()
 
     def _check_sar(self, sar: Fraction) -> None:
-        """Refuse the one pair that would lose it: PyAV gives Matroska no SAR of its own."""
+        """Refuse what would lose it, and remember where Matroska gets it afterwards."""
         codec = self.target.codec.codec
-        unable = (*MATROSKA, "avi")
-        if sar != 1 and self._container.format.name in unable and not codec.stores_sar:
+        if sar == 1 or codec.stores_sar:
+            return
+        self._stores_sar_later = self._container.format.name in MATROSKA
+        if self._container.format.name == "avi":
             raise EncodeError(
                 f"{codec.name} in {self.path.suffix} cannot store the sample aspect ratio {sar}",
                 "end the output's name in .mp4, or choose libx264 or libx265",
@@ -204,11 +214,7 @@ class VideoWriter:
 
     def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:
         choice, target = self.target.codec, self.target
-        picture = av.VideoFrame(target.width, target.height, choice.pix_fmt)
-        for plane, samples in zip(picture.planes, frame.planes, strict=True):
-            coded = torch.from_dlpack(plane)  # type: ignore[attr-defined]
-            assert coded.shape == samples.shape, "frames must have the target's size and layout"
-            coded.copy_(samples)
+        picture = picture_of(frame.planes, choice.pix_fmt, target.height, target.width)
         if choice.coded_pix_fmt != choice.pix_fmt:
             picture = repacked(picture, choice.coded_pix_fmt)
         color = target.color  # ProRes stores the picture's tags, not the encoder's

@@ -24,6 +24,7 @@ METRICS: Registry[Metric] = Registry(
     "metric",
     {
         "psnr": "ciaovideo.metrics.psnr:psnr",
+        "psnr_rgb": "ciaovideo.metrics.psnr:psnr_rgb",
         "ssim": "ciaovideo.metrics.ssim:ssim",
     },
 )

@@ -21,6 +21,15 @@ def luma_pair(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]:
 
     Raises OptionError for pictures of different sizes, and where nothing is left.
     """
+    ours, true = without_border(sr, hr, border)
+    return luma(ours), luma(true)
+
+
+def without_border(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]:
+    """Both pictures without ``border`` pixels on each side: (B, 3, H - 2b, W - 2b) each.
+
+    Raises OptionError for pictures of different sizes, and where nothing is left.
+    """
     if sr.shape != hr.shape:
         raise OptionError(
             f"pictures of {tuple(sr.shape)} and {tuple(hr.shape)} cannot be compared",
@@ -32,4 +41,4 @@ def luma_pair(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]:
             f"a border of {border} px leaves nothing of {width}x{height}", "use larger pictures"
         )
     inside = (..., slice(border, height - border), slice(border, width - border))
-    return luma(sr[inside]), luma(hr[inside])
+    return sr[inside], hr[inside]

@@ -22,42 +22,57 @@ from ciaovideo.errors import (
 )
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.encoders import ENCODERS
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.implicit import RGB_MEAN, ImplicitSR
 
 SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """Which network, and its sizes: names from the registries and arguments of their classes."""
+    """Which network, and its sizes: names from the registries and arguments of their classes.
+
+    ``mean`` is subtracted from the picture; ``residual`` adds its bilinear enlargement at the end.
+    """
 
     encoder: str
     decoder: str
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     decoder_options: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, float, float] = RGB_MEAN
+    residual: bool = True
 
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError for a name not registered."""
         encoder = ENCODERS[self.encoder](**self.encoder_options)
         decoder = DECODERS[self.decoder](encoder.out_channels, **self.decoder_options)
-        return ImplicitSR(encoder, decoder)  # type: ignore[arg-type]
+        return ImplicitSR(
+            encoder,  # type: ignore[arg-type]
+            decoder,  # type: ignore[arg-type]
+            mean=self.mean,
+            residual=self.residual,
+        )
 
     def to_json(self) -> str:
-        """Text that ``from_json`` takes back."""
-        return json.dumps(
-            {
-                "encoder": self.encoder,
-                "decoder": self.decoder,
-                "encoder_options": dict(self.encoder_options),
-                "decoder_options": dict(self.decoder_options),
-            },
-            sort_keys=True,
-        )
+        """Text that ``from_json`` takes back; what is as usual is left out."""
+        values: dict[str, Any] = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "encoder_options": dict(self.encoder_options),
+            "decoder_options": dict(self.decoder_options),
+        }
+        if self.mean != RGB_MEAN:
+            values["mean"] = self.mean
+        if not self.residual:
+            values["residual"] = False
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "NetworkSpec":
         """The specification that a file of weights carries."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        if "mean" in values:
+            values["mean"] = tuple(values["mean"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +104,27 @@ def weights_folder() -> Path:
 
 def read_manifest(folder: Path | None = None) -> dict[str, WeightsEntry]:
     """The bundled weights by name; raises MissingWeightsError where there is no manifest."""
-    folder = folder or weights_folder()
-    path = folder / "manifest.toml"
+    return read_entries((folder or weights_folder()) / "manifest.toml")
+
+
+def read_entries(path: Path) -> dict[str, WeightsEntry]:
+    """The tables of a manifest, or of the file of one table that an import writes."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _entry(name, table, path.parent) for name, table in tables.items()}
     except OSError as cause:
         raise MissingWeightsError(f"{path} is not there", "install the package again") from cause
     except tomllib.TOMLDecodeError as cause:
         raise CorruptWeightsError(f"{path}: {cause}", "install the package again") from cause
-    return {name: _entry(name, table, folder) for name, table in tables.items()}
+
+
+def entry_text(entry: WeightsEntry) -> str:
+    """One table of a manifest, as ``read_entries`` takes it back."""
+    values: dict[str, Any] = {"file": entry.path.name}
+    for key in ("sha256", "summary", "recipe", "data", "licence", "steps", "scales", "devices"):
+        values[key] = getattr(entry, key)
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join([f"[{json.dumps(entry.name)}]", *lines, "psnr = {}", ""])
 
 
 def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:

@@ -1,16 +1,19 @@
 """Non-local attention between a feature map and its own smaller copies."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import batched, product
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.grid import View
+from ciaovideo.ops.dispatch import fused_twin
 
 SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
 LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one
+GPU_PAIRS = 1 << 26  # (pixel, place) pairs whose probabilities a GPU holds at once
 OVERLAP = 6.0  # published constant that stands for how often patches overlap
 
 
@@ -62,16 +65,29 @@ class CrossScaleAttention(nn.Module):
         """Attention window by window; ``view`` tells where in its frame the map lies."""
         if self.window is None:
             return self._attend_all(features)
-        height, width = features.shape[-2:]
-        across = list(self._spans(view.origin[1], width, self.window))
-        rows = []
-        for y in self._spans(view.origin[0], height, self.window):
-            windows = []
-            for x in across:
-                seen = self._attend_all(features[..., y.start : y.stop, x.start : x.stop])
-                windows.append(seen[..., y.skip : y.skip + y.own, x.skip : x.skip + x.own])
-            rows.append(torch.cat(windows, dim=-1))
-        return torch.cat(rows, dim=-2)
+        batch, channels, height, width = features.shape
+        rows = self._spans(view.origin[0], height, self.window)
+        columns = self._spans(view.origin[1], width, self.window)
+        alike: dict[tuple[int, int], list[tuple[Span, Span]]] = {}
+        for y, x in product(rows, columns):
+            alike.setdefault((y.stop - y.start, x.stop - x.start), []).append((y, x))
+        out = features.new_empty(batch, channels * len(self.scales), height, width)
+        for size, windows in alike.items():
+            for group in batched(windows, self._at_once(features, size)):
+                cut = [features[..., y.start : y.stop, x.start : x.stop] for y, x in group]
+                made = self._attend_all(torch.cat(cut)).split(batch)
+                for (y, x), seen in zip(group, made, strict=True):
+                    own = seen[..., y.skip : y.skip + y.own, x.skip : x.skip + x.own]
+                    top, left = y.start + y.skip, x.start + x.skip
+                    out[..., top : top + y.own, left : left + x.own] = own
+        return out
+
+    def _at_once(self, features: Tensor, size: tuple[int, int]) -> int:
+        """How many windows of a size to compute as one batch: on a CPU, what a cache holds."""
+        if features.device.type == "cpu":
+            return 1
+        pairs = len(features) * (size[0] * size[1] // min(self.scales)) ** 2
+        return max(1, GPU_PAIRS // pairs)
 
     def _spans(self, origin: int, size: int, window: int) -> Iterator[Span]:
         """The windows that meet a tensor of ``size`` pixels whose first is pixel ``origin``."""
@@ -104,6 +120,8 @@ class CrossScaleAttention(nn.Module):
         three by three places: pixel q receives, from its neighbour q - d that attends to place
         m - d, the value at m. Summing the probabilities over d first is the same sum.
         """
+        if fused := fused_twin("patch_attention", query, key, value):
+            return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
         batch, _, height, width = query.shape
         size = value.shape[-2:]
         places = value.flatten(2).mT  # (B, places, scale^2 C)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, bilinear_at, bilinear_grid
+from ciaovideo.grid import Axis, View, bilinear_at, bilinear_grid, placed
 from ciaovideo.models.protocols import Decoder, Encoder, Footprint, Latent
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, in [0, 1]: what the published networks subtract
@@ -17,15 +17,22 @@ class ImplicitSR(nn.Module):
     """An encoder and a decoder joined (Chen et al., arXiv 2012.09161, section 3).
 
     The residual and the last sum stay fp32 whatever the precision of the halves, so that 10 and
-    12 bit pass through. ``lr`` is (B, 3, h, w) in [0, 1]; what comes out is not clamped.
+    12 bit pass through. ``lr`` is (B, 3, h, w) in [0, 1]; what comes out is not clamped. Without
+    ``residual``, as published for real-world pictures, the decoder's colour alone is the picture.
     """
 
     mean: Tensor
 
     def __init__(
-        self, encoder: Encoder, decoder: Decoder, *, mean: Sequence[float] = RGB_MEAN
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        *,
+        mean: Sequence[float] = RGB_MEAN,
+        residual: bool = True,
     ) -> None:
         super().__init__()
+        self.residual = residual
         self.encoder = encoder
         self.decoder = decoder
         self.halo = encoder.halo + decoder.halo  # LR pixels
@@ -39,12 +46,14 @@ class ImplicitSR(nn.Module):
 
     def encode(self, lr: Tensor, view: View) -> Latent:
         """All work per LR pixel, for one output size."""
-        cell = torch.tensor(view.cell, dtype=torch.float32, device=lr.device)
+        cell = placed(torch.tensor(view.cell, dtype=torch.float32), lr.device)
         return self._encode(lr, cell.expand(len(lr), 2), view)
 
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """The picture at these rows and columns: (B, 3, rows, columns) fp32."""
         picture = self.decoder.decode(latent, rows, columns).float()
+        if not self.residual:
+            return picture.add_(self.mean)
         return picture.add_(bilinear_grid(latent["lr"], rows, columns))
 
     def forward(self, lr: Tensor, coord: Tensor, cell: Tensor) -> Tensor:
@@ -52,6 +61,8 @@ class ImplicitSR(nn.Module):
         size = (lr.shape[-2], lr.shape[-1])
         latent = self._encode(lr, cell, View(size, size))
         color = self.decoder.query(latent, coord, cell).float()
+        if not self.residual:
+            return color + self.mean.flatten().float()
         return color + bilinear_at(latent["lr"], coord)
 
     def _encode(self, lr: Tensor, cell: Tensor, view: View) -> Latent:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.pixels import planar_name
 from ciaovideo.media.scan import FileScan, Shot, shots_by_number, shots_by_time
 
@@ -32,27 +33,36 @@ TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 class Look:
     """What pictures must be: size (height, width), layout, tags; empty where it is not known.
 
-    ``tags`` names those of the five that the container can hold.
+    ``tags`` names those of the five that the container can hold; ``hdr10`` says that the source's
+    mastering display and light level must be there.
     """
 
     size: tuple[int, int] | None
     pix_fmt: str
     color: ColorSpec | None
     tags: tuple[str, ...] = TAGS
+    hdr10: bool = False
 
 
 def compare_pictures(
-    source: FileScan, found: FileScan, shown: Sequence[Fraction], wanted: Look, before: int = 0
+    source: FileScan | None,
+    found: FileScan,
+    shown: Sequence[Fraction],
+    wanted: Look,
+    before: int = 0,
 ) -> tuple[int, list[str]]:
     """How many pictures were compared, and what is wrong with them, in words.
 
     ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
     ``before`` the first of them. The pictures are the first, the last, and between them those that
-    cost the least to decode.
+    cost the least to decode. Without a source only what ``wanted`` says of them is checked.
     """
     stamps = sorted(found.video.pts)
-    ticks = [int(time / source.video.tick) for time in shown]
     starts = _places(found.video.keys, stamps)
+    if source is None:
+        places = _places_to_look(len(stamps), starts, starts)
+        return 0, _check_shots(_made(found, stamps, places), places, {}, wanted)
+    ticks = [int(time / source.video.tick) for time in shown]
     source_starts = _places(source.video.keys, ticks) if source.timed else [0]
     places = _places_to_look(len(stamps), starts, source_starts)
     near = [place for place in places if _distance(place, source_starts) <= FAR]
@@ -62,15 +72,8 @@ def compare_pictures(
     else:
         by_number = shots_by_number(source, [place + before for place in near])
         given = {number - before: shot for number, shot in by_number.items()}
-    by_stamp = shots_by_time(found, [stamps[place] for place in places])
-    made = {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
-    findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
-    first = given.get(min(given, default=0))
-    for place, shot in made.items():
-        odd = list(_check_description(place, shot, given.get(place, first), wanted))
-        findings += odd
-        if odd:  # all frames are alike: the first that is wrong speaks for them
-            break
+    made = _made(found, stamps, places)
+    findings = _check_shots(made, places, given, wanted)
     unlike = list(_check_looks(made, given))
     if source.timed and (unlike or len(given) < len(near)):
         # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
@@ -78,6 +81,25 @@ def compare_pictures(
         given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
         unlike = list(_check_looks(made, given))
     return len(given.keys() & made.keys()), findings + unlike
+
+
+def _made(found: FileScan, stamps: Sequence[int], places: Sequence[int]) -> dict[int, Shot]:
+    """The output's pictures by their numbers, as far as they can be decoded."""
+    by_stamp = shots_by_time(found, [stamps[place] for place in places])
+    return {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
+
+
+def _check_shots(
+    made: dict[int, Shot], places: Sequence[int], given: dict[int, Shot], wanted: Look
+) -> list[str]:
+    findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
+    first = given.get(min(given, default=0))
+    for place, shot in made.items():
+        odd = list(_check_description(place, shot, given.get(place, first), wanted))
+        findings += odd
+        if odd:  # all frames are alike: the first that is wrong speaks for them
+            break
+    return findings
 
 
 def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) -> Iterator[str]:
@@ -89,6 +111,9 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         yield f"frame {place} is damaged"
     if wanted.pix_fmt and not _same_layout(shot.pix_fmt, wanted.pix_fmt):
         yield f"frame {place} is {shot.pix_fmt} instead of {wanted.pix_fmt}"
+    if wanted.hdr10 and place == 0 and like and not same_hdr10(like.hdr10, shot.hdr10):
+        is_there = "is not the source's" if shot.hdr10 else "is missing"
+        yield f"frame 0: its {like.hdr10 or shot.hdr10} {is_there}"
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
@@ -105,9 +130,15 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
 
 
 def _same_layout(found: str, wanted: str) -> bool:
-    """Whether a layout is the wanted one; FFmpeg shows grey H.264 with even chroma beside it."""
-    planar = planar_name(wanted)
-    return planar_name(found) in (planar, planar.replace("gray", "yuv420p"))
+    """Whether a layout is the wanted one.
+
+    FFmpeg shows grey H.264 with even chroma beside it, and 12 bits of every ProRes 4444.
+    """
+    made, given = (PixelLayout.of(planar_name(name)) for name in (found, wanted))
+    if given.family == "gray" and made.name == given.name.replace("gray", "yuv420p"):
+        return True
+    kinds = ((one.family, one.log2_chroma, one.alpha) for one in (made, given))
+    return len(set(kinds)) == 1 and made.bit_depth >= given.bit_depth
 
 
 def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
@@ -147,6 +178,10 @@ def _check_look(place: int, made: Shot, given: Shot) -> Iterator[str]:
         OTHER_FIELDS if given.interlaced else OTHER_PICTURE
     ):
         yield f"frame {place} is not the source's picture: they differ by {off:.1%}"
+    if made.opacity is not None and given.opacity is not None:
+        off = float(np.abs(made.opacity - given.opacity).mean())
+        if off > OTHER_PICTURE:
+            yield f"frame {place}: its alpha is not the source's: they differ by {off:.1%}"
 
 
 def _check_motion(

@@ -1,19 +1,33 @@
 """All that is decided before the first frame is computed."""
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.errors import LossError
-from ciaovideo.media.codecs import CodecChoice, choose_codec
+from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.media.codec_table import Y4M, Y4M_CONTAINER
+from ciaovideo.media.codecs import (
+    CodecChoice,
+    check_tags,
+    choose_codec,
+    container_format,
+    container_word,
+)
+from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
+from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.scan import decoded_times, scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
-from ciaovideo.options import UpscaleOptions
+from ciaovideo.media.timing import WHOLE, average_rate, constant_rate
+from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.y4m import color_words
+from ciaovideo.options import PIPE, UpscaleOptions
 
 GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
@@ -22,7 +36,10 @@ MAX_BATCH = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscalePlan:
-    """All that is decided before the first frame is computed."""
+    """All that is decided before the first frame is computed.
+
+    ``piped_in`` says that the source is a pipe, which cannot be read again.
+    """
 
     source: Path
     output: Path
@@ -39,7 +56,16 @@ class UpscalePlan:
     streams: StreamPlan
     frames: int
     notes: tuple[str, ...]
+    piped_in: bool = False
+    external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
+
+    @property
+    def next_words(self) -> tuple[str, ...]:
+        """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
+        if self.output != PIPE:
+            return ()
+        return color_words(output_tags(self, tag_guessed=False))
 
 
 def make_plan(
@@ -49,29 +75,24 @@ def make_plan(
 
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    info, source = reader.info, reader.path
+    words = options.encode.via_ffmpeg
+    external = None if words is None else find_encoder(words)
+    info, expected, retimed = _rated(reader, output, options)
+    source = reader.path
     layout = PixelLayout.of(info.pix_fmt)
-    spec, guesses = info.color.resolved(info.height, info.width, layout)
     lr_size = (info.height, info.width)
+    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-    codec = choose_codec(
-        options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
-    )
+    bare = container_format(output) == Y4M_CONTAINER
+    codec = _codec(info, output, options, out_size, spec)
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-    streams = plan_streams(
-        source,
-        output,
-        info.index,
-        options.frames,
-        every_field=options.input.deinterlace == "field",
-        sound=options.streams.audio,
-        span=reader.span,
-    )
+    streams = _streams(reader, output, options)
+    codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
     if options.streams.strict:
-        _refuse((*guesses, *sited, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
-    frames = min(info.frame_count, options.frames or info.frame_count)
+    frames = expected or min(info.frame_count, options.frames or info.frame_count)
     batch = options.engine.batch or _batch(engine.device, lr_size)
     workers = _share(engine, batch, lr_size, out_size, options.frames)
     plan = UpscalePlan(
@@ -89,19 +110,33 @@ def make_plan(
         codec=codec,
         streams=streams,
         frames=frames,
+        piped_in=reader.piped,
         notes=(
             *reader.notes,
             *_rounding(options, info, out_size),
             *guesses,
             *sited,
-            *_retagging(info, layout, out_size),
+            *_retagging(info, layout, out_size, bare=bare),
             *codec.notes,
             *codec.losses,
             *streams.warnings,
             *reader.warnings,
         ),
     )
+    if external:
+        plan = _tried_out(plan, external, options)
+    else:
+        check_tags(codec, output, output_tags(plan, tag_guessed=options.streams.tag_guessed))
     return plan, engine
+
+
+def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
+    """What the written video looks like."""
+    color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
+    if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
+        color = replace(color, siting=plan.color.siting)
+    target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
+    return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
 
 
 def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
@@ -113,7 +148,116 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     stored_anyhow = bool(plan.codec.codec.matrices)
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.color.matrix)
-    return plan.color if tag_guessed else color
+    color = plan.color if tag_guessed else color
+    unknown = color.primaries in plan.codec.codec.unknown_primaries
+    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
+
+
+def _rated(
+    reader: VideoReader, output: Path, options: UpscaleOptions
+) -> tuple[VideoInfo, int, tuple[str, ...]]:
+    """For an output without times: the video at one rate, how many frames it has, what is lost.
+
+    The times come from a look at the source's packets of its own. Raises TimestampError where
+    they vary, unless that is forced. Other outputs, and pipes as sources, stay as they are.
+    """
+    info = reader.info
+    if container_format(output) != Y4M_CONTAINER or reader.piped:
+        return info, 0, ()
+    span = reader.span
+    scan = scan_file(reader.path, options.frames if span == WHOLE else None)
+    times = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
+    times = [
+        time
+        for time in times
+        if (span.start is None or time >= span.start) and (span.end is None or time < span.end)
+    ][: options.frames]
+    fields = 2 if options.input.deinterlace == "field" else 1
+    claimed = (info.frame_rate or FALLBACK_RATE) / fields
+    if not scan.timed or len(times) < 2:
+        return replace(info, frame_rate=claimed * fields), 0, ()
+    losses = []
+    word = container_word(output)
+    rate = constant_rate(times, scan.video.tick, claimed)
+    if rate is None:
+        if not options.input.force:
+            raise TimestampError(
+                f"the frame times of {reader.path} vary, and {word} holds one constant rate",
+                "name a file such as .mkv as the output, or force it",
+            )
+        rate = average_rate(times)
+        off = max(abs(time - times[0] - n / rate) for n, time in enumerate(times))
+        losses.append(
+            f"{word} cannot hold varying frame times: frames go out at {rate} a second,"
+            f" up to {float(off):.3f} s from their time"
+        )
+    if times[0] and span.start is None:
+        losses.append(f"{word} begins at 0: the first frame's {float(times[0]):g} s are left out")
+    count = min(len(times) * fields, options.frames or len(times) * fields)
+    return replace(info, frame_rate=rate * fields), count, tuple(losses)
+
+
+def _codec(
+    info: VideoInfo,
+    output: Path,
+    options: UpscaleOptions,
+    out_size: tuple[int, int],
+    spec: ColorSpec,
+) -> CodecChoice:
+    if container_format(output) == Y4M_CONTAINER:
+        if options.streams.tag_guessed:
+            raise OptionError(f"{container_word(output)} has no colour tags", "leave tagging out")
+        spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
+    return choose_codec(
+        options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+    )
+
+
+def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> StreamPlan:
+    """What becomes of the other streams; a pipe has none."""
+    if reader.piped:
+        container = container_format(output)
+        return StreamPlan(source=reader.path, main=0, container=container, kept=(), dropped=())
+    plan = plan_streams(
+        reader.path,
+        output,
+        reader.info.index,
+        options.frames,
+        every_field=options.input.deinterlace == "field",
+        sound=options.streams.audio,
+        span=reader.span,
+    )
+    if options.encode.via_ffmpeg is None:
+        return plan
+    if reader.span != WHOLE:
+        raise OptionError(
+            "a part of a file does not go through ffmpeg", "leave out its start and end, or ffmpeg"
+        )
+    if plan.end is not None and options.input.deinterlace != "field":
+        # ffmpeg ends the video there, too: hidden packets must not be taken for pictures.
+        times = decoded_times(scan_file(reader.path, options.frames), options.frames)
+        plan = replace(plan, end=times[-1] if len(times) > (options.frames or 0) else None)
+    return carried(plan)
+
+
+def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:
+    """The rotation, where the output cannot hold it and goes on without."""
+    if not info.display_matrix or container_format(output) != Y4M_CONTAINER:
+        return ()
+    return (f"{container_word(output)} cannot hold the rotation by {info.rotation:g} degrees",)
+
+
+def _tried_out(
+    plan: UpscalePlan, external: ExternalEncoder, options: UpscaleOptions
+) -> UpscalePlan:
+    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
+    external = try_out(external, target_of(plan, options), plan.output)
+    losses = external.losses
+    if plan.info.interlaced:
+        losses += ("interlaced: ffmpeg is not told that frames hold two fields",)
+    if options.streams.strict:
+        _refuse(losses)
+    return replace(plan, external=external, notes=(*plan.notes, *external.notes, *losses))
 
 
 def _refuse(losses: tuple[str, ...]) -> None:
@@ -141,7 +285,7 @@ def _share(
     most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
     for workers in range(max(1, min(most, frames or most)), 0, -1):
         engine.share(workers)
-        if engine.options.tile or not engine.plan(batch, lr_size, out_size).tile:
+        if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:
             return workers
     return 1
 
@@ -158,13 +302,18 @@ def _rounding(
     )
 
 
-def _retagging(info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int]) -> tuple[str, ...]:
+def _retagging(
+    info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int], *, bare: bool = False
+) -> tuple[str, ...]:
     """A note if players would guess another colour matrix at the output's size than at the input's.
 
-    Left untagged, such a file would change its colours by being enlarged.
+    Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
+    be tagged.
     """
     here = info.color.resolved(info.height, info.width, layout)[0].matrix
     there = info.color.resolved(*out_size, layout)[0].matrix
     if here == there:
         return ()
+    if bare:
+        return (f"the output is {here.name}, and untagged: players would take it for {there.name}",)
     return (f"the output is tagged {here.name}: untagged, players would take it for {there.name}",)

@@ -9,14 +9,20 @@ POLL_S = 0.1  # how often a waiting thread looks whether it should stop
 
 
 def ordered_map[T, R](
-    work: Callable[[T], R], items: Iterable[T], *, workers: int, depth: int
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    depth: int,
+    interrupt: Callable[[], None] = lambda: None,
 ) -> Generator[R]:
     """``work`` of each item, in order, computed by ``workers`` threads.
 
     ``items`` is iterated in a thread of its own. At most ``depth`` items are between it and the
     caller, so that memory is bounded. An error in ``items`` or ``work`` is raised here, in its
-    turn. Closing the iterator stops ``items`` before it returns; workers end after the item at
-    hand, and being daemons never keep the process.
+    turn. Closing the iterator stops ``items`` before it returns, by ``interrupt`` where it waits
+    for something from outside; workers end after the item at hand, and being daemons never keep
+    the process.
     """
     stop = threading.Event()
     slots = threading.Semaphore(depth)
@@ -43,20 +49,11 @@ def ordered_map[T, R](
             for _ in range(workers):
                 jobs.put(None)
 
-    def labour() -> None:
-        while (job := jobs.get()) is not None:
-            item, future = job
-            if stop.is_set():
-                future.cancel()
-                continue
-            try:
-                future.set_result(work(item))
-            except BaseException as error:
-                future.set_exception(error)
-
     feeder = threading.Thread(target=feed, name="ciaovideo-read", daemon=True)
     team = [
-        threading.Thread(target=labour, name=f"ciaovideo-work-{index}", daemon=True)
+        threading.Thread(
+            target=_labour, args=(work, jobs, stop), name=f"ciaovideo-work-{index}", daemon=True
+        )
         for index in range(workers)
     ]
     for thread in (feeder, *team):
@@ -67,4 +64,22 @@ def ordered_map[T, R](
             slots.release()
     finally:
         stop.set()
+        interrupt()
         feeder.join()
+
+
+def _labour[T, R](
+    work: Callable[[T], R],
+    jobs: "queue.SimpleQueue[tuple[T, Future[R]] | None]",
+    stop: threading.Event,
+) -> None:
+    """What a worker does until there are no more jobs."""
+    while (job := jobs.get()) is not None:
+        item, future = job
+        if stop.is_set():
+            future.cancel()
+            continue
+        try:
+            future.set_result(work(item))
+        except BaseException as error:
+            future.set_exception(error)

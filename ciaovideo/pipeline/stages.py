@@ -12,23 +12,62 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity
 from ciaovideo.media.frame import Frame, PlanePool
+from ciaovideo.pipeline.changes import STEP, ChangeFinder
+from ciaovideo.tiling import Rect
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A frame to compute; ``repeat`` says that its samples are its predecessor's, byte for byte."""
+    """A frame to compute: ``parts`` of the output may differ from the frame before's."""
 
     frame: Frame
-    repeat: bool
+    parts: tuple[Rect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A computed part of an output frame: its planes, and the box of each in the frame's plane."""
+
+    planes: tuple[Tensor, ...]
+    boxes: tuple[Rect, ...]
+
+    @torch.inference_mode()  # planes that were made in it may be written in it only
+    def paste(self, planes: tuple[Tensor, ...]) -> None:
+        """Write it over what a frame's planes hold there."""
+        for target, source, box in zip(planes, self.planes, self.boxes, strict=True):
+            target[box.slices].copy_(source)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A frame computed: the job, and its HR planes (none for a repeat)."""
+    """A frame computed: the job, and either all its HR planes or the patches that are new."""
 
     job: Job
-    planes: tuple[Tensor, ...]
+    planes: tuple[Tensor, ...] = ()
+    patches: tuple[Patch, ...] = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """What was done so far, for output frames of ``area`` pixels."""
+
+    area: int
+    frames: int = 0
+    computed: int = 0  # frames of which anything was
+    pixels: int = 0
+
+    def count(self, job: Job) -> None:
+        """Count a frame that is finished."""
+        self.frames += 1
+        self.computed += bool(job.parts)
+        self.pixels += sum(part.area for part in job.parts)
+
+    @property
+    def reused(self) -> float:
+        """The share of output pixels that were taken from the frame before."""
+        return max(0.0, 1 - self.pixels / (self.frames * self.area)) if self.frames else 0.0
 
 
 @dataclass(slots=True)
@@ -53,21 +92,18 @@ class StageClock:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
-def mark_repeats(frames: Iterable[Frame], clock: StageClock) -> Iterator[Job]:
-    """Find frames that equal the one before, so that they are computed once."""
-    previous: Frame | None = None
+def mark_changes(frames: Iterable[Frame], finder: ChangeFinder, clock: StageClock) -> Iterator[Job]:
+    """Find what of each frame differs from the one before, so that nothing is computed twice."""
+    before: tuple[Tensor, ...] | None = None
     source = iter(frames)
     while True:
         with clock.measure("decode"):
             frame = next(source, None)
             if frame is None:
                 return
-            same = previous is not None and all(
-                torch.equal(now, before)
-                for now, before in zip(frame.planes, previous.planes, strict=True)
-            )
-        previous = frame
-        yield Job(frame, same)
+            parts = finder.parts(frame.planes, before)
+        before = frame.planes
+        yield Job(frame, parts)
 
 
 def in_batches(jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, ...]]:
@@ -78,8 +114,9 @@ def in_batches(jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, ...]]:
 class FrameWorker:
     """Planes to larger planes: upload, colour to R'G'B', network, colour back, download.
 
-    Called from several threads at once. On a GPU each thread has its own CUDA stream, and copies
-    go through pinned memory.
+    Opacity, where the source has it and the output holds it, is enlarged apart. Called from
+    several threads at once. On a GPU each thread has its own CUDA stream, and copies go through
+    pinned memory.
     """
 
     def __init__(
@@ -101,40 +138,71 @@ class FrameWorker:
         self._own = threading.local()
 
     def __call__(self, jobs: tuple[Job, ...]) -> list[Made]:
-        """Compute the frames of a group that are not repeats."""
-        fresh = [job.frame for job in jobs if not job.repeat]
+        """Compute what is new in a group of frames."""
+        whole = (Rect(0, 0, *self.out_size),)
         with self._clock.measure("compute"), self._cuda_stream(), torch.inference_mode():
-            made = iter(self._compute(fresh) if fresh else [])
-        return [Made(job, () if job.repeat else next(made)) for job in jobs]
+            frames = [job.frame for job in jobs if job.parts == whole]
+            made = iter(self._compute(frames) if frames else [])
+            return [
+                Made(job, next(made))
+                if job.parts == whole
+                else Made(job, patches=tuple(self._patches(job)))
+                for job in jobs
+            ]
 
     def _compute(self, frames: list[Frame]) -> list[tuple[Tensor, ...]]:
         device = self.engine.device
-        lr = torch.cat(
-            [
-                to_rgb(
-                    [plane.to(device, non_blocking=True).unsqueeze(0) for plane in frame.planes],
-                    self.layout,
-                    self.spec,
-                )
-                for frame in frames
-            ]
-        )
-        sr = self.engine(lr, self.out_size)
+        sr = self.engine(torch.cat([self._upload(frame) for frame in frames]), self.out_size)
         shapes = self.out_layout.plane_shapes(*self.out_size)
         results = []
-        for picture in sr.split(1):
+        for frame, picture in zip(frames, sr.split(1), strict=True):
             planes = self._outputs.acquire(shapes, self.out_layout.dtype)
             batch = [plane.unsqueeze(0) for plane in planes]
+            if self.out_layout.alpha:
+                batch.pop().copy_(self._opacity(frame), non_blocking=True)
             if device.type == "cpu":
-                from_rgb(picture, self.out_layout, self.spec, out=batch)
+                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch)
             else:
-                made = from_rgb(picture, self.out_layout, self.spec)
+                made = codes_from_rgb(picture, self.out_layout.opaque, self.spec)
                 for target, source in zip(batch, made, strict=True):
                     target.copy_(source, non_blocking=True)
             results.append(planes)
         if device.type == "cuda":
             torch.cuda.current_stream(device).synchronize()
         return results
+
+    def _patches(self, job: Job) -> Iterator[Patch]:
+        """The parts of a frame, each computed a little larger: the chroma filter reads more."""
+        lr = self._upload(job.frame) if job.parts else None
+        for part in job.parts:
+            assert lr is not None
+            read = part.grown(2 * STEP, Rect(0, 0, *self.out_size))
+            rgb = self.engine(lr, self.out_size, read)
+            made = codes_from_rgb(rgb, self.out_layout.opaque, self.spec)
+            opacity = (self._opacity(job.frame, read),) if self.out_layout.alpha else ()
+            planes, boxes = [], []
+            for index, plane in enumerate((*made, *opacity)):
+                log2 = self.out_layout.plane_log2(index)
+                box, origin = part.halved(log2), read.halved(log2)
+                own = box.moved(-origin.top, -origin.left)
+                planes.append(plane[(0, *own.slices)].cpu())
+                boxes.append(box)
+            yield Patch(tuple(planes), tuple(boxes))
+
+    def _upload(self, frame: Frame) -> Tensor:
+        """A frame as rgb (1, 3, h, w) on the engine's device."""
+        colors = frame.planes[:-1] if self.layout.alpha else frame.planes
+        return to_rgb([self._sent(plane) for plane in colors], self.layout.opaque, self.spec)
+
+    def _opacity(self, frame: Frame, part: Rect | None = None) -> Tensor:
+        """The frame's last plane enlarged, or a part of it: (1, H, W)."""
+        formats = PlaneFormat.of_opacity(self.layout), PlaneFormat.of_opacity(self.out_layout)
+        plane = self._sent(frame.planes[-1])
+        return enlarge_opacity(self.engine, plane, formats, self.out_size, part)
+
+    def _sent(self, plane: Tensor) -> Tensor:
+        """A plane on the device, as a batch of one."""
+        return plane.to(self.engine.device, non_blocking=True).unsqueeze(0)
 
     def _cuda_stream(self) -> AbstractContextManager[object]:
         """The CUDA stream of the calling thread; nothing on other devices."""

@@ -1,26 +1,26 @@
 """One source to one output, with progress and a summary."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import torch
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
-from ciaovideo.options import SizeOptions, UpscaleOptions
-from ciaovideo.pipeline.plan import UpscalePlan, make_plan, output_tags
+from ciaovideo.options import PIPE, SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.plan import UpscalePlan, make_plan
 from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, in_batches, mark_repeats
-from ciaovideo.pipeline.verify import Contract, Verification, require, verify
+from ciaovideo.pipeline.result import check_result, open_writer
+from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
+from ciaovideo.pipeline.verify import Verification
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, what had to be guessed or changed."""
+    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+
+    ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
+    share of all output pixels that were taken from the frame before.
+    """
 
     source: Path
     output: Path
     frames: int
     computed: int
+    reused: float
     out_size: tuple[int, int]
     model: str
     device: str
@@ -64,7 +69,7 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
-        if source.is_file():
+        if source == PIPE or source.is_file():
             check_output(source, output, overwrite=options.overwrite)
         self.options = options
         self.clock = StageClock()
@@ -86,59 +91,36 @@ class UpscaleRun:
         worker = self._worker(PlanePool(1), StageClock())
         with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
             started = time.perf_counter()
-            worker(tuple(mark_repeats([frame], StageClock())))
+            worker(tuple(mark_changes([frame], self._finder(), StageClock())))
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
     def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
-        """Compute every frame and write the output, which appears whole or not at all."""
+        """Compute every frame and write the output, which appears whole or not at all.
+
+        Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
+        """
         plan, started = self.plan, time.perf_counter()
-        computed = written = 0
+        work = Work(math.prod(plan.out_size))
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
             stack.enter_context(_torch_threads(plan))
-            copier = stack.enter_context(StreamCopier(plan.streams))
-            target = VideoTarget.of(
-                plan.info,
-                plan.codec,
-                plan.out_size,
-                output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
-            )
-            if self.options.size.square_pixels:
-                target = replace(target, sar=Fraction(1))
-            with VideoWriter(temporary, target, copier) as writer:
+            with open_writer(temporary, plan, self.options) as writer:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
                         writer.write(frame)
-                    written += 1
-                    computed += not made.job.repeat
-                    on_progress(Progress(written, plan.frames, time.perf_counter() - started))
+                    work.count(made.job)
+                    on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
-            verification = self._verify(temporary)
+            with self.clock.measure("verify"):
+                decoded = self._reader.decoded if self._reader.piped else None
+                verification = check_result(temporary, plan, self.options, (work.frames, decoded))
         seconds = time.perf_counter() - started
-        log.info("%s: %d frames in %.1f s", plan.output, written, seconds)
-        return self._summary(written, computed, seconds, verification)
-
-    def _verify(self, temporary: Path) -> Verification:
-        """Compare the finished file with the source; raises VerificationError."""
-        plan = self.plan
-        contract = Contract(
-            streams=plan.streams,
-            frames=self.options.frames,
-            every_field=self.options.input.deinterlace == "field",
-            start=self.options.input.start_time,
-            end=self.options.input.end_time,
-            size=plan.out_size,
-            pix_fmt=plan.codec.coded_pix_fmt,
-            color=output_tags(plan, tag_guessed=self.options.streams.tag_guessed),
-        )
-        with self.clock.measure("verify"):
-            verification = verify(temporary, contract)
-        require(verification, plan.output, temporary)
-        return verification
+        log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
+        return self._summary(work, seconds, verification)
 
     def _frames(self) -> Iterator[tuple[Made, Frame]]:
         """HR frames in order. A frame's planes may be overwritten once the next is asked for."""
@@ -148,21 +130,25 @@ class UpscaleRun:
         inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
         outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
         self._reader.use(inputs)
-        jobs = mark_repeats(self._reader.frames(self.options.frames), self.clock)
+        frames = self._reader.frames(self.options.frames)
+        jobs = mark_changes(frames, self._finder(), self.clock)
         groups = ordered_map(
             self._worker(outputs, self.clock),
             in_batches(jobs, plan.batch),
             workers=plan.workers,
             depth=depth,
+            interrupt=self._reader.interrupt,
         )
         before: Frame | None = None  # its planes were compared with the next frame's by then
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
             for made in (made for group in groups for made in group):
-                if not made.job.repeat:
+                if made.planes:
                     if shown:
                         outputs.release(shown)
                     shown = made.planes
+                for patch in made.patches:  # over the frame before, which the encoder has copied
+                    patch.paste(shown)
                 yield made, replace(made.job.frame, planes=shown)
                 if before is not None:
                     inputs.release(before.planes)
@@ -180,9 +166,17 @@ class UpscaleRun:
             clock=clock,
         )
 
-    def _summary(
-        self, frames: int, computed: int, seconds: float, verification: Verification
-    ) -> Summary:
+    def _finder(self) -> ChangeFinder:
+        """What tells the parts of a frame that need no computing, the same for every frame."""
+        info = self.plan.info
+        return ChangeFinder(
+            PixelLayout.of(info.pix_fmt),
+            (info.height, info.width),
+            self.plan.out_size,
+            self.engine.halo,
+        )
+
+    def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
         notes = dict.fromkeys(
             (
@@ -195,8 +189,9 @@ class UpscaleRun:
         return Summary(
             source=plan.source,
             output=plan.output,
-            frames=frames,
-            computed=computed,
+            frames=work.frames,
+            computed=work.computed,
+            reused=work.reused,
             out_size=plan.out_size,
             model=plan.model,
             device=plan.device,
@@ -220,7 +215,8 @@ def upscale(
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
-    ``scale`` is any number from 1 to 30 and stands for the size in ``options``. Raises
+    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2. ``scale`` is any number
+    from 1 to 30 and stands for the size in ``options``. Raises
     CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
     if scale is not None:

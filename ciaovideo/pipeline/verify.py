@@ -15,6 +15,9 @@ from pathlib import Path
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
+from ciaovideo.media.codec_table import RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.frame import StreamInfo, VideoInfo
+from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 
 CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
+STORED_TAGS = {"avi": ("matrix",), Y4M_CONTAINER: ("color_range",)}
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
 
@@ -36,7 +40,10 @@ class Contract:
     ``start`` and ``end``, counted from the source's first frame, limit it to the frames that appear
     between them, and ``frames`` to the first of these, or with ``every_field`` of their fields,
     each of which became a frame. What a run decided for its output is empty where it is
-    not known: then any size and layout goes, and the source's own tags.
+    not known: then any size and layout goes, and the source's own tags. ``hdr10`` says whether its
+    encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
+    came from a source that cannot be read twice: frames and times are held against it, but no
+    picture.
     """
 
     streams: StreamPlan
@@ -47,6 +54,8 @@ class Contract:
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
+    hdr10: bool | None = None
+    counted: FileScan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +102,8 @@ def contract_between(
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
     limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
-    source, found = scan_file(contract.streams.source, *limits), scan_file(output)
+    source = contract.counted or scan_file(contract.streams.source, *limits)
+    found = scan_file(output)
     times, notes = _expected_times(source, found, contract)
     begin, stop = _part(times, contract)
     shown = times[begin:stop]
@@ -108,16 +118,19 @@ def verify(output: Path, contract: Contract) -> Verification:
         check = _check_coded_anew if becomes[given.info.index] else _check_packets
         findings += check(given, made, span, contract.streams.offset)
     findings += _check_shape(source, found, contract)
-    if contract.streams.container != "avi":  # which holds none, as the plan says
+    if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        tags = ("matrix",) if contract.streams.container == "avi" else TAGS
-        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags)
+        tags = STORED_TAGS.get(contract.streams.container, TAGS)
+        holds = found.video.info.codec in HDR10_CODINGS
+        hdr10 = holds if contract.hdr10 is None else contract.hdr10
+        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags, hdr10)
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
         skip = begin % step
+        beside = None if contract.counted else source
         pictures, odd = compare_pictures(
-            source, _every(found, skip, step), shown[skip::step], wanted, (begin + skip) // step
+            beside, _every(found, skip, step), shown[skip::step], wanted, (begin + skip) // step
         )
         findings += odd
     return Verification(
@@ -127,6 +140,23 @@ def verify(output: Path, contract: Contract) -> Verification:
         pictures=pictures,
         notes=tuple(notes),
         findings=tuple(findings),
+    )
+
+
+def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
+    """A pipe that was read, as if it had been looked at: so many frames, one every ``tick``."""
+    numbers = array("q", range(frames))
+    track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
+    return FileScan(
+        path=Path(info.path),
+        matroska=False,
+        main=0,
+        tracks=(track,),
+        rate=1 / tick,
+        size=(info.height, info.width),
+        sar=info.sar or Fraction(1),
+        turn=(),
+        chapters=(),
     )
 
 
@@ -157,6 +187,8 @@ def _expected_times(
     video = source.video
     listed = _spread([pts * video.tick for pts in sorted(video.pts)], contract)
     plausible = source.timed and not video.timeless
+    if contract.counted:
+        return listed, []
     if plausible and not _check_times(listed, found, contract):
         return listed, []
     limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
@@ -209,7 +241,10 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
     must only come after the one before.
     """
     tick = found.video.tick
-    wanted = [time + contract.streams.offset for time in times[slice(*_part(times, contract))]]
+    shown = times[slice(*_part(times, contract))]
+    wanted = [time + contract.streams.offset for time in shown]
+    if contract.streams.container == Y4M_CONTAINER:  # it has no times: frames are counted
+        wanted = [number * tick for number in range(len(shown))]
     if found.matroska:
         wanted = [on_clock(time, tick) * tick for time in wanted]
     actual = [pts * tick for pts in sorted(found.video.pts)]
@@ -223,11 +258,17 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
 
 
 def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
-    """Every packet of a copied stream that lies in the span, at its time on the new clock."""
+    """Every packet of a copied stream that lies in the span, at its time on the new clock.
+
+    Where the source's clock is the coarser one, its rounding may have been undone.
+    """
     if given.cover:
         return
     wanted = [on_clock(time + offset, made.tick) for time in _times(given, span)]
-    if list(made.pts) != wanted:
+    slack = given.tick / made.tick if given.tick > made.tick else 0
+    if len(made.pts) != len(wanted) or any(
+        abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True)
+    ):
         yield _first_difference(
             f"{given.info}: packet",
             [made.tick * pts for pts in wanted],
@@ -337,7 +378,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
     before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
         yield f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
-    if source.turn != found.turn:
+    if source.turn != found.turn and contract.streams.container != Y4M_CONTAINER:
         yield f"video: turned by the matrix {found.turn} instead of {source.turn}"
 
 

@@ -1,44 +1,66 @@
-"""The training run: draw, predict, L1, step; checkpoints on the way."""
+"""The training run: draw, predict, loss, step; checkpoints on the way."""
 
-import csv
 import logging
 import math
+import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 
-from ciaovideo.data.images import load_pictures
+from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
+from ciaovideo.data.images import PictureStore, load_pictures
+from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
+from ciaovideo.train.curves import CURVES, draw_run
+from ciaovideo.train.losses import Objective
 from ciaovideo.train.recipe import Recipe
+from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
-from ciaovideo.train.state import Average, load_state, load_weights, replacing, save_state
+from ciaovideo.train.state import (
+    OBJECTIVE,
+    Average,
+    load_state,
+    load_weights,
+    replacing,
+    save_state,
+)
+from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
-LOG = "log.csv"
+BEST = "best.safetensors"
+PAIRS = "pairs.pt"
 
+# What writing a file raises; RuntimeError is torch's writer.
+UNWRITABLE = (OSError, RuntimeError, SafetensorError)
 SMOOTHING = 0.98  # of the loss that is shown
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
-    """Where a run stands: steps done, length of the schedule, smoothed loss, steps per second."""
+    """Where a run stands: steps done, length of the schedule, smoothed loss, steps and samples/s.
+
+    ``psnrs`` are dB by scale where they were measured after this very step, ``best`` the best mean
+    so far.
+    """
 
     step: int
     steps: int
     loss: float
     rate: float
+    samples: float
+    best: float
+    psnrs: Mapping[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +76,10 @@ class RunOptions:
 class Trainer:
     """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
 
-    A run that finds a checkpoint in its folder goes on from it, and ends with the weights that an
-    uninterrupted run would have had: all random draws come from one generator that is saved.
+    With a validation folder also ``best.safetensors`` and ``validation.csv``; ``curves.png`` at the
+    end; ``notices`` tell what there is not. A run that finds a checkpoint in its folder goes on
+    from it, and ends with the weights that an uninterrupted run would have had: all random draws
+    come from one generator that is saved.
     """
 
     def __init__(self, recipe: Recipe, run: RunOptions) -> None:
@@ -66,6 +90,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
             self.network = recipe.build()
+            self.objective = Objective(recipe.options.loss, self.device)
         start = recipe.options.start
         if start is not None:
             load_weights(self.network, load_file(start).state_dict(), start)
@@ -77,6 +102,10 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(optim.seed)
         self.step = 0
         self.loss = math.nan
+        self.best = -math.inf  # mean PSNR of BEST, in dB
+        self.notices: list[str] = []
+        self.record = Record(run.folder, optim.steps)
+        self._validation: Validation | None = None
         self._sampler: Sampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
@@ -92,15 +121,14 @@ class Trainer:
         if self._sampler is None:
             data = self.recipe.options.data
             sources = self.recipe.sources()
+            validation = self.recipe.options.validation
+            if validation.folder is not None:
+                self._validation = Validation(
+                    validation, validation.folder, self.network, self.device
+                )
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
-            self._sampler = Sampler(
-                store.to(self.device),
-                patch=data.patch,
-                queries=data.queries,
-                scales=(data.low_scale, data.high_scale),
-                distinct=data.distinct,
-            )
+            self._sampler = self._make_sampler(store, data.degradation)
         return len(self._sampler.store)
 
     def stop(self) -> None:
@@ -114,21 +142,27 @@ class Trainer:
         them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges.
         """
         self.prepare()
-        steps = self.recipe.options.optim.steps
         started = saved = time.monotonic()
         first = self.step
-        while not self.finished and not self._stopped:
-            self._train_step()
-            now = time.monotonic()
-            rate = (self.step - first) / max(now - started, 1e-9)
-            on_progress(TrainProgress(self.step, steps, self.loss, rate))
-            if now - started >= 60 * self.run_options.minutes:
-                break
-            if now - saved >= 60 * self.run_options.save_minutes:
-                self.save()
-                saved = now
+        if not self.finished:
+            self.notices += filter(None, [self.record.start(first)])
+        try:
+            while not self.finished and not self._stopped:
+                self._train_step()
+                psnrs = self._validate()
+                now = time.monotonic()
+                rate = (self.step - first) / max(now - started, 1e-9)
+                on_progress(self._progress(rate, psnrs))
+                if now - started >= 60 * self.run_options.minutes:
+                    break
+                if now - saved >= 60 * self.run_options.save_minutes:
+                    self.save()
+                    saved = now
+        finally:
+            self.record.close()
         if self.step > first or not (self.run_options.folder / WEIGHTS).is_file():
             self.save()
+            self._draw()
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
@@ -140,12 +174,84 @@ class Trainer:
             save_state(folder / STATE, self._state())
             with replacing(folder / WEIGHTS) as part:
                 save(part, self.recipe.network, self.average.weights, torch.float32)
-            with (folder / LOG).open("a", newline="", encoding="utf-8") as sink:
-                csv.writer(sink).writerow([self.step, f"{self.loss:.6f}"])
-        except (OSError, RuntimeError, SafetensorError) as cause:  # torch's writer: RuntimeError
-            raise EncodeError(
-                f"{folder}: the checkpoint cannot be written ({cause})", "make room on the disk"
-            ) from cause
+            self.record.flush(self.step, self.loss)
+        except UNWRITABLE as cause:
+            raise self._unwritable(cause) from cause
+
+    def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
+        """What the step at hand shows; kept in the record too."""
+        optim, batch = self.recipe.options.optim, self.recipe.options.data.batch
+        learning = learning_rate(self.step - 1, optim)
+        figures = {"loss": self.loss, "learning_rate": learning, "samples_per_s": batch * rate}
+        self.record.trained(self.step, figures)
+        return TrainProgress(
+            self.step, optim.steps, self.loss, rate, batch * rate, self.best, psnrs
+        )
+
+    def _validate(self) -> dict[float, float] | None:
+        """Measure the averaged weights if it is time to, and keep them if they are the best."""
+        due = self.finished or self.step % self.recipe.options.validation.steps == 0
+        if self._validation is None or not due:
+            return None
+        psnrs = self._validation.measure(self.average.weights)
+        self.record.validated(self.step, psnrs)
+        mean = statistics.fmean(psnrs.values())
+        if mean > self.best:
+            self.best = mean
+            try:
+                with replacing(self.run_options.folder / BEST) as part:
+                    save(part, self.recipe.network, self.average.weights, torch.float32)
+            except UNWRITABLE as cause:
+                raise self._unwritable(cause) from cause
+        return psnrs
+
+    def _draw(self) -> None:
+        """The picture of the run so far."""
+        folder = self.run_options.folder
+        crops = self._validation.crops(self.average.weights) if self._validation else []
+        title = f"{self.recipe.name} after step {self.step}"
+        try:
+            draw_run(folder / CURVES, title, read_losses(folder), read_psnrs(folder), crops)
+        except OSError as cause:
+            raise self._unwritable(cause) from cause
+
+    def _unwritable(self, cause: Exception) -> EncodeError:
+        return EncodeError(
+            f"{self.run_options.folder}: the checkpoint cannot be written ({cause})",
+            "make room on the disk",
+        )
+
+    def write_pairs(self, count: int) -> Path:
+        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
+
+        They keep their colours, for targets are not among them.
+        """
+        assert self._sampler is not None
+        data = self.recipe.options.data
+        always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+        generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
+        sampler = self._make_sampler(self._sampler.store, always)
+        path = self.run_options.folder / PAIRS
+        pairs = sampler.make_pairs(count, data.batch, generator)
+        with replacing(path) as part:
+            write_pairs(part, pairs, sampler.store)
+        return path
+
+    def _make_sampler(self, store: PictureStore, degradation: DegradationOptions) -> Sampler:
+        data = self.recipe.options.data
+        pairs = read_pairs(data.pairs, store, data.patch) if data.pairs is not None else None
+        degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
+        return Sampler(
+            store.to(self.device),
+            patch=data.patch,
+            queries=data.queries,
+            scales=(data.low_scale, data.high_scale),
+            distinct=data.distinct,
+            whole_scales=data.whole_scales,
+            window=data.window,
+            degrader=degrader if degradation.share else None,
+            pairs=pairs,
+        )
 
     def _make_folder(self) -> None:
         folder = self.run_options.folder
@@ -157,21 +263,27 @@ class Trainer:
     def _train_step(self) -> None:
         assert self._sampler is not None
         optim = self.recipe.options.optim
+        rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, optim)
+            group["lr"] = rate
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
+        with torch.random.fork_rng(devices=[]), autocast:
+            # What the network itself draws (stochastic depth) follows from the step, not from the
+            # steps before, so that a resumed run draws the same.
+            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
-        loss = F.l1_loss(rgb, batch.rgb)
+        loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
+        self.objective.learn(rgb, batch.natural, self.step, rate)
         self.step += 1
         self.average.update(self.network, self.step)
-        self._smooth(loss.item())
+        self._smooth(distance.item())
 
     def _smooth(self, value: float) -> None:
         if not math.isfinite(value):
@@ -193,7 +305,8 @@ class Trainer:
             "generator": self.generator.get_state(),
             "step": self.step,
             "loss": self.loss,
-        }
+            "best": [self.best, repr(self.recipe.options.validation)],
+        } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
@@ -201,5 +314,9 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
+        self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
         self.step, self.loss = state["step"], state["loss"]
+        best, measured_by = state.get("best", (-math.inf, ""))
+        if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
+            self.best = best

@@ -1,5 +1,6 @@
 """What a training run is made of, as frozen dataclasses read from TOML."""
 
+import math
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ciaovideo.config import field_types, from_mapping, opt
+from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import ImplicitSR
@@ -34,18 +36,34 @@ class DataOptions:
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels asked for in each patch", "N")
     distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
+    window: bool = opt(False, "ask for a square of neighbouring pixels in each patch")
     batch: int = opt(16, "patches in a step", "N")
     low_scale: float = opt(1.0, "least scale drawn", "S")
     high_scale: float = opt(4.0, "largest scale drawn", "S")
+    whole_scales: bool = opt(False, "draw only whole numbers between these scales")
+    degradation: DegradationOptions = DegradationOptions()
+    pairs: Path | None = opt(
+        None, "patches that passed codecs before, where there are none", "FILE"
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "patch", "queries", "batch", "low_scale")
+        if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
+            raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
             raise OptionError(
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
                 f"1 <= low_scale <= high_scale <= {MAX_SCALE:g}",
             )
+        if self.pairs is not None and not self.degradation.share:
+            raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
         smallest = round(self.patch * self.low_scale) ** 2
+        side = math.isqrt(self.queries)
+        if self.window and (side**2 != self.queries or self.queries > smallest):
+            raise OptionError(
+                f"{self.queries} pixels are no square within a crop of {smallest}",
+                f"ask for a square number of queries up to {smallest}",
+            )
         if self.distinct and self.queries > smallest:
             raise OptionError(
                 f"{self.queries} distinct pixels are not in a crop of {smallest}",
@@ -78,6 +96,46 @@ class OptimOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LossOptions:
+    """Loss. L1, joined from a step on by a perceptual loss and by a discriminator's."""
+
+    from_step: int = opt(0, "step at which the second stage begins; before it, only L1", "N")
+    l1: float = opt(1.0, "weight of L1 in the second stage", "W")
+    perceptual: float = opt(0.0, "weight of textures, or of features where there are any", "W")
+    features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
+    adversarial: float = opt(0.0, "weight of the discriminator's judgement", "W")
+    discriminator_channels: int = opt(64, "channels of the discriminator at full size", "N")
+    discriminator_rate: float = opt(1.0, "its learning rate over the network's", "R")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "from_step", "l1", "perceptual", "adversarial", "discriminator_rate")
+        _at_least(self, 1, "discriminator_channels")
+        if self.features is not None and not self.perceptual:
+            raise OptionError("features are given, but their loss has no weight", "set perceptual")
+
+    @property
+    def looks_at_neighbours(self) -> bool:
+        """Whether the second stage needs squares of pixels."""
+        return bool(self.perceptual or self.adversarial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationOptions:
+    """Validation. PSNR on pictures that are not trained on; the best weights are kept."""
+
+    folder: Path | None = opt(None, "folder of HR pictures; without one nothing is measured", "DIR")
+    steps: int = opt(2000, "steps from one measurement to the next", "N")
+    scales: tuple[float, ...] = opt((2.0, 3.0, 4.0), "scales measured", "S,...")
+    pictures: int = opt(0, "how many pictures of the folder; 0 takes all", "N")
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "steps")
+        _at_least(self, 0, "pictures")
+        if not self.scales:
+            raise OptionError("validation has no scales", "name one, for example 2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
     """A training run, all but its network."""
 
@@ -86,6 +144,15 @@ class TrainOptions:
     start: Path | None = opt(None, "weights to begin with instead of random ones", "FILE")
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
+    loss: LossOptions = LossOptions()
+    validation: ValidationOptions = ValidationOptions()
+
+    def __post_init__(self) -> None:
+        if self.loss.looks_at_neighbours and not self.data.window:
+            raise OptionError(
+                "the loss looks at neighbouring pixels, and scattered ones are asked for",
+                "set data.window to true",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +191,50 @@ def list_recipes() -> list[str]:
 def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
 
+    A recipe may name another as its ``base``, by name or by a path relative to its own file, and
+    say only what differs. Options of an encoder or decoder are not handed on to another one.
     Raises UnknownNameError or OptionError.
     """
-    try:
-        values = tomllib.loads(_recipe_text(name_or_path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise OptionError(f"{name_or_path}: not valid TOML ({cause})") from cause
+    values = _recipe_values(name_or_path)
     for override in overrides:
         _override(values, override)
     spec = _network(values.pop("network", {}), name_or_path)
     options = from_mapping(TrainOptions, values, name_or_path)
     return Recipe(name=Path(name_or_path).stem, network=spec, options=options)
+
+
+def _recipe_values(name_or_path: str, below: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The values of a recipe, those of its base under them; ``below`` are the recipes on it."""
+    try:
+        values = tomllib.loads(_recipe_text(name_or_path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise OptionError(f"{name_or_path}: not valid TOML ({cause})") from cause
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise OptionError(f"{name_or_path}: base: {base!r} is no recipe's name")
+    if base.endswith(".toml"):
+        base = str(Path(name_or_path).parent / base)
+    below = (*below, name_or_path)
+    if base in below:
+        raise OptionError(f"{name_or_path}: base {base} is based on this recipe itself")
+    return _merged(_recipe_values(base, below), values)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables merged key by key; what describes a half of the network goes when the half does."""
+    merged = dict(base)
+    for half in ("encoder", "decoder"):
+        if changes.get(half, base.get(half)) != base.get(half):
+            merged.pop(f"{half}_options", None)
+    for name, value in changes.items():
+        under = merged.get(name)
+        if isinstance(under, dict) and isinstance(value, dict):
+            merged[name] = _merged(under, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _recipe_text(name_or_path: str) -> str:
@@ -151,7 +251,13 @@ def _recipe_text(name_or_path: str) -> str:
 
 def _network(table: Any, where: str) -> NetworkSpec:
     """The table ``network`` of a recipe, its types checked."""
-    kinds = {"encoder": str, "decoder": str, "encoder_options": dict, "decoder_options": dict}
+    kinds = {
+        "encoder": str,
+        "decoder": str,
+        "encoder_options": dict,
+        "decoder_options": dict,
+        "residual": bool,
+    }
     if not isinstance(table, dict) or not {"encoder", "decoder"} <= table.keys():
         raise OptionError(f"{where}: network names no encoder and decoder")
     for name, value in table.items():

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError
+from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
+OBJECTIVE = "objective"  # where the loss has a state: a discriminator
+OPTIONAL = frozenset({"best", OBJECTIVE})
+
+# What a file that is something else makes the readers of weights raise.
+UNREADABLE = (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError)
 
 
 class Average:
@@ -68,11 +75,11 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as cause:
+    except (OSError, *UNREADABLE) as cause:
         raise CorruptWeightsError(
             f"{path}: not a readable checkpoint ({cause})", "begin again in an empty folder"
         ) from cause
-    if not isinstance(state, dict) or state.keys() != KEYS:
+    if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
             f"{path} is no checkpoint of a training run", "begin again in an empty folder"
         )
@@ -87,3 +94,23 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) 
         raise MismatchedWeightsError(
             f"{path} belongs to another network", "resume with the recipe that wrote it"
         ) from cause
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors from a .safetensors file, or one that torch wrote; nothing in it is executed.
+
+    Raises MissingWeightsError or CorruptWeightsError.
+    """
+    if not path.is_file():
+        raise MissingWeightsError(f"{path} is not there", "name a file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, *UNREADABLE) as cause:
+        raise CorruptWeightsError(
+            f"{path}: not a readable file of weights ({cause})", "get the file again"
+        ) from cause
+    if not isinstance(tensors, dict):
+        raise CorruptWeightsError(f"{path} holds no table of tensors", "give a state dict")
+    return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}

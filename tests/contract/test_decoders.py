@@ -23,10 +23,16 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {**WINDOWS},
         {**WINDOWS, "unfold": False},
         {**WINDOWS, "local_attention": False},
+        {**WINDOWS, "attention": False},
         {**WINDOWS, "non_local_scales": ()},
         {**WINDOWS, "non_local_scales": (2, 3, 4), "softmax_scale": 4.0},
         {**WINDOWS, "unfold": False, "non_local_scales": (), "hidden": (12,)},
         {"hidden": (16, 16), "window": None},
+    ],
+    "lm-ciaosr": [
+        {"hidden": 16, "window": 4, "window_margin": 1},
+        {"hidden": 16, "non_local_scales": (2, 3), "window": None},
+        {"hidden": 8, "code": 6, "width": 5, "depth": 1, "non_local_scales": ()},
     ],
 }
 SIZES = ((1, 1), (1, 7), (5, 1), (2, 3), (6, 9))

@@ -7,7 +7,7 @@ from torch import Tensor
 from ciaovideo.errors import OptionError
 from ciaovideo.metrics import METRICS
 
-BEST = {"psnr": float("inf"), "ssim": 1.0}
+BEST = {"psnr": float("inf"), "psnr_rgb": float("inf"), "ssim": 1.0}
 EXACT = 1e-12  # float64 throughout
 NOISE = (0.02, 0.1)
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from ciaovideo.bench import growth
 from ciaovideo.cli.main import run
 from tests.media import make_clip
 
@@ -20,7 +22,16 @@ def test_bench(
     words = ["bench", str(source), "--scale", "2", "--frames", "4"]
     assert run(words) == 0
     table = capsys.readouterr().out
-    cases = ["decode only", "network only", "bicubic instead", "encode only", "end to end"]
+    cases = [
+        "decode only",
+        "network only",
+        "bicubic only",
+        "lanczos only",
+        "encode only",
+        "end to end",
+        "end to end, bicubic",
+        "end to end, lanczos",
+    ]
     for case in cases:
         assert f"| {case} |" in table
     assert "64x48 to 128x96" in table
@@ -29,3 +40,42 @@ def test_bench(
     assert [result["case"] for result in report["results"]] == cases
     assert all(result["wall_s"] > 0 for result in report["results"])
     assert report["overlap"] >= 0.9
+    floor = report["floor"]
+    assert min(floor["flop"] / floor["flop_rate"], floor["bytes"] / floor["byte_rate"]) > 0
+    stored = tmp_path / "stored.json"
+    stored.write_text(json.dumps(report))
+    assert run([*words, "--against", str(stored)]) == 0
+    table = capsys.readouterr().out
+    assert table.count("(x") == len(cases)
+    assert "times that" in table
+
+
+def test_growth_is_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in.mp4"
+    make_clip(source, width=64, height=48, seconds=0.5)
+    monkeypatch.setattr(growth, "LR_SIZES", ((24, 32), (48, 64)))
+    monkeypatch.setattr(growth, "SCALES", (1.5, 3.0))
+    monkeypatch.setattr(growth, "LENGTHS", (2, 6))
+    monkeypatch.setattr(
+        "ciaovideo.bench.harness.measure.__kwdefaults__", {"least_s": 0.01, "device": None}
+    )
+    words = ["bench", str(source), "--scale", "2", "--frames", "2", "--growth"]
+    assert run([*words, str(tmp_path / "growth.png")]) == 0
+    with Image.open(tmp_path / "growth.png") as picture:
+        assert len(picture.getcolors(1 << 20) or ()) > 50  # text, grid, and lines in colours
+    text = capsys.readouterr().out
+    assert "ns a pixel in" in text
+    assert "over 4 sizes" in text
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"results": 3}'])
+def test_what_is_no_stored_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    stored = tmp_path / "stored.json"
+    stored.write_text(text)
+    assert run(["bench", "in.mp4", "--against", str(stored)]) == 2
+    assert "no stored run" in capsys.readouterr().err
+    assert run(["bench", "in.mp4", "--against", str(tmp_path / "other.json")]) == 2

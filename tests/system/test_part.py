@@ -11,7 +11,7 @@ import pytest
 from ciaovideo.cli.main import run
 from tests.fields import read_field_counter
 from tests.media import ASS_HEADER, make_clip
-from tests.system.test_media_files import bicubic
+from tests.system.test_media_files import one_thread
 from tests.system.test_upscale import (
     counters,
     field_counters,
@@ -22,7 +22,7 @@ from tests.system.test_upscale import (
     times,
 )
 
-pytestmark = pytest.mark.usefixtures(bicubic.__name__)
+pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 SMALL: dict[str, Any] = {"width": 64, "height": 48}
 KEYS = {"crf": "12", "preset": "ultrafast", "g": "8", "bf": "2"}
 SAMPLE = Fraction(1, 48000)
@@ -47,7 +47,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(source: Path, output: Path, *words: str) -> int:
-    return run([str(source), str(output), "--scale", "1", "-q", *words])
+    return run([str(source), str(output), "--scale", "1", "--model", "bicubic", "-q", *words])
 
 
 def chapters(path: Path) -> list[tuple[float, float, str]]:

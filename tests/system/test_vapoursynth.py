@@ -3,8 +3,6 @@
 import importlib.util
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +67,27 @@ def vspipe(script: str, folder: Path, *words: str | Path) -> subprocess.Complete
         check=False,
         timeout=120,
     )
+
+
+def at_once(calls: list[list[str]], folder: Path) -> list[bytes]:
+    """What several vspipe, all running at one time, write to standard output."""
+    environment = surroundings(folder)
+    # Else each writes the paths it needs into one file, and may read it half-written.
+    subprocess.run([PROGRAMS / "vapoursynth", "config"], check=True, env=environment)
+    processes = [
+        subprocess.Popen(
+            [PROGRAMS / "vspipe", *words],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for words in calls
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    for process, (_, said) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, said.decode()
+    return [made for made, _ in outputs]
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -147,19 +166,7 @@ def test_files_from_elsewhere_equal_the_command_line(
 def test_two_at_once_make_what_one_makes(tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mkv", width=96, height=64, seconds=0.25)
     (tmp_path / "script.vpy").write_text(SCRIPT, encoding="utf-8")
-    words = ["-a", "source=clip.mkv", "script.vpy", "-"]
-    both = [
-        subprocess.Popen(
-            [PROGRAMS / "vspipe", *words],
-            cwd=tmp_path,
-            env=surroundings(tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
-    one, other = (process.communicate(timeout=120)[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0]
+    one, other = at_once([["-a", "source=clip.mkv", "script.vpy", "-"]] * 2, tmp_path)
     assert one == other
     assert len(one) == 6 * 144 * 96 * 3 // 2
 
@@ -218,52 +225,3 @@ def test_a_script_that_leaves_in_the_middle_ends_cleanly(tmp_path: Path) -> None
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-
-
-# --- README --------------------------------------------------------------------------------------
-
-
-def readme_blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## VapourSynth\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    assert section, "README.md has no section on VapourSynth"
-    return re.findall(rf"^```{language}\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE)
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_scripts_in_the_readme_run(number: int, tmp_path: Path) -> None:
-    script = readme_blocks("python")[number]
-    make_clip(tmp_path / "clip.mp4", width=64, height=48, seconds=0.25, interlaced=bool(number))
-    done = vspipe(script, tmp_path, "-a", "source=clip.mp4", "-c", "y4m", "out.y4m")
-    assert done.returncode == 0, done.stderr
-    with VideoReader(tmp_path / "out.y4m") as reader:
-        info, count = reader.info, len(list(reader.frames()))
-    expected = [(160, 120, "yuv420p", 6), (128, 96, "yuv420p10le", 12)][number]
-    assert (info.width, info.height, info.pix_fmt, count) == expected
-
-
-def test_the_readme_shows_no_script_that_is_not_run() -> None:
-    assert len(readme_blocks("python")) == 2
-    assert len(readme_blocks("sh")) == 2
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_commands_in_the_readme_run(number: int, tmp_path: Path) -> None:
-    command = readme_blocks("sh")[number]
-    if "ffmpeg" in command and shutil.which("ffmpeg") is None:
-        pytest.skip("the pipe ends in ffmpeg, which is not installed")
-    (tmp_path / "enlarge.vpy").write_text(readme_blocks("python")[0], encoding="utf-8")
-    make_clip(tmp_path / "in.mp4", width=64, height=48, seconds=0.25)
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", command],
-        cwd=tmp_path,
-        env=surroundings(tmp_path),
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    (made,) = {path.name for path in tmp_path.glob("*.y4m")} | {
-        path.name for path in tmp_path.glob("*.mkv")
-    }
-    assert [luma.shape for luma in lumas(tmp_path / made)] == [(120, 160)] * 6

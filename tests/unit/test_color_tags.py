@@ -39,6 +39,9 @@ LIMITED_709 = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
         ("gray16le", "gray", 16, (0, 0)),
         ("gbrp", "rgb", 8, (0, 0)),
         ("gbrp14le", "rgb", 14, (0, 0)),
+        ("yuva422p12le", "yuv", 12, (0, 1)),
+        ("gbrap", "rgb", 8, (0, 0)),
+        ("ya16le", "gray", 16, (0, 0)),
     ],
 )
 def test_names_are_understood(
@@ -55,10 +58,9 @@ def test_names_are_understood(
 @pytest.mark.parametrize(
     ("pix_fmt", "obstacle"),
     [
-        ("yuva420p", "alpha"),
-        ("rgba", "alpha"),
-        ("ya8", "alpha"),
-        ("gbrap10le", "alpha"),
+        ("rgba", "packed"),
+        ("ya16be", "big-endian"),
+        ("yuva420p11le", "packed"),
         ("gbrpf32le", "floating-point"),
         ("yuv420p10be", "big-endian"),
         ("nv12", "semi-planar"),
@@ -73,6 +75,27 @@ def test_names_are_understood(
 def test_other_formats_are_refused_with_the_reason(pix_fmt: str, obstacle: str) -> None:
     with pytest.raises(ColorError, match=f"'{pix_fmt}' .*{obstacle}.* convert the frames"):
         PixelLayout.of(pix_fmt)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "opaque"),
+    [
+        ("yuva420p", "yuv420p"),
+        ("yuva444p12le", "yuv444p12le"),
+        ("gbrap", "gbrp"),
+        ("gbrap10le", "gbrp10le"),
+        ("ya8", "gray"),
+        ("ya16le", "gray16le"),
+    ],
+)
+def test_alpha_is_one_plane_more_of_full_size(pix_fmt: str, opaque: str) -> None:
+    layout = PixelLayout.of(pix_fmt)
+    assert layout.alpha
+    assert layout.opaque == PixelLayout.of(opaque) == PixelLayout.of(opaque).opaque
+    assert layout.plane_shapes(5, 7) == (*layout.opaque.plane_shapes(5, 7), (5, 7))
+    planes = [torch.zeros(1, *shape, dtype=layout.dtype) for shape in layout.plane_shapes(4, 4)]
+    with pytest.raises(ColorError, match="opacity, which has no colour"):
+        to_rgb(planes, layout, LIMITED_709)
 
 
 def test_chroma_sides_are_rounded_up() -> None:
@@ -97,6 +120,37 @@ def test_matrix_is_guessed_by_size(height: int, width: int, matrix: Matrix) -> N
     assert spec == ColorSpec(matrix, Range.LIMITED, siting=Siting.LEFT)
     assert len(notes) == 3
     assert matrix.name in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("coding", "guessed"),
+    [
+        ("h264", ("matrix",)),
+        ("hevc", ("matrix",)),
+        ("mpeg2video", ("matrix",)),
+        ("prores", ("matrix",)),
+        ("vvc", ("matrix", "siting")),
+        ("dnxhd", ("matrix", "range")),
+        ("av1", ("matrix", "range", "siting")),
+        ("vp9", ("matrix", "range", "siting")),
+        ("ffv1", ("matrix", "range", "siting")),
+    ],
+)
+def test_what_a_standard_says_of_silence_is_no_guess(coding: str, guessed: tuple[str, ...]) -> None:
+    spec, notes = ColorSpec().resolved(480, 640, YUV420, coding)
+    assert spec == ColorSpec(Matrix.SMPTE170M, Range.LIMITED, siting=Siting.LEFT)
+    assert len(notes) == len(guessed)
+    for note, tag in zip(notes, guessed, strict=True):
+        assert f"no c{'hroma' if tag == 'siting' else 'olour'} {tag} given" in note
+
+
+def test_what_a_standard_says_of_silence_gives_way_to_tags_and_layout() -> None:
+    tags = ColorSpec(Matrix.BT709, Range.FULL, siting=Siting.TOPLEFT)
+    assert tags.resolved(480, 640, YUV420, "h264") == (tags, ())
+    full = ColorSpec(Matrix.BT709).resolved(480, 640, PixelLayout.of("yuvj420p"), "h264")[0]
+    assert full.color_range == Range.FULL
+    spec, notes = ColorSpec().resolved(480, 640, PixelLayout.of("gbrp"), "h264")
+    assert (spec.color_range, len(notes)) == (Range.FULL, 1)
 
 
 def test_primaries_tell_the_matrix_before_size_does() -> None:

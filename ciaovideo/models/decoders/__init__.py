@@ -9,5 +9,6 @@ DECODERS: Registry[type[nn.Module]] = Registry(
     {
         "ciaosr": "ciaovideo.models.decoders.ciaosr:CiaoSR",
         "ciaosr-separable": "ciaovideo.models.decoders.ciaosr_separable:SeparableCiaoSR",
+        "lm-ciaosr": "ciaovideo.models.decoders.lm_ciaosr:LMCiaoSR",
     },
 )

@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View, code_centre, nearest_index, shifted
+from ciaovideo.grid import Axis, View, code_centre, nearest_index, placed, shifted
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops.linear import Layer, linear, perceptron
 from ciaovideo.ops.local_attention import (
+    PAIRS,
     Keys,
     PointMLP,
     Taps,
@@ -40,8 +41,10 @@ class CiaoSR(nn.Module):
     turns the mix into colour.
 
     ``unfold``: a code is the 3x3 features around its pixel. ``local_attention=False``: only the
-    nearest code is read, and there are no keys. ``non_local_scales``: of the cross-scale
-    attention, empty for none; ``window`` and ``window_margin`` are its windows, in LR pixels.
+    nearest code is read, and there are no keys. ``attention=False``: the key MLP says the logit
+    itself, instead of a weight for the key (the ablation of table 4). ``non_local_scales``: of the
+    cross-scale attention, empty for none; ``window`` and ``window_margin`` are its windows, in LR
+    pixels.
 
     ``query`` is the published formula. ``decode`` computes the same from per-code tables, in
     blocks of ``query_block`` queries (0: by the device), which do not change the picture.
@@ -54,6 +57,7 @@ class CiaoSR(nn.Module):
         hidden: Sequence[int] = (256, 256, 256, 256),
         unfold: bool = True,
         local_attention: bool = True,
+        attention: bool = True,
         non_local_scales: Sequence[int] = (2,),
         softmax_scale: float = 1.0,
         window: int | None = 48,
@@ -63,12 +67,15 @@ class CiaoSR(nn.Module):
         if not hidden:
             raise OptionError("the MLPs of CiaoSR have no hidden layer", "give at least one width")
         self.unfold = unfold
+        self.attention = attention
         self.softmax_scale = softmax_scale
         self.directions = (-1, 1) if local_attention else (0,)
         self.query_block = 0
         key_dim = latent_dim * 9 if unfold else latent_dim
         value_dim = key_dim + latent_dim * len(non_local_scales)
-        self.key = MLP(key_dim + 4, hidden, key_dim) if local_attention else None
+        self.key: MLP | None = None
+        if local_attention:
+            self.key = MLP(key_dim + 4, hidden, key_dim if attention else 1)
         self.value = MLP(value_dim + 4, hidden, value_dim)
         self.color = MLP(value_dim, hidden, 3)
         self.non_local: CrossScaleAttention | None = None
@@ -105,8 +112,10 @@ class CiaoSR(nn.Module):
             where = torch.cat([offset, relative], dim=-1).to(keys.dtype)
             key, value = _pick(keys, y * width + x), _pick(values, y * width + x)
             if self.key is not None:
-                key = key * self.key(torch.cat([key, where], dim=-1))
-            logits.append((code * key).sum(dim=-1) / self.softmax_scale)
+                said = self.key(torch.cat([key, where], dim=-1))
+                key = key * said if self.attention else said
+            logit = (code * key).sum(dim=-1) if self.attention else key[..., 0]
+            logits.append(logit / self.softmax_scale)
             weighted.append(value * self.value(torch.cat([value, where], dim=-1)))
         weights = torch.stack(logits).softmax(dim=0, dtype=torch.float32).to(keys.dtype)
         color: Tensor = self.color((torch.stack(weighted) * weights.unsqueeze(-1)).sum(dim=0))
@@ -133,7 +142,7 @@ class CiaoSR(nn.Module):
         key_tables = None
         if self.key is not None:
             first, *middle, last = self.key.linears()
-            pairs, bias = pair_tables(keys.view(len(keys), *size, -1), last)
+            pairs, bias = self._pair_tables(keys.view(len(keys), *size, -1), last)
             mlp = PointMLP(*_take_apart(first, keys, offsets), middle)
             key_tables = Keys(mlp, pairs / self.softmax_scale, bias / self.softmax_scale)
         first, *middle, last = self.value.linears()
@@ -141,6 +150,13 @@ class CiaoSR(nn.Module):
         mixed = local_attention(y_taps, x_taps, size, key_tables, Values(mlp, last, values))
         color = perceptron(mixed, self.color.linears())
         return color.mT.view(-1, 3, len(rows), len(columns))
+
+    def _pair_tables(self, keys: Tensor, last: Layer) -> tuple[Tensor, Tensor]:
+        """Key tables of a box of codes (B, h, w, D); the same for all pairs without attention."""
+        if self.attention:
+            return pair_tables(keys, last)
+        (weight, bias), count = last, len(PAIRS) * keys.shape[1] * keys.shape[2]
+        return weight.expand(len(keys), count, -1), bias.expand(len(keys), count)
 
     def _codes(self, latent: Latent, box: Box) -> tuple[Tensor, Tensor]:
         """Key and value codes of a box, row by row: (B, P, D) and (B, P, V)."""
@@ -160,10 +176,11 @@ class CiaoSR(nn.Module):
         corners = corner_codes(axis.coord, axis.count, cell, self.directions)
         neighbour = torch.stack([index for index, _ in corners])
         offset = torch.stack([offset for _, offset in corners])
-        where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1).to(like)
+        where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1)
         least, most = torch.cat([nearest, neighbour.flatten()]).aminmax()
         start, stop = int(least), int(most) + 1
-        taps = Taps((nearest - start).to(like.device), (neighbour - start).to(like.device))
+        taps = Taps(*(placed(index - start, like.device) for index in (nearest, neighbour)))
+        where = placed(where.to(like.dtype), like.device)
         return taps, where, (start - axis.origin, stop - axis.origin)
 
 

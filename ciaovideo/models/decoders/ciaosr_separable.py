@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View
+from ciaovideo.grid import Axis, View, placed
 from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.ops.dispatch import fused_twin
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
@@ -52,11 +53,21 @@ class SeparableCiaoSR(nn.Module):
     code, so the picture has no seam half-way. All layers that see features run per LR pixel, as
     in latent modulation (arXiv 2404.16451), and so the map from value to colour is linear.
 
+    ``slope`` is what the one ReLU lets through of negative values.
+
     features (B, C, h, w) -> latent maps; per output pixel: 4 * 4 * rank^2 multiplications at most.
     """
 
-    def __init__(self, latent_dim: int, hidden: int = 64, key_dim: int = 32, rank: int = 4) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: int = 64,
+        key_dim: int = 32,
+        rank: int = 4,
+        slope: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.slope = slope
         self.halo = 2  # LR pixels: one for the 3x3 convolution, one for the codes around a gap
         self.footprint = Footprint(14 * rank * rank + 2 * hidden + 6 * key_dim, 6)
         self.rank = rank
@@ -76,7 +87,8 @@ class SeparableCiaoSR(nn.Module):
         """
         relative = cell * cell.new_tensor(view.lr_size)  # (B, 2): 2 / scale
         scale = self.scale(relative.to(features.dtype))[..., None, None]
-        trunk = F.pad((self.trunk(features) + scale).relu_(), (1, 1, 1, 1), mode="replicate")
+        trunk = F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
+        trunk = F.pad(trunk, (1, 1, 1, 1), mode="replicate")
         query, key = self.gap_query(trunk), self.key(trunk)
         height, width = query.shape[-2:]
         logits = [self.logit(query * key[..., y : y + height, x : x + width]) for y, x in CORNERS]
@@ -115,6 +127,13 @@ class SeparableCiaoSR(nn.Module):
         Works through gap rows in blocks that stay in cache; equals ``query`` up to rounding.
         """
         value, logit = latent["value"], latent["logit"]
+        if fused := fused_twin("separable_attention", value, self.basis.mix.weight):
+            taps = []
+            for axis, cell in ((rows, latent["cell"][0, 0]), (columns, latent["cell"][0, 1])):
+                gap, of_key, of_value = self._tables(axis, cell)
+                taps.append(fused.GapTaps(placed(gap, value.device), of_key, of_value))
+            sr: Tensor = fused.separable_attention(value, logit, *taps)
+            return sr
         size = BLOCK.get(value.device.type, max(BLOCK.values()))
         down = self._down_table(rows, latent["cell"][0, 0], size)
         across = self._across_table(columns, latent["cell"][0, 1], logit.shape[-1])
@@ -160,7 +179,7 @@ class SeparableCiaoSR(nn.Module):
         """Gap of each query, and basis values for keys and values: (N,), (2, N, rank) twice."""
         position = (axis.coord + 1) * (axis.count / 2) - 0.5
         lower = position.floor()
-        offset = torch.stack([position - lower, position - lower - 1]).to(cell.device)
+        offset = placed(torch.stack([position - lower, position - lower - 1]), cell.device)
         basis = self.basis(offset, cell.expand_as(offset))
         of_key, of_value = basis.split(self.rank, dim=-1)
         return lower.long() + (1 - axis.origin), of_key, of_value

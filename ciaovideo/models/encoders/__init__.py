@@ -8,5 +8,7 @@ ENCODERS: Registry[type[nn.Module]] = Registry(
     "encoder",
     {
         "edsr": "ciaovideo.models.encoders.edsr:EDSR",
+        "rdn": "ciaovideo.models.encoders.rdn:RDN",
+        "swinir": "ciaovideo.models.encoders.swinir:SwinIR",
     },
 )

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import vapoursynth as vs
 
@@ -31,22 +33,29 @@ def upscale(
     model: str = "auto",
     weights: str | Path | None = None,
     device: str = "auto",
-    num_streams: int = 2,
+    num_streams: int | None = None,
     tile: int | None = None,
     precision: Precision = "auto",
     format: int | vs.VideoFormat | None = None,
+    deterministic: bool = False,
 ) -> vs.VideoNode:
     """Enlarge a clip: frame n in is frame n out, properties kept.
 
     ``scale`` is any number from 1 to 30, 2 if nothing is given; or give ``width``, ``height`` or
     both. ``format`` is the output's, the input's if not given. ``num_streams`` frames are computed
-    at once, on a GPU each in its own CUDA stream. Every frame depends on its own input alone, so
-    frames may be asked for in any order. Raises vs.Error.
+    at once: if not given, two on a GPU, each in its own CUDA stream, and one a core of a processor.
+    ``deterministic`` gives the same bits in every run, whatever memory is free. Every frame depends
+    on its own input alone, so frames may be asked for in any order. Raises vs.Error.
     """
     if not isinstance(clip, vs.VideoNode):
         raise vs.Error(f"upscale: {clip!r} is no clip: give a vs.VideoNode")
     with _vs_errors():
-        _check_whole(width=width, height=height, num_streams=num_streams, tile=tile)
+        sides = {"width": width, "height": height}
+        _check(int | None, "give a whole number", **sides, num_streams=num_streams, tile=tile)
+        _check(Real | None, "give a number", scale=scale)
+        _check(str, "give a name", model=model, device=device, precision=precision)
+        _check(str | Path | None, "give a path", weights=weights)
+        _check(int | vs.VideoFormat | None, "for example vs.YUV420P10", format=format)
         exact = (height, width) if height is not None and width is not None else None
         upscaler = Upscaler(
             model,
@@ -59,13 +68,13 @@ def upscale(
             precision=precision,
             tile=tile or 0,
             workers=num_streams,
+            deterministic=deterministic,
         )
         render = _Render(upscaler, format)
-        with clip.get_frame(0) as first:  # so what is wrong with the clip is said now
-            canvas = render.canvas(clip, render.plan(first)[2])
+        canvas = render.canvas(clip)
     # A node calls its function for one frame at a time, so nodes take turns. One node more than
     # streams: a frame is fetched or stored while others are computed.
-    count = min(num_streams + 1, clip.num_frames)
+    count = min(upscaler.workers + 1, clip.num_frames)
     if count == 1:
         return canvas.std.ModifyFrame(clip, render)
     nodes = []
@@ -88,7 +97,7 @@ class _Render:
         self._told = False
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        with _vs_errors(f"frame {n}: "):
+        with _vs_errors(_FrameError, f"frame {n}: "):
             source, target, out_size = self.plan(f)
             made = self._upscaler.submit(Picture(read_planes(f), source, target, out_size))
             alpha = f.props.get("_Alpha")
@@ -114,16 +123,23 @@ class _Render:
         out_size = self._out_size(frame.height, frame.width, video_format)
         return source, target_format(source, video_format, out_size), out_size
 
-    def canvas(self, clip: vs.VideoNode, first: tuple[int, int]) -> vs.VideoNode:
+    def canvas(self, clip: vs.VideoNode) -> vs.VideoNode:
         """A blank clip of the output's format and size, or of any where they change.
 
-        ``first`` is the (height, width) that the first frame gets.
+        A frame is asked for only where they do: hosts that play may have none before they start.
+        Raises CiaoVideoError for what is known to be wrong without one.
         """
         video_format = self._wanted or clip.format
         any_format = video_format is None or video_format.id == vs.NONE
+        if clip.width and clip.format is not None and clip.format.id != vs.NONE:
+            layout_of(clip.format)
+            height, width = self._out_size(clip.height, clip.width, video_format)
+        else:
+            with clip.get_frame(0) as first:
+                height, width = self.plan(first)[2]
         return vs.core.std.BlankClip(
-            width=first[1],
-            height=first[0],
+            width=width,
+            height=height,
             format=None if any_format else video_format.id,
             length=clip.num_frames,
             fpsnum=clip.fps_num,
@@ -146,18 +162,29 @@ class _Render:
         return made
 
 
+class _FrameError(vs.Error):  # type: ignore[misc]
+    """What is wrong with a frame.
+
+    VapourSynth shows it as Python shows what nobody caught: where it came from, the name of its
+    class, its text. The first helps no user, so it is hidden; the name is the filter's, below.
+    """
+
+    __traceback__ = property(lambda _: None, lambda _, where: None)
+
+
+_FrameError.__module__, _FrameError.__qualname__ = "builtins", "upscale"
+
+
 @contextmanager
-def _vs_errors(where: str = "") -> Iterator[None]:
-    """Hand the library's errors, and Python's about arguments, to VapourSynth in its manner."""
+def _vs_errors(kind: type[vs.Error] = vs.Error, where: str = "upscale: ") -> Iterator[None]:
+    """Hand the library's errors, which say all there is to know, to VapourSynth in its manner."""
     try:
         yield
-    except CiaoVideoError as error:  # says all there is to know
-        raise vs.Error(f"upscale: {where}{error}") from None
-    except TypeError as cause:
-        raise vs.Error(f"upscale: {where}{cause}") from cause
+    except CiaoVideoError as error:
+        raise kind(f"{where}{error}") from None
 
 
-def _check_whole(**values: int | None) -> None:
+def _check(kind: Any, remedy: str, **values: object) -> None:
     for name, value in values.items():
-        if value is not None and not isinstance(value, int):
-            raise OptionError(f"{name} is {value!r}", "give a whole number")
+        if not isinstance(value, kind):
+            raise OptionError(f"{name} is {value!r}", remedy)

@@ -55,7 +55,7 @@ def source_format(frame: vs.VideoFrame) -> tuple[PlaneFormat, str]:
     Raises ColorError or InterlacedError for what the filter cannot work on.
     """
     props = frame.props
-    if props.get("_FieldBased", 0):
+    if _number(props, "_FieldBased", 0) > 0:
         raise InterlacedError(
             "the picture is interlaced (_FieldBased > 0)",
             "deinterlace the clip first; if it is progressive after all, say so with "
@@ -100,18 +100,18 @@ def new_frame(video_format: vs.VideoFormat, planes: Sequence[torch.Tensor]) -> v
 
 
 def alpha_picture(alpha: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
-    """A frame of transparency, to be made (height, width) large: gray, always of full range."""
+    """A frame of opacity, to be made (height, width) large."""
+    if not isinstance(alpha, vs.VideoFrame):
+        raise ColorError(f"_Alpha is {alpha!r}", "make it a frame with std.ClipToProp")
     layout, dtype = layout_of(alpha.format)
     if layout.family != "gray":
         raise ColorError(f"_Alpha in {alpha.format.name}", "make it gray, of the same bit depth")
-    color = ColorSpec(Matrix.BT709, Range.FULL)
-    return Picture(read_planes(alpha), PlaneFormat(layout, color, dtype), None, out_size)
+    return Picture(read_planes(alpha), PlaneFormat.of_opacity(layout, dtype), None, out_size)
 
 
 def new_alpha(alpha: vs.VideoFrame, planes: Sequence[torch.Tensor]) -> vs.VideoFrame:
-    """A frame of transparency made of another, whose properties it keeps; floats stay in [0, 1]."""
-    (plane,) = planes
-    frame = new_frame(alpha.format, [plane.clamp(0, 1) if plane.is_floating_point() else plane])
+    """A frame of opacity made of another, whose properties it keeps."""
+    frame = new_frame(alpha.format, planes)
     frame.props.update(alpha.props)
     return frame
 
@@ -144,8 +144,13 @@ def set_props(target: vs.VideoFrame, source: vs.VideoFrame, made: PlaneFormat) -
 def _sar(props: Any) -> Fraction:
     """The sample aspect ratio; square where there is none."""
     numerator, denominator = _number(props, "_SARNum", 1), _number(props, "_SARDen", 1)
-    return Fraction(numerator, denominator) if numerator and denominator else Fraction(1)
+    return Fraction(numerator, denominator) if min(numerator, denominator) > 0 else Fraction(1)
 
 
 def _number(props: Any, name: str, default: int) -> int:
-    return int(props.get(name, default))
+    value = props.get(name, default)
+    if not isinstance(value, int):
+        raise ColorError(
+            f"property {name} is {value!r}", "set it to one whole number, or remove it"
+        )
+    return value

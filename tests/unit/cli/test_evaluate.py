@@ -1,6 +1,7 @@
 """``ciaovideo evaluate``."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,17 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import (
     MissingInputError,
     MissingWeightsError,
+    OpenError,
     OptionError,
     UnsupportedScaleError,
 )
+from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.protocol import benchmark
+from ciaovideo.metrics.lpips import LPIPS
 from ciaovideo.models.checkpoints import NetworkSpec, load_file, save
 from ciaovideo.options import EngineOptions
+from tests.media import make_clip
+from tests.unit.metrics.test_lpips import weights
 
 SPEC = NetworkSpec(
     encoder="edsr",
@@ -85,6 +91,7 @@ def test_published_figures_beside_ours(folder: Path, capsys: pytest.CaptureFixtu
     ("words", "error"),
     [
         (("bicubic", "--scales", "2,1"), UnsupportedScaleError),
+        (("bicubic", "--steps", "0.5"), UnsupportedScaleError),
         (("bicubic", "--scales", "2.37"), OptionError),
         (("absent.safetensors",), MissingWeightsError),
         (("bicubic", "--device", "tpu"), OptionError),
@@ -115,3 +122,108 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
 def test_words_that_mean_nothing(words: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit):
         evaluate(*words)
+
+
+def test_a_video_stands_beside_pictures(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.mkv"
+    make_clip(path, width=72, height=48, seconds=0.25, codec="ffv1", options={})
+    words = ("bicubic", "--on", str(folder), str(path), "--scales", "2", "--frames", "3", "--json")
+    assert evaluate(*words, *CPU) == 0
+    pictures, video = json.loads(capsys.readouterr().out)
+    assert (pictures["set"], pictures["pictures"], pictures["temporal"]) == ("set5", 2, None)
+    assert (video["set"], video["pictures"], len(video["frames"])) == ("clip", 3, 3)
+    assert video["psnr"] == pytest.approx(sum(video["frames"]) / 3)
+    assert video["temporal"] > 0
+
+
+def test_the_protocol_decides_what_is_compared_and_what_stands_beside(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    div2k = folder.rename(folder.with_name("DIV2K_valid_HR"))
+    words = ("bicubic", "--on", str(div2k), "--scales", "1.4,2", "--published", *CPU)
+    found = {}
+    for protocol in ("benchmark", "div2k", "eqsr"):
+        assert evaluate(*words, "--protocol", protocol) == 0
+        said = capsys.readouterr().out
+        assert ("EDSR-baseline-CiaoSR (published)" in said) == (protocol == "div2k")
+        assert said.startswith("PSNR in dB on RGB") == (protocol == "div2k")
+        found[protocol] = said.splitlines()[2]
+    assert len(set(found.values())) == 3
+
+
+def test_steps_and_cost(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save(path, SPEC, SPEC.build().state_dict(), torch.float32)
+    words = (str(path), "bicubic", "--on", str(folder), "--scales", "6", "--steps", "2,4")
+    assert evaluate(*words, "--cost", "--published", "--json", *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    names = [entry["method"] for entry in entries if entry.get("scale") and not entry["source"]]
+    assert names == ["tiny", "bicubic", "tiny via x2, x4", "bicubic via x2, x4"]
+    psnrs = [entry["psnr"] for entry in entries[:4]]
+    assert psnrs[1] != psnrs[3]
+    costs = [entry for entry in entries if "milliseconds" in entry]
+    assert [each["method"] for each in costs][:2] == ["tiny", "RDN-MetaSR"]
+    network = SPEC.build()
+    assert costs[0]["weights"] == sum(each.numel() for each in network.parameters())
+    decoder = sum(
+        each.numel() for name, each in network.named_parameters() if name.startswith("decoder")
+    )
+    assert costs[0]["decoder_weights"] == decoder < costs[0]["weights"]
+
+
+def test_files_of_the_same_name_keep_their_own_rows(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / name / "tiny.safetensors" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        save(path, SPEC, SPEC.build().state_dict(), torch.float32)
+    words = (*map(str, paths), "--on", str(folder), "--scales", "2", "--json")
+    assert evaluate(*words, *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["method"] for entry in entries] == ["tiny", str(paths[1])]
+    assert entries[0]["psnr"] != entries[1]["psnr"]
+
+
+def test_sets_of_the_same_name_keep_their_own_tables(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other" / folder.name
+    shutil.copytree(folder, other)
+    words = ("bicubic", "--on", str(folder), str(other), "--scales", "2", "--json")
+    assert evaluate(*words, *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["set"] for entry in entries] == ["set5", str(other)]
+
+
+def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"absent\.mkv is not there"):
+        evaluate("bicubic", "--on", str(folder), "absent.mkv")
+    with pytest.raises(OptionError, match="0 frames"):
+        evaluate("bicubic", "--on", str(folder), "--frames", "0")
+    with pytest.raises(OpenError, match=r"test_evaluate\.py"):
+        evaluate("bicubic", "--on", str(folder / "0.png"), str(Path(__file__)))
+
+
+def test_lpips_with_weights_of_the_user(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        with Image.open(path) as picture:
+            picture.resize((96, 84)).save(path)
+    paths = [tmp_path / "alexnet.pth", tmp_path / "alex.pth"]
+    for path, content in zip(paths, weights(), strict=True):
+        torch.save(content, path)
+    words = ("bicubic", "lanczos", "--on", str(folder), "--scales", "3")
+    given = ("--lpips", *map(str, paths))
+    assert evaluate(*words, *given, "--json", *CPU) == 0
+    entries = json.loads(capsys.readouterr().out)
+    expected = benchmark(BASELINES["lanczos"], folder, 3, lpips=LPIPS.load(*paths)).lpips
+    assert entries[1]["lpips"] == pytest.approx(expected)
+    assert entries[0]["lpips"] != entries[1]["lpips"]
+    assert evaluate(*words, *given, *CPU) == 0
+    assert "PSNR in dB on Y, LPIPS on RGB, 2 pictures" in capsys.readouterr().out
+    with pytest.raises(MissingWeightsError):
+        evaluate(*words, "--lpips", "none.pth", str(paths[1]))

@@ -1,6 +1,7 @@
 """``ciaovideo train``."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,21 @@ def test_trains_and_says_where_the_weights_are(capsys: pytest.CaptureFixture[str
     load_file(Path("run/weights.safetensors"))
 
 
+def test_validation_is_told_and_the_picture_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["small.toml", "--out", "run", "--device", "cpu"]
+    for value in ("folder=pictures", "steps=2", "scales=2", "pictures=1"):
+        words += ["--set", f"validation.{value}"]
+    assert train(*words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("step ")]
+    assert [re.sub(r"\d+\.\d+", "N", line) for line in told] == [
+        "step 2: x2 N dB",
+        "step 4: x2 N dB",
+    ]
+    load_file(Path("run/best.safetensors"))
+    assert Path("run/curves.png").is_file()
+
+
 def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("small.toml", "--out", "run", "--device", "cpu")
     assert train(*words, "--minutes", "0") == 0
@@ -81,10 +97,21 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "after step 3 of 3" in said.out
 
 
+def test_writes_pairs_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("small.toml", "--out", "run", "--device", "cpu", "--write-pairs", "3")
+    assert train(*words) == 0
+    path = Path("run/pairs.pt")
+    assert capsys.readouterr().out == f"wrote {path}\n"
+    assert {entry.name for entry in Path("run").iterdir()} == {"pairs.pt"}
+    assert len(torch.load(path, weights_only=True)["lr"]) == 4  # whole batches
+
+
 def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["ciaosr-edsr", "ciaosr-fast"]
+    names = [line.split()[0] for line in lines]
+    assert names == sorted(names)
+    assert {"ablation-mlp", "ciaosr-edsr", "ciaosr-fast"} <= set(names)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +123,7 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--minutes", "-1"),
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
+        ("small.toml", "--out", "run", "--write-pairs", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],

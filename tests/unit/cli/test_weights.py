@@ -1,12 +1,26 @@
 """``ciaovideo weights`` on the bundled files, and on a file that was changed."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from ciaovideo.cli.main import run
-from ciaovideo.models.checkpoints import list_models, weights_folder
+from ciaovideo.grid import View
+from ciaovideo.models.checkpoints import (
+    NetworkSpec,
+    list_models,
+    load_file,
+    save,
+    weights_folder,
+)
+from ciaovideo.models.published import LIIF_NAMES, published_name
 
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +53,208 @@ def test_a_changed_file_and_a_wrong_name(
 def test_a_name_that_is_kept_for_later(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["batch", "in", "out"]) == 2
     assert "./batch" in capsys.readouterr().err
+
+
+NETWORKS = {
+    "edsr": NetworkSpec(
+        encoder="edsr",
+        decoder="ciaosr",
+        encoder_options={"channels": 4, "blocks": 3},
+        decoder_options={"hidden": [6, 5], "unfold": False, "non_local_scales": []},
+    ),
+    "rdn": NetworkSpec(
+        encoder="rdn",
+        decoder="ciaosr",
+        encoder_options={"channels": 4, "blocks": 2, "layers": 3, "growth": 5},
+        decoder_options={"hidden": [6], "unfold": True, "non_local_scales": [2, 3]},
+    ),
+    "swinir": NetworkSpec(
+        encoder="swinir",
+        decoder="ciaosr",
+        encoder_options={
+            "channels": 6,
+            "depths": [2, 1],
+            "heads": 2,
+            "window": 4,
+            "mlp_ratio": 1.5,
+        },
+        decoder_options={"hidden": [6, 6], "unfold": True, "non_local_scales": [2]},
+    ),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def ours(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A file of ours for a small network of random weights."""
+    torch.manual_seed(1)
+    spec = NETWORKS[str(request.param)]
+    save(tmp_path / "ours.safetensors", spec, spec.build().state_dict(), torch.float32)
+    return tmp_path / "ours.safetensors"
+
+
+def published(ours: Path) -> tuple[Path, dict[str, Any]]:
+    """The same in the published layout, with what stands around it there."""
+    path = ours.with_name("theirs.pth")
+    assert run(["weights", "export", str(ours), str(path), "--overwrite"]) == 0
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["pixel_loss.extra"] = torch.zeros(3)
+    content["meta"] = {"iter": 1000, "env_info": "text", "seed": None}
+    content["optimizer"] = {"generator": {"state": {0: {"step": 3}}, "param_groups": []}}
+    torch.save(content, path)
+    return path, content
+
+
+def same_network(one: Path, other: Path) -> None:
+    lr = torch.rand(1, 3, 9, 11)
+    coord, cell = torch.rand(1, 50, 2) * 1.9 - 0.95, torch.tensor([[2 / 20, 2 / 25]])
+    with torch.no_grad():
+        first, second = (load_file(path)(lr, coord, cell) for path in (one, other))
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)  # both fp32; order one
+
+
+def test_import_of_what_export_wrote(ours: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs, content = published(ours)
+    assert run(["weights", "import", str(theirs)]) == 0
+    assert "--weights" in capsys.readouterr().out
+    out = theirs.with_suffix(".safetensors")
+    same_network(ours, out)
+    assert run(["weights", "show", str(out), "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    assert entry["name"] == "theirs"
+    assert "theirs.pth" in entry["recipe"]
+    assert run(["weights", "import", str(theirs)]) == 2
+    assert "already there" in capsys.readouterr().err
+    # Averaged weights win; a state dict without a prefix, or in safetensors, is one too.
+    state = {name.removeprefix("generator."): x for name, x in content["state_dict"].items()}
+    averaged = {f"generator_ema.{name}": x for name, x in state.items() if "loss" not in name}
+    worse = {f"generator.{name}": torch.zeros_like(x) for name, x in state.items()}
+    torch.save({"state_dict": averaged | worse}, theirs)
+    assert run(["weights", "import", str(theirs), "--overwrite"]) == 0
+    same_network(ours, out)
+    plain = {name: x for name, x in state.items() if "loss" not in name}
+    torch.save(plain, theirs)
+    assert run(["weights", "import", str(theirs), str(out), "--overwrite", "--window", "0"]) == 0
+    same_network(ours, out)
+
+
+LIIF_ENCODERS = {  # our names in the words of LIIF's programs
+    "conv_first": "head.0",
+    r"body\.(\d+)\.conv1": r"body.\1.body.0",
+    r"body\.(\d+)\.conv2": r"body.\1.body.2",
+    "conv_after_body": "body.3",
+    r"sfe(\d)": r"SFENet\1",
+    r"rdbs\.(\d+)\.layers\.(\d+)\.conv": r"RDBs.\1.convs.\2.conv.0",
+    r"rdbs\.(\d+)\.lff": r"RDBs.\1.LFF",
+    "fuse": "GFF.0",
+    "gather": "GFF.1",
+}
+
+
+def liif_name(ours: str) -> str:
+    half, _, name = ours.partition(".")
+    if half == "decoder":
+        return published_name(ours)
+    for pattern, theirs in LIIF_ENCODERS.items():
+        name = re.sub(rf"^{pattern}(\.\w+)$", rf"{theirs}\g<{pattern.count('(') + 1}>", name)
+    return f"encoder.{name}"
+
+
+@pytest.mark.parametrize("encoder", ["edsr", "rdn"])
+def test_import_of_a_file_of_liif_s_family(encoder: str, tmp_path: Path) -> None:
+    spec = NETWORKS[encoder]
+    network = spec.build().eval()
+    state = {liif_name(name): x for name, x in network.state_dict().items()}
+    state["encoder.sub_mean.weight"] = torch.zeros(3, 3, 1, 1)
+    path = tmp_path / "liif.pth"
+    torch.save({"model": {"name": "ciaosr", "args": {}, "sd": state}, "epoch": 3}, path)
+    assert run(["weights", "import", str(path)]) == 0
+    network.mean.fill_(0.5)
+    lr, coord, cell = torch.rand(1, 3, 9, 11), torch.zeros(1, 1, 2), torch.tensor([[0.1, 0.1]])
+    with torch.no_grad():
+        # What that program computes: (x - 0.5) / 0.5 in, color * 0.5 + 0.5 out.
+        first = network.encoder((lr - 0.5) / 0.5)
+        latent = network.decoder.prepare(first, cell, View((9, 11), (9, 11)))
+        gray = torch.nn.functional.grid_sample(lr, coord[:, None], align_corners=False).flatten()
+        expected = network.decoder.query(latent, coord, cell).flatten() * 0.5 + gray
+        found = load_file(path.with_suffix(".safetensors"))(lr, coord, cell).flatten()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert len(LIIF_NAMES) == len(LIIF_ENCODERS)
+
+
+class Harmful:
+    """What a pickle of it does when it is read."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return Path.touch, (Path("harmful-ran"),)  # type: ignore[return-value]
+
+
+WRONG: dict[str, tuple[object, str]] = {
+    "object": ({"state_dict": {}, "meta": Harmful()}, "nothing from a file is executed"),
+    "numpy": ({"state_dict": {"conv_first.weight": np.zeros(3)}}, "holds an object of numpy"),
+    "list": ([torch.zeros(3)], "no named tensors"),
+    "empty": ({"state_dict": {}}, "no state_dict and no model.sd"),
+    "other": ({"state_dict": {"layer4.weight": torch.zeros(3)}}, "layer4.weight"),
+    "edsr alone": ({"conv_first.weight": torch.zeros(4, 3, 3, 3)}, "imnet_k.layers.0.weight"),
+    "liif": (
+        {"model": {"name": "liif", "sd": {"encoder.head.0.weight": torch.zeros(4, 3, 3, 3)}}},
+        "no CiaoSR decoder",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_files_that_are_not_imported(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content, said = WRONG[name]
+    torch.save(content, "wrong.pth")
+    assert run(["weights", "import", "wrong.pth"]) == 4
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.pth"]
+
+
+@pytest.mark.parametrize("ours", ["edsr"], indirect=True)
+def test_keys_that_differ_are_named(ours: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs, content = published(ours)
+    state: dict[str, Tensor] = content["state_dict"]
+    del state["generator.body.1.conv1.bias"]
+    state["generator.body.1.bn.weight"] = torch.zeros(4)
+    state["generator.conv_after_body.bias"] = torch.zeros(5)
+    torch.save(content, theirs)
+    assert run(["weights", "import", str(theirs)]) == 4
+    said = capsys.readouterr().err
+    assert "missing body.1.conv1.bias" in said
+    assert "unknown body.1.bn.weight" in said
+    assert "of another shape conv_after_body.bias" in said
+    for content_bytes in (b"", b"some text", theirs.read_bytes()[:200]):
+        theirs.write_bytes(content_bytes)
+        assert run(["weights", "import", str(theirs)]) == 4
+        assert "theirs.pth" in capsys.readouterr().err
+    assert run(["weights", "import", str(theirs) + "x"]) == 4
+
+
+def test_export_of_bundled_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "fast.safetensors"
+    assert run(["weights", "export", "ciaosr-fast", str(out)]) == 0
+    same_network(out, weights_folder() / "ciaosr-fast.safetensors")
+    assert run(["weights", "export", "ciaosr-fast", str(out)]) == 2
+    assert run(["weights", "export", str(out), str(out), "--overwrite"]) == 2
+    assert run(["weights", "export", "ciaosr-fast", str(tmp_path / "fast.txt")]) == 2
+    assert run(["weights", "export", "ciaosr-fast", str(tmp_path / "fast.pth")]) == 4
+    assert "no network of the published program" in capsys.readouterr().err
+    assert not (tmp_path / "fast.pth").exists()
+
+
+def test_a_network_without_the_residual(tmp_path: Path) -> None:
+    spec = NETWORKS["edsr"]
+    whole, bare = spec.build().eval(), None
+    state = {f"generator.{published_name(n)}": x for n, x in whole.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "real.pth")
+    assert run(["weights", "import", str(tmp_path / "real.pth"), "--no-residual"]) == 0
+    bare = load_file(tmp_path / "real.safetensors")
+    lr = torch.full((1, 3, 9, 11), 0.7)
+    point, cell = torch.zeros(1, 1, 2), torch.tensor([[0.1, 0.1]])
+    with torch.no_grad():
+        difference = (whole(lr, point, cell) - bare(lr, point, cell)).flatten()
+    torch.testing.assert_close(difference, 0.7 - bare.mean.flatten(), rtol=0, atol=1e-5)

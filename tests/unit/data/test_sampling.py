@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore
 from ciaovideo.data.sampling import Batch, Sampler, bicubic_matrix
 
@@ -159,3 +160,44 @@ def test_pictures_are_drawn_by_area() -> None:
     batch = draw(store, 400)
     share = batch.rgb[:, 0, 2].mean().item()
     assert share == pytest.approx(0.9, abs=0.045)  # three standard deviations
+
+
+def test_a_window_is_a_square_of_neighbours_row_by_row() -> None:
+    picture = placed(60, 70)
+    sampler = Sampler(store_of(picture), patch=PATCH, queries=49, scales=(1.0, 4.0), window=True)
+    batch = sampler.draw(12, torch.Generator().manual_seed(1))
+    sides, at = indices(batch)
+    square = at.view(12, 7, 7, 2)
+    corner = square[:, :1, :1]
+    grid = torch.cartesian_prod(torch.arange(7), torch.arange(7)).view(1, 7, 7, 2)
+    assert torch.equal(square - corner, grid.expand(12, -1, -1, -1))
+    assert (at >= 0).all()
+    assert (at < sides[:, None, None]).all()
+    assert len(corner.flatten(1).unique(dim=0)) > 6
+    assert len(geometry(batch, picture.shape[:2])) == 12
+    assert torch.equal(batch.natural, batch.rgb)
+
+
+def test_degraded_patches_belong_to_the_same_places() -> None:
+    options = DegradationOptions(share=1.0, fading=0.0, sharpen=1.0)
+    store = store_of(noise(60, 70))
+    plain, worn = (
+        Sampler(
+            store, patch=PATCH, queries=49, scales=(1.0, 4.0), window=True, degrader=degrader
+        ).draw(6, torch.Generator().manual_seed(1))
+        for degrader in (None, Degrader(options, PATCH))
+    )
+    assert torch.equal(worn.coord, plain.coord)
+    assert torch.allclose(worn.natural, plain.rgb, atol=1e-6)
+    assert (worn.rgb - worn.natural).abs().mean() > 0.001
+    assert (worn.lr - plain.lr).abs().mean() > 0.01
+
+
+def test_whole_scales_are_drawn_alike() -> None:
+    sampler = Sampler(
+        store_of(noise(40, 40)), patch=PATCH, queries=4, scales=(2.0, 4.0), whole_scales=True
+    )
+    side, _ = indices(sampler.draw(600, torch.Generator().manual_seed(1)))
+    found, counts = side.unique(return_counts=True)
+    assert found.tolist() == [2 * PATCH, 3 * PATCH, 4 * PATCH]
+    assert counts.min() > 150

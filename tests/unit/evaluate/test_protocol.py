@@ -1,5 +1,6 @@
 """The benchmark protocol: cropping, LR, and the figures everybody knows."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from ciaovideo.data.images import read_picture
-from ciaovideo.errors import MissingInputError, OptionError, UnsupportedScaleError
+from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.evaluate.baselines import BASELINES
-from ciaovideo.evaluate.protocol import benchmark, crop_step, pair
+from ciaovideo.evaluate.protocol import Measure, Sample, benchmark, div2k, eqsr, in_steps
 
 # Pillow's bicubic both ways; Matlab's gives 33.66, 30.39 and 28.42 dB.
 SET5_BICUBIC = {2.0: 33.65, 3.0: 30.38, 4.0: 28.40}
@@ -30,39 +31,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("scale", "step"), [(2, 12), (3, 12), (4, 12), (1.5, 12), (6, 12), (2.5, 5), (8, 8), (3.2, 16)]
-)
-def test_sides_are_cropped_so_that_lr_is_whole(scale: float, step: int) -> None:
-    assert crop_step(scale) == step
-    assert (step / scale).is_integer()
-
-
-@pytest.mark.parametrize("scale", [1, 0.5, 31, float("nan"), float("inf")])
-def test_scales_that_cannot_be_measured(scale: float) -> None:
-    with pytest.raises(UnsupportedScaleError):
-        crop_step(scale)
-
-
-def test_a_pair_is_a_crop_and_pillows_bicubic_of_it() -> None:
-    source = picture(53, 62)
-    hr, lr = pair(torch.tensor(np.asarray(source)).permute(2, 0, 1).unsqueeze(0), 2.5)
-    assert hr.shape == (1, 3, 50, 60)
-    assert lr.shape == (1, 3, 20, 24)
-    cropped = source.crop((0, 0, 60, 50))
-    expected = np.asarray(cropped.resize((24, 20), Image.Resampling.BICUBIC))
-    assert torch.equal(hr[0].permute(1, 2, 0), torch.tensor(np.asarray(cropped)))
-    assert torch.equal(lr[0].permute(1, 2, 0), torch.tensor(expected))
-
-
-def test_a_picture_too_small_for_a_scale_is_refused() -> None:
-    with pytest.raises(OptionError, match="a multiple of 237 px"):
-        pair(torch.zeros(1, 3, 100, 300, dtype=torch.uint8), 2.37)
-
-
 def test_what_a_method_is_given_and_measured_on(folder: Path) -> None:
     asked: list[tuple[tuple[int, ...], tuple[int, int]]] = []
-    seen: list[Path] = []
+    seen: list[Sample] = []
 
     def gray(lr: Tensor, out_size: tuple[int, int]) -> Tensor:
         assert lr.dtype == torch.float32
@@ -70,14 +41,17 @@ def test_what_a_method_is_given_and_measured_on(folder: Path) -> None:
         asked.append((tuple(lr.shape), out_size))
         return torch.full((1, 3, *out_size), 0.5)
 
-    score = benchmark(gray, folder, 3, on_picture=seen.append)
+    score = benchmark(gray, folder, 3, on_sample=seen.append)
     assert asked == [((1, 3, 16, 20), (48, 60))] * 3
-    assert seen == sorted(folder.iterdir())
+    paths = sorted(folder.iterdir())
+    assert [sample.name for sample in seen] == [path.name for path in paths]
+    assert seen[1].lr.shape == (1, 3, 16, 20)
+    assert torch.equal(seen[1].hr, read_picture(paths[1])[..., :48, :60] / 255)
     assert score.pictures == 3
     assert score.ssim is None
     weights = torch.tensor([65.738, 129.057, 25.064]).view(1, 3, 1, 1) / 256
     expected = []
-    for path in seen:
+    for path in paths:
         hr = read_picture(path)[..., :48, :60] / 255
         error = ((0.5 - hr) * weights).sum(dim=1)[..., 3:-3, 3:-3]
         expected.append(-10 * error.square().mean().log10().item())
@@ -95,10 +69,69 @@ def test_a_perfect_method_scores_best(folder: Path) -> None:
     assert score.ssim == pytest.approx(1)
 
 
+def test_a_picture_that_is_too_small_is_named(tmp_path: Path) -> None:
+    picture(24, 26).save(tmp_path / "tiny.png")
+    with pytest.raises(OptionError, match=r"tiny\.png: x2\.37 needs"):
+        benchmark(BASELINES["bicubic"], tmp_path, 2.37)
+    with pytest.raises(OptionError, match=r"tiny\.png: a border of 12 px leaves nothing"):
+        benchmark(BASELINES["bicubic"], tmp_path, 12)
+    with pytest.raises(OptionError, match=r"tiny\.png: SSIM needs"):
+        div2k(BASELINES["bicubic"], tmp_path, 2, ssim=True)
+
+
 def test_lanczos_beats_bicubic(folder: Path) -> None:
     scores = {name: benchmark(method, folder, 2, ssim=True) for name, method in BASELINES.items()}
     assert scores["lanczos"].psnr > scores["bicubic"].psnr + 0.1
     assert (scores["lanczos"].ssim or 0) > (scores["bicubic"].ssim or 1)
+
+
+def wrong_outside(distance: int) -> Callable[[Tensor, tuple[int, int]], Tensor]:
+    """A method that makes a constant error but ruins that many pixels of border."""
+
+    def enlarge(_: Tensor, out_size: tuple[int, int]) -> Tensor:
+        sr = torch.ones(1, 3, *out_size)
+        inside = (..., slice(distance, -distance), slice(distance, -distance))
+        sr[inside] = torch.tensor([0.6, 0.5, 0.5]).view(1, 3, 1, 1)
+        return sr
+
+    return enlarge
+
+
+@pytest.mark.parametrize(
+    ("measure", "scale", "border"),
+    [(benchmark, 2.5, 3), (div2k, 2.5, 9), (eqsr, 2.5, 4), (eqsr, 5, 6), (eqsr, 6.25, 8)],
+)
+def test_each_protocol_leaves_its_border_out(
+    measure: Measure, scale: float, border: int, tmp_path: Path
+) -> None:
+    Image.new("RGB", (75, 75), (128, 128, 128)).save(tmp_path / "gray.png")
+    clean = measure(wrong_outside(1), tmp_path, scale).psnr
+    assert measure(wrong_outside(border), tmp_path, scale).psnr == pytest.approx(clean)
+    assert measure(wrong_outside(border + 1), tmp_path, scale).psnr < clean - 1
+
+
+def test_div2k_measures_all_three_channels(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 60)).save(tmp_path / "black.png")
+
+    def blue(_: Tensor, out_size: tuple[int, int]) -> Tensor:
+        return torch.tensor([0, 0, 0.3]).view(1, 3, 1, 1).expand(1, 3, *out_size)
+
+    assert div2k(blue, tmp_path, 2).psnr == pytest.approx(-10 * np.log10(0.3**2 / 3), abs=1e-4)
+    y = 0.3 * 25.064 / 256
+    assert benchmark(blue, tmp_path, 2).psnr == pytest.approx(-20 * np.log10(y), abs=1e-4)
+
+
+def test_steps_go_through_the_sizes_between() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def enlarge(lr: Tensor, out_size: tuple[int, int]) -> Tensor:
+        asked.append(out_size)
+        assert lr.max() <= 1
+        return torch.full((1, 3, *out_size), 1.5)
+
+    made = in_steps(enlarge, (2, 4, 12))(torch.zeros(1, 3, 10, 11), (120, 132))
+    assert asked == [(20, 22), (40, 44), (120, 132)]
+    assert made.shape == (1, 3, 120, 132)
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

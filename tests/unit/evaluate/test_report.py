@@ -2,8 +2,9 @@
 
 import json
 
-from ciaovideo.evaluate.protocol import Score
-from ciaovideo.evaluate.report import Report, Row, published
+from ciaovideo.evaluate.cost import Cost
+from ciaovideo.evaluate.protocol import FrameScore, Score
+from ciaovideo.evaluate.report import Report, Row
 
 REPORT = Report(
     scales=(2.0, 2.5),
@@ -66,24 +67,33 @@ def test_json() -> None:
         "set": "set5",
         "scale": 2.5,
         "psnr": 31.5,
+        "channel": "Y",
         "ssim": None,
+        "lpips": None,
+        "temporal": None,
         "pictures": 5,
+        "frames": None,
         "source": None,
     }
     assert (entries[2]["method"], entries[2]["source"]) == ("RDN", "a paper")
     assert entries[3]["psnr"] is None
 
 
-def test_published_figures_of_the_scales_asked_for() -> None:
-    rows = {row.method: row for row in published("set5", (2.0, 2.5, 4.0))}
-    psnrs = {scale: score.psnr for scale, score in rows["RDN-CiaoSR"].scores.items()}
-    assert psnrs == {2.0: 38.29, 4.0: 32.66}
-    assert rows["Bicubic"].scores[2.0].psnr == 33.66
-    assert "arXiv" in rows["RDN-CiaoSR"].source
-
-
-def test_sets_by_other_names_and_sets_that_nobody_knows() -> None:
-    assert published("B100", (3.0,))[0].scores == {3.0: Score(psnr=29.26)}
-    assert [row.dataset for row in published("B100", (3.0,))] == ["B100"] * 4
-    assert published("holiday", (2.0,)) == []
-    assert published("set5", (2.5,)) == []
+def test_videos_and_costs_have_their_own_words() -> None:
+    frames = (FrameScore(psnr=30.0), FrameScore(psnr=float("inf"), temporal=1.25))
+    score = Score(psnr=31.0, pictures=2, temporal=1.25, frames=frames)
+    row = Row(method="net", dataset="clip", scores={2.0: score})
+    costs = (
+        Cost(method="net", decoder=30_000, milliseconds=71.6, device="cpu, bf16", weights=190_000),
+        Cost(method="RDN-LTE", decoder=1_700_000, milliseconds=148, device="a GPU", source="paper"),
+    )
+    report = Report(scales=(2.0,), rows=(row,), costs=costs)
+    lines = report.as_text().splitlines()
+    assert lines[0] == "PSNR in dB on Y, temporal error in 8-bit steps of Y, 2 frames"
+    assert lines[2].split() == ["net", "31.00", "/", "1.25"]
+    assert lines[4] == "LR of 192x192 px at x4"
+    assert lines[6].split() == ["net", "0.19", "M", "0.03", "M", "72", "cpu,", "bf16"]
+    assert lines[7].split()[:4] == ["RDN-LTE", "(published)", "–", "1.70"]
+    entries = json.loads(report.as_json())
+    assert entries[0]["frames"] == [30.0, None]
+    assert entries[1]["decoder_weights"] == 30_000

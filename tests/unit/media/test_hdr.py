@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,14 @@ from av.sidedata.sidedata import Type
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Transfer
 from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.hdr import Hdr10, LightLevel, MasteringDisplay, hdr10_params, read_hdr10
+from ciaovideo.media.hdr import (
+    Hdr10,
+    LightLevel,
+    MasteringDisplay,
+    hdr10_params,
+    read_hdr10,
+    same_hdr10,
+)
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
@@ -96,6 +103,36 @@ def coded(path: Path, codec: str, hdr10: Hdr10) -> tuple[tuple[str, ...], Hdr10 
     with VideoReader(path) as reader:
         assert reader.info.color.transfer == Transfer.SMPTE2084
         return choice.losses, reader.info.hdr10
+
+
+def moved(**changes: Fraction) -> Hdr10:
+    return Hdr10(replace(P3, **changes), LIGHT)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made", "same"),
+    [
+        (Hdr10(P3, LIGHT), True),
+        (moved(brightest=P3.brightest + Fraction(1, 256)), True),
+        (moved(brightest=P3.brightest + Fraction(1, 64)), False),
+        (moved(darkest=P3.darkest + Fraction(1, 16384)), True),
+        (moved(darkest=P3.darkest + Fraction(1, 5000)), False),
+        (Hdr10(replace(P3, white=(P3.white[0] + STEP, P3.white[1])), LIGHT), True),
+        (Hdr10(replace(P3, white=(P3.white[0] + 2 * STEP, P3.white[1])), LIGHT), False),
+        (Hdr10(P3, LightLevel(1000, 401)), False),
+        (Hdr10(P3, None), False),
+        (Hdr10(None, LIGHT), False),
+        (None, False),
+    ],
+)
+def test_what_counts_as_the_same(made: Hdr10 | None, same: bool) -> None:
+    assert same_hdr10(Hdr10(P3, LIGHT), made) == same
+    assert same_hdr10(made, Hdr10(P3, LIGHT)) == same
+
+
+def test_a_light_level_of_zero_is_none() -> None:
+    assert same_hdr10(Hdr10(P3, None), Hdr10(P3, LightLevel(0, 0)))
+    assert same_hdr10(None, None)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

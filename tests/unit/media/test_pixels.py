@@ -1,5 +1,6 @@
 """Repacking moves samples and never changes one: every layout is packed here by hand first."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ciaovideo.color import PixelLayout
 from ciaovideo.errors import ColorError
-from ciaovideo.media.pixels import REPACKED, copy_planes, planar_name
+from ciaovideo.media.pixels import REPACKED, copy_planes, planar_layout, planar_name
 
 HEIGHT, WIDTH = 6, 16
 type Planes = list[NDArray[Any]]
@@ -25,8 +26,7 @@ def random_planes(pix_fmt: str) -> Planes:
     layout = PixelLayout.of(pix_fmt)
     rng = np.random.default_rng(1)
     kind = np.uint8 if layout.bit_depth == 8 else np.uint16
-    count = 1 if layout.family == "gray" else 3
-    shapes = layout.plane_shapes(HEIGHT, WIDTH)[:count]
+    shapes = layout.plane_shapes(HEIGHT, WIDTH)
     return [rng.integers(0, 2**layout.bit_depth, shape).astype(kind) for shape in shapes]
 
 
@@ -51,7 +51,8 @@ def in_fours(p: Planes, order: str, shift: int = 0) -> Planes:
 
 
 def interleaved(p: Planes, order: str) -> Planes:
-    parts = {"g": p[0], "b": p[1], "r": p[2], "0": np.full_like(p[0], 255)}
+    parts = {"g": p[0], "b": p[1], "r": p[2], "0": np.full_like(p[0], 255), "a": p[-1]}
+    parts |= {"y": p[0], "u": p[1], "v": p[2]}
     return [np.stack([parts[key] for key in order], -1).reshape(HEIGHT, -1)]
 
 
@@ -90,7 +91,7 @@ def packed(pix_fmt: str, p: Planes) -> Planes:
             palette = np.vstack([palette, np.zeros((256 - len(palette), 4), np.uint8)])
             indices = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
             return [indices, palette.reshape(1, -1)]
-    return interleaved(p, pix_fmt.removesuffix("48le").removesuffix("24"))
+    return interleaved(p, re.sub(r"48le|64le|24", "", pix_fmt))
 
 
 @pytest.mark.parametrize("color_range", [0, 1, 2])
@@ -143,10 +144,15 @@ def test_full_range_names_lose_their_letter() -> None:
     assert planar_name("yuvj411p") == "yuv411p"
 
 
-@pytest.mark.parametrize("pix_fmt", ["rgba", "argb", "yuva420p", "gbrap10le", "ya8", "rgba64be"])
-def test_alpha_is_refused_by_name(pix_fmt: str) -> None:
-    with pytest.raises(ColorError, match=r"alpha channel.*not supported"):
-        planar_name(pix_fmt)
+@pytest.mark.parametrize("pix_fmt", ["ya8", "ya16le", "ya16be"])
+def test_gray_and_alpha_are_taken_apart(pix_fmt: str) -> None:
+    planar = planar_name(pix_fmt)
+    samples = random_planes(planar)
+    pairs = np.stack(samples, -1).reshape(HEIGHT, -1)
+    frame = picture(pix_fmt, [pairs.byteswap() if pix_fmt == "ya16be" else pairs])
+    planes = copy_planes(frame, PixelLayout.of(planar), fresh)
+    for plane, sample in zip(planes, samples, strict=True):
+        assert np.array_equal(plane.numpy(), sample)
 
 
 @pytest.mark.parametrize("pix_fmt", ["gbrpf32le", "rgb565le", "monow", "xyz12le", "bayer_rggb8"])
@@ -155,8 +161,15 @@ def test_what_has_no_planar_twin_is_refused(pix_fmt: str) -> None:
         planar_name(pix_fmt)
 
 
-def test_transparent_palettes_are_refused() -> None:
-    palette = np.zeros((1, 1024), np.uint8)
-    frame = picture("pal8", [np.zeros((HEIGHT, WIDTH), np.uint8), palette])
-    with pytest.raises(ColorError, match="transparent"):
-        copy_planes(frame, PixelLayout.of("gbrp"), fresh)
+def test_a_palette_has_alpha_if_a_colour_in_use_is_transparent() -> None:
+    palette = np.zeros((256, 4), np.uint8)
+    palette[0] = 1, 2, 3, 255
+    opaque = picture("pal8", [np.zeros((HEIGHT, WIDTH), np.uint8), palette.reshape(1, -1)])
+    assert planar_layout(opaque) == "gbrp"
+    palette[0, 3] = 77
+    clear = picture("pal8", [np.zeros((HEIGHT, WIDTH), np.uint8), palette.reshape(1, -1)])
+    assert planar_layout(clear) == "gbrap"
+    planes = copy_planes(clear, PixelLayout.of("gbrap"), fresh)
+    assert [int(plane.max()) for plane in planes] == [2, 1, 3, 77]
+    with pytest.raises(ColorError, match="transparent colours from here on"):
+        copy_planes(clear, PixelLayout.of("gbrp"), fresh)

@@ -148,13 +148,6 @@ def test_unspecified_tags_are_not_invented(tmp_path: Path, codec: str, suffix: s
     assert color.color_range in (Range.UNSPECIFIED, Range.LIMITED)  # x265 writes what is implied
 
 
-def test_a_sar_that_would_be_lost_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mkv"
-    with pytest.raises(EncodeError, match=r"ffv1 in \.mkv cannot store .* 128/117"):
-        VideoWriter(path, target_for(path, irregular(), "ffv1", sar=Fraction(128, 117)))
-    assert not path.exists()
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @every_place
 def test_few_frames_are_enough(tmp_path: Path, codec: str, suffix: str, count: int) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,33 +25,19 @@ from ciaovideo.errors import (
     OptionError,
 )
 from ciaovideo.models.checkpoints import load_file
-from ciaovideo.train.loop import LOG, STATE, WEIGHTS, RunOptions, Trainer, TrainProgress
-from ciaovideo.train.recipe import Recipe, read_recipe
+from ciaovideo.train.curves import CURVES
+from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
+from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from tests.runs import (
+    TWO_STAGES,
+    assert_same,
+    one_thread,
+    saved,
+    trainer,
+    write_small,
+)
 
 STEPS = 9
-RECIPE = """
-summary = "a very small one"
-
-[network]
-encoder = "edsr"
-decoder = "ciaosr-separable"
-encoder_options = { channels = 10, blocks = 1 }
-decoder_options = { hidden = 8, key_dim = 4, rank = 2 }
-
-[data]
-sources = ["pictures"]
-patch = 8
-queries = 64
-batch = 4
-high_scale = 2.0
-
-[optim]
-steps = 9
-learning_rate = 4e-3
-warmup = 2
-clip_norm = 0.5
-"""
-
 # Runs in a process of its own: saves after every step, and hangs in the middle of a late save.
 HANGS = """
 import sys, time
@@ -74,64 +59,25 @@ def torn(content, path):
         time.sleep(300)
 
 state.torch.save = torn
-Trainer(read_recipe("small.toml"), RunOptions(folder=Path("run"), save_minutes=0)).run()
+recipe = read_recipe("small.toml", sys.argv[1:])
+Trainer(recipe, RunOptions(folder=Path("run"), save_minutes=0)).run()
 """
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, here and in a process of its own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "pictures")
-    (tmp_path / "small.toml").write_text(RECIPE, encoding="utf-8")
+    write_small(tmp_path)
+    with one_thread():
+        yield
 
 
-def write_pictures(folder: Path) -> None:
-    """Hard edges: discs and stripes."""
-    folder.mkdir()
-    y, x = np.mgrid[:40, :48]
-    for index in range(4):
-        disc = (x - 10 * index) ** 2 + (y - 20) ** 2 < 150
-        stripes = (x + index * y) % (5 + index) < 2
-        rgb = np.stack([disc, stripes, disc ^ stripes], axis=-1).astype(np.uint8) * 200 + 20
-        Image.fromarray(rgb).save(folder / f"{index}.png")
-
-
-def recipe(*overrides: str) -> Recipe:
-    return read_recipe("small.toml", overrides)
-
-
-def trainer(folder: str = "run", *overrides: str, **options: Any) -> Trainer:
-    return Trainer(recipe(*overrides), RunOptions(folder=Path(folder), **options))
-
-
-def saved(folder: str) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(Path(folder) / STATE, weights_only=True)
-    return state
-
-
-def assert_same(ours: Any, theirs: Any) -> None:
-    """Bit for bit, in dicts and lists of tensors and numbers."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for key in ours:
-            assert_same(ours[key], theirs[key])
-    elif isinstance(ours, list | tuple):
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-    elif isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs)
-    else:
-        assert ours == theirs
+def files_in(folder: str) -> dict[str, bytes]:
+    """Contents by name; of a folder in it, the names only."""
+    return {
+        path.name: path.read_bytes() if path.is_file() else str(sorted(path.iterdir())).encode()
+        for path in Path(folder).iterdir()
+    }
 
 
 def test_it_learns() -> None:
@@ -148,9 +94,15 @@ def test_it_learns() -> None:
     assert not torch.equal(network.state_dict()[name], run.network.state_dict()[name])
 
 
-def test_stopped_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    while not (part := trainer("parts")).finished:
+plainly_and_in_two_stages = pytest.mark.parametrize(
+    "settings", [(), TWO_STAGES], ids=["plain", "two stages"]
+)
+
+
+@plainly_and_in_two_stages
+def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
+    trainer("whole", *settings).run()
+    while not (part := trainer("parts", *settings)).finished:
         before = part.step
 
         def stop_soon(progress: TrainProgress, run: Trainer = part, first: int = before) -> None:
@@ -162,18 +114,37 @@ def test_stopped_and_resumed_equals_uninterrupted() -> None:
     assert_same(saved("parts"), saved("whole"))
     assert (Path("parts") / WEIGHTS).read_bytes() == (Path("whole") / WEIGHTS).read_bytes()
     with (Path("parts") / LOG).open(encoding="utf-8", newline="") as lines:
-        assert [int(line[0]) for line in csv.reader(lines)] == [2, 4, 6, 8, 9]
+        assert [int(line[0]) for line in csv.reader(lines)] == list(range(1, STEPS + 1))
 
 
-def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted() -> None:
-    trainer("whole").run()
-    with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE) as child:
+def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
+    swinir = (
+        "network.encoder=swinir",
+        "network.encoder_options={ channels = 6, depths = [2], heads = 2, drop_path = 0.9 }",
+        "optim.steps=4",
+    )
+    trainer("whole", *swinir).run()
+    trainer("parts", *swinir, minutes=0).run()
+    for _ in range(3):
+        trainer("parts", *swinir, minutes=0).run()
+    assert_same(saved("parts"), saved("whole"))
+    trainer("other", *swinir[:1], swinir[1].replace("0.9", "0.0"), swinir[2]).run()
+    assert saved("other")["loss"] != saved("whole")["loss"]
+
+
+@plainly_and_in_two_stages
+def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
+    settings: tuple[str, ...],
+) -> None:
+    trainer("whole", *settings).run()
+    command = [sys.executable, "-c", HANGS, *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith(b"half")
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     assert list(Path("run").glob(".*"))  # half a checkpoint, which is nobody's business
-    resumed = trainer("run")
+    resumed = trainer("run", *settings)
     assert resumed.step == 5
     resumed.run()
     assert_same(saved("run"), saved("whole"))
@@ -202,12 +173,12 @@ def test_an_interrupt_keeps_the_last_checkpoint() -> None:
 
 def test_a_finished_run_is_left_as_it_is() -> None:
     trainer().run()
-    before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
-    assert set(before) == {STATE, WEIGHTS, LOG}
+    before = files_in("run")
+    assert set(before) - {EVENTS} == {STATE, WEIGHTS, LOG, CURVES}
     steps: list[TrainProgress] = []
     trainer().run(steps.append)
     assert not steps
-    assert {path.name: path.read_bytes() for path in Path("run").iterdir()} == before
+    assert files_in("run") == before
     (Path("run") / WEIGHTS).unlink()
     trainer().run()
     assert (Path("run") / WEIGHTS).read_bytes() == before[WEIGHTS]
@@ -293,3 +264,150 @@ def test_what_is_not_there_is_named() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(BackendError, match="cuda"):
             trainer(device="cuda")
+
+
+VALIDATED = ('validation.folder="pictures"', "validation.steps=4", "validation.scales=2,3")
+
+
+def test_validation_keeps_the_best_and_changes_nothing() -> None:
+    trainer("plain").run()
+    steps: list[TrainProgress] = []
+    run = trainer("run", *VALIDATED)
+    run.run(steps.append)
+    plain, state = saved("plain"), saved("run")
+    assert plain.pop("best")[0] == -math.inf
+    best, _ = state.pop("best")
+    assert_same(state, plain)
+    assert (Path("run") / WEIGHTS).read_bytes() == (Path("plain") / WEIGHTS).read_bytes()
+    measured = {each.step: each.psnrs for each in steps if each.psnrs}
+    assert list(measured) == [4, 8, 9]
+    means = {step: sum(psnrs.values()) / 2 for step, psnrs in measured.items()}
+    assert best == max(means.values())
+    assert steps[-1].best == best
+    assert len(set(means.values())) == 3
+    validation = run._validation
+    assert validation is not None
+    kept = validation.measure(load_file(Path("run") / BEST).state_dict())
+    assert sum(kept.values()) / 2 == best
+    with (Path("run") / VALIDATION).open(encoding="utf-8", newline="") as lines:
+        rows = [(int(step), float(scale), float(psnr)) for step, scale, psnr in csv.reader(lines)]
+    assert [row[:2] for row in rows] == [(step, scale) for step in (4, 8, 9) for scale in (2, 3)]
+    assert rows[3][2] == pytest.approx(measured[8][3.0], abs=1e-4)
+
+
+def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
+    trainer("whole", *VALIDATED).run()
+    while not (part := trainer("parts", *VALIDATED)).finished:
+        first = part.step
+
+        def stop_soon(progress: TrainProgress, run: Trainer = part, first: int = first) -> None:
+            if progress.step == first + 3:
+                run.stop()
+
+        part.run(stop_soon)
+    assert_same(saved("parts"), saved("whole"))
+    for name in (WEIGHTS, BEST, LOG, VALIDATION):
+        assert (Path("parts") / name).read_bytes() == (Path("whole") / name).read_bytes()
+
+
+def test_an_interrupted_run_validates_again_what_it_lost() -> None:
+    def interrupt(progress: TrainProgress) -> None:
+        if progress.step == 5:  # after a validation, before a checkpoint
+            raise KeyboardInterrupt
+
+    trainer("run", *VALIDATED, minutes=0).run()
+    with pytest.raises(KeyboardInterrupt):
+        trainer("run", *VALIDATED).run(interrupt)
+    assert (Path("run") / BEST).is_file()
+    assert not (Path("run") / VALIDATION).exists()
+    trainer("run", *VALIDATED).run()
+    trainer("whole", *VALIDATED).run()
+    assert_same(saved("run"), saved("whole"))
+    for name in (BEST, VALIDATION):
+        assert (Path("run") / name).read_bytes() == (Path("whole") / name).read_bytes()
+
+
+def test_worse_weights_do_not_replace_the_best() -> None:
+    run = trainer("run", *VALIDATED)
+    run.prepare()
+    run.best = math.inf
+    run.run()
+    assert not (Path("run") / BEST).exists()
+    assert saved("run")["best"][0] == math.inf
+    assert trainer("run", *VALIDATED).best == math.inf
+    assert trainer("run", *VALIDATED, "validation.scales=2").best == -math.inf
+
+
+def test_a_checkpoint_of_a_version_without_validation_is_understood() -> None:
+    trainer("run", minutes=0).run()
+    state = saved("run")
+    del state["best"]
+    torch.save(state, Path("run") / STATE)
+    assert trainer("run").best == -math.inf
+    state["more"] = 1
+    torch.save(state, Path("run") / STATE)
+    with pytest.raises(CorruptWeightsError):
+        trainer("run")
+
+
+def test_the_picture_of_a_run_shows_its_crops() -> None:
+    trainer("plain").run()
+    trainer("run", *VALIDATED).run()
+    sizes: list[tuple[int, int]] = []
+    for folder in ("plain", "run"):
+        with Image.open(Path(folder) / CURVES) as picture:
+            sizes.append(picture.size)
+            gray = np.asarray(picture.convert("L"))
+            assert (gray.min() < 80, gray.max()) == (True, 255)
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[1][1] > sizes[0][1] + 4 * 250  # four rows
+
+
+def test_tensorboard_has_the_figures() -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    trainer("run", *VALIDATED, minutes=0).run()
+    trainer("run", *VALIDATED).run()
+    events = reading.EventAccumulator(str(Path("run") / EVENTS)).Reload()
+    assert {"loss", "learning_rate", "samples_per_s", "psnr/x2", "psnr/x3"} == set(
+        events.Tags()["scalars"]
+    )
+    assert [each.step for each in events.Scalars("loss")] == list(range(1, STEPS + 1))
+    assert [each.step for each in events.Scalars("psnr/x2")] == [4, 8, 9]
+
+
+def test_without_tensorboard_there_is_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    run = trainer()
+    run.run()
+    assert run.finished
+    assert run.notices == [WITHOUT_TENSORBOARD]
+    assert not (Path("run") / EVENTS).exists()
+
+
+def test_validation_pictures_that_are_not_there_are_refused_at_once() -> None:
+    with pytest.raises(MissingInputError, match="nowhere"):
+        trainer("run", 'validation.folder="nowhere"').prepare()
+    with pytest.raises(OptionError, match="a multiple of 61 px"):
+        trainer("run", *VALIDATED, "validation.scales=6.1").prepare()
+    assert not Path("run").exists()
+
+
+def test_how_training_multiplies_is_left_alone() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    try:
+        for allowed in (True, False):
+            torch.backends.cudnn.allow_tf32 = allowed
+            trainer(f"run-{allowed}", *VALIDATED, minutes=0).run()
+            assert torch.backends.cudnn.allow_tf32 is allowed
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def test_event_files_that_cannot_be_written_are_a_notice() -> None:
+    pytest.importorskip("tensorboard")
+    Path("run").mkdir()
+    (Path("run") / EVENTS).write_text("in the way")
+    run = trainer()
+    run.run()
+    assert run.finished
+    assert [note.partition(":")[0] for note in run.notices] == ["no TensorBoard files"]

@@ -2,12 +2,28 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import DataOptions, OptimOptions, list_recipes, read_recipe
 
-WEIGHTS = {"ciaosr-fast": 190_992, "ciaosr-edsr": 2_649_030}  # the second as published
+WEIGHTS = {  # EDSR, RDN and SwinIR as published
+    "ciaosr-fast": 190_992,
+    "ciaosr-archive": 190_992,
+    "ciaosr-video": 1_176_787,
+    "ciaosr-edsr": 2_649_030,
+    "ciaosr-rdn": 23_402_566,
+    "ciaosr-swinir": 14_667_218,
+}
+REDUCED = {  # network.encoder_options of each encoder for a run of a second
+    "edsr": ("channels=8", "blocks=1"),
+    "rdn": ("channels=8", "blocks=1", "layers=1", "growth=8"),
+    "swinir": ("channels=12", "depths=[1, 1]", "heads=2"),
+}
 
 MINIMAL = '[network]\nencoder = "edsr"\ndecoder = "ciaosr"\n'
 
@@ -19,8 +35,58 @@ def test_every_bundled_recipe_reads_and_builds(name: str) -> None:
     assert recipe.options.summary
     assert recipe.options.licence
     assert recipe.options.data.sources
-    network = recipe.build()
-    assert sum(weight.numel() for weight in network.parameters()) == WEIGHTS[name]
+    with torch.device("meta"):
+        network = recipe.build()
+    count = sum(weight.numel() for weight in network.parameters())
+    assert count == WEIGHTS.get(name, count)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_bundled_recipe_starts(name: str, tmp_path: Path) -> None:
+    """Two steps of each, of a smaller network on small patches."""
+    (tmp_path / "pictures").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "pictures" / "noise.png")
+    recipe = read_recipe(name)
+    changes = [f"network.encoder_options.{text}" for text in REDUCED[recipe.network.encoder]]
+    if "hidden" in recipe.network.decoder_options or recipe.network.decoder == "ciaosr":
+        hidden = {"ciaosr": "[8, 8]"}.get(recipe.network.decoder, "8")
+        changes.append(f"network.decoder_options.hidden={hidden}")
+    changes += [f"data.sources=['{tmp_path / 'pictures'}']", "data.patch=8", "data.queries=16"]
+    changes += ["data.batch=2", "optim.steps=2"]
+    trainer = Trainer(read_recipe(name, changes), RunOptions(folder=tmp_path / "run"))
+    trainer.run()
+    assert trainer.finished
+    assert trainer.loss > 0
+
+
+def test_a_base_and_what_differs(tmp_path: Path) -> None:
+    swinir, edsr = read_recipe("ciaosr-swinir"), read_recipe("ciaosr-edsr")
+    assert swinir.network.decoder_options == edsr.network.decoder_options
+    assert "blocks" not in swinir.network.encoder_options  # of EDSR: not handed on
+    assert swinir.options.optim == edsr.options.optim
+    assert (swinir.options.data.batch, edsr.options.data.batch) == (10, 16)
+    bare = read_recipe("ablation-mlp").network
+    assert bare.encoder_options == read_recipe("ciaosr-rdn").network.encoder_options
+    assert bare.decoder_options["hidden"] == [256] * 4
+    assert (bare.decoder_options["attention"], bare.decoder_options["non_local_scales"]) == (
+        False,
+        [],
+    )
+    (tmp_path / "mine.toml").write_text(MINIMAL, encoding="utf-8")
+    (tmp_path / "more.toml").write_text('base = "mine.toml"\nsummary = "more"\n', encoding="utf-8")
+    more = read_recipe(str(tmp_path / "more.toml"))
+    assert (more.network.decoder, more.options.summary) == ("ciaosr", "more")
+
+
+@pytest.mark.parametrize(
+    ("base", "said"), [("mine.toml", "on this recipe itself"), ("absent.toml", "absent"), (3, "3")]
+)
+def test_bases_that_are_none(base: object, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"base = {base!r}\n" + MINIMAL, encoding="utf-8")
+    with pytest.raises(OptionError, match=said):
+        read_recipe(str(path))
 
 
 def test_the_published_recipe_is_the_paper_s() -> None:
@@ -85,6 +151,12 @@ def test_overrides() -> None:
         ("data.low_scale=0.5", "low_scale 0.5 is below 1"),
         ("data.high_scale=0.9", "cannot be drawn"),
         ("data.high_scale=31", "cannot be drawn"),
+        ("data.degradation.share=2", "share 2.0 is no probability"),
+        ("data.degradation.blurr=0.5", "unknown option 'blurr'"),
+        ("data.pairs=pairs.pt", "nothing is degraded"),
+        ("loss.perceptual=-1", "perceptual -1.0 is below 0"),
+        ("loss.adversarial=0.1", "set data.window to true"),
+        ("loss.features=vgg19.pth", "their loss has no weight"),
         ("network.encoder=3", "encoder: 3"),
         ("network.depth=3", "unknown option 'depth'"),
     ],
@@ -98,6 +170,26 @@ def test_no_more_distinct_pixels_than_the_smallest_crop_has() -> None:
     with pytest.raises(OptionError, match="1025 distinct pixels"):
         DataOptions(patch=32, queries=1025, distinct=True)
     assert DataOptions(patch=32, queries=1025, distinct=True, low_scale=1.1).distinct
+
+
+def test_a_window_is_a_square_that_fits() -> None:
+    assert DataOptions(patch=32, queries=1024, window=True).window
+    for queries in (1000, 1089):
+        with pytest.raises(OptionError, match=f"{queries} pixels are no square"):
+            DataOptions(patch=32, queries=queries, window=True)
+
+
+def test_ranges_of_degradations_are_overridden() -> None:
+    made = read_recipe("ciaosr-archive", ["data.degradation.jpeg_quality=50,60"])
+    degradation = made.options.data.degradation
+    assert degradation.jpeg_quality == (50.0, 60.0)
+    assert degradation.share > 0
+    assert read_recipe("ciaosr-fast").options.data.degradation.share == 0
+
+
+def test_whole_scales_lie_between_whole_ones() -> None:
+    with pytest.raises(OptionError, match="not whole"):
+        DataOptions(whole_scales=True, low_scale=1.5)
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:

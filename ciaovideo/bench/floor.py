@@ -1,0 +1,105 @@
+"""The least time that the network's arithmetic and traffic could take on this machine."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.precision import DTYPES
+from ciaovideo.options import EngineOptions
+
+SIDE = 48  # LR px of the picture whose operations are counted
+MATRIX = {"cpu": 512, "cuda": 8192}  # side of the square matrices whose product is timed
+BYTES = {"cpu": 1 << 27, "cuda": 1 << 31}  # of the copy that is timed
+RUNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """Work of one frame, what the machine was measured to do, and the time that follows.
+
+    ``flop``: floating-point operations, a product and its sum being two; ``flop_rate`` and
+    ``byte_rate``: a second, of a large matrix product in the engine's precision and of a large
+    copy (read and written bytes counted). ``bytes``: LR read once and SR written once, in fp32.
+    """
+
+    flop: float
+    bytes: float
+    flop_rate: float
+    byte_rate: float
+
+    @property
+    def seconds(self) -> float:
+        """The larger of both times: neither can be undercut."""
+        return max(self.flop / self.flop_rate, self.bytes / self.byte_rate)
+
+
+def measure_floor(engine: Engine, lr_size: tuple[int, int], out_size: tuple[int, int]) -> Floor:
+    """Count and measure, for one frame of these (height, width)."""
+    area = math.prod(lr_size)
+    factors = out_size[0] / lr_size[0], out_size[1] / lr_size[1]
+    return Floor(
+        flop=flop_per_pixel(engine.network, factors) * area,
+        bytes=4.0 * 3 * (area + math.prod(out_size)),
+        flop_rate=matrix_rate(engine.device, DTYPES[engine.precision]),
+        byte_rate=copy_rate(engine.device),
+    )
+
+
+def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
+    """Operations in matrix products and convolutions per LR pixel, at scales (y, x).
+
+    Counted on the CPU in fp32, where every product goes through an operator that torch knows.
+    """
+    engine = Engine(copy.deepcopy(network), EngineOptions(device="cpu", precision="fp32"))
+    out_size = round(SIDE * factors[0]), round(SIDE * factors[1])
+    counter = FlopCounterMode(display=False, custom_mapping=_own_products())
+    with counter:
+        engine(torch.zeros(1, 3, SIDE, SIDE), out_size)
+    return float(counter.get_total_flops()) / SIDE**2
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product, the best of several."""
+    side = MATRIX.get(device.type, 1024)
+    left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+    return 2 * side**3 / _best(lambda: torch.mm(left, right), device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes a second of a large copy, the best of several."""
+    size = BYTES.get(device.type, 1 << 27)
+    source = torch.ones(size // 4, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / _best(lambda: target.copy_(source), device)
+
+
+def _best(work: Callable[[], object], device: torch.device) -> float:
+    seconds = []
+    for _ in range(1 + RUNS):
+        _wait(device)
+        started = time.perf_counter()
+        work()
+        _wait(device)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _own_products() -> dict[object, Callable[..., int]]:
+    """Operators that torch's counter does not know, and how to count them."""
+
+    def linear(points: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
+        return 2 * math.prod(points) * weight[0]
+
+    fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    return {} if fused is None else {fused: linear}

@@ -1,0 +1,60 @@
+"""torch's deterministic kernels, for as long as somebody computes with them."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch.backends import cudnn
+from torch.utils import deterministic
+
+TILE = 512  # LR px: the side of tiles that must not go by the memory that happens to be free
+CUBLAS_WORKSPACE = ":4096:8"  # without such a setting torch refuses deterministic products
+
+
+class DeterministicKernels:
+    """Flags of the whole process: the first who needs them sets them, the last puts them back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore = ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """A block in which each kernel adds up in one order, and none is chosen by its speed."""
+        with self._lock:
+            if not self._users:
+                self._restore = _set()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._restore.close()
+
+
+def _set() -> ExitStack:
+    """Set the flags; closing what is returned brings back the ones before."""
+    restore = ExitStack()
+    restore.callback(
+        torch.use_deterministic_algorithms,
+        torch.are_deterministic_algorithms_enabled(),
+        warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    restore.callback(setattr, deterministic, "fill_uninitialized_memory", filling)
+    restore.callback(setattr, cudnn, "deterministic", cudnn.deterministic)
+    restore.callback(setattr, cudnn, "benchmark", cudnn.benchmark)
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    cudnn.deterministic, cudnn.benchmark = True, False
+    return restore
+
+
+deterministic_kernels = DeterministicKernels()

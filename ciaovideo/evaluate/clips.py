@@ -1,0 +1,103 @@
+"""Videos with a known truth: quality of each frame, and of what changes between frames."""
+
+import math
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ciaovideo.color import PixelLayout
+from ciaovideo.data.pairs import crop_size, lr_size
+from ciaovideo.data.sampling import bicubic_matrix
+from ciaovideo.engine.picture import PlaneFormat, planes_to_rgb
+from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
+from ciaovideo.media.reader import VideoReader
+from ciaovideo.metrics import METRICS
+from ciaovideo.metrics.temporal import temporal_error
+
+
+def clip(
+    upscale: Upscale,
+    path: Path,
+    scale: float,
+    *,
+    frames: int | None = None,
+    ssim: bool = False,
+    on_sample: OnSample = lambda _: None,
+) -> Score:
+    """A video of true frames, such as those of Vid4: PSNR, SSIM and temporal error on Y.
+
+    Each frame is measured as ``benchmark`` measures a picture, border and cropping included; LR is
+    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames`` bounds
+    how many are read. Tables on Vid4 differ in borders and in the frames they leave out, so that
+    no published figure stands beside these.
+    """
+    with naming(path.name):
+        return _mean(list(_scores(upscale, path, scale, frames, ssim=ssim, on_sample=on_sample)))
+
+
+def _scores(
+    upscale: Upscale,
+    path: Path,
+    scale: float,
+    frames: int | None,
+    *,
+    ssim: bool,
+    on_sample: OnSample,
+) -> Iterator[FrameScore]:
+    border = math.ceil(scale)
+    before: tuple[Tensor, Tensor] | None = None
+    for number, picture in enumerate(_true_frames(path, frames)):
+        height, width = crop_size((picture.shape[-2], picture.shape[-1]), scale)
+        hr = picture[..., :height, :width]
+        lr = reduced(hr, lr_size((height, width), scale))
+        sr = upscale(lr, (height, width)).cpu()
+        change = None
+        if before is not None:
+            pairs = (torch.cat(each) for each in zip(before, (sr, hr), strict=True))
+            change = temporal_error(*pairs, border=border).item()
+        likeness = METRICS["ssim"](sr, hr, border=border).item() if ssim else None
+        psnr = METRICS["psnr"](sr, hr, border=border).item()
+        before = sr, hr
+        on_sample(Sample(f"frame {number}", lr, sr, hr))
+        yield FrameScore(psnr=psnr, ssim=likeness, temporal=change)
+
+
+def reduced(hr: Tensor, size: tuple[int, int]) -> Tensor:
+    """LR of (height, width) by anti-aliased bicubic, in steps of 1/255: (B, 3, h, w)."""
+    down = bicubic_matrix(hr.shape[-2], size[0])
+    across = bicubic_matrix(hr.shape[-1], size[1])
+    lr: Tensor = (down @ hr @ across.T * 255).round_().clamp_(0, 255) / 255
+    return lr
+
+
+def count_frames(path: Path, limit: int | None) -> int:
+    """How many frames a video will give, about; raises the errors of opening it."""
+    with VideoReader(path) as reader:
+        count = reader.info.frame_count
+    return count if limit is None else min(count or limit, limit)
+
+
+def _true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
+    """R'G'B' of each frame, (1, 3, H, W) in [0, 1]."""
+    with VideoReader(path) as reader:
+        info = reader.info
+        layout = PixelLayout.of(info.pix_fmt)
+        color, _ = info.color.resolved(info.height, info.width, layout)
+        kind = PlaneFormat(layout, color)
+        for frame in reader.frames(limit):
+            yield planes_to_rgb([plane[None] for plane in frame.planes], kind).clamp_(0, 1)
+
+
+def _mean(scores: list[FrameScore]) -> Score:
+    likeness = [score.ssim for score in scores if score.ssim is not None]
+    changes = [score.temporal for score in scores if score.temporal is not None]
+    return Score(
+        psnr=statistics.fmean(score.psnr for score in scores),
+        ssim=statistics.fmean(likeness) if likeness else None,
+        pictures=len(scores),
+        temporal=statistics.fmean(changes) if changes else None,
+        frames=tuple(scores),
+    )

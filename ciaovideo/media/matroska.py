@@ -1,0 +1,151 @@
+"""A sample aspect ratio in the header of a finished Matroska file.
+
+FFmpeg's muxer writes DisplayWidth and DisplayHeight from a field of its stream that PyAV does not
+set (measured: neither the encoder's SAR, nor a template's, nor a remux of an mp4 that has one
+arrives). H.264 and H.265 hold the SAR themselves; for FFV1, ProRes and AV1 the two elements are put
+in here: the track's name is made longer while the file is written, and what that takes up is used
+afterwards, so that no byte of the file moves. Elements: RFC 9559 (Matroska), RFC 8794 (EBML).
+"""
+
+import zlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ciaovideo.errors import EncodeError
+
+ROOM = "/" * 32  # at the end of the name: more than the elements ever take
+SEGMENT, TRACKS, CLUSTER, TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
+NAME, VIDEO, VOID, CRC = 0x536E, 0xE0, 0xEC, 0xBF
+PIXEL_WIDTH, PIXEL_HEIGHT = 0xB0, 0xBA
+DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
+ASPECT_RATIO = 3  # the unit in which width and height are their ratio only
+LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
+
+
+class Element(NamedTuple):
+    """One element: its identifier, the bytes of identifier and size, and those after them."""
+
+    ident: int
+    head: bytes
+    body: bytes
+
+
+def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
+    """Write a SAR into the track whose name ends in ``ROOM``, and give it its name back.
+
+    Matroska gets the exact ratio; WebM knows no other unit than pixels, so that the width is
+    rounded to whole ones. Raises EncodeError where the header is not what FFmpeg is known to write.
+    """
+    try:
+        with path.open("r+b") as file:
+            start, tracks = _find_tracks(file)
+            changed = _master(
+                _with_sar(element, sar, webm=webm) if _has_room(element) else element
+                for element in _elements(tracks)
+            )
+            if len(changed) != len(tracks) or changed == tracks:
+                raise ValueError("no room")
+            file.seek(start)
+            file.write(changed)
+    except (OSError, ValueError, IndexError, KeyError) as cause:
+        raise EncodeError(
+            f"storing the sample aspect ratio {sar} in {path}: {cause}",
+            "end the output's name in .mp4, or choose libx264 or libx265",
+        ) from cause
+
+
+def _find_tracks(file: BinaryIO) -> tuple[int, bytes]:
+    """Where the bytes of the tracks begin, and these bytes."""
+    at = 0
+    while head := _read(file, at, LONGEST_HEAD):
+        ident, start, size = _head(head, 0)
+        if ident == TRACKS:
+            return at + start, _read(file, at + start, size)
+        if ident == CLUSTER:
+            break
+        at += start if ident == SEGMENT else start + size
+    raise ValueError("no tracks")
+
+
+def _read(file: BinaryIO, at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
+
+
+def _has_room(element: Element) -> bool:
+    if element.ident != TRACK:
+        return False
+    return any(
+        part.ident == NAME and part.body.endswith(ROOM.encode()) for part in _elements(element.body)
+    )
+
+
+def _with_sar(track: Element, sar: Fraction, *, webm: bool) -> Element:
+    """The track with a SAR and its own name, and what is then left of the room as a void."""
+    parts = []
+    for part in _elements(track.body):
+        if part.ident == NAME:
+            title = part.body.removesuffix(ROOM.encode())
+            parts += [_element(NAME, title)] if title else []
+        elif part.ident == VIDEO:
+            parts.append(_element(VIDEO, _master(_shaped(part, sar, webm=webm))))
+        else:
+            parts.append(part)
+    left = len(track.body) - len(_master(parts))
+    if left < 2:
+        raise ValueError("no room")
+    return track._replace(body=_master([*parts, _element(VOID, bytes(left - 2))]))
+
+
+def _shaped(video: Element, sar: Fraction, *, webm: bool) -> Iterator[Element]:
+    """The parts of a video's description, with those of its shape on screen."""
+    numbers = {part.ident: part.body for part in _elements(video.body)}
+    width, height = (int.from_bytes(numbers[ident]) for ident in (PIXEL_WIDTH, PIXEL_HEIGHT))
+    for part in _elements(video.body):
+        if part.ident not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT):
+            yield part
+    exact = (sar * width / height).as_integer_ratio()
+    across, down = (round(width * sar), height) if webm else exact
+    yield _element(DISPLAY_WIDTH, _number(across))
+    yield _element(DISPLAY_HEIGHT, _number(down))
+    if not webm:
+        yield _element(DISPLAY_UNIT, _number(ASPECT_RATIO))
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8)
+
+
+def _elements(data: bytes) -> Iterator[Element]:
+    """The elements that follow each other in some bytes; checksums are left to ``_master``."""
+    at = 0
+    while at < len(data):
+        ident, start, size = _head(data, at)
+        yield Element(ident, data[at:start], data[start : start + size])
+        at = start + size
+
+
+def _master(elements: Iterator[Element] | list[Element]) -> bytes:
+    """The bytes of some elements; a checksum, which comes first, is made new."""
+    first, *others = elements
+    rest = b"".join(element.head + element.body for element in others)
+    body = zlib.crc32(rest).to_bytes(4, "little") if first.ident == CRC else first.body
+    return first.head + body + rest
+
+
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
+    """An element's identifier, where its body begins, and its size; IndexError at the end."""
+    length = 9 - data[at].bit_length()
+    ident, at = int.from_bytes(data[at : at + length]), at + length
+    length = 9 - data[at].bit_length()
+    size = int.from_bytes(data[at : at + length]) & ~(1 << 7 * length)
+    return ident, at + length, size
+
+
+def _element(ident: int, body: bytes) -> Element:
+    """A new element, its size in as few bytes as it takes."""
+    length = -(-(len(body) + 1).bit_length() // 7)
+    size = (len(body) | 1 << 7 * length).to_bytes(length)
+    return Element(ident, ident.to_bytes((ident.bit_length() + 7) // 8) + size, body)

@@ -1,0 +1,96 @@
+"""A short clip through a lossy video codec and back, in memory: what compression leaves of it."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
+from torch import Tensor
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.media.av_errors import av_errors
+
+RATE = Fraction(25)
+# Equal clips are to come back equal: not so with threads, nor where it looks ahead to place its
+# B-frames (measured: 5 results in 12 runs of one clip; without its assembler code, one).
+X264 = "threads=1:lookahead-threads=1:b-adapt=0:no-mbtree=1"
+
+# A kind of video: encoder, its options for a quality, and which qualities there are, best first.
+# MPEG-2: the quantiser, as on DVDs and in broadcast (2 to 8) down to what is barely watched. H.264:
+# the constant rate factor. DV has one quality: the number is not used.
+CODECS: dict[str, tuple[str, range]] = {
+    "mpeg2": ("mpeg2video", range(2, 24)),
+    "h264": ("libx264", range(18, 41)),
+    "dv": ("dvvideo", range(1)),
+}
+FORMATS = {"mpeg2": "yuv420p", "h264": "yuv420p", "dv": "yuv420p"}
+
+
+def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
+    """Planes (T, h_p, w_p) uint8 of a clip in 4:2:0, coded and decoded again: the same shapes.
+
+    ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV codes 720 x 576
+    only. One thread, so that equal clips come back equal. Raises EncodeError.
+    """
+    frames, height, width = planes[0].shape
+    with av_errors("coding", Path(f"a clip in {kind}"), EncodeError):
+        encoder = _encoder(kind, quality, height, width)
+        decoder = CodecContext.create(encoder.name.replace("libx264", "h264"), "r")
+        assert isinstance(decoder, VideoCodecContext)
+        decoder.thread_count = 1
+        pictures = []
+        for picture in (*_pictures(planes, FORMATS[kind]), None):
+            for packet in encoder.encode(picture):
+                pictures += decoder.decode(packet)
+        pictures += decoder.decode(None)
+    if len(pictures) != frames:
+        raise EncodeError(f"{kind} gave back {len(pictures)} of {frames} frames")
+    return [
+        torch.stack([_plane(picture, index, plane.shape[1:]) for picture in pictures])
+        for index, plane in enumerate(planes)
+    ]
+
+
+def _encoder(kind: str, quality: int, height: int, width: int) -> VideoCodecContext:
+    name, qualities = CODECS[kind]
+    if quality not in qualities:
+        raise EncodeError(
+            f"{kind} has no quality {quality}", f"use {qualities[0]} to {qualities[-1]}"
+        )
+    encoder = CodecContext.create(name, "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, FORMATS[kind]
+    encoder.time_base, encoder.framerate = 1 / RATE, RATE
+    encoder.thread_count = 1
+    encoder.options = {
+        "mpeg2": {"qmin": str(quality), "qmax": str(quality), "bf": "2"},
+        "h264": {"crf": str(quality), "preset": "veryfast", "x264-params": X264},
+    }.get(kind, {})
+    return encoder
+
+
+def _pictures(planes: Sequence[Tensor], pix_fmt: str) -> Iterator[av.VideoFrame]:
+    """Each frame of the planes, in memory of FFmpeg's own."""
+    frames, height, width = planes[0].shape
+    for number in range(frames):
+        picture = av.VideoFrame(width, height, pix_fmt)
+        for plane, target in zip(planes, picture.planes, strict=True):
+            rows, columns = plane.shape[1:]
+            _view(target)[:rows, :columns].copy_(plane[number])
+        picture.pts, picture.time_base = number, 1 / RATE
+        yield picture
+
+
+def _plane(picture: av.VideoFrame, index: int, size: Sequence[int]) -> Tensor:
+    """A plane of a decoded picture, in memory of its own."""
+    return _view(picture.planes[index])[: size[0], : size[1]].clone()
+
+
+def _view(plane: Any) -> Tensor:
+    """The bytes of a plane with their padding: (h, line)."""
+    view: Tensor = torch.frombuffer(plane, dtype=torch.uint8).view(-1, plane.line_size)
+    return view

@@ -1,0 +1,63 @@
+"""Enlarging without a network: bicubic and Lanczos, the zero line that networks have to beat."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ciaovideo.grid import Axis, View
+from ciaovideo.models.protocols import Footprint, Latent
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' kernel with a = -1/2 (IEEE Trans. ASSP 29, 1981, equation 15)."""
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    """A sinc under the main lobe of one three times as wide."""
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), 0)
+
+
+KERNELS: Mapping[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "bicubic": (_cubic, 2),
+    "lanczos": (_lanczos, 3),
+}
+
+
+class Interpolation(nn.Module):
+    """One of KERNELS in place of a network, so that both are compared on the same way.
+
+    Equal to Pillow's filter of that name where it enlarges, but for Pillow's rounding to 8 bit.
+    It has no weights, and works in fp32 whatever the precision.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kernel, self.halo = KERNELS[kind]
+        self.alignment = 1
+        self.footprint = Footprint(6, 9)
+
+    def encode(self, lr: Tensor, view: View) -> Latent:
+        """The picture itself: lr (B, 3, h, w)."""
+        return {"lr": lr.float()}
+
+    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        """Colour at these rows and columns: (B, 3, rows, columns)."""
+        return self._along(self._along(latent["lr"], rows, -2), columns, -1)
+
+    def _along(self, lr: Tensor, axis: Axis, dim: int) -> Tensor:
+        position = (axis.coord.double() + 1) * (axis.count / 2) - 0.5
+        first = position.floor().long() - (self.halo - 1)
+        index = first + torch.arange(2 * self.halo)[:, None]  # (taps, N)
+        weight = self.kernel(position - index) * ((index >= 0) & (index < axis.count))
+        weight = (weight / weight.sum(dim=0)).float().to(lr.device)
+        index = (index - axis.origin).clamp_(0, lr.shape[dim] - 1).to(lr.device)
+        shape = (-1, 1) if dim == -2 else (-1,)
+        out = lr.index_select(dim, index[0]).mul_(weight[0].view(shape))
+        for tap in range(1, 2 * self.halo):
+            out.addcmul_(lr.index_select(dim, index[tap]), weight[tap].view(shape))
+        return out

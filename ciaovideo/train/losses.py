@@ -1,0 +1,191 @@
+"""What a training run minimises: L1, and in a second stage textures, features and a discriminator.
+
+``TextureLoss`` is the perceptual loss that needs no file. It compares how much detail there is, of
+each orientation and size, around each place: the energies of oriented derivatives, averaged over a
+few pixels, in the logarithm, as models of texture perception do (Heeger and Bergen, SIGGRAPH 1995;
+Portilla and Simoncelli, IJCV 2000). A blurred guess, which L1 prefers where it cannot know, has too
+little of it and pays; detail that is there, but a pixel off, costs little.
+
+``VggLoss`` is the usual one (Johnson et al., arXiv 1603.08155) on features before activation, as
+Real-ESRGAN weighs them, for who has the weights of VGG19.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ciaovideo.errors import MismatchedWeightsError
+from ciaovideo.train.discriminator import Adversary
+from ciaovideo.train.recipe import LossOptions
+from ciaovideo.train.state import load_tensors
+
+LEVELS = 3  # sizes of detail: 1, 2 and 4 px
+ENERGY_FLOOR = (2 / 255) ** 2  # detail fainter than this is not seen
+POOL = 7  # px of each level, over which energies are averaged
+
+VGG19 = (64, 64, 0, 128, 128, 0, *(256,) * 4, 0, *(512,) * 4, 0, *(512,) * 4)  # 0 halves the side
+VGG_WEIGHTS = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}  # number of the layer: its weight
+VGG_MEAN, VGG_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class TextureLoss(nn.Module):
+    """Difference of the local energies of oriented derivatives, in nepers.
+
+    sr, hr (B, 3, H, W) in [0, 1] -> scalar. First and second derivatives along four directions,
+    of luma and at half weight of two colour differences, at three sizes.
+    """
+
+    filters: Tensor
+    opponents: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filters", _derivatives(), persistent=False)
+        opponents = torch.tensor([[0.299, 0.587, 0.114], [0.25, -0.25, 0.0], [-0.1, -0.1, 0.2]])
+        self.register_buffer("opponents", opponents, persistent=False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        both = torch.einsum("ij,bjhw->bihw", self.opponents, torch.cat([sr, hr]))
+        planes = both.flatten(0, 1)[:, None]  # (2 B 3, 1, H, W)
+        total = sr.new_zeros(())
+        for _ in range(LEVELS):
+            if min(planes.shape[-2:]) < POOL + 4:
+                break
+            energy = F.avg_pool2d(F.conv2d(planes, self.filters).square(), POOL, POOL // 2)
+            ours, theirs = (energy + ENERGY_FLOOR).log().chunk(2)
+            total = total + 0.5 * F.l1_loss(ours, theirs)
+            planes = F.avg_pool2d(planes, 2)
+        return total / LEVELS
+
+
+class VggLoss(nn.Module):
+    """L1 between features of VGG19 (arXiv 1409.1556) before five of its activations.
+
+    ``path``: a file of VGG19's weights with torchvision's names, .safetensors or .pth (of which
+    nothing is executed). sr, hr (B, 3, H, W) in [0, 1] -> scalar.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inside = 3
+        for width in VGG19:
+            if width:
+                layers += [nn.Conv2d(inside, width, 3, padding=1), nn.ReLU()]
+                inside = width
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
+        self._load(path)
+        self.requires_grad_(False)
+        for name, values in (("mean", VGG_MEAN), ("deviation", VGG_DEVIATION)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        features = (torch.cat([sr, hr]) - self.mean) / self.deviation
+        total = sr.new_zeros(())
+        for number, layer in enumerate(self.features):
+            features = layer(features)
+            if number in VGG_WEIGHTS:
+                ours, theirs = features.chunk(2)
+                total = total + VGG_WEIGHTS[number] * F.l1_loss(ours, theirs)
+        return total
+
+    def _load(self, path: Path) -> None:
+        wanted = self.state_dict()
+        found = load_tensors(path)
+        if any(name not in found or found[name].shape != wanted[name].shape for name in wanted):
+            raise MismatchedWeightsError(
+                f"{path} does not hold the convolutions of VGG19",
+                "give the weights of torchvision's vgg19 (without batch normalisation)",
+            )
+        self.load_state_dict({name: found[name].float() for name in wanted})
+
+
+class Objective:
+    """The loss of a run at each of its steps, and the adversary that learns along.
+
+    Before ``from_step``, and without any other weight, it is the L1 of colours at points. From
+    there on, points are squares of neighbours.
+    """
+
+    def __init__(self, options: LossOptions, device: torch.device) -> None:
+        self.options = options
+        self.adversary: Adversary | None = None
+        if options.adversarial:
+            self.adversary = Adversary(options.discriminator_channels, device)
+        self.perceptual: nn.Module | None = None
+        if options.perceptual:
+            loss = VggLoss(options.features) if options.features else TextureLoss()
+            self.perceptual = loss.to(device)
+
+    def __call__(self, sr: Tensor, hr: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The loss of colours sr, hr (B, Q, 3) at step ``step`` (from 0), and its L1 alone."""
+        distance = F.l1_loss(sr, hr)
+        if step < self.options.from_step or not self.options.looks_at_neighbours:
+            return distance, distance
+        total = self.options.l1 * distance
+        made, true = as_pictures(sr), as_pictures(hr)
+        if self.perceptual is not None:
+            total = total + self.options.perceptual * self.perceptual(made, true)
+        if self.adversary is not None:
+            total = total + self.options.adversarial * self.adversary.loss(made)
+        assert isinstance(total, Tensor)
+        return total, distance
+
+    def learn(self, sr: Tensor, natural: Tensor, step: int, learning_rate: float) -> None:
+        """Let the adversary learn from what was made (B, Q, 3), and real pictures unsharpened.
+
+        ``learning_rate`` is the network's at this step.
+        """
+        if self.adversary is not None and step >= self.options.from_step:
+            rate = learning_rate * self.options.discriminator_rate
+            self.adversary.learn(as_pictures(sr), as_pictures(natural), rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is to be saved: nothing without an adversary."""
+        return self.adversary.state_dict() if self.adversary is not None else {}
+
+    def restore(self, state: Mapping[str, Any], path: Path) -> None:
+        """Go on from what ``state_dict`` gave, read from ``path``; MismatchedWeightsError."""
+        if bool(state) != (self.adversary is not None):
+            raise MismatchedWeightsError(
+                f"{path} is of a run with another loss", "resume with the recipe that wrote it"
+            )
+        if self.adversary is None:
+            return
+        try:
+            self.adversary.load_state_dict(state)
+        except (RuntimeError, KeyError, ValueError) as cause:
+            raise MismatchedWeightsError(
+                f"{path} holds a discriminator of another size",
+                "resume with the recipe that wrote it",
+            ) from cause
+
+
+def as_pictures(colors: Tensor) -> Tensor:
+    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q))."""
+    side = math.isqrt(colors.shape[1])
+    return colors.transpose(1, 2).reshape(len(colors), 3, side, side)
+
+
+def _derivatives() -> Tensor:
+    """First and second derivatives of a Gaussian along four directions: (8, 1, 5, 5), unit norm."""
+    offsets = torch.arange(5, dtype=torch.float32) - 2
+    y, x = torch.meshgrid(offsets, offsets, indexing="ij")
+    window = (-0.5 * (y * y + x * x) / 0.9**2).exp()
+    filters = []
+    for angle in (0.0, 0.25, 0.5, 0.75):
+        along = math.cos(math.pi * angle) * x + math.sin(math.pi * angle) * y
+        for kernel in (along * window, (along**2 / 0.9**2 - 1) * window):
+            kernel = kernel - kernel.mean()
+            filters.append(kernel / kernel.square().sum().sqrt())
+    return torch.stack(filters)[:, None]

@@ -1,0 +1,104 @@
+"""What a run tells about itself: CSV files, TensorBoard's event files, and a picture at the end."""
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+LOG = "log.csv"
+VALIDATION = "validation.csv"
+EVENTS = "tensorboard"
+LINES = 1000  # of the log of a whole run, about
+WITHOUT_TENSORBOARD = "no TensorBoard files: pip install tensorboard"
+
+
+class Record:
+    """Collects a run's figures; ``flush`` writes those that came since the last one.
+
+    ``log.csv`` has lines of step and smoothed loss, ``validation.csv`` lines of step, scale and
+    PSNR. Lines are written together with a checkpoint, so that a run that was killed and
+    goes on has each of them once. ``tensorboard/`` is there where that package is.
+    """
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        self.folder = folder
+        self.every = max(1, steps // LINES)
+        self._losses: list[list[str]] = []
+        self._psnrs: list[list[str]] = []
+        self._events: SummaryWriter | None = None
+
+    def start(self, step: int) -> str:
+        """Open the event files where they can be; a note for people where they cannot."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return WITHOUT_TENSORBOARD
+        try:
+            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=step + 1)
+        except OSError as cause:
+            return f"no TensorBoard files: {cause}"
+        return ""
+
+    def trained(self, step: int, figures: Mapping[str, float]) -> None:
+        """Figures after a step, "loss" among them; most steps leave no line."""
+        if step % self.every == 0:
+            self._losses.append([str(step), f"{figures['loss']:.6f}"])
+            self._tell(step, figures)
+
+    def validated(self, step: int, psnrs: Mapping[float, float]) -> None:
+        """PSNR by scale."""
+        for scale, psnr in psnrs.items():
+            self._psnrs.append([str(step), f"{scale:g}", f"{psnr:.4f}"])
+        self._tell(step, {f"psnr/x{scale:g}": psnr for scale, psnr in psnrs.items()})
+
+    def flush(self, step: int, loss: float) -> None:
+        """Write all lines, the last of them for this step; raises OSError."""
+        logged = self._losses and self._losses[-1][0] == str(step)
+        if not logged and math.isfinite(loss):  # a run that was stopped at once has none
+            self._losses.append([str(step), f"{loss:.6f}"])
+        _append(self.folder / LOG, self._losses)
+        if self._psnrs:
+            _append(self.folder / VALIDATION, self._psnrs)
+        self._losses, self._psnrs = [], []
+        if self._events is not None:
+            self._events.flush()
+
+    def close(self) -> None:
+        """Let go of the event files."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def _tell(self, step: int, figures: Mapping[str, float]) -> None:
+        if self._events is not None:
+            for name, value in figures.items():
+                self._events.add_scalar(name, value, step)
+
+
+def read_losses(folder: Path) -> list[tuple[float, float]]:
+    """Step and loss, as far as they were logged."""
+    return [(float(step), float(loss)) for step, loss in _lines(folder / LOG)]
+
+
+def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Step and PSNR by the name of the scale, as far as they were measured."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for step, scale, psnr in _lines(folder / VALIDATION):
+        found.setdefault(f"x{scale}", []).append((float(step), float(psnr)))
+    return found
+
+
+def _append(path: Path, lines: list[list[str]]) -> None:
+    with path.open("a", newline="", encoding="utf-8") as sink:
+        csv.writer(sink).writerows(lines)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as source:
+        return list(csv.reader(source))

@@ -1,0 +1,94 @@
+"""PSNR of the averaged weights on pictures that are not trained on."""
+
+import copy
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ciaovideo.data.images import list_pictures, read_picture, resize
+from ciaovideo.data.pairs import pair
+from ciaovideo.engine.engine import Engine
+from ciaovideo.metrics import METRICS
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.options import EngineOptions
+from ciaovideo.train.recipe import ValidationOptions
+
+CROP_SIDE = 192  # HR px of what is shown
+CROPS = 4
+
+
+class Validation:
+    """Measures weights on a folder, the pictures of which stay in memory.
+
+    PSNR on Y by the protocol of benchmarks: ceil(scale) px of border out, LR by Pillow's bicubic.
+    It computes in fp32 with a network of its own and draws nothing at random: a run ends with the
+    same weights with it and without it. Raises MissingInputError for a folder without pictures,
+    OptionError for a scale that they cannot be measured at.
+    """
+
+    def __init__(
+        self, options: ValidationOptions, folder: Path, network: ImplicitSR, device: torch.device
+    ) -> None:
+        self.scales = options.scales
+        self.network = copy.deepcopy(network)
+        with _exact_products():
+            self._engine = Engine(self.network, EngineOptions(device=str(device), precision="fp32"))
+        paths = list_pictures(folder)[: options.pictures or None]
+        pictures = [read_picture(path) for path in paths]
+        self._pairs = {
+            scale: [pair(picture, scale) for picture in pictures] for scale in options.scales
+        }
+
+    def measure(self, weights: Mapping[str, Tensor]) -> dict[float, float]:
+        """Mean PSNR in dB at each scale."""
+        self.network.load_state_dict(weights)
+        with _exact_products():
+            return {
+                scale: statistics.fmean(self._psnr(hr, lr, math.ceil(scale)) for hr, lr in pairs)
+                for scale, pairs in self._pairs.items()
+            }
+
+    def crops(self, weights: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The middle of the first pictures at the largest scale, (3, H, W) in [0, 1], by name."""
+        self.network.load_state_dict(weights)
+        shown = []
+        for hr, lr in self._pairs[max(self.scales)][:CROPS]:
+            size = (hr.shape[-2], hr.shape[-1])
+            views = {
+                "LR": F.interpolate(lr, size, mode="nearest-exact") / 255,
+                "bicubic": resize(lr, size, "bicubic") / 255,
+                "ours": self._enlarge(lr, size).clamp(0, 1),
+                "truth": hr / 255,
+            }
+            shown.append({name: _middle(view) for name, view in views.items()})
+        return shown
+
+    def _psnr(self, hr: Tensor, lr: Tensor, border: int) -> float:
+        sr = self._enlarge(lr, (hr.shape[-2], hr.shape[-1]))
+        return METRICS["psnr"](sr, hr.float() / 255, border=border).item()
+
+    def _enlarge(self, lr: Tensor, size: tuple[int, int]) -> Tensor:
+        return self._engine(lr.float() / 255, size).cpu()
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Inside, fp32 means fp32 on a GPU too; how training multiplies stays as it was."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _middle(picture: Tensor) -> Tensor:
+    """At most ``CROP_SIDE`` px of both sides of (1, 3, H, W)."""
+    top, left = (max(0, side - CROP_SIDE) // 2 for side in picture.shape[-2:])
+    return picture[0, :, top : top + CROP_SIDE, left : left + CROP_SIDE]

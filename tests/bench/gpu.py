@@ -1,0 +1,227 @@
+"""Everything that can only be learnt on a GPU, in one run of some minutes.
+
+``python -m tests.bench.gpu FOLDER`` writes gpu.json and gpu.md there: the tests marked gpu, the
+error of the fast path against the reference path in fp32, its speed and the reference's, and the
+share of the matrix rate that the same GPU was measured to reach. It needs torch, Triton, numpy and
+pytest, and neither PyAV nor weights: networks are random. ``--tiny`` rehearses it on any machine.
+"""
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from ciaovideo.bench.harness import machine, measure
+from ciaovideo.engine.engine import Engine
+from ciaovideo.models.decoders import ciaosr as ciaosr_module
+from ciaovideo.models.decoders.ciaosr import CiaoSR
+from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+from ciaovideo.models.encoders.edsr import EDSR
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.options import EngineOptions, Precision
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOKUPS = (
+    "ciaovideo.ops.local_attention",
+    "ciaovideo.ops.linear",
+    "ciaovideo.models.cross_scale_attention",
+    "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.engine.picture",
+)
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and the sizes (height, width); MACs per output and per LR pixel, where known."""
+
+    name: str
+    lr_size: Size
+    out_size: Size
+    macs_per_out: float = 0.0
+    macs_per_lr: float = 0.0
+
+
+CASES = (  # attention at its window of 48 + 2 * 8: 1024 places of 832 MACs, 1.78 times each pixel
+    Case("ciaosr-edsr", (540, 960), (1080, 1920), 2.85e6, 1.22e6 + 1.78 * 1024 * 832),
+    Case("ciaosr-fast", (1080, 1920), (2160, 3840), 320),
+)
+TINY = (Case("ciaosr-edsr", (20, 24), (40, 48)), Case("ciaosr-fast", (20, 24), (40, 48)))
+
+
+def network(name: str) -> ImplicitSR:
+    """A random network of the shape that the name stands for."""
+    torch.manual_seed(0)
+    if name == "ciaosr-fast":
+        return ImplicitSR(EDSR(channels=32, blocks=8), SeparableCiaoSR(32))
+    return ImplicitSR(EDSR(), CiaoSR(64))
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """The definitions in plain torch."""
+    with ExitStack() as stack:
+        for module in LOOKUPS:
+            stack.enter_context(patch(f"{module}.fused_twin", lambda *_: None))
+        yield
+
+
+def speed(name: str, work: Callable[[], object], device: torch.device) -> float:
+    """Median seconds of one run."""
+    return measure(name, lambda: (work(), 1)[1], least_s=1.0, device=device).wall_s
+
+
+def matrix_rate(device: torch.device, side: int) -> float:
+    """Multiplications a second of a large bf16 product."""
+    left, right = (torch.rand(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return float(side**3 / speed("matrix", lambda: left @ right, device))
+
+
+def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
+    """Seconds of the halves of a network: encoder, all work per LR pixel, decoder."""
+    from ciaovideo.grid import View
+    from ciaovideo.models.implicit import ImplicitSR
+
+    net, view = engine._network, View(case.lr_size, case.out_size)
+    assert isinstance(net, ImplicitSR)
+    with torch.inference_mode():
+        kind = next(net.parameters()).dtype
+        latent = net.encode(lr, view)
+        return {
+            "encoder": speed("encoder", lambda: net.encoder(lr.to(kind)), engine.device),
+            "encode": speed("encode", lambda: net.encode(lr, view), engine.device),
+            "decode": speed(
+                "decode", lambda: net.decode(latent, view.rows, view.columns), engine.device
+            ),
+        }
+
+
+def run_case(case: Case, device: str, rate: float) -> dict[str, object]:
+    """One network: reference in fp32, fast path in fp32 and bf16, with and without kernels."""
+    lr = torch.rand(1, 3, *case.lr_size)
+    macs = case.macs_per_out * case.out_size[0] * case.out_size[1]
+    macs += case.macs_per_lr * case.lr_size[0] * case.lr_size[1]
+    figures: dict[str, object] = {"case": case.name, "lr": case.lr_size, "out": case.out_size}
+    rows = []
+    exact: Tensor | None = None
+    ways: tuple[tuple[Precision, bool], ...] = (
+        *(("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)),
+    )
+    for precision, fused in ways:
+        with ExitStack() as stack:
+            if not fused:
+                stack.enter_context(without_kernels())
+            engine = Engine(network(case.name), EngineOptions(device=device, precision=precision))
+            lr = lr.to(engine.device)
+            row: dict[str, object] = {"precision": precision, "kernels": fused}
+            rows.append(row)
+            try:
+                sr = engine(lr, case.out_size)
+                exact = sr if exact is None else exact
+                took = speed(case.name, lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
+                row |= {"frames_s": 1 / took, "max_error": (sr - exact).abs().max().item()}
+                row |= {"psnr_db": -10 * (sr - exact).square().mean().clamp(1e-20).log10().item()}
+                row |= {"share": macs / took / rate, "seconds": stages(engine, lr, case)}
+            except Exception as problem:
+                row["problem"] = f"{type(problem).__name__}: {problem}"[:500]
+        if engine.device.type == "cuda":
+            row["peak_mb"] = torch.cuda.max_memory_allocated() >> 20
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+    return figures | {"ways": rows}
+
+
+def query_blocks(case: Case, device: str) -> dict[int, float]:
+    """Frames a second of the fast path by how many queries are decoded at once."""
+    found = {}
+    for block in (1 << 15, 1 << 17, 1 << 19):
+        with patch.dict(ciaosr_module.QUERY_BLOCK, {"cuda": block, "cpu": block}):
+            engine = Engine(network(case.name), EngineOptions(device=device, precision="bf16"))
+            lr = torch.rand(1, 3, *case.lr_size, device=engine.device)
+            found[block] = 1 / speed("block", lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
+    return found
+
+
+def gpu_tests() -> str:
+    """What the tests marked gpu print; the project's pytest plug-ins may be missing here."""
+    files = ["tests/unit/ops/test_fused.py", "tests/unit/test_color.py", "tests/unit/engine"]
+    if not all(map(importlib.util.find_spec, ("hypothesis", "safetensors"))):
+        files = files[:1]
+    words = [sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", str(ROOT)]
+    words += [
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "gpu",
+        "-q",
+        "-s",
+        "-W",
+        "ignore",
+        *files,
+    ]
+    try:
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    except subprocess.TimeoutExpired as late:
+        return f"cut short after {late.timeout:.0f} s: {str(late.stdout)[-12_000:]}"
+    return done.stdout[-12_000:] + done.stderr[-2_000:]
+
+
+def markdown(report: dict[str, object]) -> str:
+    """The figures as tables."""
+    lines = [", ".join(f"{k} {v}" for k, v in report["machine"].items())]  # type: ignore[attr-defined]
+    lines += [f"bf16 matrix product: {report['matrix_tmac_s']:.0f} TMAC/s", ""]
+    lines += ["| case | precision | kernels | frames/s | share | max error | PSNR to fp32 |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for case in report["cases"]:  # type: ignore[attr-defined]
+        for row in case["ways"]:
+            if "problem" in row:
+                figures = row["problem"].replace("\n", " ")
+            else:
+                figures = f"{row['frames_s']:.2f} | {row['share']:.1%} | {row['max_error']:.1e}"
+                figures += f" | {row['psnr_db']:.1f} dB"
+            lines.append(f"| {case['case']} | {row['precision']} | {row['kernels']} | {figures} |")
+    return "\n".join([*lines, "", "```", str(report["tests"]), "```", ""])
+
+
+def main() -> None:
+    """Write what is known after each step, so that a run cut short is not lost."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tiny", action="store_true")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    began = time.perf_counter()
+    rate = matrix_rate(torch.device(device), 256 if arguments.tiny else 8192)
+    report: dict[str, object] = {"machine": machine(), "matrix_tmac_s": rate / 1e12}
+    report |= {"cases": (made := []), "tests": "not run yet"}
+
+    def write() -> None:
+        report["seconds"] = time.perf_counter() - began
+        (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=2))
+        (arguments.folder / "gpu.md").write_text(markdown(report))
+
+    cases = TINY if arguments.tiny else CASES
+    for case in cases:
+        made.append(run_case(case, device, rate) | {"asked": asdict(case)})
+        write()
+    report["tests"] = gpu_tests()
+    write()
+    report["query_blocks"] = query_blocks(cases[0], device)
+    write()
+    print(markdown(report))
+
+
+if __name__ == "__main__":
+    main()

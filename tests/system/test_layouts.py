@@ -1,0 +1,175 @@
+"""Made-up layouts: any pixel format, size and tags come through a whole run at x1."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ciaovideo import ModelOptions, SizeOptions, UpscaleOptions, upscale
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.color.coefficients import RED_BLUE
+from ciaovideo.errors import ColorError
+from ciaovideo.media.codec_table import CODECS
+from ciaovideo.media.codecs import choose_codec
+from ciaovideo.media.frame import Frame, VideoInfo
+from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.options import EncodeOptions
+
+TICK = Fraction(1, 25)
+PLAIN = ModelOptions(model="bicubic")  # which changes nothing at x1
+SITINGS = [Siting.UNSPECIFIED, Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP]  # of .mkv
+FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A made-up video."""
+
+    layout: PixelLayout
+    height: int
+    width: int
+    color: ColorSpec
+    seed: int
+
+    def frames(self) -> list[Frame]:
+        """Three frames of noise."""
+        generator = torch.Generator().manual_seed(self.seed)
+        peak, kind = self.layout.peak, self.layout.dtype
+        shapes = self.layout.plane_shapes(self.height, self.width)
+        return [
+            Frame(
+                tuple(torch.randint(0, peak + 1, s, generator=generator).to(kind) for s in shapes),
+                number,
+                TICK,
+                1,
+            )
+            for number in range(3)
+        ]
+
+    def write(self, path: Path) -> None:
+        """Into a file, without loss."""
+        size = self.height, self.width
+        codec = choose_codec(EncodeOptions(codec="ffv1"), path, self.layout.name, *size)
+        assert codec.pix_fmt == self.layout.name
+        target = VideoTarget(
+            height=self.height, width=self.width, codec=codec, color=self.color, time_base=TICK
+        )
+        with VideoWriter(path, target) as writer:
+            for frame in self.frames():
+                writer.write(frame)
+
+
+@st.composite
+def videos(draw: st.DrawFn, pix_fmts: list[str], least: int, even: bool = False) -> Made:
+    layout = PixelLayout.of(draw(st.sampled_from(pix_fmts)))
+    sides = st.integers(least, least + 60)
+    height, width = ((side + side % 2 if even else side) for side in (draw(sides), draw(sides)))
+    ranges = [Range.FULL] if layout.family == "rgb" else list(Range)
+    matrices = [Matrix.RGB] if layout.family == "rgb" else [*RED_BLUE, Matrix.UNSPECIFIED]
+    color = ColorSpec(
+        draw(st.sampled_from(matrices)),
+        draw(st.sampled_from(ranges)),
+        draw(st.sampled_from(list(Primaries))),
+        draw(st.sampled_from(list(Transfer))),
+        draw(st.sampled_from(SITINGS)) if any(layout.log2_chroma) else Siting.UNSPECIFIED,
+    )
+    return Made(layout, height, width, color, draw(st.integers(0, 999)))
+
+
+def through(made: Made, codec: str, suffix: str) -> tuple[VideoInfo, VideoInfo, list[Frame]]:
+    """The description of the source and of the output, and the output's frames."""
+    with TemporaryDirectory() as folder:
+        source, output = Path(folder) / "in.mkv", Path(folder) / f"out{suffix}"
+        made.write(source)
+        options = UpscaleOptions(
+            size=SizeOptions(size=f"{made.width}x{made.height}"),
+            encode=EncodeOptions(codec=codec, preset=FASTEST.get(codec)),
+            model=PLAIN,
+        )
+        summary = upscale(source, output, options=options)
+        assert not summary.verification.findings
+        with VideoReader(source) as given, VideoReader(output) as found:
+            return given.info, found.info, list(found.frames())
+
+
+@settings(max_examples=25)
+@given(made=videos(sorted(CODECS["ffv1"].pix_fmts), least=16))
+def test_luma_alpha_and_tags_come_through_without_loss(made: Made) -> None:
+    given, found, frames = through(made, "ffv1", ".mkv")
+    assert found.pix_fmt == given.pix_fmt == made.layout.name
+    assert found.color == given.color
+    for tag in ("matrix", "primaries", "transfer"):
+        assert getattr(given.color, tag) == getattr(made.color, tag)
+    chroma = {1, 2} if any(made.layout.log2_chroma) else set()
+    for before, after in zip(made.frames(), frames, strict=True):
+        for place, (one, other) in enumerate(zip(before.planes, after.planes, strict=True)):
+            assert place in chroma or torch.equal(one, other)
+
+
+@settings(max_examples=12)
+@given(
+    made=videos(["yuv420p", "yuv420p10le"], least=64, even=True),
+    place=st.sampled_from([("libx264", ".mp4"), ("libx265", ".mov"), ("libsvtav1", ".mkv")]),
+)
+def test_tags_come_through_into_what_holds_them(made: Made, place: tuple[str, str]) -> None:
+    given, found, _ = through(made, *place)
+    assert found.pix_fmt == given.pix_fmt
+    for tag in ("matrix", "primaries", "transfer"):
+        lost = given.color.primaries == Primaries.EBU3213 and place[0] in ("libx264", "libx265")
+        if tag != "primaries" or not lost:
+            assert getattr(found.color, tag) == getattr(given.color, tag)
+    assert (found.color.color_range == Range.FULL) == (given.color.color_range == Range.FULL)
+
+
+UNTAGGED = ColorSpec()
+WHOLE = ColorSpec(Matrix.BT709, Range.FULL, Primaries.BT709, Transfer.BT709)
+RGB = ColorSpec(Matrix.RGB, Range.FULL)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "color", "missing"),
+    [
+        ("yuv420p", UNTAGGED, ""),
+        ("yuv420p", replace(UNTAGGED, color_range=Range.LIMITED), ""),
+        ("yuv420p", WHOLE, ""),
+        ("gbrp", RGB, ""),
+        ("yuv420p", replace(UNTAGGED, color_range=Range.FULL), "primaries"),
+        ("yuv420p", replace(UNTAGGED, matrix=Matrix.BT709), "primaries"),
+        ("yuv420p", replace(WHOLE, transfer=Transfer.UNSPECIFIED), "transfer"),
+        ("yuva420p", replace(WHOLE, matrix=Matrix.UNSPECIFIED), "matrix"),
+        ("gbrp", replace(RGB, primaries=Primaries.BT709), "transfer"),
+    ],
+)
+def test_mp4_takes_the_tags_of_ffv1_whole_or_not_at_all(
+    pix_fmt: str, color: ColorSpec, missing: str
+) -> None:
+    made = Made(PixelLayout.of(pix_fmt), 32, 32, color, 0)
+    if missing:
+        with pytest.raises(ColorError, match=f"cannot hold colour tags without {missing}"):
+            through(made, "ffv1", ".mp4")
+    else:
+        given, found, _ = through(made, "ffv1", ".mp4")
+        assert (found.color.primaries, found.color.transfer) == (color.primaries, color.transfer)
+        assert given.color == color
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_primaries_that_an_encoder_does_not_know_are_a_loss(codec: str, tmp_path: Path) -> None:
+    color = replace(WHOLE, color_range=Range.LIMITED, primaries=Primaries.EBU3213)
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    Made(PixelLayout.of("yuv420p"), 64, 64, color, 0).write(source)
+    options = UpscaleOptions(
+        size=SizeOptions(scale=1),
+        encode=EncodeOptions(codec=codec, preset="ultrafast"),
+        model=PLAIN,
+    )
+    summary = upscale(source, output, options=options)
+    assert f"primaries EBU3213: {codec} cannot hold it" in summary.notes
+    with VideoReader(output) as found:
+        assert found.info.color.primaries == Primaries.UNSPECIFIED

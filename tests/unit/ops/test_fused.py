@@ -1,0 +1,253 @@
+"""Fused kernels equal the operators they stand for.
+
+Without a GPU Triton interprets them, in fp32 (its interpreter multiplies no bf16); on one the same
+comparisons run the real kernels, and print how far they are off.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb
+from ciaovideo.engine.picture import codes_from_rgb
+from ciaovideo.grid import View
+from ciaovideo.models.cross_scale_attention import CrossScaleAttention
+from ciaovideo.models.decoders.ciaosr import CiaoSR
+from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+
+ROOT = Path(__file__).resolve().parents[3]
+CUDA = torch.cuda.is_available()
+SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
+CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.06}  # on a GPU, over the largest output
+LOOKUPS = (
+    "ciaovideo.ops.local_attention",
+    "ciaovideo.ops.linear",
+    "ciaovideo.models.cross_scale_attention",
+    "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.engine.picture",
+)
+
+with pytest.MonkeyPatch.context() as early:
+    if not CUDA:  # Triton's own functions, too, are interpreted only if it is imported like this
+        early.setenv("TRITON_INTERPRET", "1")
+    pytest.importorskip("triton", reason="no triton here: it comes with torch on Linux")
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[None]:
+    """Kernels are interpreted."""
+    if CUDA:
+        pytest.skip("a GPU is here: the tests marked gpu run the real kernels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        yield
+
+
+@pytest.fixture
+def fused(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let fused twins work on CPU tensors; the list tells which were asked for."""
+    asked: list[str] = []
+
+    def twin(operator: str, *_: Tensor) -> ModuleType:
+        asked.append(operator)
+        return importlib.import_module(f"ciaovideo.ops.{operator}_triton")
+
+    for module in LOOKUPS:
+        monkeypatch.setattr(f"{module}.fused_twin", twin)
+    return asked
+
+
+def without(work: Callable[[], Any]) -> Any:
+    """The same work by the definitions."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in LOOKUPS:
+            patch.setattr(f"{module}.fused_twin", lambda *_: None)
+        return work()
+
+
+def picture_of(decoder: CiaoSR | SeparableCiaoSR, view: View, channels: int) -> Tensor:
+    weight = next(decoder.parameters())
+    codes = torch.randn(2, channels, *view.lr_size, generator=torch.Generator().manual_seed(1))
+    codes = codes.to(weight)
+    cell = torch.tensor([view.cell] * 2).to(codes.device)
+    with torch.inference_mode():
+        return decoder.decode(decoder.prepare(codes, cell, view), view.rows, view.columns)
+
+
+def ciaosr(channels: int = 8, hidden: tuple[int, ...] = (32,) * 4, **options: Any) -> CiaoSR:
+    torch.manual_seed(0)
+    return CiaoSR(channels, hidden=hidden, window=None, **options).eval()
+
+
+VIEWS = (View((3, 4), (6, 8)), View((4, 3), (10, 7)), View((2, 3), (7, 11)), View((5, 5), (6, 6)))
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_ciaosr(view: View, fused: list[str]) -> None:
+    decoder = ciaosr()
+    found = picture_of(decoder, view, 8)
+    expected = without(lambda: picture_of(decoder, view, 8))
+    assert set(fused) == {"patch_attention", "local_attention", "linear"}
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize(
+    ("channels", "options"),
+    [
+        (180, {"hidden": (16, 16)}),
+        (64, {"hidden": (16,) * 4}),
+        (8, {"hidden": (32, 32), "non_local_scales": (), "unfold": False}),
+        (8, {"hidden": (16, 16), "non_local_scales": (2, 3), "softmax_scale": 3.0}),
+    ],
+    ids=str,
+)
+def test_ciaosr_in_other_shapes(channels: int, options: dict[str, Any], fused: list[str]) -> None:
+    decoder, view = ciaosr(channels, **options), View((3, 2), (4, 3))
+    found = picture_of(decoder, view, channels)
+    expected = without(lambda: picture_of(decoder, view, channels))
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize(
+    "options", [{"hidden": (24, 24)}, {"hidden": (16,) * 3}, {"local_attention": False}], ids=str
+)
+def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: list[str]) -> None:
+    from ciaovideo.ops import local_attention_triton
+
+    decoder, view = ciaosr(**{"hidden": (16, 16), **options}), VIEWS[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_attention_triton, "local_attention", None)
+        found = picture_of(decoder, view, 8)
+    expected = without(lambda: picture_of(decoder, view, 8))
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("pairs", [1, 1 << 22])
+@pytest.mark.parametrize("size", [(5, 7), (9, 4), (1, 2)], ids=str)
+def test_patch_attention(
+    size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ciaovideo.models.cross_scale_attention.GPU_PAIRS", pairs)
+    torch.manual_seed(0)
+    attention = CrossScaleAttention(8, scales=(2, 3), window=4, margin=2).eval()
+    features = torch.randn(2, 8, *size)
+    with torch.inference_mode():
+        found = attention(features, View(size, size))
+        expected = without(lambda: attention(features, View(size, size)))
+    assert fused
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_separable(view: View, fused: list[str]) -> None:
+    torch.manual_seed(0)
+    decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
+    found = picture_of(decoder, view, 8)
+    assert fused == ["separable_attention"]
+    expected = without(lambda: picture_of(decoder, view, 8))
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+FEW = [  # interpreted: each plane takes seconds
+    ("yuv420p", Siting.LEFT),
+    ("yuv420p10le", Siting.TOPLEFT),
+    ("yuv422p16le", Siting.CENTER),
+    ("gbrp16le", Siting.LEFT),
+]
+LAYOUTS = ("yuv420p", "yuv420p10le", "yuv422p16le", "yuv444p12le", "yuv410p", "gbrp16le", "gray")
+SPECS = [
+    ColorSpec(matrix=Matrix.BT709, color_range=Range.LIMITED, siting=siting)
+    for siting in (Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.BOTTOM)
+]
+
+
+def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec) -> float:
+    """Share of the codes that differ, by one; more is a failure."""
+    layout = PixelLayout.of(pix_fmt)
+    found = codes_from_rgb(rgb, layout, spec)
+    expected = from_rgb(rgb.cpu(), layout, spec)
+    differ = total = 0
+    for plane, should in zip(found, expected, strict=True):
+        assert plane.dtype == should.dtype
+        off = (plane.cpu().int() - should.int()).abs()
+        assert off.max() <= 1
+        differ, total = differ + int(off.sum()), total + off.numel()
+    return differ / total
+
+
+@pytest.mark.parametrize(("pix_fmt", "siting"), FEW)
+def test_color_codes(pix_fmt: str, siting: Siting, fused: list[str]) -> None:
+    spec = replace(SPECS[0], siting=siting)
+    rgb = torch.rand(2, 3, 5, 3, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
+    # The interpreter rounds product and sum, torch and a GPU only the sum.
+    assert codes_differ(rgb, pix_fmt, spec) < 0.02
+    assert fused == ["color_codes"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("arch", [80, 90])
+def test_kernels_compile(arch: int, tmp_path: Path) -> None:
+    environment = {
+        name: text for name, text in os.environ.items() if not name.startswith("TRITON_")
+    } | {"PYTHONPATH": str(ROOT), "TRITON_CACHE_DIR": str(tmp_path)}
+    words = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.bench.compile_kernels",
+        str(arch),
+        "--kind",
+        "bf16",
+    ]
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4, done.stdout
+
+
+def off(found: Tensor, expected: Tensor, name: str) -> float:
+    error = ((found.float() - expected.float()).abs().max() / expected.abs().max()).item()
+    print(f"{name}: largest error {error:.1e} of the largest value")
+    return error
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("channels", [64, 180])
+def test_ciaosr_on_a_gpu(channels: int, kind: torch.dtype) -> None:
+    decoder = ciaosr(channels, (256,) * 4).cuda()
+    view = View((24, 31), (60, 78))
+    expected = without(lambda: picture_of(decoder, view, channels))
+    found = picture_of(decoder.to(kind), view, channels)
+    assert off(found, expected, f"ciaosr C={channels} {kind}") < CLOSE[kind]
+    plain = without(lambda: picture_of(decoder, view, channels))
+    off(plain, expected, f"the same, without fused kernels, C={channels} {kind}")
+
+
+@pytest.mark.gpu
+def test_separable_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    decoder, view = SeparableCiaoSR(32).eval().cuda(), View((37, 50), (93, 140))
+    expected = without(lambda: picture_of(decoder, view, 32))
+    assert off(picture_of(decoder, view, 32), expected, "separable") < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.siting.name)
+@pytest.mark.parametrize("pix_fmt", LAYOUTS)
+def test_color_codes_on_a_gpu(pix_fmt: str, spec: ColorSpec) -> None:
+    share = codes_differ(torch.rand(2, 3, 131, 97).cuda() * 1.4 - 0.2, pix_fmt, spec)
+    print(f"{pix_fmt} {spec.siting.name}: {share:.1e} of the codes differ from the CPU's by one")
+    assert share < 0.02

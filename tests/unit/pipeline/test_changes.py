@@ -1,0 +1,153 @@
+"""Only what changed is computed again, and the picture is the same as if everything had been."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.engine.engine import Engine
+from ciaovideo.media.frame import Frame, PlanePool
+from ciaovideo.models.checkpoints import load_bundled
+from ciaovideo.options import EngineOptions
+from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.stages import FrameWorker, StageClock, Work, mark_changes
+from ciaovideo.tiling import Rect
+
+SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
+LAYOUTS = ("yuv420p", "yuv410p", "yuv422p10le", "gray", "gbrp")
+
+
+def planes_of(layout: PixelLayout, size: tuple[int, int], seed: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randint(0, layout.peak + 1, shape, generator=generator, dtype=torch.int32).to(
+            layout.dtype
+        )
+        for shape in layout.plane_shapes(*size)
+    )
+
+
+def changed(planes: tuple[Tensor, ...], layout: PixelLayout, box: Rect) -> tuple[Tensor, ...]:
+    """A copy with other samples in a box of luma."""
+    result = []
+    for index, plane in enumerate(planes):
+        here = box.halved(layout.plane_log2(index)).slices
+        copy = plane.to(torch.int32)
+        copy[here] = layout.peak - copy[here]
+        result.append(copy.to(layout.dtype))
+    return tuple(result)
+
+
+def test_an_equal_frame_has_no_part_and_a_first_frame_is_all_new() -> None:
+    layout = PixelLayout.of("yuv420p")
+    finder = ChangeFinder(layout, (64, 96), (100, 150), halo=4)
+    planes = planes_of(layout, (64, 96), 0)
+    assert finder.parts(planes, None) == (Rect(0, 0, 100, 150),)
+    assert finder.parts(tuple(plane.clone() for plane in planes), planes) == ()
+
+
+def test_letterbox_bars_are_left_out() -> None:
+    layout = PixelLayout.of("yuv420p")
+    finder = ChangeFinder(layout, (720, 1280), (1440, 2560), halo=24)
+    planes = planes_of(layout, (720, 1280), 0)
+    moved = changed(planes, layout, Rect(96, 0, 624, 1280))
+    reach = 24 + 12  # the network's, and that of the chroma filters
+    assert finder.parts(moved, planes) == (Rect(2 * (96 - reach), 0, 2 * (624 + reach), 2560),)
+
+
+def test_two_far_corners_are_two_parts() -> None:
+    layout = PixelLayout.of("gray")
+    finder = ChangeFinder(layout, (480, 640), (480, 640), halo=8)
+    planes = planes_of(layout, (480, 640), 0)
+    moved = changed(changed(planes, layout, Rect(0, 0, 9, 9)), layout, Rect(470, 630, 480, 640))
+    assert finder.parts(moved, planes) == (Rect(0, 0, 36, 36), Rect(444, 604, 480, 640))
+
+
+def test_a_frame_that_moves_everywhere_is_computed_whole() -> None:
+    layout = PixelLayout.of("yuv420p")
+    finder = ChangeFinder(layout, (200, 300), (300, 450), halo=8)
+    before, now = planes_of(layout, (200, 300), 0), planes_of(layout, (200, 300), 1)
+    assert finder.parts(now, before) == (Rect(0, 0, 300, 450),)
+    speckled = tuple(plane.clone() for plane in before)
+    for y in range(0, 200, 32):
+        for x in range(0, 300, 32):
+            speckled[0][y, x] ^= 1
+    assert finder.parts(speckled, before) == (Rect(0, 0, 300, 450),)
+
+
+def test_one_chroma_sample_is_enough() -> None:
+    layout = PixelLayout.of("yuv420p")
+    finder = ChangeFinder(layout, (300, 300), (300, 300), halo=4)
+    before = planes_of(layout, (300, 300), 0)
+    now = tuple(plane.clone() for plane in before)
+    now[2][149, 149] ^= 1
+    (part,) = finder.parts(now, before)
+    assert Rect(298, 298, 300, 300) in part
+    assert part.area < 60 * 60
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(load_bundled("ciaosr-fast"), EngineOptions(device="cpu", precision="fp32"))
+
+
+@settings(max_examples=12)
+@given(
+    name=st.sampled_from(LAYOUTS),
+    scales=st.tuples(st.floats(1, 3), st.floats(1, 3)),
+    box=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 12), st.integers(1, 12)),
+    seed=st.integers(0, 9),
+)
+def test_pasted_parts_make_the_picture_of_the_whole(
+    engine: Engine,
+    name: str,
+    scales: tuple[float, float],
+    box: tuple[int, int, int, int],
+    seed: int,
+) -> None:
+    """Every sample, for random changes, sizes and layouts; one code apart where rounding ties."""
+    layout, size = PixelLayout.of(name), (133, 158)
+    out_size = round(size[0] * scales[0]), round(size[1] * scales[1])
+    top, left, height, width = box
+    before = planes_of(layout, size, seed)
+    now = changed(before, layout, Rect(top, left, top + height, left + width))
+    worker = FrameWorker(
+        engine,
+        layouts=(layout, layout),
+        spec=ColorSpec(Matrix.RGB, Range.FULL) if layout.family == "rgb" else SPEC,
+        out_size=out_size,
+        outputs=PlanePool(3),
+        clock=StageClock(),
+    )
+    finder = ChangeFinder(layout, size, out_size, engine.halo)
+    frames = [Frame(planes, at, Fraction(1, 25)) for at, planes in enumerate((before, now))]
+    jobs = tuple(mark_changes(frames, finder, StageClock()))
+    assert jobs[1].parts not in ((), jobs[0].parts)
+    first, second = worker(jobs)
+    (whole,) = worker((type(jobs[1])(frames[1], jobs[0].parts),))
+    shown = tuple(plane.clone() for plane in first.planes)
+    for patch in second.patches:
+        patch.paste(shown)
+    for plane, expected in zip(shown, whole.planes, strict=True):
+        apart = (plane.to(torch.int32) - expected.to(torch.int32)).abs()
+        assert int(apart.max()) <= 1
+        assert int(apart.count_nonzero()) <= 1 + apart.numel() // 10_000
+
+
+def test_work_counts_the_share_that_was_taken_over() -> None:
+    layout = PixelLayout.of("gray")
+    finder = ChangeFinder(layout, (400, 400), (400, 400), halo=8)
+    before = planes_of(layout, (400, 400), 0)
+    frames = [
+        Frame(planes, at, Fraction(1, 25))
+        for at, planes in enumerate((before, before, changed(before, layout, Rect(0, 0, 16, 16))))
+    ]
+    work = Work(400 * 400)
+    for job in mark_changes(frames, finder, StageClock()):
+        work.count(job)
+    assert (work.frames, work.computed) == (3, 2)
+    assert work.reused == pytest.approx(1 - (1 + 36 * 36 / 400**2) / 3)

@@ -1,0 +1,53 @@
+"""Runs on degraded pictures, with a discriminator: what belongs to them and what does not."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ciaovideo.errors import MismatchedWeightsError, OptionError
+from tests.runs import TWO_STAGES, assert_same, one_thread, saved, trainer, write_small
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    write_small(tmp_path)
+    with one_thread():
+        yield
+
+
+def test_a_discriminator_and_its_absence_are_part_of_a_run() -> None:
+    trainer("run", *TWO_STAGES, minutes=0).run()
+    assert "objective" in saved("run")
+    with pytest.raises(MismatchedWeightsError, match="another loss"):
+        trainer("run", "data.window=true")
+    with pytest.raises(MismatchedWeightsError, match="discriminator of another size"):
+        trainer("run", *TWO_STAGES, "loss.discriminator_channels=5")
+    trainer("plain", minutes=0).run()
+    assert "objective" not in saved("plain")
+    with pytest.raises(MismatchedWeightsError, match="another loss"):
+        trainer("plain", *TWO_STAGES)
+
+
+def test_degraded_pictures_are_trained_on() -> None:
+    for folder, share in (("plain", "0"), ("worn", "1")):
+        trainer(folder, *TWO_STAGES, f"data.degradation.share={share}", minutes=0).run()
+    assert saved("worn")["loss"] > 1.1 * saved("plain")["loss"]
+
+
+def test_pairs_stand_in_for_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = (*TWO_STAGES, "data.degradation.codecs=0.6", "optim.steps=6")
+    first = trainer("run", *settings)
+    first.prepare()
+    path = first.write_pairs(10)
+    monkeypatch.setitem(sys.modules, "ciaovideo.media.recode", None)
+    with pytest.raises(OptionError, match="PyAV"):
+        trainer("none", *settings).run()
+    trainer("whole", *settings, f'data.pairs="{path}"').run()
+    part = trainer("parts", *settings, f'data.pairs="{path}"')
+    part.run(lambda progress: part.stop() if progress.step == 3 else None)
+    trainer("parts", *settings, f'data.pairs="{path}"').run()
+    assert_same(saved("parts"), saved("whole"))
+    assert trainer("parts", *settings, f'data.pairs="{path}"').finished
