@@ -112,6 +112,21 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def parse_time(text: str) -> Fraction:
+    """Seconds, exactly, from a time as people write it: 90, 90.25, 1:30.25 or 0:01:30.25."""
+    match = re.fullmatch(
+        r"(?:(?:([0-9]{1,6}):)?([0-9]{1,6}):)?([0-9]{1,9}(?:\.[0-9]{1,18})?)", text
+    )
+    hint = "seconds such as 90.25, or [HH:]MM:SS[.FRACTION] such as 1:30.25"
+    if match is None:
+        raise OptionError(f"{text!r} is not a time", hint)
+    hours, minutes = (int(part or 0) for part in match.groups()[:2])
+    seconds = Fraction(match[3])
+    if (match[1] is not None and minutes >= 60) or (match[2] is not None and seconds >= 60):
+        raise OptionError(f"{text!r} is not a time: 60 minutes or seconds are one more", hint)
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def _nearest(side: Fraction | float, least: int, even: bool) -> int:
     """Round to a whole number of pixels, halves to even as the papers' code does.
 
@@ -137,12 +152,41 @@ class InputOptions:
         "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
         " off; frames of varying times at a constant rate where - or .y4m holds no other",
     )
+    start: str | None = opt(
+        None,
+        "begin with the first frame that appears at this time or later, in seconds or"
+        " [HH:]MM:SS[.FRACTION] counted from the video's first frame; that frame then comes at"
+        " zero (in Matroska where the sound under it begins), and all else is moved as much: sound"
+        " in whole packets, subtitles and chapters cut",
+        "TIME",
+    )
+    end: str | None = opt(
+        None,
+        "leave out the frames that appear at this time or later; the last one stays for as long as"
+        " in the input",
+        "TIME",
+    )
 
     def __post_init__(self) -> None:
         if self.deinterlace not in get_args(Deinterlace):
             raise OptionError(
                 f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
             )
+        if self.end_time is not None and self.end_time <= self.start_time:
+            raise OptionError(
+                f"the end {self.end} is not after the start {self.start or 0}",
+                "both are counted from the video's first frame",
+            )
+
+    @property
+    def start_time(self) -> Fraction:
+        """``start`` in seconds."""
+        return Fraction(0) if self.start is None else parse_time(self.start)
+
+    @property
+    def end_time(self) -> Fraction | None:
+        """``end`` in seconds."""
+        return None if self.end is None else parse_time(self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import MissingInputError, OptionError, VerificationError
+from ciaovideo.options import InputOptions
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -24,6 +25,10 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--frames", type=int, metavar="N", help="it was made from the first N frames only"
     )
+    for side in ("start", "end"):
+        parser.add_argument(
+            f"--{side}", metavar="TIME", help=f"it was cut with this --{side}, in the same form"
+        )
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )
@@ -40,10 +45,13 @@ def run(arguments: Namespace) -> int:
             raise MissingInputError(f"there is no file {path}", "check the name")
     if frames is not None and frames < 1:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
+    part = InputOptions(start=arguments.start, end=arguments.end)
     with loading():
         from ciaovideo.pipeline.verify import contract_between, verify
 
-    contract = contract_between(source, output, frames, every_field=arguments.every_field)
+    contract = contract_between(
+        source, output, frames, every_field=arguments.every_field, part=part
+    )
     result = verify(output, contract)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(result), indent=2))

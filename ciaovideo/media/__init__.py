@@ -17,6 +17,9 @@ made picture at the time of its field (``filters``).
   ours in ``av_errors`` and nowhere else.
 - **An encoder is an entry** in ``codec_table.CODECS``, and ``tests/contract`` proves each: what it
   would falsify is refused, what it cannot store is a loss that is listed.
+- **A part of a file** runs from frame to frame by their exact times. Sound comes along in whole
+  packets, what is shown or valid for a time is cut, and one offset moves everything. Decoding
+  begins in the middle only where that is proven to give the same pictures (``seeking``).
 - **What a container cannot hold** is found before work starts, by writing a header into memory:
   text becomes another kind of text; sound that would be lost is an error unless it may be
   transcoded; other streams are listed as dropped.
@@ -29,5 +32,6 @@ made picture at the time of its field (``filters``).
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
 that does beyond its own priming) would lose pictures, so that all streams are moved together by
-the least whole number of ticks that all their clocks share; ``StreamPlan.offset`` holds it.
+the least whole number of ticks that all their clocks share; ``StreamPlan.offset`` holds it. A part
+of a file is moved the other way, so that it begins at zero.
 """

@@ -10,6 +10,7 @@ import av.error
 from ciaovideo.errors import DecodeError, EncodeError, MediaError, OpenError
 
 FULL_DISK = "make room on the disk, or write to another one"
+DAMAGED = "the data is damaged, encrypted or not what it claims to be"
 FULL_DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # What FFmpeg reports, and what a user can do about it; most specific first. The kind of our error
@@ -20,7 +21,7 @@ OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.IsADirectoryError, None, "name a file, not a folder"),
     (av.error.NotADirectoryError, None, "check the name"),
     (av.error.FileExistsError, None, "choose another name"),
-    (av.error.InvalidDataError, None, "the data is damaged, encrypted or not what it claims to be"),
+    (av.error.InvalidDataError, None, DAMAGED),
     (av.error.DecoderNotFoundError, OpenError, "FFmpeg has no decoder for it"),
     (av.error.DemuxerNotFoundError, OpenError, "FFmpeg does not read this kind of file"),
     (av.error.ProtocolNotFoundError, OpenError, "name a local file"),
@@ -57,7 +58,7 @@ OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.UnknownError, None, ""),
     (av.error.UndefinedError, None, ""),
     (av.error.PyAVCallbackError, None, ""),
-    (av.error.OSError, None, ""),
+    (av.error.OSError, None, "the file may be cut off or damaged, or its disk be failing"),
     (av.error.FFmpegError, None, ""),
 )
 
@@ -74,4 +75,8 @@ def av_errors(doing: str, path: Path, kind: type[MediaError]) -> Iterator[None]:
         ours, hint = next((ours, hint) for theirs, ours, hint in OURS if isinstance(cause, theirs))
         if cause.errno in FULL_DISK_CODES:
             ours, hint = EncodeError, FULL_DISK
-        raise (ours or kind)(f"{doing} {path}: {cause.strerror}", hint) from cause
+        problem = cause.strerror
+        gave_up = isinstance(cause, av.error.PermissionError) and cause.errno == errno.EPERM
+        if kind is DecodeError and gave_up:  # some decoders return a bare -1, which is this number
+            problem, hint = "the decoder gives up", DAMAGED
+        raise (ours or kind)(f"{doing} {path}: {problem}", hint) from cause

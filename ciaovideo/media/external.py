@@ -32,7 +32,8 @@ from ciaovideo.errors import OpenError, OptionError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.codecs import container_format
-from ciaovideo.media.copier import StreamCopier, StreamPlan, fresh_tags
+from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.stream_plan import StreamPlan, fresh_tags
 from ciaovideo.media.writer import MAX_SAR_SIDE, VideoTarget
 from ciaovideo.media.y4m import color_words
 

@@ -24,11 +24,11 @@ from av.container import OutputContainer
 from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.copier import StreamPlan
 from ciaovideo.media.external import ExternalEncoder, command
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.pixels import picture_of, planar_name
 from ciaovideo.media.scan import UNTURNED, scan_file, shots_by_number
+from ciaovideo.media.stream_plan import StreamPlan
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error

@@ -3,38 +3,54 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import av
 import torch
-from av.container import InputContainer
 from av.sidedata.sidedata import Type
-from av.stream import Disposition, Stream
-from av.video.codeccontext import VideoCodecContext
-from av.video.stream import VideoStream
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.color import PixelLayout
 from ciaovideo.errors import (
     DecodeError,
     InterlacedError,
     MissingInputError,
     OpenError,
+    OptionError,
     TimestampError,
 )
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.filters import FieldFilter, Shown
-from ciaovideo.media.frame import Frame, PlanePool, StreamInfo, VideoInfo
+from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
 from ciaovideo.media.pipe_input import STDIN, PipeInput
 from ciaovideo.media.pixels import copy_planes, planar_layout
-from ciaovideo.media.timing import PEEK_PACKETS, exact, first_frame_times, frame_rate
+from ciaovideo.media.seeking import Listing, list_packets, packets_from
+from ciaovideo.media.timing import (
+    PEEK_PACKETS,
+    WHOLE,
+    Span,
+    exact,
+    first_frame_times,
+    frame_rate,
+    with_fields,
+)
+from ciaovideo.media.video_stream import (
+    claimed_duration,
+    codec_name,
+    describe,
+    display_matrix,
+    hides_alpha,
+    main_video,
+    pictures_of,
+    tagged_color,
+)
 from ciaovideo.options import PIPE, InputOptions
 
-STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
@@ -46,7 +62,6 @@ LOST = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
-ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -56,6 +71,8 @@ class VideoReader:
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
     interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
+    ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
+    can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once: ``piped``
     says so, and the header alone tells whether it is interlaced.
@@ -80,30 +97,31 @@ class VideoReader:
         self._last: int | None = None  # the newest time stamp
         self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
+        self._pending: av.VideoFrame | None = None
+        self.span = WHOLE
+        cut = bool(options.start_time) or options.end_time is not None
+        if self._pipe and cut:
+            raise OptionError(
+                "a pipe cannot be cut by time", "have the program cut that writes into it"
+            )
         if not self._pipe and not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
             raise MissingInputError(f"the input {path} {missing}", "name a video file")
-        with av_errors("opening", self.path, OpenError):
-            self._container = self._pipe.open() if self._pipe else av.open(path)
+        self._open()
         try:
-            self._av_stream = main_video(self._container, self.path)
-            self._av_stream.codec_context.thread_type = "AUTO"
-            self._decoder = (
-                self._pipe.decode(self._av_stream)
-                if self._pipe
-                else _pictures(self._container, self._av_stream)
-            )
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{self.path} holds no picture that can be decoded")
             self.info = self._describe(self._pending)
             self._choose_fields(self._pending, options)
+            self._layout = PixelLayout.of(self.info.pix_fmt)
+            self._pictures = self._whole_pictures()
+            hanging = {data.type for data in self._pending.side_data.values()}
+            if cut:
+                self._cut(options)
         except BaseException:
             self.close()
             raise
-        self._layout = PixelLayout.of(self.info.pix_fmt)
-        self._pictures = self._whole_pictures()
-        hanging = {data.type for data in self._pending.side_data.values()}
         self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
         display = self.info.hdr10.display if self.info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
@@ -162,6 +180,99 @@ class VideoReader:
             self._count += 1
             self._end = frame.end
             yield frame
+
+    def _open(self) -> None:
+        """Begin at the beginning."""
+        with av_errors("opening", self.path, OpenError):
+            self._container = self._pipe.open() if self._pipe else av.open(self.path)
+        try:
+            self._av_stream = main_video(self._container, self.path)
+        except BaseException:
+            self._container.close()
+            raise
+        self._av_stream.codec_context.thread_type = "AUTO"
+        self._decoder: Iterator[av.VideoFrame] = (
+            self._pipe.decode(self._av_stream)
+            if self._pipe
+            else pictures_of(self._container, self._av_stream)
+        )
+        self._pending = None
+
+    def _cut(self, options: InputOptions) -> None:
+        """Hand out only what appears in the part asked for; stand before its first frame."""
+        first = self._pending.pts if self._pending and not self._timeless else None
+        origin = (first or 0) * self._tick
+        begin = origin + options.start_time
+        finish = None if options.end_time is None else origin + options.end_time
+        tick, end = self.info.time_base, None
+        if not self._timeless:
+            listing = list_packets(self.path, self.info.index, begin if finish is None else finish)
+            end = self._plan_part(listing, begin, finish)
+            if options.start_time:
+                self._seek(listing, begin)
+        self._pictures = self._within(self._pictures, begin, finish)
+        shown = next(self._pictures, None)
+        if shown is None:
+            raise self._empty(begin, finish, origin)
+        self._damaged = 0  # what came before does not count
+        self._pictures = chain([shown], self._pictures)
+        self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
+
+    def _plan_part(
+        self, listing: Listing, begin: Fraction, finish: Fraction | None
+    ) -> Fraction | None:
+        """When the first frame after the part appears; counts those in it, and the end of it."""
+        times = [pts * listing.tick for pts in listing.frames]
+        times = with_fields(times) if self._policy.every_field else times
+        inside = [time for time in times if time >= begin and (finish is None or time < finish)]
+        if not listing.timed or not times:
+            return finish
+        if not inside:
+            raise self._empty(begin, finish, times[0])
+        if finish is None:
+            left = self.info.frame_count - len(times) + len(inside)
+            self.info = replace(self.info, frame_count=max(left, len(inside)))
+            return None
+        self.info = replace(self.info, frame_count=len(inside))
+        return next((time for time in times if time >= finish), None)
+
+    def _empty(self, begin: Fraction, finish: Fraction | None, origin: Fraction) -> OptionError:
+        since = f"{float(begin - origin):g} s"
+        until = "its end" if finish is None else f"{float(finish - origin):g} s"
+        return OptionError(
+            f"no frame of {self.path} appears between {since} and {until}",
+            "start earlier, or end later: both are counted from the first frame",
+        )
+
+    def _seek(self, listing: Listing, begin: Fraction) -> None:
+        """Skip what need not be decoded."""
+        number = None if hides_alpha(self._av_stream) else listing.anchor(begin)
+        if number is None:
+            return
+        packets = packets_from(self._container, self._av_stream, listing, number)
+        if packets is None:
+            self._container.close()
+            self._open()
+            return
+        first = listing.packets[number][0]
+        self._pending, self._last, self._decoded = None, None, listing.place(number)
+        self._decoder = (
+            picture
+            for packet in packets
+            for picture in packet.decode()
+            if picture.pts is None or picture.pts >= first  # others are shown before it
+        )
+
+    def _within(
+        self, pictures: Iterator[Shown], begin: Fraction, finish: Fraction | None
+    ) -> Iterator[Shown]:
+        for shown in pictures:
+            time = shown.pts * self.info.time_base
+            if finish is not None and time >= finish:
+                self._closed_books = True  # how the file ends was not looked at
+                return
+            if time >= begin:
+                yield shown
 
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
         """Decide from flags and a sample what is done with interlaced frames, and note why."""
@@ -242,13 +353,13 @@ class VideoReader:
         if tick is None:
             raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
         self._tick = tick
-        duration = _duration(self._container, av_stream)
+        duration = claimed_duration(self._container, av_stream)
         return VideoInfo(
             path=str(self.path),
             height=first.height,
             width=first.width,
             pix_fmt=planar_layout(first),
-            color=_color(first),
+            color=tagged_color(first),
             codec=codec_name(av_stream),
             time_base=tick,
             sar=exact(av_stream.sample_aspect_ratio),
@@ -256,7 +367,7 @@ class VideoReader:
             frame_count=self._indexed() or round((duration or 0) * (rate or 0)),
             duration_s=None if duration is None else float(duration),
             rotation=float(first.rotation),
-            display_matrix=_display_matrix(av_stream),
+            display_matrix=display_matrix(av_stream),
             coded_pix_fmt=first.format.name,
             index=av_stream.index,
             hdr10=read_hdr10(first.side_data.values()),
@@ -327,71 +438,3 @@ class VideoReader:
                 f"the video ends at {float(self._end):.2f} s and the file claims {claimed:.2f} s:"
                 " its end may be cut off"
             )
-
-
-def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; raises OpenError if there is none."""
-    videos = container.streams.video
-    moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
-    if not moving:
-        found = "only a cover picture" if videos else "no video"
-        raise OpenError(f"{path} holds {found}", "name a video file")
-    if moving[0].codec_context is None:
-        raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
-    return moving[0]
-
-
-def _pictures(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
-    name = codec_name(av_stream)
-    if name not in ALPHA_DECODERS or av_stream.metadata.get("alpha_mode") != "1":
-        yield from container.decode(av_stream)
-        return
-    context = cast(VideoCodecContext, av.CodecContext.create(ALPHA_DECODERS[name], "r"))
-    tagged = av_stream.codec_context
-    context.color_range, context.colorspace = tagged.color_range, tagged.colorspace
-    context.color_primaries, context.color_trc = tagged.color_primaries, tagged.color_trc
-    context.thread_type = "AUTO"
-    for packet in container.demux(av_stream):
-        yield from context.decode(packet)
-
-
-def describe(av_stream: Stream) -> StreamInfo:
-    """A stream as plain data."""
-    return StreamInfo(
-        index=av_stream.index,
-        kind=av_stream.type,
-        codec=codec_name(av_stream),
-        language=av_stream.language or "",
-        title=av_stream.metadata.get("title", ""),
-    )
-
-
-def codec_name(av_stream: Stream) -> str:
-    """The name of the coding, not of the decoder; empty where FFmpeg has no decoder for it."""
-    context = av_stream.codec_context
-    return context.codec.canonical_name if context is not None else ""
-
-
-def _color(picture: av.VideoFrame) -> ColorSpec:
-    full = picture.format.name.startswith("yuvj")
-    return ColorSpec(
-        matrix=Matrix(picture.colorspace),
-        color_range=Range.FULL if full else Range(picture.color_range),
-        primaries=Primaries(picture.color_primaries),
-        transfer=Transfer(picture.color_trc),
-        siting=Siting(picture.chroma_location),
-    )
-
-
-def _duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
-    tick = exact(av_stream.time_base)
-    if av_stream.duration and tick:
-        return av_stream.duration * tick
-    return Fraction(container.duration, av.time_base) if container.duration else None
-
-
-def _display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
-    """Nine numbers in FFmpeg's order: 16.16 fixed point, the last column 2.30."""
-    data = av_stream.codec_context.coded_side_data.get("display_matrix")
-    return tuple(memoryview(data).cast("i")) if data else ()

@@ -27,11 +27,12 @@ from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
-from ciaovideo.media.reader import describe, main_video
-from ciaovideo.media.timing import PEEK_PACKETS, exact
+from ciaovideo.media.timing import PEEK_PACKETS, exact, priming
+from ciaovideo.media.video_stream import describe, main_video
 
 FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
+EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 UNTURNED = (1 << 16, 0, 0, 1 << 16)  # in 16.16 fixed point
 STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
@@ -43,13 +44,17 @@ class Track:
 
     A packet without a time counts at its decoding time or at zero, and in ``timeless``. Packets
     that an edit list hides are in ``hidden`` and nowhere else. ``keys`` are the times of the
-    packets where decoding can begin. ``cover`` says that it is a picture and no video.
+    packets where decoding can begin, ``lasts`` how long each packet does in ticks (0 if unknown),
+    ``unheard`` how much of a sound's beginning players throw away. ``cover`` says that it is a
+    picture and no video.
     """
 
     info: StreamInfo
     tick: Fraction
     cover: bool
+    unheard: Fraction = Fraction(0)
     pts: "array[int]" = field(default_factory=lambda: array("q"))
+    lasts: "array[int]" = field(default_factory=lambda: array("q"))
     keys: "array[int]" = field(default_factory=lambda: array("q"))
     timeless: int = 0
     hidden: int = 0
@@ -60,8 +65,8 @@ class FileScan:
     """What is in a file, ``main`` being the index of its main video.
 
     ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
-    is the display matrix without its shift, nothing if upright; ``chapters`` are starts and titles.
-    Streams that only hold the chapters' titles are left out of ``tracks``.
+    is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
+    titles. Streams that only hold the chapters' titles are left out of ``tracks``.
     """
 
     path: Path
@@ -72,7 +77,7 @@ class FileScan:
     size: tuple[int, int]
     sar: Fraction
     turn: tuple[int, ...]
-    chapters: tuple[tuple[Fraction, str], ...]
+    chapters: tuple[tuple[Fraction, Fraction, str], ...]
 
     @property
     def video(self) -> Track:
@@ -107,8 +112,10 @@ class Shot:
     opacity: NDArray[np.float64] | None = None
 
 
-def scan_file(path: Path, frames: int | None = None) -> FileScan:
+def scan_file(path: Path, frames: int | None = None, until: Fraction | None = None) -> FileScan:
     """Read every packet of a file, or in a limited scan those up to the end of some frames.
+
+    Or up to a time, in the file's own.
 
     Decodes nothing. Raises OpenError for what cannot be read.
     """
@@ -120,11 +127,12 @@ def scan_file(path: Path, frames: int | None = None) -> FileScan:
                 info=describe(av_stream),
                 tick=exact(av_stream.time_base) or Fraction(1),
                 cover=bool(av_stream.disposition & Disposition.attached_pic),
+                unheard=priming(av_stream),
             )
             for av_stream in container.streams
             if not _holds_titles(container, av_stream, len(chapters))
         }
-        _read(container, tracks, video.index, frames)
+        _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
             matroska="matroska" in container.format.name,
@@ -138,10 +146,13 @@ def scan_file(path: Path, frames: int | None = None) -> FileScan:
         )
 
 
-def decoded_times(scan: FileScan, frames: int | None = None) -> list[Fraction]:
+def decoded_times(
+    scan: FileScan, frames: int | None = None, until: Fraction | None = None
+) -> list[Fraction]:
     """When each frame of the main video appears, by decoding all of it.
 
-    Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last.
+    Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last. Or
+    all before the time ``until`` and one more.
     Frames of a file that stores no times follow each other at its nominal rate.
     """
     times: list[Fraction] = []
@@ -152,7 +163,7 @@ def decoded_times(scan: FileScan, frames: int | None = None) -> list[Fraction]:
                     times.append(number / (scan.rate or FALLBACK_RATE))
                 else:
                     times.append(picture.pts * scan.video.tick)
-                if frames is not None and number == frames:
+                if number == frames or (until is not None and times[-1] >= until):
                     break
         except av.error.FFmpegError:
             if frames is None or len(times) < frames:
@@ -160,13 +171,24 @@ def decoded_times(scan: FileScan, frames: int | None = None) -> list[Fraction]:
     return times
 
 
-def shots_by_time(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
+def shots_by_time(
+    scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
+) -> dict[int, Shot]:
     """The pictures at these ticks, each looked for from the nearest place where decoding begins.
 
-    Those that are not found or cannot be decoded are left out.
+    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
+    cannot be decoded are left out.
     """
     found: dict[int, Shot] = {}
     with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+        if in_turn:
+            with suppress(av.error.FFmpegError):
+                for shown in _pictures(container, scan.main):
+                    if shown.pts is not None and shown.pts in wanted:
+                        found[shown.pts] = _shot(shown)
+                    if len(found) == len(wanted):
+                        break
+            return found
         for pts in wanted:
             with suppress(av.error.FFmpegError):
                 picture = _seek(container, scan, pts)
@@ -194,13 +216,17 @@ def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
 
 
 def _read(
-    container: InputContainer, tracks: dict[int, Track], main: int, frames: int | None
+    container: InputContainer,
+    tracks: dict[int, Track],
+    main: int,
+    frames: int | None,
+    until: Fraction | None,
 ) -> None:
     """Fill the tracks with the times of their packets."""
-    end: Fraction | None = None
+    end = None if until is None else until + READ_ON
     for packet in container.demux():
         track = tracks.get(packet.stream_index)
-        if track is None or not packet.size:
+        if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
             continue
         _count(track, packet, hides=packet.stream_index == main)
         video = tracks[main]
@@ -217,6 +243,7 @@ def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:
         track.hidden += 1
         return
     track.pts.append(0 if stamp is None else stamp)
+    track.lasts.append(packet.duration or 0)
     if packet.is_keyframe and track.info.kind == "video":
         track.keys.append(track.pts[-1])
 
@@ -292,14 +319,12 @@ def _turn(av_stream: Any) -> tuple[int, ...]:
     return () if turn == UNTURNED else turn
 
 
-def _chapters(container: InputContainer) -> tuple[tuple[Fraction, str], ...]:
-    return tuple(
-        (
-            chapter["start"] * (exact(chapter["time_base"]) or Fraction(1)),
-            chapter["metadata"].get("title", ""),
-        )
-        for chapter in container.chapters()
-    )
+def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str], ...]:
+    found = []
+    for chapter in container.chapters():
+        tick, title = exact(chapter["time_base"]) or Fraction(1), chapter["metadata"].get("title")
+        found.append((chapter["start"] * tick, chapter["end"] * tick, title or ""))
+    return tuple(found)
 
 
 def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:

@@ -1,7 +1,9 @@
 """Times read off packets without decoding them: typical steps, starts, and ends."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -10,7 +12,9 @@ from statistics import median
 import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
+from av.packet import Packet
 from av.rational import AVRational
+from av.stream import Disposition, Stream
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
@@ -19,7 +23,45 @@ PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
 MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
 MAX_CLOCK = 2**31 - 1
+CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
 SANE_RATES = (Fraction(1), Fraction(1000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The part of a file that is wanted, in the file's own times; all of it without any.
+
+    ``start`` is when the first frame of the part appears, ``end`` when the first one after it does.
+    ``tick`` is the clock of the frames.
+    """
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    tick: Fraction = Fraction(1)
+
+    def holds(self, packet: "Packet[Stream]") -> bool:
+        """Whether something of a packet belongs to the part, or to what comes after it.
+
+        Sound does that is heard after the start, and a subtitle or piece of data that still holds.
+        Priming is not heard, nor is Vorbis before its second packet.
+        """
+        if self.start is None or packet.stream.disposition & Disposition.attached_pic:
+            return True
+        tick = exact(packet.time_base) or Fraction(0)
+        begin = (packet.pts or 0) * tick + priming(packet.stream)
+        context = packet.stream.codec_context
+        lasts = packet.stream.type != "video" and (context is None or context.name != "vorbis")
+        return begin >= self.start or (lasts and begin + (packet.duration or 0) * tick > self.start)
+
+    def time_of(self, packet: "Packet[Stream]") -> Fraction:
+        """When a packet begins; a subtitle or piece of data not before the part does."""
+        time = (packet.pts or 0) * (exact(packet.time_base) or Fraction(0))
+        if self.start is None or packet.stream.type not in CUT_KINDS:
+            return time
+        return max(time, self.start)
+
+
+WHOLE = Span()
 
 
 def exact(rational: AVRational | None) -> Fraction | None:
@@ -43,10 +85,13 @@ def frame_rate(claimed: Fraction | None, starts: list[Fraction]) -> Fraction | N
     return min(max(typical, SANE_RATES[0]), SANE_RATES[1])
 
 
-def first_frame_times(path: Path, index: int, count: int) -> list[Fraction]:
+def first_frame_times(
+    path: Path, index: int, count: int, start: Fraction | None = None
+) -> list[Fraction]:
     """When the first ``count`` frames of a video stream appear, in order, without decoding them.
 
-    Fewer at the end of the file, none where the container stores no times.
+    Fewer at the end of the file, none where the container stores no times. With a ``start``, the
+    frames are those before it and ``count`` more.
     """
     with av_errors("reading", path, OpenError), av.open(path) as container:
         av_stream = container.streams[index]
@@ -57,12 +102,21 @@ def first_frame_times(path: Path, index: int, count: int) -> list[Fraction]:
             if packet.pts is not None and not packet.is_discard
         )
         # Packets come in decoding order: the packets of later frames may precede earlier ones.
-        ticks = sorted(islice(shown, count + PEEK_PACKETS))
-    return [tick * pts for pts in ticks[:count]]
+        ticks: list[int] = []
+        wanted = count + PEEK_PACKETS
+        for pts in shown:
+            ticks.append(pts)
+            wanted -= start is None or pts * tick >= start
+            if not wanted:
+                break
+    times = [tick * pts for pts in sorted(ticks)]
+    return times[: count + (0 if start is None else bisect_left(times, start))]
 
 
-def first_times(path: Path, main: int, others: Iterable[int]) -> dict[int, Fraction]:
-    """The time of each stream's earliest packet near the start of the file, in seconds.
+def first_times(
+    path: Path, main: int, others: Iterable[int], span: Span = WHOLE
+) -> dict[int, Fraction]:
+    """The time of each stream's earliest packet near the start of a file or span, in seconds.
 
     Not counted are pictures of the video ``main`` that an edit list hides, since they are not
     decoded, and sound's priming (``initial_padding`` samples), since containers store it apart.
@@ -71,12 +125,12 @@ def first_times(path: Path, main: int, others: Iterable[int]) -> dict[int, Fract
     wanted = {main, *others}
     earliest: dict[int, Fraction] = {}
     with av_errors("reading", path, OpenError), av.open(path) as container:
-        for packet in islice(container.demux(), PROBE_PACKETS):
-            tick = exact(packet.time_base)
-            if packet.stream_index not in wanted or packet.pts is None or tick is None:
+        packets = (packet for packet in container.demux() if span.holds(packet))
+        for packet in islice(packets, PROBE_PACKETS):
+            if packet.stream_index not in wanted or packet.pts is None or not packet.time_base:
                 continue
             if packet.stream_index != main or not packet.is_discard:
-                time = packet.pts * tick + _priming(packet.stream)
+                time = span.time_of(packet) + priming(packet.stream)
                 earliest[packet.stream_index] = min(time, earliest.get(packet.stream_index, time))
     return earliest
 
@@ -130,7 +184,13 @@ def common_tick(ticks: Iterable[Fraction]) -> Fraction:
     return shared
 
 
-def _priming(av_stream: av.stream.Stream) -> Fraction:
+def with_fields(times: list[Fraction]) -> list[Fraction]:
+    """When the fields of frames appear; that of the last frame's second one is not known here."""
+    return sorted([*times, *((one + other) / 2 for one, other in pairwise(times))])
+
+
+def priming(av_stream: Stream) -> Fraction:
+    """How long the sound is that a stream's decoder has to throw away at its beginning."""
     context = av_stream.codec_context
     if not isinstance(context, AudioCodecContext) or not context.initial_padding:
         return Fraction(0)

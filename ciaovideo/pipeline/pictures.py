@@ -45,13 +45,17 @@ class Look:
 
 
 def compare_pictures(
-    source: FileScan | None, found: FileScan, shown: Sequence[Fraction], wanted: Look
+    source: FileScan | None,
+    found: FileScan,
+    shown: Sequence[Fraction],
+    wanted: Look,
+    before: int = 0,
 ) -> tuple[int, list[str]]:
     """How many pictures were compared, and what is wrong with them, in words.
 
-    ``shown`` are the times of the source's frames, as many as ``found`` has. The pictures are the
-    first, the last, and between them those that cost the least to decode. Without a source only
-    what ``wanted`` says of them is checked.
+    ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
+    ``before`` the first of them. The pictures are the first, the last, and between them those that
+    cost the least to decode. Without a source only what ``wanted`` says of them is checked.
     """
     stamps = sorted(found.video.pts)
     starts = _places(found.video.keys, stamps)
@@ -66,13 +70,15 @@ def compare_pictures(
         by_tick = shots_by_time(source, [ticks[place] for place in near])
         given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
     else:
-        given = shots_by_number(source, near)
+        by_number = shots_by_number(source, [place + before for place in near])
+        given = {number - before: shot for number, shot in by_number.items()}
     made = _made(found, stamps, places)
     findings = _check_shots(made, places, given, wanted)
     unlike = list(_check_looks(made, given))
     if source.timed and (unlike or len(given) < len(near)):
         # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
-        given = shots_by_number(source, near)
+        by_tick = shots_by_time(source, [ticks[place] for place in near], in_turn=True)
+        given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
         unlike = list(_check_looks(made, given))
     return len(given.keys() & made.keys()), findings + unlike
 

@@ -18,13 +18,13 @@ from ciaovideo.media.codecs import (
     container_format,
     container_word,
 )
-from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.scan import decoded_times, scan_file
-from ciaovideo.media.timing import average_rate, constant_rate
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
+from ciaovideo.media.timing import WHOLE, average_rate, constant_rate
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.y4m import color_words
 from ciaovideo.options import PIPE, UpscaleOptions
@@ -164,8 +164,14 @@ def _rated(
     info = reader.info
     if container_format(output) != Y4M_CONTAINER or reader.piped:
         return info, 0, ()
-    scan = scan_file(reader.path, options.frames)
-    times = [pts * scan.video.tick for pts in sorted(scan.video.pts)[: options.frames]]
+    span = reader.span
+    scan = scan_file(reader.path, options.frames if span == WHOLE else None)
+    times = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
+    times = [
+        time
+        for time in times
+        if (span.start is None or time >= span.start) and (span.end is None or time < span.end)
+    ][: options.frames]
     fields = 2 if options.input.deinterlace == "field" else 1
     claimed = (info.frame_rate or FALLBACK_RATE) / fields
     if not scan.timed or len(times) < 2:
@@ -185,7 +191,7 @@ def _rated(
             f"{word} cannot hold varying frame times: frames go out at {rate} a second,"
             f" up to {float(off):.3f} s from their time"
         )
-    if times[0]:
+    if times[0] and span.start is None:
         losses.append(f"{word} begins at 0: the first frame's {float(times[0]):g} s are left out")
     count = min(len(times) * fields, options.frames or len(times) * fields)
     return replace(info, frame_rate=rate * fields), count, tuple(losses)
@@ -219,9 +225,14 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
         options.frames,
         every_field=options.input.deinterlace == "field",
         sound=options.streams.audio,
+        span=reader.span,
     )
     if options.encode.via_ffmpeg is None:
         return plan
+    if reader.span != WHOLE:
+        raise OptionError(
+            "a part of a file does not go through ffmpeg", "leave out its start and end, or ffmpeg"
+        )
     if plan.end is not None and options.input.deinterlace != "field":
         # ffmpeg ends the video there, too: hidden packets must not be taken for pictures.
         times = decoded_times(scan_file(reader.path, options.frames), options.frames)

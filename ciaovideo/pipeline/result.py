@@ -19,6 +19,7 @@ from ciaovideo.media.external_writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.scan import decoded_times, scan_file
+from ciaovideo.media.timing import WHOLE
 from ciaovideo.media.writer import VideoWriter
 from ciaovideo.media.y4m import Y4MWriter
 from ciaovideo.options import PIPE, UpscaleOptions
@@ -70,6 +71,8 @@ def check_result(
         streams=plan.streams,
         frames=options.frames,
         every_field=every_field,
+        start=options.input.start_time,
+        end=options.input.end_time,
         size=plan.out_size,
         pix_fmt=external.pix_fmt if external else plan.codec.coded_pix_fmt,
         color=external.color if external else target.color,
@@ -100,7 +103,13 @@ def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verifica
     Those of a file are counted by a look at its packets or, where that does not agree, by decoding.
     """
     if not plan.piped_in and written != plan.frames:
-        shown = len(decoded_times(scan_file(plan.source, options.frames), options.frames))
+        span = plan.streams.span
+        limit = options.frames if span == WHOLE else None
+        times = decoded_times(scan_file(plan.source, limit), limit)
+        shown = sum(
+            (span.start is None or time >= span.start) and (span.end is None or time < span.end)
+            for time in times
+        )
         shown *= 2 if options.input.deinterlace == "field" else 1
         expected = min(shown, options.frames or shown)
         if written != expected:

@@ -7,7 +7,8 @@ checked. The frames' times come from the source's packets; where these do not ag
 
 import logging
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,13 @@ from pathlib import Path
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.codec_table import RATE_ONLY, Y4M_CONTAINER
-from ciaovideo.media.copier import StreamPlan, plan_streams
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
+from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
+from ciaovideo.media.timing import WHOLE, Span
+from ciaovideo.options import InputOptions
 from ciaovideo.pipeline.pictures import TAGS, Look, compare_pictures
 
 log = logging.getLogger(__name__)
@@ -33,8 +37,9 @@ MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 class Contract:
     """What an output must be, besides its source enlarged: the streams it keeps, and its look.
 
-    ``frames`` limits it to the first frames of the source, or with ``every_field`` to its first
-    fields, each of which became a frame. What a run decided for its output is empty where it is
+    ``start`` and ``end``, counted from the source's first frame, limit it to the frames that appear
+    between them, and ``frames`` to the first of these, or with ``every_field`` of their fields,
+    each of which became a frame. What a run decided for its output is empty where it is
     not known: then any size and layout goes, and the source's own tags. ``hdr10`` says whether its
     encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
@@ -44,6 +49,8 @@ class Contract:
     streams: StreamPlan
     frames: int | None = None
     every_field: bool = False
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
@@ -64,30 +71,55 @@ class Verification:
 
 
 def contract_between(
-    source: Path, output: Path, frames: int | None = None, *, every_field: bool = False
+    source: Path,
+    output: Path,
+    frames: int | None = None,
+    *,
+    every_field: bool = False,
+    part: InputOptions = InputOptions(),
 ) -> Contract:
-    """What a file made earlier must be, as far as its name and its source say."""
-    main = scan_file(source, 1).main
-    streams = plan_streams(source, output, main, frames, every_field=every_field, sound="auto")
-    return Contract(streams=streams, frames=frames, every_field=every_field)
+    """What a file made earlier must be, as far as its name and its source say.
+
+    ``part`` says where it was cut from the source, if it was.
+    """
+    main, span = scan_file(source, 1).main, WHOLE
+    if part.start_time or part.end_time is not None:
+        part = replace(part, deinterlace="field" if every_field else "auto")
+        with VideoReader(source, options=part) as reader:
+            span = reader.span
+    streams = plan_streams(
+        source, output, main, frames, every_field=every_field, sound="auto", span=span
+    )
+    return Contract(
+        streams=streams,
+        frames=frames,
+        every_field=every_field,
+        start=part.start_time,
+        end=part.end_time,
+    )
 
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
-    source = contract.counted or scan_file(contract.streams.source, contract.frames)
+    limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
+    source = contract.counted or scan_file(contract.streams.source, *limits)
     found = scan_file(output)
     times, notes = _expected_times(source, found, contract)
-    end = _end(times, contract.frames)
-    shown = times[: contract.frames]
-    pairs, findings = _pair_tracks(source, found, contract, end)
-    findings += _check_times(shown, found, contract)
+    begin, stop = _part(times, contract)
+    shown = times[begin:stop]
+    span = Span(
+        start=times[begin] if contract.start and shown else None,
+        end=times[stop] if stop < len(times) else None,
+    )
+    pairs, findings = _pair_tracks(source, found, contract, span)
+    findings += _check_times(times, found, contract)
     becomes = {info.index: info.becomes for info in contract.streams.kept}
     for given, made in pairs:
         check = _check_coded_anew if becomes[given.info.index] else _check_packets
-        findings += check(given, made, end, contract.streams.offset)
+        findings += check(given, made, span, contract.streams.offset)
     findings += _check_shape(source, found, contract)
     if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
-        findings += _check_chapters(source, found, end, contract.streams.offset)
+        findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
         tags = STORED_TAGS.get(contract.streams.container, TAGS)
@@ -95,8 +127,11 @@ def verify(output: Path, contract: Contract) -> Verification:
         hdr10 = holds if contract.hdr10 is None else contract.hdr10
         wanted = Look(contract.size, contract.pix_fmt, contract.color, tags, hdr10)
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
+        skip = begin % step
         beside = None if contract.counted else source
-        pictures, odd = compare_pictures(beside, _every(found, step), shown[::step], wanted)
+        pictures, odd = compare_pictures(
+            beside, _every(found, skip, step), shown[skip::step], wanted, (begin + skip) // step
+        )
         findings += odd
     return Verification(
         frames=len(found.video.pts),
@@ -148,21 +183,38 @@ def on_clock(time: Fraction, tick: Fraction) -> int:
 def _expected_times(
     source: FileScan, found: FileScan, contract: Contract
 ) -> tuple[list[Fraction], list[str]]:
-    """When the source's frames appear (one more than asked for, for the end), and what is odd."""
-    limit = None if contract.frames is None else contract.frames + 1
+    """When the source's frames appear (some more than asked for, for the end), and what is odd."""
     video = source.video
-    listed = _spread([pts * video.tick for pts in sorted(video.pts)[:limit]], contract)
+    listed = _spread([pts * video.tick for pts in sorted(video.pts)], contract)
     plausible = source.timed and not video.timeless
     if contract.counted:
         return listed, []
-    if plausible and not _check_times(listed[: contract.frames], found, contract):
+    if plausible and not _check_times(listed, found, contract):
         return listed, []
-    times = _spread(decoded_times(source, contract.frames), contract)
-    if plausible and len(times) != len(listed):
+    limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
+    times = _spread(decoded_times(source, *limits), contract)
+    counts = [stop - begin for begin, stop in (_part(t, contract) for t in (listed, times))]
+    if plausible and counts[0] != counts[1]:
         return times, [
-            f"{len(listed)} pictures are listed in {source.path.name}, {len(times)} can be shown"
+            f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
         ]
     return times, []
+
+
+def _is_cut(contract: Contract) -> bool:
+    """Whether times limit it, not only a number of frames."""
+    return bool(contract.start) or contract.end is not None
+
+
+def _part(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
+    """The numbers of the first frame that is wanted, and of the first one after the last."""
+    if not times:
+        return 0, 0
+    begin = bisect_left(times, times[0] + contract.start)
+    stop = len(times) if contract.end is None else bisect_left(times, times[0] + contract.end)
+    if contract.frames is not None:
+        stop = min(stop, begin + contract.frames)
+    return begin, max(begin, stop)
 
 
 def _spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
@@ -174,26 +226,22 @@ def _spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
     return sorted([*times, *middles])
 
 
-def _every(found: FileScan, step: int) -> FileScan:
-    """The scan with every ``step``-th frame of the main video only."""
+def _every(found: FileScan, skip: int, step: int) -> FileScan:
+    """The scan with every ``step``-th frame of the main video only, ``skip`` left out first."""
     if step == 1:
         return found
-    video = replace(found.video, pts=array("q", sorted(found.video.pts)[::step]))
+    video = replace(found.video, pts=array("q", sorted(found.video.pts)[skip::step]))
     return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
 
 
-def _end(times: Sequence[Fraction], frames: int | None) -> Fraction | None:
-    """Where a limited output ends: where the next frame begins, if there is one."""
-    return times[frames] if frames is not None and len(times) > frames else None
-
-
-def _check_times(shown: Sequence[Fraction], found: FileScan, contract: Contract) -> list[str]:
+def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[str]:
     """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
 
     The last field's time hangs on how long the last frame is shown, which not every file says: it
     must only come after the one before.
     """
     tick = found.video.tick
+    shown = times[slice(*_part(times, contract))]
     wanted = [time + contract.streams.offset for time in shown]
     if contract.streams.container == Y4M_CONTAINER:  # it has no times: frames are counted
         wanted = [number * tick for number in range(len(shown))]
@@ -209,16 +257,14 @@ def _check_times(shown: Sequence[Fraction], found: FileScan, contract: Contract)
     return [_first_difference("video: frame", wanted, actual)]
 
 
-def _check_packets(
-    given: Track, made: Track, end: Fraction | None, offset: Fraction
-) -> Iterator[str]:
-    """Every packet of a copied stream that begins before the end, at its time on the new clock.
+def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
+    """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
     Where the source's clock is the coarser one, its rounding may have been undone.
     """
     if given.cover:
         return
-    wanted = [on_clock(time + offset, made.tick) for time in _times(given, end)]
+    wanted = [on_clock(time + offset, made.tick) for time in _times(given, span)]
     slack = given.tick / made.tick if given.tick > made.tick else 0
     if len(made.pts) != len(wanted) or any(
         abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True)
@@ -230,27 +276,39 @@ def _check_packets(
         )
 
 
-def _check_coded_anew(
-    given: Track, made: Track, end: Fraction | None, offset: Fraction
-) -> Iterator[str]:
+def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
     """A stream in another coding: text that is there, sound that begins and ends where it did."""
-    wanted = _times(given, end)
+    wanted = _times(given, span)
     found = [pts * made.tick for pts in made.pts]
     if wanted and not found:
         yield f"{given.info}: nothing of it is in the output"
     elif wanted and given.info.kind == "audio":
-        for side, should, is_at in (
-            ("begins", min(wanted) + offset, min(found)),
-            ("ends", max(wanted) + offset, max(found)),
+        longest = max(given.lasts) * given.tick  # the output's packets may be shorter
+        for side, should, is_at, slack in (
+            ("begins", min(wanted) + offset, min(found), Fraction(0)),
+            ("ends", max(wanted) + offset, max(found), longest),
         ):
-            if abs(should - is_at) > SOUND_STEP:
+            if not -SOUND_STEP <= is_at - should <= SOUND_STEP + slack:
                 yield f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
 
 
-def _times(track: Track, end: Fraction | None) -> list[Fraction]:
-    """When the packets of a stream begin, those after the end left out."""
-    times = (pts * track.tick for pts in track.pts)
-    return [time for time in times if end is None or time < end]
+def _times(track: Track, span: Span) -> list[Fraction]:
+    """When the packets of a stream begin, those outside left out.
+
+    One that begins earlier counts while it lasts, but for Vorbis, which first is silent; all but
+    sound is cut.
+    """
+    times: Iterable[Fraction] = (pts * track.tick for pts in track.pts)
+    first = span.start
+    if first is not None:
+        ends = [track.tick * (pts + n) for pts, n in zip(track.pts, track.lasts, strict=True)]
+        lasting = track.info.codec != "vorbis"
+        times = (
+            time if track.info.kind == "audio" else max(time, first)
+            for time, end in zip(times, ends, strict=True)
+            if time + track.unheard >= first or (lasting and end + track.unheard > first)
+        )
+    return [time for time in times if span.end is None or time < span.end]
 
 
 def _first_difference(what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]) -> str:
@@ -269,11 +327,11 @@ def _first_difference(what: str, wanted: Sequence[Fraction], actual: Sequence[Fr
 
 
 def _pair_tracks(
-    source: FileScan, found: FileScan, contract: Contract, end: Fraction | None
+    source: FileScan, found: FileScan, contract: Contract, span: Span
 ) -> tuple[list[tuple[Track, Track]], list[str]]:
     """Each kept stream with its copy, in the order of each kind; and what has no partner.
 
-    A stream without a packet before the end may be left out, as mp4 and mov do.
+    A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
     """
     plan = contract.streams
     kept = {info.index: info.becomes for info in plan.kept}
@@ -288,9 +346,11 @@ def _pair_tracks(
     left = found.others
     for track in given:
         anew = bool(kept[track.info.index])
-        partner = next((made for made in left if _same_kind(track, made, anew)), None)
+        filled = track.cover or track.info.kind == "attachment" or bool(_times(track, span))
+        like = (made for made in left if _same_kind(track, made, anew))
+        partner = next((made for made in like if filled or not made.pts), None)
         if partner is None:
-            if track.cover or track.info.kind == "attachment" or _times(track, end):
+            if filled:
                 findings.append(f"{track.info} is missing")
         else:
             left.remove(partner)
@@ -323,15 +383,24 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
 
 
 def _check_chapters(
-    source: FileScan, found: FileScan, end: Fraction | None, offset: Fraction
+    source: FileScan, found: FileScan, span: Span, offset: Fraction
 ) -> Iterator[str]:
-    wanted = [(start, title) for start, title in source.chapters if end is None or start < end]
+    """Every chapter that lies in the span, cut where that begins."""
+    earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
+    first = earliest if span.start is None else span.start
+    wanted = [
+        (max(start, first), title)
+        for start, end, title in source.chapters
+        if (start >= first or end > first) and (span.end is None or start < span.end)
+    ]
     if len(wanted) != len(found.chapters):
         yield f"{len(wanted)} chapters expected, {len(found.chapters)} found"
         return
-    for number, (should, made) in enumerate(zip(wanted, found.chapters, strict=True)):
-        if should[1] != made[1] or abs(should[0] + offset - made[0]) > CHAPTER_STEP:
+    for number, ((start, title), (at, _, made)) in enumerate(
+        zip(wanted, found.chapters, strict=True)
+    ):
+        if title != made or abs(start + offset - at) > CHAPTER_STEP:
             yield (
-                f"chapter {number} should be {should[1]!r} at {float(should[0] + offset):.3f} s"
-                f" and is {made[1]!r} at {float(made[0]):.3f} s"
+                f"chapter {number} should be {title!r} at {float(start + offset):.3f} s"
+                f" and is {made!r} at {float(at):.3f} s"
             )

@@ -16,6 +16,7 @@ from ciaovideo.options import (
     StreamOptions,
     UpscaleOptions,
     parse_size,
+    parse_time,
 )
 
 sides = st.integers(1, 5000)
@@ -42,6 +43,37 @@ scales = st.floats(1, MAX_SCALE)
 )
 def test_the_size_of_320x240(options: SizeOptions, even: bool, target: tuple[int, int]) -> None:
     assert options.resolve(240, 320, even=even) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("0", Fraction(0)),
+        ("90.25", Fraction(361, 4)),
+        ("1:30.1", Fraction(901, 10)),
+        ("90:00", Fraction(5400)),
+        ("1:02:03.000000000000000001", 3723 + Fraction(1, 10**18)),
+        ("100:00:00", Fraction(360000)),
+    ],
+)
+def test_times_are_exact(text: str, time: Fraction) -> None:
+    assert parse_time(text) == time
+    assert InputOptions(start=text).start_time == time
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1:60", "1:60:00", "1:-1", "1.5:00", "1e3", "inf", "1,5", "٣", "1:2:3:4", "5."],
+)
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(OptionError, match="is not a time"):
+        InputOptions(end=text)
+
+
+@pytest.mark.parametrize(("start", "end"), [("2", "2"), ("1:00", "59.9"), (None, "0")])
+def test_the_end_comes_after_the_start(start: str | None, end: str) -> None:
+    with pytest.raises(OptionError, match="is not after the start"):
+        InputOptions(start=start, end=end)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ def test_a_full_disk_is_an_encode_error_with_advice(code: int) -> None:
     assert "make room" in error.hint
 
 
+def test_a_decoder_that_gives_up_does_not_speak_of_permissions() -> None:
+    error = raised(av.error.PermissionError(errno.EPERM, "Operation not permitted"))
+    assert str(error) == (
+        "decoding film.mp4: the decoder gives up: the data is damaged, encrypted or not what it"
+        " claims to be"
+    )
+    told = raised(av.error.PermissionError(errno.EPERM, "Operation not permitted"), OpenError)
+    assert "check who may read" in told.hint
+
+
 def test_other_errors_pass() -> None:
     with pytest.raises(KeyError), av_errors("decoding", FILE, DecodeError):
         raise KeyError

@@ -9,9 +9,11 @@ import pytest
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.codecs import choose_codec
-from ciaovideo.media.copier import StreamCopier, StreamPlan, fresh_tags, plan_streams
+from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.output import atomic_output
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.stream_plan import StreamPlan, fresh_tags, plan_streams
+from ciaovideo.media.timing import WHOLE, Span
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import make_clip
@@ -22,19 +24,22 @@ MOV_TEXT_GAP = b"\0\0"  # how mp4 says that no subtitle is shown yet
 MILLISECOND = Fraction(1, 1000)
 
 
-def process(source: Path, output: Path, frames: int | None = None) -> StreamPlan:
+def process(
+    source: Path, output: Path, frames: int | None = None, span: Span = WHOLE
+) -> StreamPlan:
     """Code every frame again at its own size, with all that the container takes beside it."""
     with VideoReader(source) as reader:
         info, size = reader.info, (reader.info.height, reader.info.width)
         choice = choose_codec(EncodeOptions(preset="ultrafast"), output, info.pix_fmt, *size)
-        plan = plan_streams(source, output, info.index, frames)
+        plan = plan_streams(source, output, info.index, frames, span=span)
         with (
             atomic_output(output) as temporary,
             StreamCopier(plan) as copier,
             VideoWriter(temporary, VideoTarget.of(info, choice, size), copier) as writer,
         ):
             for frame in reader.frames(frames):
-                writer.write(frame)
+                if span.start is None or frame.time >= span.start:
+                    writer.write(frame)
     return plan
 
 
@@ -215,6 +220,19 @@ def test_early_sound_moves_all_streams_in_matroska(tmp_path: Path) -> None:
     same_packets(packets(output), moved, Fraction(0))
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mov"])
+def test_a_part_of_a_file_that_starts_before_zero(tmp_path: Path, suffix: str) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    early_sound(source)
+    plan = process(source, output, span=Span(start=Fraction(1), tick=MILLISECOND))
+    given = [packet for packet in packets(source) if packet[0] > 1 - 2 * MILLISECOND]
+    assert -1 <= plan.offset < -1 + Fraction(1, 10)
+    assert times(output) == [time + plan.offset for time in times(source) if time >= 1]
+    found = packets(output)
+    same_packets(found[-len(given) :], [(t + plan.offset, d) for t, d in given], MILLISECOND)
+    assert len(found) - len(given) <= 1
+
+
 def test_early_sound_moves_nothing_in_mov(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / "out.mov"
     early_sound(source)
@@ -232,7 +250,8 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    monkeypatch.setattr("ciaovideo.media.copier.first_times", lambda *_: starts)
+    for part in ("stream_plan", "copier"):
+        monkeypatch.setattr(f"ciaovideo.media.{part}.first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
     assert plan.offset - Fraction(1, 24) < Fraction(1, 50)  # no more than clocks demand

@@ -13,9 +13,9 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.media.codec_table import VIA_FFMPEG
 from ciaovideo.media.codecs import CodecChoice
-from ciaovideo.media.copier import plan_streams
 from ciaovideo.media.external import ExternalEncoder, carried, command, find_encoder
 from ciaovideo.media.external_writer import ExternalWriter, try_out
+from ciaovideo.media.stream_plan import plan_streams
 from ciaovideo.media.writer import VideoTarget
 from tests.media import make_clip
 

@@ -47,7 +47,7 @@ def test_what_a_file_holds(tmp_path: Path) -> None:
     ]
     assert (scan.size, scan.sar) == ((48, 64), Fraction(4, 3))
     assert scan.turn in ((0, 65536, -65536, 0), (0, -65536, 65536, 0))
-    assert [title for _, title in scan.chapters] == ["Part 1", "Part 2"]
+    assert [title for *_, title in scan.chapters] == ["Part 1", "Part 2"]
     with av.open(path) as container:
         sound = [p.pts for p in container.demux(audio=0) if p.size]
     assert list(scan.others[0].pts) == sound
@@ -83,10 +83,12 @@ def test_pictures_are_found_by_time_and_by_number(tmp_path: Path, suffix: str) -
     places = (0, 7, 8, 23, 47)
     by_time = shots_by_time(scan, [stamps[place] for place in reversed(places)])
     by_number = shots_by_number(scan, places)
+    in_turn = shots_by_time(scan, [stamps[place] for place in places], in_turn=True)
     assert sorted(by_number) == list(places)
     for place in places:
         shot = by_number[place]
         assert np.array_equal(by_time[stamps[place]].look, shot.look)
+        assert np.array_equal(in_turn[stamps[place]].look, shot.look)
         assert shot.look.shape == (THUMBNAIL, THUMBNAIL)
         assert (shot.size, shot.pix_fmt, shot.damaged) == ((48, 64), "yuv420p", False)
         assert (shot.color.matrix, shot.color.color_range) == (Matrix.BT709, Range.LIMITED)

@@ -11,7 +11,8 @@ import pytest
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
-from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
+from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from tests.media import ASS_HEADER, make_clip
 
 EVENTS = (  # start and length in ms, text in ASS, in HTML-like tags, and plain

@@ -14,7 +14,8 @@ from av.stream import Stream
 from numpy.typing import NDArray
 
 from ciaovideo.errors import DecodeError, EncodeError
-from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
+from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.timing import exact
 from ciaovideo.media.transcode import SoundTranscoder
 

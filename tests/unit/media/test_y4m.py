@@ -19,7 +19,8 @@ from ciaovideo.media.codec_table import Y4M
 from ciaovideo.media.codecs import CodecChoice
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.pipe_input import PipeInput
-from ciaovideo.media.reader import VideoReader, main_video
+from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.video_stream import main_video
 from ciaovideo.media.writer import VideoTarget
 from ciaovideo.media.y4m import Y4MWriter, color_words, header
 

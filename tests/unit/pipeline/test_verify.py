@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from ciaovideo.color import Matrix, Primaries, Range
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.codecs import choose_codec
-from ciaovideo.media.copier import StreamCopier, StreamPlan, plan_streams
+from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from ciaovideo.pipeline.verify import Contract, Verification, contract_between, require, verify

@@ -1,0 +1,288 @@
+"""What becomes of a file's streams besides its main video; nothing is written to know it.
+
+Whether a container takes a stream is found by a trial: its header is written into memory.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer, OutputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+
+from ciaovideo.errors import EncodeError, OpenError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.codec_table import MATROSKA, RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.codecs import container_format, container_word
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
+from ciaovideo.media.timing import (
+    WHOLE,
+    Span,
+    common_tick,
+    exact,
+    first_frame_times,
+    first_times,
+    with_fields,
+)
+from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
+from ciaovideo.media.video_stream import describe
+from ciaovideo.options import SoundPolicy
+
+# Facts about the input's bytes, wrong for the output's.
+STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """What becomes of a file's streams in an output container; nothing is written to know it.
+
+    ``offset`` seconds are added to all times of the output; nearly always 0 unless the ``span``
+    begins later than the file. ``end`` is where a run over part of the file will end, None if at
+    its end. ``warnings`` say all that a user should know of it, ``losses`` those among them that
+    name what the output will not have.
+    """
+
+    source: Path
+    main: int
+    container: str
+    kept: tuple[StreamInfo, ...]
+    dropped: tuple[StreamInfo, ...]
+    offset: Fraction = Fraction(0)
+    span: Span = WHOLE
+    end: Fraction | None = None
+    warnings: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+def plan_streams(
+    source: Path,
+    output: Path,
+    main: int,
+    frames: int | None = None,
+    *,
+    every_field: bool = False,
+    sound: SoundPolicy = "copy",
+    span: Span = WHOLE,
+) -> StreamPlan:
+    """Decide which streams besides the video ``main`` the output's container takes, and how.
+
+    Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
+    ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
+    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold,
+    before any work is done.
+    """
+    container_name = container_format(output)
+    kept: list[StreamInfo] = []
+    dropped: list[StreamInfo] = []
+    with av_errors("opening", source, OpenError), av.open(source) as container:
+        ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
+        chapters = bool(container.chapters())
+        tags = fresh_tags(container.metadata)
+        for av_stream in container.streams:
+            if av_stream.index == main or _holds_chapters(container, av_stream):
+                continue
+            becomes = _becoming(container_name, av_stream, source, sound)
+            info = replace(describe(av_stream), becomes=becomes or "")
+            (dropped if becomes is None else kept).append(info)
+    if container_name != Y4M_CONTAINER:
+        _refuse_silence(dropped, output, sound)
+    copied = {info.index for info in kept}
+    timed = copied if container_name in MATROSKA else set[int]()
+    offset = Fraction(0)
+    if container_name != Y4M_CONTAINER:  # which has no times to move
+        starts = first_times(source, main, timed, span)
+        offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
+    losses = [
+        *_left_out(output, dropped, chapters=chapters, tags=tags),
+        *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
+    ]
+    warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
+    if offset:
+        warnings.append(_moved(offset, span))
+    return StreamPlan(
+        source=source,
+        main=main,
+        container=container_name,
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        offset=offset,
+        span=span,
+        end=_end(source, main, frames, every_field, span),
+        warnings=tuple(warnings),
+        losses=tuple(losses),
+    )
+
+
+def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPolicy) -> None:
+    """Raise EncodeError where sound is among what the container cannot hold."""
+    for lost in dropped:
+        if lost.kind == "audio":
+            raise EncodeError(
+                f"{output.suffix} cannot hold the sound as it is ({lost})",
+                "end the output's name in .mkv"
+                if sound == "auto" or output.suffix.lower() == ".mkv"
+                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
+            )
+
+
+def _left_out(
+    output: Path, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
+) -> Iterator[str]:
+    """Each thing beside the video that the output's container cannot hold."""
+    place, container_name = container_word(output), container_format(output)
+    for lost in dropped:
+        yield f"{place} cannot hold {lost}: it is left out"
+    if chapters and container_name in RATE_ONLY:
+        yield f"{place} cannot hold chapters: they are left out"
+    if tags and container_name == Y4M_CONTAINER:
+        yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
+
+
+def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Metadata without the entries that describe the input's own bytes."""
+    return {
+        key: text
+        for key, text in tags.items()
+        if key.upper() not in STALE_TAGS and not key.upper().startswith(STALE_PREFIXES)
+    }
+
+
+def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | None:
+    """Add a stream like ``source`` to a container; None if it is whole with the header.
+
+    Raises ValueError or FFmpeg's error if the container does not take it.
+    """
+    tags = fresh_tags(source.metadata)
+    matroska = output.format.name == "matroska"
+    if isinstance(source, AttachmentStream):
+        name = source.name or tags.get("filename", "attachment")
+        output.add_attachment(name, source.mimetype or "application/octet-stream", source.data)
+        return None
+    if matroska and source.disposition & Disposition.attached_pic:
+        kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
+        suffix = kind.replace("jpeg", "jpg")
+        output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
+        return None
+    target = output.add_stream_from_template(source, opaque=True)
+    target.metadata.update(tags)
+    target.disposition = source.disposition
+    return target
+
+
+def add_converted(
+    output: OutputContainer, source: Stream, codec: str
+) -> TextConverter | SoundTranscoder:
+    """Add a stream to a container that holds what ``source`` does in another coding.
+
+    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
+    """
+    kind = SoundTranscoder if source.type == "audio" else TextConverter
+    converter = kind(output, source, codec)
+    converter.target.metadata.update(fresh_tags(source.metadata))
+    converter.target.disposition = source.disposition
+    return converter
+
+
+def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+    """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
+    codecs = ["", text_codec(container_name, source)]
+    if sound == "auto":
+        codecs += sound_codecs(container_name, source)
+    for codec in dict.fromkeys(codecs):
+        if _takes(container_name, source, path, codec):
+            return codec
+    return None
+
+
+def _lost_by(info: StreamInfo) -> str:
+    """What a stream loses by becoming another coding, beyond what that coding is known for."""
+    if info.becomes and info.codec == STYLED:
+        return "its styles are simplified"
+    if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
+        return "its samples are rounded to 24 bits"
+    return ""
+
+
+def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
+    """Whether a container holds a stream as it is, or as ``codec``.
+
+    A header is written into memory to find out.
+
+    Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
+    YUV4MPEG2.
+    """
+    if container_name in RATE_ONLY:
+        return False
+    trial = av.open(io.BytesIO(), "w", format=container_name)
+    try:
+        if codec:
+            add_converted(trial, source, codec)
+        else:
+            add_copy(trial, source, path)
+        trial.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    finally:
+        trial.close()
+    return True
+
+
+def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
+    """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
+    chapters = container.chapters()
+    titles = av_stream.type == "data" and av_stream.frames == len(chapters)
+    return bool(chapters) and titles and "mp4" in container.format.name
+
+
+def _cover(path: Path, index: int) -> bytes:
+    """The coded picture of a cover stream."""
+    with av.open(path) as container:
+        return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)
+
+
+def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Span) -> Fraction:
+    """What to add to all times so that nothing that counts begins before zero.
+
+    mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
+    there would be lost. Matroska cannot store times before zero, but for priming. Where the file is
+    cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
+    frames' clock; other streams are moved to the nearest tick of theirs.
+    """
+    if span.start is not None:
+        return -(min([span.start, *starts.values()]) // span.tick) * span.tick
+    earliest = min([*starts.values(), Fraction(0)])
+    if earliest >= 0:
+        return Fraction(0)
+    step = common_tick(ticks)
+    return -(earliest // step) * step
+
+
+def _moved(offset: Fraction, span: Span) -> str:
+    if span.start is None:
+        return f"the input starts before zero: all times are {float(offset):g} s later"
+    way = "earlier" if offset < 0 else "later"
+    return (
+        f"the first frame is the one at {float(span.start):.9g} s of the file's own time;"
+        f" all times are {float(abs(offset)):.9g} s {way}"
+    )
+
+
+def _end(
+    source: Path, main: int, frames: int | None, every_field: bool, span: Span
+) -> Fraction | None:
+    """Where the first ``frames`` frames end: at the next one's start, or where the span does."""
+    if frames is None:
+        return span.end
+    times = first_frame_times(source, main, frames + 1, span.start)
+    if every_field:
+        times = with_fields(times)
+    after = [time for time in times if span.start is None or time >= span.start]
+    ends = [*after[frames : frames + 1], *([] if span.end is None else [span.end])]
+    return min(ends, default=None)

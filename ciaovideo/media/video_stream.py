@@ -1,0 +1,98 @@
+"""What FFmpeg says of a file's streams, in the house's words, and the pictures of its video."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import OpenError
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.timing import exact
+
+STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is not a cover picture; raises OpenError if there is none."""
+    videos = container.streams.video
+    moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
+    if not moving:
+        found = "only a cover picture" if videos else "no video"
+        raise OpenError(f"{path} holds {found}", "name a video file")
+    if moving[0].codec_context is None:
+        raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
+    return moving[0]
+
+
+def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
+    if not hides_alpha(av_stream):
+        yield from container.decode(av_stream)
+        return
+    decoder = ALPHA_DECODERS[codec_name(av_stream)]
+    context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
+    tagged = av_stream.codec_context
+    context.color_range, context.colorspace = tagged.color_range, tagged.colorspace
+    context.color_primaries, context.color_trc = tagged.color_primaries, tagged.color_trc
+    context.thread_type = "AUTO"
+    for packet in container.demux(av_stream):
+        yield from context.decode(packet)
+
+
+def hides_alpha(av_stream: VideoStream) -> bool:
+    """Whether there is alpha that FFmpeg's own decoder leaves out."""
+    return codec_name(av_stream) in ALPHA_DECODERS and av_stream.metadata.get("alpha_mode") == "1"
+
+
+def describe(av_stream: Stream) -> StreamInfo:
+    """A stream as plain data."""
+    return StreamInfo(
+        index=av_stream.index,
+        kind=av_stream.type,
+        codec=codec_name(av_stream),
+        language=av_stream.language or "",
+        title=av_stream.metadata.get("title", ""),
+    )
+
+
+def codec_name(av_stream: Stream) -> str:
+    """The name of the coding, not of the decoder; empty where FFmpeg has no decoder for it."""
+    context = av_stream.codec_context
+    return context.codec.canonical_name if context is not None else ""
+
+
+def tagged_color(picture: av.VideoFrame) -> ColorSpec:
+    """The colour tags of a picture; its siting is the decoder's word."""
+    full = picture.format.name.startswith("yuvj")
+    return ColorSpec(
+        matrix=Matrix(picture.colorspace),
+        color_range=Range.FULL if full else Range(picture.color_range),
+        primaries=Primaries(picture.color_primaries),
+        transfer=Transfer(picture.color_trc),
+        siting=Siting(picture.chroma_location),
+    )
+
+
+def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
+    """How long the file says that its video is, in seconds."""
+    tick = exact(av_stream.time_base)
+    if av_stream.duration and tick:
+        return av_stream.duration * tick
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
+    """How a player turns the picture: nine numbers in FFmpeg's order.
+
+    They are in 16.16 fixed point, those of the last column in 2.30.
+    """
+    data = av_stream.codec_context.coded_side_data.get("display_matrix")
+    return tuple(memoryview(data).cast("i")) if data else ()
