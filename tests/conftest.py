@@ -5,6 +5,9 @@ import os
 # Before torch is imported by anything: idle OpenMP threads sleep instead of spinning.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("SVT_LOG", "1")
+# Triton's own functions are interpreted, too, only if it is told so before anyone imports it.
+if not os.path.exists("/dev/nvidiactl"):  # noqa: PTH110: nothing else is imported yet
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import importlib.util
 import random
