@@ -1,19 +1,23 @@
 """For every test: a restored random state, honest skips, and the shared data where there is one."""
 
 import os
+import signal
+from pathlib import Path
 
 # Before torch is imported by anything: idle OpenMP threads sleep instead of spinning.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("SVT_LOG", "1")
 # Triton's own functions are interpreted, too, only if it is told so before anyone imports it.
-if not os.path.exists("/dev/nvidiactl"):  # noqa: PTH110: nothing else is imported yet
+if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background by a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes under test inherit it
 
 import importlib.util
 import random
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
