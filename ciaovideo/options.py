@@ -285,7 +285,11 @@ class StreamOptions:
     audio: SoundPolicy = opt(
         "copy", "sound that the output cannot hold: copy makes it an error, auto transcodes it"
     )
-    strict: bool = opt(False, "refuse to start if anything would be left out or had to be guessed")
+    strict: bool = opt(
+        False,
+        "refuse to start if anything would be left out or had to be guessed, and to go on"
+        " past a damaged picture",
+    )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
 
     def __post_init__(self) -> None:

@@ -62,6 +62,7 @@ LOST = {
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
 }
+LISTED = 5  # damaged pictures whose times are told
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -74,6 +75,9 @@ class VideoReader:
     ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
+    A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
+    DecodeError there.
+
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once: ``piped``
     says so, and the header alone tells whether it is interlaced.
     """
@@ -84,6 +88,7 @@ class VideoReader:
         *,
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
+        strict: bool = False,
     ) -> None:
         self._pipe = PipeInput() if path == PIPE else None
         self.path = STDIN if self._pipe else path
@@ -93,7 +98,8 @@ class VideoReader:
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
-        self._damaged = 0
+        self._strict = strict
+        self._damaged: list[str] = []  # when each damaged picture is shown
         self._last: int | None = None  # the newest time stamp
         self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
@@ -214,7 +220,7 @@ class VideoReader:
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty(begin, finish, origin)
-        self._damaged = 0  # what came before does not count
+        self._damaged.clear()  # what came before does not count
         self._pictures = chain([shown], self._pictures)
         self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
 
@@ -387,11 +393,22 @@ class VideoReader:
                 f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
                 "cut the file there and process the parts one by one",
             )
-        self._damaged += picture.is_corrupt
+        if picture.is_corrupt:
+            self._meet_damage(picture.pts)
         whole = self._policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, self._decoded, 1, whole)
         return Shown(picture, self._later(picture.pts), max(picture.duration, 0), whole)
+
+    def _meet_damage(self, pts: int | None) -> None:
+        """Note when it is, or raise DecodeError."""
+        when = f"frame {self._decoded}" if pts is None else f"{float(pts * self._tick):.3f} s"
+        if self._strict:
+            raise DecodeError(
+                f"strict: the picture of {self.path} at {when} is damaged",
+                "leave strict out to have the decoder patch it",
+            )
+        self._damaged.append(when)
 
     def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""
@@ -426,7 +443,11 @@ class VideoReader:
             return
         self._closed_books = True
         if self._damaged:
-            self.warnings.append(f"{self._damaged} frames were damaged and patched by the decoder")
+            listed = ", ".join(self._damaged[:LISTED])
+            more = " and more" if len(self._damaged) > LISTED else ""
+            self.warnings.append(
+                f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
+            )
         indexed, claimed = self._indexed(), self.info.duration_s or 0.0
         if self._decoded < indexed:
             self.warnings.append(

@@ -75,7 +75,9 @@ class UpscaleRun:
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
-            self._reader = stack.enter_context(VideoReader(source, options=options.input))
+            self._reader = stack.enter_context(
+                VideoReader(source, options=options.input, strict=options.streams.strict)
+            )
             self.plan, self.engine = make_plan(self._reader, output, options)
             self._stack = stack.pop_all()
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -273,6 +274,30 @@ def test_damage_is_told(tmp_path: Path) -> None:
         except DecodeError as error:
             told = [str(error)]
     assert any("damaged" in text for text in told)
+    with (
+        VideoReader(path, strict=True) as reader,
+        pytest.raises(DecodeError, match=r"is damaged|decoding frame"),
+    ):
+        list(reader.frames())
+
+
+def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
+    """MPEG-2 has no checks: slices that cannot be read are patched, and the picture is marked."""
+    path = tmp_path / "clip.ts"
+    make_clip(path, codec="mpeg2video", seconds=1, width=160, height=128, options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 16] = bytes(byte ^ 0xFF for byte in data[middle : middle + 16])
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) == 24
+        (told,) = (text for text in reader.warnings if "patched" in text)
+    assert re.search(r"damaged frames, patched by the decoder: \d, at \d\.\d{3} s", told)
+    with (
+        VideoReader(path, strict=True) as reader,
+        pytest.raises(DecodeError, match=r"strict: the picture of .* at \d\.\d{3} s is damaged"),
+    ):
+        list(reader.frames())
 
 
 # Real files, made by other people's tools. What cannot be read must be refused for its reason.
