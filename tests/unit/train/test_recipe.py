@@ -129,7 +129,7 @@ def test_overrides() -> None:
     assert (optim.steps, optim.learning_rate, optim.schedule) == (10, 1e-3, "halving")
     assert (optim.milestones, optim.betas, optim.bf16) == ((3, 5), (0.5, 0.75), False)
     assert recipe.options.data.sources == ("a.tar", "some folder/b=c.zip")
-    assert recipe.network.encoder_options == {"channels": 32, "blocks": 2}
+    assert recipe.network.encoder_options == {"channels": 32, "blocks": 2, "slope": 0.1}
     assert recipe.options.summary == "made smaller"
     assert read_recipe("ciaosr-fast", ["optim.milestones=7"]).options.optim.milestones == (7,)
 
