@@ -115,7 +115,7 @@ def _floor(report: "Report") -> str:
     floor = report.floor
     network = next(result for result in report.results if result.case == "network only")
     return (
-        f"network: {floor.flop / 1e9:.3g} GFLOP a frame at {floor.flop_rate / 1e9:.3g} GFLOP/s"
+        f"network: {floor.flop / 1e9:.3g} GFLOP a frame at {floor.flop_rate / 1e9:.0f} GFLOP/s"
         f" (a large product in {report.precision}), {floor.bytes / 1e6:.3g} MB at"
         f" {floor.byte_rate / 1e9:.3g} GB/s (a large copy): at least {floor.seconds * 1000:.3g} ms;"
         f" it took {network.wall_s / floor.seconds:.2f} times that"
