@@ -53,6 +53,10 @@ class Span:
         lasts = packet.stream.type != "video" and (context is None or context.name != "vorbis")
         return begin >= self.start or (lasts and begin + (packet.duration or 0) * tick > self.start)
 
+    def shows(self, time: Fraction) -> bool:
+        """Whether a frame that appears at a time is one of the part."""
+        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
+
     def time_of(self, packet: "Packet[Stream]") -> Fraction:
         """When a packet begins; a subtitle or piece of data not before the part does."""
         time = (packet.pts or 0) * (exact(packet.time_base) or Fraction(0))

@@ -167,11 +167,7 @@ def _rated(
     span = reader.span
     scan = scan_file(reader.path, options.frames if span == WHOLE else None)
     times = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
-    times = [
-        time
-        for time in times
-        if (span.start is None or time >= span.start) and (span.end is None or time < span.end)
-    ][: options.frames]
+    times = [time for time in times if span.shows(time)][: options.frames]
     fields = 2 if options.input.deinterlace == "field" else 1
     claimed = (info.frame_rate or FALLBACK_RATE) / fields
     if not scan.timed or len(times) < 2:

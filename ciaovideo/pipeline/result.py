@@ -106,10 +106,7 @@ def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verifica
         span = plan.streams.span
         limit = options.frames if span == WHOLE else None
         times = decoded_times(scan_file(plan.source, limit), limit)
-        shown = sum(
-            (span.start is None or time >= span.start) and (span.end is None or time < span.end)
-            for time in times
-        )
+        shown = sum(map(span.shows, times))
         shown *= 2 if options.input.deinterlace == "field" else 1
         expected = min(shown, options.frames or shown)
         if written != expected:

@@ -21,14 +21,13 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from ciaovideo.bench.floor import flop_per_pixel, matrix_rate
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
-from ciaovideo.models.decoders.ciaosr import CiaoSR
-from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
-from ciaovideo.models.encoders.edsr import EDSR
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions, Precision
+from ciaovideo.train.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOKUPS = (
@@ -43,28 +42,24 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """A network and the sizes (height, width); MACs per output and per LR pixel, where known."""
+    """A recipe's network and the sizes (height, width)."""
 
     name: str
     lr_size: Size
     out_size: Size
-    macs_per_out: float = 0.0
-    macs_per_lr: float = 0.0
 
 
-CASES = (  # attention at its window of 48 + 2 * 8: 1024 places of 832 MACs, 1.78 times each pixel
-    Case("ciaosr-edsr", (540, 960), (1080, 1920), 2.85e6, 1.22e6 + 1.78 * 1024 * 832),
-    Case("ciaosr-fast", (1080, 1920), (2160, 3840), 320),
+CASES = (
+    Case("ciaosr-edsr", (540, 960), (1080, 1920)),
+    Case("ciaosr-fast", (1080, 1920), (2160, 3840)),
 )
 TINY = (Case("ciaosr-edsr", (20, 24), (40, 48)), Case("ciaosr-fast", (20, 24), (40, 48)))
 
 
 def network(name: str) -> ImplicitSR:
-    """A random network of the shape that the name stands for."""
+    """The network of a recipe with random weights."""
     torch.manual_seed(0)
-    if name == "ciaosr-fast":
-        return ImplicitSR(EDSR(channels=32, blocks=8), SeparableCiaoSR(32))
-    return ImplicitSR(EDSR(), CiaoSR(64))
+    return read_recipe(name).build()
 
 
 @contextmanager
@@ -79,12 +74,6 @@ def without_kernels() -> Iterator[None]:
 def speed(name: str, work: Callable[[], object], device: torch.device) -> float:
     """Median seconds of one run."""
     return measure(name, lambda: (work(), 1)[1], least_s=1.0, device=device).wall_s
-
-
-def matrix_rate(device: torch.device, side: int) -> float:
-    """Multiplications a second of a large bf16 product."""
-    left, right = (torch.rand(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return float(side**3 / speed("matrix", lambda: left @ right, device))
 
 
 def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
@@ -109,8 +98,8 @@ def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
 def run_case(case: Case, device: str, rate: float) -> dict[str, object]:
     """One network: reference in fp32, fast path in fp32 and bf16, with and without kernels."""
     lr = torch.rand(1, 3, *case.lr_size)
-    macs = case.macs_per_out * case.out_size[0] * case.out_size[1]
-    macs += case.macs_per_lr * case.lr_size[0] * case.lr_size[1]
+    factors = case.out_size[0] / case.lr_size[0], case.out_size[1] / case.lr_size[1]
+    flop = flop_per_pixel(network(case.name), factors) * case.lr_size[0] * case.lr_size[1]
     figures: dict[str, object] = {"case": case.name, "lr": case.lr_size, "out": case.out_size}
     rows = []
     exact: Tensor | None = None
@@ -131,7 +120,7 @@ def run_case(case: Case, device: str, rate: float) -> dict[str, object]:
                 took = speed(case.name, lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
                 row |= {"frames_s": 1 / took, "max_error": (sr - exact).abs().max().item()}
                 row |= {"psnr_db": -10 * (sr - exact).square().mean().clamp(1e-20).log10().item()}
-                row |= {"share": macs / took / rate, "seconds": stages(engine, lr, case)}
+                row |= {"share": flop / took / rate, "seconds": stages(engine, lr, case)}
             except Exception as problem:
                 row["problem"] = f"{type(problem).__name__}: {problem}"[:500]
         if engine.device.type == "cuda":
@@ -180,7 +169,7 @@ def gpu_tests() -> str:
 def markdown(report: dict[str, object]) -> str:
     """The figures as tables."""
     lines = [", ".join(f"{k} {v}" for k, v in report["machine"].items())]  # type: ignore[attr-defined]
-    lines += [f"bf16 matrix product: {report['matrix_tmac_s']:.0f} TMAC/s", ""]
+    lines += [f"bf16 matrix product: {report['matrix_tflop_s']:.3g} TFLOP/s", ""]
     lines += ["| case | precision | kernels | frames/s | share | max error | PSNR to fp32 |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for case in report["cases"]:  # type: ignore[attr-defined]
@@ -203,8 +192,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = time.perf_counter()
-    rate = matrix_rate(torch.device(device), 256 if arguments.tiny else 8192)
-    report: dict[str, object] = {"machine": machine(), "matrix_tmac_s": rate / 1e12}
+    rate = matrix_rate(torch.device(device), torch.bfloat16)
+    report: dict[str, object] = {"machine": machine(), "matrix_tflop_s": rate / 1e12}
     report |= {"cases": (made := []), "tests": "not run yet"}
 
     def write() -> None:
