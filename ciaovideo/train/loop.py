@@ -21,6 +21,7 @@ from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
+from ciaovideo.train.optimizer import make_optimizer
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
@@ -95,9 +96,7 @@ class Trainer:
         if start is not None:
             load_weights(self.network, load_file(start).state_dict(), start)
         self.network.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=optim.learning_rate, betas=optim.betas
-        )
+        self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
         self.generator = torch.Generator().manual_seed(optim.seed)
         self.step = 0

@@ -73,8 +73,9 @@ class DataOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimOptions:
-    """Optimisation. Adam, a warm-up, then a cosine to a hundredth of the peak or halvings."""
+    """Optimisation. A warm-up, then a cosine to a hundredth of the peak or halvings."""
 
+    optimizer: Literal["adam", "muon"] = opt("adam", "Adam, or Muon for the matrices of a network")
     steps: int = opt(1_000_000, "length of the schedule", "N")
     learning_rate: float = opt(1e-4, "peak of the schedule", "LR")
     schedule: Literal["cosine", "halving"] = opt("cosine", "how the rate falls")
@@ -83,6 +84,7 @@ class OptimOptions:
     )
     warmup: int = opt(0, "steps over which the rate rises from zero", "N")
     betas: tuple[float, float] = opt((0.9, 0.99), "Adam's decays of both moments", "B1,B2")
+    weight_decay: float = opt(0.0, "shrinks the matrices, per step and learning rate", "W")
     clip_norm: float = opt(0.0, "largest norm of the gradient; 0 leaves it alone", "NORM")
     ema: float = opt(0.999, "decay of the averaged weights; 0 keeps the last ones", "DECAY")
     bf16: bool = opt(False, "multiply in bf16 while training")
@@ -90,9 +92,11 @@ class OptimOptions:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")
-        _at_least(self, 0, "learning_rate", "warmup", "clip_norm", "ema", "seed")
+        _at_least(self, 0, "learning_rate", "warmup", "weight_decay", "clip_norm", "ema", "seed")
         if max(self.ema, *self.betas) >= 1 or min(self.betas) < 0:
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
+        if self.weight_decay and self.optimizer != "muon":
+            raise OptionError("weight_decay is muon's", "set optimizer to muon, or leave it out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,8 +94,13 @@ def test_it_learns() -> None:
     assert not torch.equal(network.state_dict()[name], run.network.state_dict()[name])
 
 
+MUON = (
+    "optim.optimizer=muon",
+    "optim.weight_decay=0.1",
+    "network.encoder_options.channels=32",  # else there is no matrix
+)
 plainly_and_in_two_stages = pytest.mark.parametrize(
-    "settings", [(), TWO_STAGES], ids=["plain", "two stages"]
+    "settings", [(), MUON, TWO_STAGES], ids=["plain", "muon", "two stages"]
 )
 
 

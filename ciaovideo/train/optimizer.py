@@ -1,0 +1,104 @@
+"""What turns gradients into steps: Adam, and Muon for the weights that are matrices."""
+
+import typing
+
+import torch
+from torch import Tensor, nn
+
+from ciaovideo.train.recipe import OptimOptions
+
+MOMENTUM = 0.95
+ITERATIONS = 5
+POLYNOMIAL = (3.4445, -4.7750, 2.0315)
+RMS = 0.2  # of a step over the learning rate, as Adam's are
+LEAST_SIDE = 32  # thinner matrices, those that read or make colours among them, take Adam
+
+
+class Muon(torch.optim.Adam):
+    """Momentum whose steps are made orthogonal; Adam for what is no matrix.
+
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": the momentum of
+    a matrix is replaced by the nearest matrix whose singular values are one, so that rare
+    directions of the gradient move as far as frequent ones; POLYNOMIAL, iterated, does that up to
+    a few tenths. Steps have the size that Adam's have (Liu et al., arXiv 2502.16982, equation 4),
+    and so take its learning rate. A convolution counts as the matrix (out, in * height * width).
+
+    ``matrices`` and ``others`` are parameters; lr and betas as Adam's; ``decay`` is what matrices
+    lose in a step, over the learning rate.
+    """
+
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[nn.Parameter],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        decay: float = 0.0,
+    ) -> None:
+        groups: list[dict[str, typing.Any]] = [{"params": others, "orthogonal": False}]
+        if matrices:
+            groups.append({"params": matrices, "orthogonal": True, "decay": decay})
+        super().__init__(groups, lr=lr, betas=betas)
+
+    @torch.no_grad()
+    def step(self, closure: typing.Any = None) -> None:  # type: ignore[override]
+        """One step; gradients of matrices are used up by it."""
+        assert closure is None
+        for group in self.param_groups:
+            if group["orthogonal"]:
+                self._step_matrices(group)
+        super().step()
+
+    def _step_matrices(self, group: dict[str, typing.Any]) -> None:
+        """Those of one shape at once."""
+        by_shape: dict[torch.Size, list[Tensor]] = {}
+        for weight in group["params"]:
+            if weight.grad is not None:
+                by_shape.setdefault(weight.shape, []).append(weight)
+        for shape, alike in by_shape.items():
+            for weight in alike:
+                if not self.state[weight]:  # Adam's way of loading asks every state for its step
+                    self.state[weight]["step"] = torch.zeros(())
+                    self.state[weight]["momentum"] = torch.zeros_like(weight)
+            gradients = [weight.grad for weight in alike if weight.grad is not None]
+            momenta = [self.state[weight]["momentum"] for weight in alike]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
+            steps = orthogonal(torch.stack(ahead).flatten(2))
+            size = RMS * max(steps.shape[1:]) ** 0.5
+            torch._foreach_mul_(alike, 1 - group["lr"] * group["decay"])
+            torch._foreach_add_(alike, list(steps.view(-1, *shape)), alpha=-group["lr"] * size)
+            for weight in alike:
+                weight.grad = None
+
+
+def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
+    """The optimiser that a recipe names, over all parameters of a network."""
+    if options.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), lr=options.learning_rate, betas=options.betas)
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for weight in network.parameters():
+        wide = weight.ndim >= 2 and min(weight.shape[0], weight[0].numel()) >= LEAST_SIDE
+        (matrices if wide else others).append(weight)
+    return Muon(
+        matrices,
+        others,
+        lr=options.learning_rate,
+        betas=options.betas,
+        decay=options.weight_decay,
+    )
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Matrices (N, rows, columns) with their singular values brought near one (0.7 to 1.2)."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    made = matrices.mT if tall else matrices
+    made = made / torch.linalg.matrix_norm(made, keepdim=True).clamp(min=1e-7)
+    a, b, c = POLYNOMIAL
+    for _ in range(ITERATIONS):
+        gram = made @ made.mT
+        made = a * made + (b * gram + c * gram @ gram) @ made
+    result: Tensor = made.mT if tall else made
+    return result
