@@ -23,7 +23,8 @@ def test_a_word_that_is_no_file_is_told_as_it_was_given(
         run([word, "out.mkv"])
     assert end.value.code == 2
     error = capsys.readouterr().err
-    assert said in error and word in error
+    assert said in error
+    assert word in error
     assert len(error.splitlines()) == 2  # a line on usage, and a line on this
 
 
