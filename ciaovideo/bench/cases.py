@@ -16,6 +16,7 @@ from ciaovideo.bench.growth import Growth, measure_growth
 from ciaovideo.bench.harness import Result, machine, measure, peak_memory
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
+from ciaovideo.media.codec_table import CONTAINERS, Y4M_CONTAINER
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
@@ -57,7 +58,9 @@ def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) ->
     ``growth`` measures further sizes, scales and lengths.
     """
     with TemporaryDirectory() as folder:
-        output = Path(folder) / f"out{source.suffix if source.suffix != '.y4m' else '.mkv'}"
+        suffix = source.suffix.lower()
+        held = CONTAINERS.get(suffix, Y4M_CONTAINER) != Y4M_CONTAINER
+        output = Path(folder) / f"out{suffix if held else '.mkv'}"
         with UpscaleRun(source, output, options) as run:
             plan, engine = run.plan, run.engine
             results = list(_stages(source, output, run))

@@ -5,10 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Asked to end from outside; SIGHUP, which not every system has, by a terminal that closes.
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
@@ -20,15 +21,17 @@ def loading() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(number, _leave) for number in SIGNALS]
+    heard = [n for n in (signal.SIGINT, *ENDING) if signal.getsignal(n) != signal.SIG_IGN]
+    before = [signal.signal(number, _leave) for number in heard]
     try:
         yield
     finally:
-        for number, handler in zip(SIGNALS, before, strict=True):
+        for number, handler in zip(heard, before, strict=True):
             signal.signal(number, handler)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    sys.stderr.write("ciaovideo: interrupted\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # the terminal may be gone
+        sys.stderr.write("ciaovideo: interrupted\n")
+        sys.stderr.flush()
     os._exit(128 + number)

@@ -8,10 +8,12 @@ import threading
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Protocol, cast
 
-from ciaovideo.errors import CiaoVideoError, UsageError
+from ciaovideo.cli.loading import ENDING
+from ciaovideo.errors import CiaoVideoError, MediaError, UsageError
 
 COMMANDS = {
     "train": "ciaovideo.cli.train",
@@ -21,11 +23,12 @@ COMMANDS = {
     "weights": "ciaovideo.cli.weights",
 }
 RESERVED = {"batch"}  # a command of a later version: no file should be taken for it meanwhile
-INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by a signal
+PRINTED, ROOM = "what is printed cannot be written", "check the disk's space and permissions"
+INTERRUPTED = 128 + signal.SIGINT  # what shells report for a program ended by a signal
 
 
 class Terminated(KeyboardInterrupt):
-    """Asked to end by SIGTERM: cleans up like Ctrl-C."""
+    """Asked to end by SIGTERM, or SIGHUP as its terminal closes: cleans up like Ctrl-C."""
 
 
 class Command(Protocol):
@@ -70,25 +73,29 @@ def run(argv: Sequence[str]) -> int:
     except CiaoVideoError as error:
         if verbose:
             traceback.print_exc()
-        print(f"ciaovideo: {error.problem}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        _complain(error.problem, error.hint)
         return error.exit_code
     except KeyboardInterrupt as reason:
-        print("ciaovideo: interrupted", file=sys.stderr)
-        return TERMINATED if isinstance(reason, Terminated) else INTERRUPTED
+        _complain("interrupted")
+        return 128 + int(reason.args[0]) if isinstance(reason, Terminated) else INTERRUPTED
     except BrokenPipeError:
         return 141
+    except OSError as error:  # files of media are spoken for: this is where the words go
+        if verbose:
+            traceback.print_exc()
+        _complain(f"{error.filename or PRINTED}: {error.strerror or error}", ROOM)
+        return MediaError.exit_code
 
 
 def main() -> None:
     """The console script: run, and leave at once even while a worker still computes a frame."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
     os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 tells a page on each start
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _terminate)
     code = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = _flushed(code)
     if any(thread.name.startswith("ciaovideo-") for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)
@@ -96,7 +103,27 @@ def main() -> None:
 
 def _terminate(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-    raise Terminated
+    raise Terminated(number)
+
+
+def _complain(problem: str, hint: str = "") -> None:
+    """Say what went wrong, if there still is a terminal to say it on."""
+    with suppress(OSError):
+        print(f"ciaovideo: {problem}", *([hint] if hint else []), sep="\n  ", file=sys.stderr)
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all that was printed is out; the first failure counts."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+        if isinstance(error, BrokenPipeError):
+            return code or 141
+        if not code:
+            _complain(f"{PRINTED}: {error.strerror}", ROOM)
+        return code or MediaError.exit_code
+    return code
 
 
 def _set_up_logging(verbose: bool, quiet: bool) -> None:

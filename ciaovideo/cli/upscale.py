@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import re
 import shlex
 import sys
-from argparse import Action, ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Set
 from importlib.metadata import version
 from pathlib import Path
@@ -59,6 +60,7 @@ def build_parser(prog: str) -> ArgumentParser:
     """The parser; options are read off the config dataclasses."""
     parser = ArgumentParser(
         prog=prog,
+        usage="%(prog)s input output [options]",
         description="Upscale a video to any size with CiaoSR, everything else in the file kept.",
         epilog=EPILOG,
         allow_abbrev=False,
@@ -148,7 +150,7 @@ def describe_plan(plan: "UpscalePlan") -> str:
         total = plan.seconds_per_frame * plan.frames
         rows["time"] = (
             f"about {plan.seconds_per_frame:.2g} s a frame, {total:.0f} s "
-            f"for {plan.frames or 'an unknown number of'} frames"
+            f"for {_frames(plan.frames) if plan.frames else 'an unknown number of frames'}"
         )
     rows |= {f"note {index}": note for index, note in enumerate(plan.notes, 1)}
     return "\n".join(f"{name:8} {text}" for name, text in rows.items())
@@ -159,7 +161,7 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     height, width = summary.out_size
     line = (
-        f"{_called(summary.output)}: {summary.frames} frames of {width}x{height}"
+        f"{_called(summary.output)}: {_frames(summary.frames)} of {width}x{height}"
         f" in {summary.seconds:.1f} s ({rate:.2f} fps)"
     )
     if summary.reused >= 0.005:
@@ -172,8 +174,16 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
 
 def _place(word: str) -> Path:
     """A path, in which only a bare - means a pipe."""
+    if not word:
+        raise ArgumentTypeError("the name is empty")
+    if re.match("[a-z]{2,}://", word):
+        raise ArgumentTypeError(f"{word} is an address, not a file: fetch it first")
     path = Path(word)
     return path.absolute() if path == PIPE and word != str(PIPE) else path
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _called(output: Path) -> str:

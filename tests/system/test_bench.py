@@ -50,6 +50,19 @@ def test_bench(
     assert "times that" in table
 
 
+@pytest.mark.parametrize("name", ["in.ts", "in.MPG"])
+def test_a_source_in_a_container_that_is_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source = tmp_path / "in.mkv"
+    make_clip(source, width=64, height=48, seconds=0.1)
+    monkeypatch.setattr(
+        "ciaovideo.bench.harness.measure.__kwdefaults__", {"least_s": 0.01, "device": None}
+    )
+    words = ["bench", str(source.rename(tmp_path / name)), "--frames", "2", "--model", "bicubic"]
+    assert run(words) == 0
+
+
 def test_growth_is_fitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

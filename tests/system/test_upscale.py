@@ -333,7 +333,7 @@ def test_square_pixels(
     assert counters(output) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_within_two_seconds(
     tmp_path: Path, clip: Path, number: signal.Signals
 ) -> None:

@@ -99,7 +99,8 @@ def engine() -> Engine:
 @given(
     name=st.sampled_from(LAYOUTS),
     scales=st.tuples(st.floats(1, 3), st.floats(1, 3)),
-    box=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 12), st.integers(1, 12)),
+    box=st.tuples(st.integers(0, 44), st.integers(0, 44), st.integers(1, 12), st.integers(1, 12)),
+    far=st.tuples(st.booleans(), st.booleans()),
     seed=st.integers(0, 9),
 )
 def test_pasted_parts_make_the_picture_of_the_whole(
@@ -107,12 +108,18 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     name: str,
     scales: tuple[float, float],
     box: tuple[int, int, int, int],
+    far: tuple[bool, bool],
     seed: int,
 ) -> None:
-    """Every sample, for random changes, sizes and layouts; one code apart where rounding ties."""
+    """Every sample, for random changes, sizes and layouts; one code apart where rounding ties.
+
+    ``far``: the change is near the bottom, near the right; then parts begin inside the picture.
+    """
     layout, size = PixelLayout.of(name), (133, 158)
     out_size = round(size[0] * scales[0]), round(size[1] * scales[1])
     top, left, height, width = box
+    top = size[0] - height - top if far[0] else top
+    left = size[1] - width - left if far[1] else left
     before = planes_of(layout, size, seed)
     now = changed(before, layout, Rect(top, left, top + height, left + width))
     worker = FrameWorker(

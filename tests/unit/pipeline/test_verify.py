@@ -78,12 +78,16 @@ def doubled(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def remux(
-    path: Path, output: Path, keep: Callable[[Any, int], bool], moved: tuple[str, int] = ("", 0)
+    path: Path,
+    output: Path,
+    keep: Callable[[Any, int], bool] = lambda packet, number: True,
+    moved: tuple[str, int] = ("", 0),
+    retold: Callable[[list[Any]], list[Any]] = lambda chapters: chapters,
 ) -> None:
     """The same file without some packets of the streams that are neither kept whole nor at all.
 
     ``keep`` is asked for each packet, with its number in its stream; packets of the kind in
-    ``moved`` are shifted by so many ticks.
+    ``moved`` are shifted by so many ticks; ``retold`` makes other chapters of those there are.
     """
     counts: dict[int, int] = {}
     with av.open(path) as before, av.open(output, "w") as after:
@@ -92,7 +96,7 @@ def remux(
             for s in before.streams
             if s.type != "data"  # the titles of the chapters
         }
-        after.set_chapters(before.chapters())
+        after.set_chapters(retold(before.chapters()))
         for packet in before.demux():
             if packet.dts is None or packet.pts is None:
                 continue
@@ -330,6 +334,28 @@ def test_lost_chapters_are_found(tmp_path: Path, clip: Path) -> None:
     contract = enlarge(bare, output)
     contract = replace(contract, streams=replace(contract.streams, source=clip))
     assert findings(output, contract) == "2 chapters expected, 0 found"
+
+
+def test_a_chapter_at_another_time_or_of_another_name_is_found(tmp_path: Path, clip: Path) -> None:
+    whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    contract = enlarge(clip, whole)
+
+    def late(chapters: list[Any]) -> list[Any]:
+        first, second = chapters
+        return [first, second | {"start": second["start"] + int(Fraction(1, 20) / exact(second))}]
+
+    def exact(chapter: Any) -> Fraction:
+        return Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+
+    def renamed(chapters: list[Any]) -> list[Any]:
+        return [chapter | {"metadata": {"title": "Overture"}} for chapter in chapters]
+
+    remux(whole, output)
+    assert findings(output, contract) == ""
+    remux(whole, output, retold=late)
+    assert findings(output, contract).startswith("chapter 1 should be ")
+    remux(whole, output, retold=renamed)
+    assert "and is 'Overture' at" in findings(output, contract)
 
 
 def test_a_longer_output_than_asked_for_is_found(tmp_path: Path, clip: Path) -> None:

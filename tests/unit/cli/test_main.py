@@ -1,0 +1,61 @@
+"""How a command begins and ends: words that are no files, signals, and a full disk under stdout."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ciaovideo.cli.loading import loading
+from ciaovideo.cli.main import main, run
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("", "the name is empty"), ("https://example.org/a.mp4", "an address, not a file")],
+)
+def test_a_word_that_is_no_file_is_told_as_it_was_given(
+    capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run([word, "out.mkv"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert word in error
+    assert len(error.splitlines()) == 2  # a line on usage, and a line on this
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_results_that_cannot_be_printed_are_an_error_in_words(buffered: bool) -> None:
+    environment = os.environ | ({} if buffered else {"PYTHONUNBUFFERED": "1"})
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "ciaovideo", "train", "--list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+    assert process.returncode == 3
+    assert process.stderr.startswith("ciaovideo: what is printed cannot be written: No space left")
+    assert len(process.stderr.splitlines()) == 2
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ciaovideo", "train", "--list"])
+    before = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit):
+            main()
+        with loading():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for number, handler in zip((signal.SIGHUP, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
