@@ -130,9 +130,9 @@ def _train(trainer: "Trainer") -> None:
 
         def show(progress: "TrainProgress") -> None:
             best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
-            bar.set_postfix_str(
-                f"L1 {progress.loss:.5f}, {progress.samples:.0f} samples/s{best}", refresh=False
-            )
+            speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
+            loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
+            bar.set_postfix_str(f"{loss}{speed}{best}", refresh=False)
             bar.update(progress.step - bar.n)
             if progress.psnrs:
                 figures = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())

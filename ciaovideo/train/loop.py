@@ -21,6 +21,7 @@ from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
+from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
@@ -43,15 +44,15 @@ PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
 UNWRITABLE = (OSError, RuntimeError, SafetensorError)
-SMOOTHING = 0.98  # of the loss that is shown
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
     """Where a run stands: steps done, length of the schedule, smoothed loss, steps and samples/s.
 
-    ``psnrs`` are dB by scale where they were measured after this very step, ``best`` the best mean
-    so far.
+    ``data`` is the share of time in which the network waits for its batch; on a GPU, it and the
+    loss are of some steps ago. ``psnrs`` are dB by scale where they were measured after this very
+    step, ``best`` the best mean so far.
     """
 
     step: int
@@ -59,6 +60,7 @@ class TrainProgress:
     loss: float
     rate: float
     samples: float
+    data: float
     best: float
     psnrs: Mapping[float, float] | None = None
 
@@ -96,12 +98,16 @@ class Trainer:
             load_weights(self.network, load_file(start).state_dict(), start)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=optim.learning_rate, betas=optim.betas
+            self.network.parameters(),
+            lr=optim.learning_rate,
+            betas=optim.betas,
+            fused=True if self.device.type == "cuda" else None,  # one kernel for all weights
         )
         self.average = Average(self.network, optim.ema)
         self.generator = torch.Generator().manual_seed(optim.seed)
         self.step = 0
-        self.loss = math.nan
+        self._loss = SmoothedLoss(self.device)
+        self._share = DataShare(self.device)
         self.best = -math.inf  # mean PSNR of BEST, in dB
         self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
@@ -110,6 +116,11 @@ class Trainer:
         self._stopped = False
         if (run.folder / STATE).is_file():
             self._restore(load_state(run.folder / STATE))
+
+    @property
+    def loss(self) -> float:
+        """The smoothed L1; on a GPU, that of some steps ago."""
+        return self._loss.value
 
     @property
     def finished(self) -> bool:
@@ -167,6 +178,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint, the averaged weights and a line of the log."""
+        self._check(self._loss.read())
         if not self.average.finite():
             raise self._diverged()
         folder = self.run_options.folder
@@ -180,12 +192,25 @@ class Trainer:
 
     def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
         """What the step at hand shows; kept in the record too."""
-        optim, batch = self.recipe.options.optim, self.recipe.options.data.batch
-        learning = learning_rate(self.step - 1, optim)
-        figures = {"loss": self.loss, "learning_rate": learning, "samples_per_s": batch * rate}
-        self.record.trained(self.step, figures)
+        optim, samples = self.recipe.options.optim, self.recipe.options.data.batch * rate
+        if self.record.due(self.step):
+            self._check(self._loss.read())
+            figures = {
+                "loss": self.loss,
+                "learning_rate": learning_rate(self.step - 1, optim),
+                "samples_per_s": samples,
+                "data_share": self._share.value,
+            }
+            self.record.trained(self.step, figures)
         return TrainProgress(
-            self.step, optim.steps, self.loss, rate, batch * rate, self.best, psnrs
+            step=self.step,
+            steps=optim.steps,
+            loss=self.loss,
+            rate=rate,
+            samples=samples,
+            data=self._share.value,
+            best=self.best,
+            psnrs=psnrs,
         )
 
     def _validate(self) -> dict[float, float] | None:
@@ -266,7 +291,9 @@ class Trainer:
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        begin = self._share.mark()
         batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
+        ready = self._share.mark()
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
         with torch.random.fork_rng(devices=[]), autocast:
@@ -283,17 +310,17 @@ class Trainer:
         self.objective.learn(rgb, batch.natural, self.step, rate)
         self.step += 1
         self.average.update(self.network, self.step)
-        self._smooth(distance.item())
+        self._share.add(begin, ready, self._share.mark())
+        self._check(self._loss.add(distance))
 
-    def _smooth(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise self._diverged()
-        smoothed = SMOOTHING * self.loss + (1 - SMOOTHING) * value
-        self.loss = value if math.isnan(self.loss) else smoothed
+    def _check(self, ago: int | None) -> None:
+        """Raise NonFiniteError where a loss, so many steps ago, was no number."""
+        if ago is not None:
+            raise self._diverged(ago)
 
-    def _diverged(self) -> NonFiniteError:
+    def _diverged(self, ago: int = 0) -> NonFiniteError:
         return NonFiniteError(
-            f"{self.recipe.name}: values that are not numbers at step {self.step}",
+            f"{self.recipe.name}: values that are not numbers at step {self.step - ago}",
             "lower optim.learning_rate, or set optim.clip_norm; the last checkpoint is kept",
         )
 
@@ -311,12 +338,15 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
         self.average.restore(state["average"])
+        for saved, ours in zip(
+            state["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True
+        ):
+            saved["betas"] = ours["betas"]  # the recipe's word, not the file's
+            saved["fused"] = ours["fused"]  # this device's
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
-        self.step, self.loss = state["step"], state["loss"]
+        self.step, self._loss.value = state["step"], state["loss"]
         best, measured_by = state.get("best", (-math.inf, ""))
         if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
             self.best = best
