@@ -17,11 +17,18 @@ from ciaovideo.data.images import PictureStore, load_pictures
 from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
-from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
+from ciaovideo.errors import (
+    CiaoVideoError,
+    CorruptWeightsError,
+    EncodeError,
+    NonFiniteError,
+    OptionError,
+)
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.meter import DataShare, SmoothedLoss
+from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
@@ -67,12 +74,16 @@ class TrainProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How this call runs, as opposed to what is trained: none of it changes the weights."""
+    """How this call runs, as opposed to what is trained: none of it changes the weights.
+
+    Several processes of a run (``ranks``) have the same options, but for the device.
+    """
 
     folder: Path
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
+    ranks: Ranks = ALONE
 
 
 class Trainer:
@@ -88,6 +99,8 @@ class Trainer:
         self.recipe = recipe
         self.run_options = run
         self.device = choose_device(run.device)
+        self.ranks = run.ranks
+        self._part = run.ranks.share(recipe.options.data.batch)
         optim = recipe.options.optim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
@@ -115,7 +128,7 @@ class Trainer:
         self._sampler: Sampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
-            self._restore(load_state(run.folder / STATE))
+            self._resume(run.folder / STATE)
 
     @property
     def loss(self) -> float:
@@ -133,47 +146,57 @@ class Trainer:
             data = self.recipe.options.data
             sources = self.recipe.sources()
             validation = self.recipe.options.validation
-            if validation.folder is not None:
+            if validation.folder is not None and self.ranks.first:
                 self._validation = Validation(
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
             self._sampler = self._make_sampler(store, data.degradation)
+            self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(self._sampler.store)
 
     def stop(self) -> None:
-        """Have ``run`` save and return after the step at hand; signal handlers may call this."""
+        """Have ``run`` save and return after the step at hand; signal handlers may call this.
+
+        Of several processes, one is enough.
+        """
         self._stopped = True
 
     def run(self, on_progress: Callable[[TrainProgress], None] = lambda _: None) -> None:
         """Train until the schedule or the time is over, or ``stop`` is called; save at the end.
 
         Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
-        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges.
+        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges,
+        BackendError where another process of the run has gone. Progress is the first one's to tell.
         """
         self.prepare()
         started = saved = time.monotonic()
         first = self.step
-        if not self.finished:
+        over = False
+        if not self.finished and self.ranks.first:
             self.notices += filter(None, [self.record.start(first)])
         try:
-            while not self.finished and not self._stopped:
+            while not self.finished and not self.ranks.any(self._stopped or over):
                 self._train_step()
+                if not self.ranks.first:
+                    continue
                 psnrs = self._validate()
                 now = time.monotonic()
                 rate = (self.step - first) / max(now - started, 1e-9)
                 on_progress(self._progress(rate, psnrs))
-                if now - started >= 60 * self.run_options.minutes:
-                    break
-                if now - saved >= 60 * self.run_options.save_minutes:
+                over = now - started >= 60 * self.run_options.minutes
+                if not over and now - saved >= 60 * self.run_options.save_minutes:
                     self.save()
                     saved = now
         finally:
             self.record.close()
-        if self.step > first or not (self.run_options.folder / WEIGHTS).is_file():
+        if self.ranks.first and (
+            self.step > first or not (self.run_options.folder / WEIGHTS).is_file()
+        ):
             self.save()
             self._draw()
+        self.ranks.any(False)  # nobody leaves before all is written
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
@@ -292,22 +315,26 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         begin = self._share.mark()
-        batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
+        size = self.recipe.options.data.batch
+        batch = self._sampler.draw(size, self.generator, self._part)
         ready = self._share.mark()
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
         with torch.random.fork_rng(devices=[]), autocast:
             # What the network itself draws (stochastic depth) follows from the step, not from the
-            # steps before, so that a resumed run draws the same.
-            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
+            # steps before, so that a resumed run draws the same; other samples, other draws.
+            seed = optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
+            torch.manual_seed(seed % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
         loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        distance = distance.detach()
+        self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
-        self.objective.learn(rgb, batch.natural, self.step, rate)
+        self.objective.learn(rgb, batch.natural, self.step, rate, ranks=self.ranks)
         self.step += 1
         self.average.update(self.network, self.step)
         self._share.add(begin, ready, self._share.mark())
@@ -334,6 +361,19 @@ class Trainer:
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
         } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
+
+    def _resume(self, path: Path) -> None:
+        """Go on from a checkpoint; CorruptWeightsError where what it holds is not of a run."""
+        state = load_state(path)
+        try:
+            self._restore(state)
+        except CiaoVideoError:
+            raise
+        except Exception as cause:  # a damaged file may hold anything anywhere
+            raise CorruptWeightsError(
+                f"{path} is damaged ({type(cause).__name__}: {cause})",
+                "begin again in an empty folder",
+            ) from cause
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
