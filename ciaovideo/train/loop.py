@@ -40,7 +40,7 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
-from ciaovideo.train.validation import Validation
+from ciaovideo.train.validation import Validation, tf32
 
 log = logging.getLogger(__name__)
 
@@ -320,7 +320,7 @@ class Trainer:
         ready = self._share.mark()
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
-        with torch.random.fork_rng(devices=[]), autocast:
+        with tf32(self.device), torch.random.fork_rng(devices=[]), autocast:
             # What the network itself draws (stochastic depth) follows from the step, not from the
             # steps before, so that a resumed run draws the same; other samples, other draws.
             seed = optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
@@ -328,7 +328,8 @@ class Trainer:
             rgb = self.network(lr, batch.coord, batch.cell)
         loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with tf32(self.device):
+            loss.backward()
         distance = distance.detach()
         self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:

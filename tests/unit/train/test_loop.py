@@ -28,6 +28,7 @@ from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.curves import CURVES
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from ciaovideo.train.validation import tf32
 from tests.runs import (
     TWO_STAGES,
     assert_same,
@@ -221,6 +222,36 @@ def test_options_of_the_recipe_hold_after_a_resumption() -> None:
     trainer("run", minutes=0).run()
     resumed = trainer("run", "optim.betas=0.8,0.9")
     assert resumed.optimizer.param_groups[0]["betas"] == (0.8, 0.9)
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu() -> None:
+    trainer("run", minutes=0).run()
+    trainer("gpu", minutes=0).run()
+    state = saved("gpu")
+    state["optimizer"]["param_groups"][0]["fused"] = True
+    torch.save(state, Path("gpu") / STATE)
+    for folder in ("run", "gpu"):
+        trainer(folder).run()
+    assert_same(saved("gpu"), saved("run"))
+
+
+@pytest.mark.gpu
+def test_a_run_moves_between_devices() -> None:
+    for device in ("cuda", "cpu", "cuda"):
+        run = trainer(device=device, minutes=0)
+        run.run()
+        assert run.optimizer.param_groups[0]["fused"] == (True if device == "cuda" else None)
+    assert saved("run")["step"] == 3
+
+
+def test_gpus_multiply_in_tf32_only_while_training() -> None:
+    matrices = torch.backends.cuda.matmul
+    before = matrices.allow_tf32
+    with tf32(torch.device("cuda")):
+        assert matrices.allow_tf32
+    assert matrices.allow_tf32 is before
+    with tf32(torch.device("cpu")):
+        assert matrices.allow_tf32 is before
 
 
 def test_divergence_is_an_error_and_keeps_the_last_checkpoint() -> None:

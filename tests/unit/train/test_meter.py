@@ -59,6 +59,18 @@ def test_a_run_that_reads_late_is_the_same_run() -> None:
     assert not (Path("diverging") / WEIGHTS).exists()
 
 
+@pytest.mark.gpu
+def test_no_step_waits_for_the_gpu() -> None:
+    run = trainer(device="cuda")
+    run.prepare()
+    run._train_step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run._train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_share_of_time_for_data() -> None:
     share = DataShare(CPU)
     assert share.value == 0
