@@ -6,6 +6,7 @@ queries fall exactly between two codes, and there the last bit of a coordinate d
 they read (Chen et al., LIIF, arXiv 2012.09161; Cao et al., CiaoSR, arXiv 2212.04362).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,6 +51,11 @@ def placed(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def constant(values: Sequence[object], like: Tensor) -> Tensor:
+    """Numbers as a tensor of another's kind, beside it: ``new_tensor`` for which no GPU waits."""
+    return placed(torch.tensor(values, dtype=like.dtype), like.device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

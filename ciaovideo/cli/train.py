@@ -1,6 +1,7 @@
 """``ciaovideo train``: a recipe to weights, in a folder that a stopped run goes on from."""
 
 import math
+import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
-from ciaovideo.errors import OptionError
+from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.options import EngineOptions
 
 if TYPE_CHECKING:
-    from ciaovideo.train.loop import Trainer, TrainProgress
+    from ciaovideo.train.loop import RunOptions, Trainer, TrainProgress
+    from ciaovideo.train.ranks import Ranks
+    from ciaovideo.train.recipe import Recipe
 
+LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # by torchrun
 STOPPED = 128  # exit codes of what a signal ended: this and the signal's number
 
 
@@ -23,11 +27,16 @@ def build_parser(prog: str) -> ArgumentParser:
     """A recipe, a folder, and how to run."""
     parser = ArgumentParser(
         prog=prog,
-        description="Train a network. The same command goes on where a stopped run saved last.",
+        description="Train a network. The same command goes on where a stopped run saved last."
+        " On several GPUs: torchrun --nproc-per-node N -m ciaovideo train RECIPE --out DIR.",
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name, or a TOML file")
-    parser.add_argument(
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of this run: its state, weights and log"
+    )
+    folder.add_argument(
+        "--resume", type=Path, metavar="DIR", help="the same, of a run that has been begun there"
     )
     parser.add_argument("--list", action="store_true", help="list the recipes and leave")
     parser.add_argument(
@@ -48,10 +57,17 @@ def build_parser(prog: str) -> ArgumentParser:
         help="time between checkpoints (default: %(default)s)",
     )
     parser.add_argument(
-        "--device", default="auto", metavar="DEV", help="auto, cpu, cuda, cuda:N or mps"
+        "--device",
+        default="auto",
+        metavar="DEV",
+        help="auto, cpu, cuda, cuda:N or mps; under torchrun, cuda is a GPU for each process",
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores"
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="CPU threads; 0 takes all cores, of which processes under torchrun get equal shares",
     )
     parser.add_argument(
         "--write-pairs",
@@ -71,7 +87,8 @@ def run(arguments: Namespace) -> int:
     """
     if arguments.list:
         return _list()
-    if arguments.recipe is None or arguments.out is None:
+    folder = arguments.out or arguments.resume
+    if arguments.recipe is None or folder is None:
         raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
     device = EngineOptions(device=arguments.device).device
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
@@ -81,34 +98,81 @@ def run(arguments: Namespace) -> int:
     import torch
 
     with loading():
-        from ciaovideo.train.loop import WEIGHTS, RunOptions, Trainer
+        from ciaovideo.train.loop import STATE, RunOptions
         from ciaovideo.train.recipe import read_recipe
 
+    if arguments.resume is not None and not (folder / STATE).is_file():
+        raise MissingInputError(
+            f"{folder / STATE} is not there: no run was begun in this folder",
+            "name another folder, or begin with --out",
+        )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    options = RunOptions(
-        folder=arguments.out,
-        device=device,
-        minutes=arguments.minutes,
-        save_minutes=arguments.save_minutes,
-    )
-    trainer = Trainer(read_recipe(arguments.recipe, arguments.set), options)
+    recipe = read_recipe(arguments.recipe, arguments.set)
+    with _processes(device, arguments.threads) as (device, ranks):
+        options = RunOptions(
+            folder=folder,
+            device=device,
+            minutes=arguments.minutes,
+            save_minutes=arguments.save_minutes,
+            ranks=ranks,
+        )
+        return _run(recipe, options, arguments.write_pairs)
+
+
+def _run(recipe: "Recipe", options: "RunOptions", pairs: int) -> int:
+    """Train, or write pairs; the exit code."""
+    from ciaovideo.train.loop import WEIGHTS, Trainer
+
+    if pairs > 0 and options.ranks.count > 1:
+        raise OptionError("pairs are made by one process", "write them without torchrun")
+    trainer = Trainer(recipe, options)
     pictures = trainer.prepare()
-    if arguments.write_pairs > 0:
-        print(f"wrote {trainer.write_pairs(arguments.write_pairs)}")
+    if pairs > 0:
+        print(f"wrote {trainer.write_pairs(pairs)}")
         return 0
+    ranks = options.ranks
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
-    note = f"{trainer.recipe.name} on {trainer.device}: {pictures} pictures, {begun}"
+    where = f"{trainer.device}" + (f" and {ranks.count - 1} more" if ranks.count > 1 else "")
     with _stopping(trainer) as received:
-        print(note, file=sys.stderr, flush=True)
+        if ranks.first:
+            note = f"{recipe.name} on {where}: {pictures} pictures, {begun}"
+            print(note, file=sys.stderr, flush=True)
         _train(trainer)
-    steps = trainer.recipe.options.optim.steps
-    for notice in trainer.notices:
-        print(notice, file=sys.stderr)
-    print(f"wrote {arguments.out / WEIGHTS} after step {trainer.step} of {steps}")
-    if not trainer.finished:
-        print("the same command goes on from here", file=sys.stderr)
+    if ranks.first:
+        for notice in trainer.notices:
+            print(notice, file=sys.stderr)
+        steps = recipe.options.optim.steps
+        print(f"wrote {options.folder / WEIGHTS} after step {trainer.step} of {steps}")
+        if not trainer.finished:
+            print("the same command goes on from here", file=sys.stderr)
     return STOPPED + received[0] if received else 0
+
+
+@contextmanager
+def _processes(device: str, threads: int) -> "Iterator[tuple[str, Ranks]]":
+    """This process's device, and its place among those that torchrun started, where it did."""
+    import torch
+
+    from ciaovideo.engine.engine import choose_device
+    from ciaovideo.train.ranks import ALONE, joined
+
+    if not all(os.environ.get(name) for name in LAUNCHED) or os.environ["WORLD_SIZE"] == "1":
+        yield device, ALONE
+        return
+    kind = choose_device(device)
+    if kind.type == "mps" or kind.index is not None:
+        raise OptionError(
+            f"{device} is one device, and there are {os.environ['WORLD_SIZE']} processes",
+            "use auto, cuda or cpu",
+        )
+    if kind.type == "cuda":
+        kind = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    elif not threads:  # torchrun allows each but one
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // here))
+    with joined(kind) as ranks:
+        yield str(kind), ranks
 
 
 def _list() -> int:
@@ -126,13 +190,16 @@ def _train(trainer: "Trainer") -> None:
     from tqdm import tqdm
 
     steps = trainer.recipe.options.optim.steps
-    with tqdm(total=steps, initial=trainer.step, unit="step", disable=None, smoothing=0.05) as bar:
+    hidden = None if trainer.ranks.first else True
+    with tqdm(
+        total=steps, initial=trainer.step, unit="step", disable=hidden, smoothing=0.05
+    ) as bar:
 
         def show(progress: "TrainProgress") -> None:
             best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
-            bar.set_postfix_str(
-                f"L1 {progress.loss:.5f}, {progress.samples:.0f} samples/s{best}", refresh=False
-            )
+            speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
+            loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
+            bar.set_postfix_str(f"{loss}{speed}{best}", refresh=False)
             bar.update(progress.step - bar.n)
             if progress.psnrs:
                 figures = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())

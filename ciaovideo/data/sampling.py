@@ -1,7 +1,7 @@
 """Batches of LR patches and HR query points, cut from pictures on the device they lie on."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import PictureStore
 from ciaovideo.data.precoded import Pairs
+from ciaovideo.grid import placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +25,10 @@ class Batch:
     cell: Tensor
     rgb: Tensor
     natural: Tensor
+
+    def part(self, samples: slice) -> "Batch":
+        """Some of the samples."""
+        return Batch(*(getattr(self, field.name)[samples] for field in fields(self)))
 
 
 def bicubic_matrix(source: int, target: int) -> Tensor:
@@ -84,28 +89,29 @@ class Sampler:
         self._device = store.samples.device
         self._reductions = _reductions(patch, self.largest).to(self._device)
 
-    def draw(self, batch: int, generator: torch.Generator) -> Batch:
-        """One batch."""
+    def draw(self, batch: int, generator: torch.Generator, part: slice = slice(None)) -> Batch:
+        """One batch of ``batch`` samples, or a part of it: the draws are those of the whole."""
         degrader, lr = self.degrader, None
         if self.pairs is not None and degrader is not None and degrader.codec_is_due(generator):
             some = torch.randint(len(self.pairs), (batch,), generator=generator)
-            which, side, place, turn, lr = (part[some] for part in self.pairs.columns)
+            which, side, place, turn, lr = (column[some] for column in self.pairs.columns)
         else:
             which, side, place, turn = self._places(batch, generator)
         points = self._points(side, generator)
+        first = part if degrader is None else slice(None)  # what degrades draws for the whole
         which, side, place, turn, points = (
-            drawn.to(self._device) for drawn in (which, side, place, turn, points)
+            placed(drawn[first], self._device) for drawn in (which, side, place, turn, points)
         )
         crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
         if degrader is None:
             return self._pairs(crop, side, points)
         if lr is not None:
-            made = degrader.paired(crop / 255, lr.to(self._device) / 255)
+            made = degrader.paired(crop / 255, placed(lr, self._device) / 255)
         else:
             made = degrader(crop / 255, side, generator)
         batch_of_pairs = self._pairs(made.natural * 255, side, points)
         sharp = self._picked(made.sharp, side, points)
-        return replace(batch_of_pairs, lr=made.lr, rgb=sharp)
+        return replace(batch_of_pairs, lr=made.lr, rgb=sharp).part(part)
 
     def make_pairs(self, count: int, batch: int, generator: torch.Generator) -> Pairs:
         """Pairs (in whole batches, ``count`` or a few more) as this sampler degrades patches."""

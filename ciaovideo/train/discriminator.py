@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ciaovideo.train.ranks import ALONE, Ranks, gradients
+
 SLOPE = 0.2  # of the leaky rectifiers
 
 
@@ -60,7 +62,9 @@ class Adversary:
         self.discriminator.requires_grad_(True)
         return F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
 
-    def learn(self, made: Tensor, real: Tensor, learning_rate: float) -> None:
+    def learn(
+        self, made: Tensor, real: Tensor, learning_rate: float, *, ranks: Ranks = ALONE
+    ) -> None:
         """One step towards telling pictures (B, 3, H, W) made from real ones."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -69,6 +73,7 @@ class Adversary:
             logit = self.discriminator(picture)
             wanted = torch.full_like(logit, truth)
             F.binary_cross_entropy_with_logits(logit, wanted).backward()
+        ranks.average(gradients(self.discriminator))
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

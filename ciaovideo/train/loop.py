@@ -17,11 +17,20 @@ from ciaovideo.data.images import PictureStore, load_pictures
 from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
-from ciaovideo.errors import EncodeError, NonFiniteError, OptionError
+from ciaovideo.errors import (
+    CiaoVideoError,
+    CorruptWeightsError,
+    EncodeError,
+    MismatchedWeightsError,
+    NonFiniteError,
+    OptionError,
+)
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
+from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.optimizer import make_optimizer
+from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
@@ -33,7 +42,7 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
-from ciaovideo.train.validation import Validation
+from ciaovideo.train.validation import Validation, tf32
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +53,15 @@ PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
 UNWRITABLE = (OSError, RuntimeError, SafetensorError)
-SMOOTHING = 0.98  # of the loss that is shown
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
     """Where a run stands: steps done, length of the schedule, smoothed loss, steps and samples/s.
 
-    ``psnrs`` are dB by scale where they were measured after this very step, ``best`` the best mean
-    so far.
+    ``data`` is the share of time in which the network waits for its batch; on a GPU, it and the
+    loss are of some steps ago. ``psnrs`` are dB by scale where they were measured after this very
+    step, ``best`` the best mean so far.
     """
 
     step: int
@@ -60,18 +69,23 @@ class TrainProgress:
     loss: float
     rate: float
     samples: float
+    data: float
     best: float
     psnrs: Mapping[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How this call runs, as opposed to what is trained: none of it changes the weights."""
+    """How this call runs, as opposed to what is trained: none of it changes the weights.
+
+    Several processes of a run (``ranks``) have the same options, but for the device.
+    """
 
     folder: Path
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
+    ranks: Ranks = ALONE
 
 
 class Trainer:
@@ -87,6 +101,8 @@ class Trainer:
         self.recipe = recipe
         self.run_options = run
         self.device = choose_device(run.device)
+        self.ranks = run.ranks
+        self._part = run.ranks.share(recipe.options.data.batch)
         optim = recipe.options.optim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
@@ -100,7 +116,8 @@ class Trainer:
         self.average = Average(self.network, optim.ema)
         self.generator = torch.Generator().manual_seed(optim.seed)
         self.step = 0
-        self.loss = math.nan
+        self._loss = SmoothedLoss(self.device)
+        self._share = DataShare(self.device)
         self.best = -math.inf  # mean PSNR of BEST, in dB
         self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
@@ -108,7 +125,12 @@ class Trainer:
         self._sampler: Sampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
-            self._restore(load_state(run.folder / STATE))
+            self._resume(run.folder / STATE)
+
+    @property
+    def loss(self) -> float:
+        """The smoothed L1; on a GPU, that of some steps ago."""
+        return self._loss.value
 
     @property
     def finished(self) -> bool:
@@ -121,51 +143,62 @@ class Trainer:
             data = self.recipe.options.data
             sources = self.recipe.sources()
             validation = self.recipe.options.validation
-            if validation.folder is not None:
+            if validation.folder is not None and self.ranks.first:
                 self._validation = Validation(
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
             store = load_pictures(sources, round(data.patch * data.high_scale))
             self._sampler = self._make_sampler(store, data.degradation)
+            self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(self._sampler.store)
 
     def stop(self) -> None:
-        """Have ``run`` save and return after the step at hand; signal handlers may call this."""
+        """Have ``run`` save and return after the step at hand; signal handlers may call this.
+
+        Of several processes, one is enough.
+        """
         self._stopped = True
 
     def run(self, on_progress: Callable[[TrainProgress], None] = lambda _: None) -> None:
         """Train until the schedule or the time is over, or ``stop`` is called; save at the end.
 
         Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
-        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges.
+        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges,
+        BackendError where another process of the run has gone. Progress is the first one's to tell.
         """
         self.prepare()
         started = saved = time.monotonic()
         first = self.step
-        if not self.finished:
+        over = False
+        if not self.finished and self.ranks.first:
             self.notices += filter(None, [self.record.start(first)])
         try:
-            while not self.finished and not self._stopped:
+            while not self.finished and not self.ranks.any(self._stopped or over):
                 self._train_step()
+                if not self.ranks.first:
+                    continue
                 psnrs = self._validate()
                 now = time.monotonic()
                 rate = (self.step - first) / max(now - started, 1e-9)
                 on_progress(self._progress(rate, psnrs))
-                if now - started >= 60 * self.run_options.minutes:
-                    break
-                if now - saved >= 60 * self.run_options.save_minutes:
+                over = now - started >= 60 * self.run_options.minutes
+                if not over and now - saved >= 60 * self.run_options.save_minutes:
                     self.save()
                     saved = now
         finally:
             self.record.close()
-        if self.step > first or not (self.run_options.folder / WEIGHTS).is_file():
+        if self.ranks.first and (
+            self.step > first or not (self.run_options.folder / WEIGHTS).is_file()
+        ):
             self.save()
             self._draw()
+        self.ranks.any(False)  # nobody leaves before all is written
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
         """Write the checkpoint, the averaged weights and a line of the log."""
+        self._check(self._loss.read())
         if not self.average.finite():
             raise self._diverged()
         folder = self.run_options.folder
@@ -179,12 +212,25 @@ class Trainer:
 
     def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
         """What the step at hand shows; kept in the record too."""
-        optim, batch = self.recipe.options.optim, self.recipe.options.data.batch
-        learning = learning_rate(self.step - 1, optim)
-        figures = {"loss": self.loss, "learning_rate": learning, "samples_per_s": batch * rate}
-        self.record.trained(self.step, figures)
+        optim, samples = self.recipe.options.optim, self.recipe.options.data.batch * rate
+        if self.record.due(self.step):
+            self._check(self._loss.read())
+            figures = {
+                "loss": self.loss,
+                "learning_rate": learning_rate(self.step - 1, optim),
+                "samples_per_s": samples,
+                "data_share": self._share.value,
+            }
+            self.record.trained(self.step, figures)
         return TrainProgress(
-            self.step, optim.steps, self.loss, rate, batch * rate, self.best, psnrs
+            step=self.step,
+            steps=optim.steps,
+            loss=self.loss,
+            rate=rate,
+            samples=samples,
+            data=self._share.value,
+            best=self.best,
+            psnrs=psnrs,
         )
 
     def _validate(self) -> dict[float, float] | None:
@@ -265,34 +311,41 @@ class Trainer:
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = self._sampler.draw(self.recipe.options.data.batch, self.generator)
+        begin = self._share.mark()
+        size = self.recipe.options.data.batch
+        batch = self._sampler.draw(size, self.generator, self._part)
+        ready = self._share.mark()
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
-        with torch.random.fork_rng(devices=[]), autocast:
+        with tf32(self.device), torch.random.fork_rng(devices=[]), autocast:
             # What the network itself draws (stochastic depth) follows from the step, not from the
-            # steps before, so that a resumed run draws the same.
-            torch.manual_seed((optim.seed * 1_000_003 + self.step) % 2**63)
+            # steps before, so that a resumed run draws the same; other samples, other draws.
+            seed = optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
+            torch.manual_seed(seed % 2**63)
             rgb = self.network(lr, batch.coord, batch.cell)
         loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with tf32(self.device):
+            loss.backward()
+        distance = distance.detach()
+        self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
-        self.objective.learn(rgb, batch.natural, self.step, rate)
+        self.objective.learn(rgb, batch.natural, self.step, rate, ranks=self.ranks)
         self.step += 1
         self.average.update(self.network, self.step)
-        self._smooth(distance.item())
+        self._share.add(begin, ready, self._share.mark())
+        self._check(self._loss.add(distance))
 
-    def _smooth(self, value: float) -> None:
-        if not math.isfinite(value):
-            raise self._diverged()
-        smoothed = SMOOTHING * self.loss + (1 - SMOOTHING) * value
-        self.loss = value if math.isnan(self.loss) else smoothed
+    def _check(self, ago: int | None) -> None:
+        """Raise NonFiniteError where a loss, so many steps ago, was no number."""
+        if ago is not None:
+            raise self._diverged(ago)
 
-    def _diverged(self) -> NonFiniteError:
+    def _diverged(self, ago: int = 0) -> NonFiniteError:
         return NonFiniteError(
-            f"{self.recipe.name}: values that are not numbers at step {self.step}",
+            f"{self.recipe.name}: values that are not numbers at step {self.step - ago}",
             "lower optim.learning_rate, or set optim.clip_norm; the last checkpoint is kept",
         )
 
@@ -307,15 +360,34 @@ class Trainer:
             "best": [self.best, repr(self.recipe.options.validation)],
         } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
+    def _resume(self, path: Path) -> None:
+        """Go on from a checkpoint; CorruptWeightsError where what it holds is not of a run."""
+        state = load_state(path)
+        try:
+            self._restore(state)
+        except CiaoVideoError:
+            raise
+        except Exception as cause:  # a damaged file may hold anything anywhere
+            raise CorruptWeightsError(
+                f"{path} is damaged ({type(cause).__name__}: {cause})",
+                "begin again in an empty folder",
+            ) from cause
+
     def _restore(self, state: dict[str, Any]) -> None:
         load_weights(self.network, state["network"], self.run_options.folder / STATE)
         self.average.restore(state["average"])
+        saved, ours = state["optimizer"]["param_groups"], self.optimizer.param_groups
+        if len(saved) != len(ours):
+            raise MismatchedWeightsError(
+                f"{self.run_options.folder / STATE} is of a run with another optimizer",
+                "resume with the recipe that wrote it",
+            )
+        for group, now in zip(saved, ours, strict=True):  # the recipe's word, not the file's
+            group |= {name: now[name] for name in ("betas", "decay", "fused") if name in now}
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["betas"] = self.recipe.options.optim.betas  # the recipe's word, not the file's
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
-        self.step, self.loss = state["step"], state["loss"]
+        self.step, self._loss.value = state["step"], state["loss"]
         best, measured_by = state.get("best", (-math.inf, ""))
         if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
             self.best = best

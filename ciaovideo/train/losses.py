@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.train.discriminator import Adversary
+from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.recipe import LossOptions
 from ciaovideo.train.state import load_tensors
 
@@ -141,14 +142,22 @@ class Objective:
         assert isinstance(total, Tensor)
         return total, distance
 
-    def learn(self, sr: Tensor, natural: Tensor, step: int, learning_rate: float) -> None:
+    def learn(
+        self,
+        sr: Tensor,
+        natural: Tensor,
+        step: int,
+        learning_rate: float,
+        *,
+        ranks: Ranks = ALONE,
+    ) -> None:
         """Let the adversary learn from what was made (B, Q, 3), and real pictures unsharpened.
 
         ``learning_rate`` is the network's at this step.
         """
         if self.adversary is not None and step >= self.options.from_step:
             rate = learning_rate * self.options.discriminator_rate
-            self.adversary.learn(as_pictures(sr), as_pictures(natural), rate)
+            self.adversary.learn(as_pictures(sr), as_pictures(natural), rate, ranks=ranks)
 
     def state_dict(self) -> dict[str, Any]:
         """What is to be saved: nothing without an adversary."""

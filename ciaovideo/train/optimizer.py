@@ -35,11 +35,12 @@ class Muon(torch.optim.Adam):
         lr: float,
         betas: tuple[float, float],
         decay: float = 0.0,
+        fused: bool | None = None,
     ) -> None:
         groups: list[dict[str, typing.Any]] = [{"params": others, "orthogonal": False}]
         if matrices:
             groups.append({"params": matrices, "orthogonal": True, "decay": decay})
-        super().__init__(groups, lr=lr, betas=betas)
+        super().__init__(groups, lr=lr, betas=betas, fused=fused)
 
     @torch.no_grad()
     def step(self, closure: typing.Any = None) -> None:  # type: ignore[override]
@@ -75,20 +76,20 @@ class Muon(torch.optim.Adam):
 
 def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
     """The optimiser that a recipe names, over all parameters of a network."""
+    on_gpu = next(network.parameters()).device.type == "cuda"
+    settings: dict[str, typing.Any] = {
+        "lr": options.learning_rate,
+        "betas": options.betas,
+        "fused": True if on_gpu else None,  # one kernel for all weights
+    }
     if options.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), lr=options.learning_rate, betas=options.betas)
+        return torch.optim.Adam(network.parameters(), **settings)
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for weight in network.parameters():
         wide = weight.ndim >= 2 and min(weight.shape[0], weight[0].numel()) >= LEAST_SIDE
         (matrices if wide else others).append(weight)
-    return Muon(
-        matrices,
-        others,
-        lr=options.learning_rate,
-        betas=options.betas,
-        decay=options.weight_decay,
-    )
+    return Muon(matrices, others, decay=options.weight_decay, **settings)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

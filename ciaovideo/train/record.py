@@ -43,11 +43,14 @@ class Record:
             return f"no TensorBoard files: {cause}"
         return ""
 
+    def due(self, step: int) -> bool:
+        """Whether a step leaves a line; most do not."""
+        return step % self.every == 0
+
     def trained(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures after a step, "loss" among them; most steps leave no line."""
-        if step % self.every == 0:
-            self._losses.append([str(step), f"{figures['loss']:.6f}"])
-            self._tell(step, figures)
+        """Figures after a step that is due, "loss" among them."""
+        self._losses.append([str(step), f"{figures['loss']:.6f}"])
+        self._tell(step, figures)
 
     def validated(self, step: int, psnrs: Mapping[float, float]) -> None:
         """PSNR by scale."""

@@ -1,14 +1,12 @@
 """Checkpoints of a training run: everything that decides what comes next."""
 
 import os
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,9 +15,6 @@ from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, Missin
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
 OBJECTIVE = "objective"  # where the loss has a state: a discriminator
 OPTIONAL = frozenset({"best", OBJECTIVE})
-
-# What a file that is something else makes the readers of weights raise.
-UNREADABLE = (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError)
 
 
 class Average:
@@ -75,9 +70,10 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, *UNREADABLE) as cause:
+    except Exception as cause:  # bytes that are no pickle make its reader raise anything
         raise CorruptWeightsError(
-            f"{path}: not a readable checkpoint ({cause})", "begin again in an empty folder"
+            f"{path}: not a readable checkpoint ({_reason(cause)})",
+            "begin again in an empty folder",
         ) from cause
     if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
@@ -107,10 +103,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, *UNREADABLE) as cause:
+    except Exception as cause:  # as above
         raise CorruptWeightsError(
-            f"{path}: not a readable file of weights ({cause})", "get the file again"
+            f"{path}: not a readable file of weights ({_reason(cause)})", "get the file again"
         ) from cause
     if not isinstance(tensors, dict):
         raise CorruptWeightsError(f"{path} holds no table of tensors", "give a state dict")
     return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+
+
+def _reason(cause: Exception) -> str:
+    """The first line of what a reader said, or what kind of error it was."""
+    return str(cause).partition("\n")[0] or type(cause).__name__

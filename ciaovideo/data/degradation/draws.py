@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from ciaovideo.grid import placed
+
 
 class Draws:
     """Values for each picture of a batch, drawn by a generator on the CPU.
@@ -21,7 +23,8 @@ class Draws:
 
     def uniform(self, low: float, high: float, count: int) -> Tensor:
         """Evenly from [low, high): (count,)."""
-        return (low + (high - low) * torch.rand(count, generator=self.generator)).to(self.device)
+        drawn = low + (high - low) * torch.rand(count, generator=self.generator)
+        return placed(drawn, self.device)
 
     def log_uniform(self, low: float, high: float, count: int) -> Tensor:
         """Evenly in the logarithm, from [low, high), both above 0: (count,)."""
@@ -29,17 +32,16 @@ class Draws:
 
     def chance(self, share: float, count: int) -> Tensor:
         """True with this probability: (count,) bool."""
-        return (torch.rand(count, generator=self.generator) < share).to(self.device)
+        return placed(torch.rand(count, generator=self.generator) < share, self.device)
 
     def some(self, share: float, count: int) -> Tensor:
         """Which of ``count`` pictures, each with this probability: their indices."""
-        return torch.nonzero(torch.rand(count, generator=self.generator) < share)[:, 0].to(
-            self.device
-        )
+        drawn = torch.rand(count, generator=self.generator) < share
+        return placed(torch.nonzero(drawn)[:, 0], self.device)
 
     def below(self, limit: int, count: int) -> Tensor:
         """Whole numbers below a limit: (count,) int64."""
-        return torch.randint(limit, (count,), generator=self.generator).to(self.device)
+        return placed(torch.randint(limit, (count,), generator=self.generator), self.device)
 
     def happens(self, share: float) -> bool:
         """True with this probability, for what a whole batch shares."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.draws import Draws
 from ciaovideo.data.degradation.noise import LUMA
+from ciaovideo.grid import constant
 
 LIFT = (0.0, 0.12)  # of black, where dyes have faded
 GAIN = (0.75, 1.0)  # of white, for each dye
@@ -36,7 +37,7 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     gains = draws.uniform(*GAIN, 3 * count).view(count, 3, 1, 1)
     plain = draws.uniform(*GAIN, count).view(column).expand(-1, 3, -1, -1)
     sepia = draws.chance(0.5, count).view(column)
-    tint = torch.where(sepia, picture.new_tensor(SEPIA).view(1, 3, 1, 1), plain)
+    tint = torch.where(sepia, constant(SEPIA, picture).view(1, 3, 1, 1), plain)
     gains = torch.where(gray.view(column), tint, gains)
     lift = draws.uniform(*LIFT, count).view(column)
     return lift + (gains - lift).clamp(min=0.2) * made
@@ -61,7 +62,7 @@ def flicker(clip: Tensor, depth: Tensor, generator: torch.Generator, *, still: i
 def displaced(picture: Tensor, offset: Tensor) -> Tensor:
     """Pictures (B, 3, H, W) moved by ``offset`` (B, 2) px down and right; borders are repeated."""
     batch, _, height, width = picture.shape
-    size = offset.new_tensor([height, width])
+    size = constant([height, width], offset)
     theta = picture.new_zeros(batch, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1
     theta[:, :, 2] = (-2 * offset / size).flip(1)  # its columns are x, y
@@ -185,7 +186,7 @@ def _color_of_marks(draws: Draws, count: int) -> Tensor:
     """White for half of them, black for three in ten, else green to cyan: (count, 3)."""
     kind = draws.uniform(0, 1, count)[:, None]
     white = torch.full((count, 3), 0.95, device=kind.device)
-    cyan = white * torch.tensor([0.1, 1.0, 0.7], device=kind.device)
+    cyan = white * constant([0.1, 1.0, 0.7], white)
     return torch.where(kind < 0.5, white, torch.where(kind < 0.8, 0.04 * white, cyan))
 
 
@@ -198,4 +199,4 @@ def _painted(picture: Tensor, mask: Tensor, color: Tensor) -> Tensor:
 
 def _luma(picture: Tensor) -> Tensor:
     """BT.601 luma (B, 1, H, W)."""
-    return (picture * picture.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    return (picture * constant(LUMA, picture).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ciaovideo.color.chroma import upsample
+from ciaovideo.grid import constant
 
 # T.81, annex K: the tables that libjpeg scales by its quality, rows by vertical frequency.
 LUMA_TABLE = (
@@ -46,9 +47,9 @@ def jpeg(picture: Tensor, quality: Tensor, *, subsampled: bool = True) -> Tensor
     height, width = picture.shape[-2:]
     codes = (picture.clamp(0, 1) * 255).round()
     codes = F.pad(codes, (0, -width % 16, 0, -height % 16), mode="replicate")
-    ycc = torch.einsum("ij,bjhw->bihw", picture.new_tensor(FROM_RGB), codes)
+    ycc = torch.einsum("ij,bjhw->bihw", constant(FROM_RGB, picture), codes)
     luma, chroma = ycc[:, :1].round() - 128, ycc[:, 1:].round()
-    tables = [_scaled(picture.new_tensor(table), quality) for table in (LUMA_TABLE, CHROMA_TABLE)]
+    tables = [_scaled(constant(table, picture), quality) for table in (LUMA_TABLE, CHROMA_TABLE)]
     luma = _coded(luma, tables[0])
     if subsampled:
         size = luma.shape[-2], luma.shape[-1]
@@ -56,7 +57,7 @@ def jpeg(picture: Tensor, quality: Tensor, *, subsampled: bool = True) -> Tensor
     else:
         chroma = _coded(chroma, tables[1])
     ycc = torch.cat([luma + 128, chroma], dim=1)
-    rgb = torch.einsum("ij,bjhw->bihw", picture.new_tensor(TO_RGB), ycc)
+    rgb = torch.einsum("ij,bjhw->bihw", constant(TO_RGB, picture), ycc)
     return rgb[..., :height, :width].round().clamp(0, 255) / 255
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View, code_centre, nearest_index, placed, shifted
+from ciaovideo.grid import Axis, View, code_centre, constant, nearest_index, placed, shifted
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
@@ -100,7 +100,7 @@ class CiaoSR(nn.Module):
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""
         height, width = latent["features"].shape[-2:]
         keys, values = self._codes(latent, (0, height, 0, width))
-        relative = cell.unsqueeze(1) * cell.new_tensor([height, width])  # (B, 1, 2)
+        relative = cell.unsqueeze(1) * constant([height, width], cell)  # (B, 1, 2)
         relative = relative.expand(-1, coord.shape[1], -1)
         nearest = nearest_index(coord[..., 0], height) * width + nearest_index(coord[..., 1], width)
         code = _pick(keys, nearest)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, placed
+from ciaovideo.grid import Axis, View, constant, placed
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops.dispatch import fused_twin
 
@@ -85,7 +85,7 @@ class SeparableCiaoSR(nn.Module):
         value (B, 3 * r * r, h + 2, w + 2), borders repeated; logit (B, 4 * r * r, h + 1, w + 1);
         cell (B, 2) in LR pixels.
         """
-        relative = cell * cell.new_tensor(view.lr_size)  # (B, 2): 2 / scale
+        relative = cell * constant(view.lr_size, cell)  # (B, 2): 2 / scale
         scale = self.scale(relative.to(features.dtype))[..., None, None]
         trunk = F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
         trunk = F.pad(trunk, (1, 1, 1, 1), mode="replicate")
@@ -101,10 +101,10 @@ class SeparableCiaoSR(nn.Module):
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""
         value, logit = latent["value"], latent["logit"]
-        size = coord.new_tensor([logit.shape[-2] - 1, logit.shape[-1] - 1])
+        size = constant([logit.shape[-2] - 1, logit.shape[-1] - 1], coord)
         position = (coord + 1) * (size / 2) - 0.5
         lower = position.floor()
-        offset = (position - lower)[..., None, :] - coord.new_tensor([[0.0], [1.0]])
+        offset = (position - lower)[..., None, :] - constant([[0.0], [1.0]], coord)
         basis = self.basis(offset, latent["cell"][:, None, None, :].expand_as(offset))
         gap = lower.long() + 1  # gap i lies between codes i - 1 and i
         keys = _pick(logit, gap).unflatten(-1, (4, -1))  # (B, Q, 4, rank^2)
@@ -116,7 +116,7 @@ class SeparableCiaoSR(nn.Module):
                 for a, b in zip(f.split(self.rank, -1), g.split(self.rank, -1), strict=True)
             )
             logits.append((keys[:, :, index] * of_key).sum(dim=-1))
-            code = _pick(value, gap + gap.new_tensor([y, x])).unflatten(-1, (3, -1))
+            code = _pick(value, gap + constant([y, x], gap)).unflatten(-1, (3, -1))
             colors.append((code * of_value[..., None, :]).sum(dim=-1))
         weights = torch.stack(logits).softmax(dim=0).unsqueeze(-1)
         return (torch.stack(colors) * weights).sum(dim=0)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View
+from ciaovideo.grid import Axis, View, constant
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
@@ -107,7 +107,7 @@ class LMCiaoSR(nn.Module):
         Borders are repeated, so that every query lies between four codes. The first layer's bias
         and code, and the biases of the others, are part of the shifts.
         """
-        relative = (cell * cell.new_tensor(view.lr_size)).clamp(min=LEAST_CELL)
+        relative = (cell * constant(view.lr_size, cell)).clamp(min=LEAST_CELL)
         non_local = None if self.non_local is None else self.non_local(features, view)
         mixed = self._attend(features, relative.to(features.dtype), non_local)
         code, scale, shift = perceptron(mixed, self.modulation.linears()).split(
@@ -150,12 +150,12 @@ class LMCiaoSR(nn.Module):
 
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""
-        size = coord.new_tensor([side - 2 for side in latent["scale"].shape[-2:]])
+        size = constant([side - 2 for side in latent["scale"].shape[-2:]], coord)
         position = (coord + 1) * (size / 2) - 0.5
         lower = position.floor()
         blended: Tensor | None = None
         for y, x in CORNERS:
-            corner = lower.new_tensor([y, x])
+            corner = constant([y, x], lower)
             code = (lower + 1 + corner).long()
             scale, shift = (
                 _pick(latent[name], code).unflatten(-1, (self.depth, self.width))
@@ -236,7 +236,7 @@ def _gated(
     first = linear(blocks, _layer(gate.block))
     extra = None if own is None or gate.extra is None else gate.extra(own)
     for y, x in CORNERS:
-        offset = cell.new_tensor([1 - 2 * y, 1 - 2 * x]).expand_as(cell)
+        offset = constant([1 - 2 * y, 1 - 2 * x], cell).expand_as(cell)
         place = gate.place(torch.cat([offset, cell], dim=-1))[:, None, None]
         hidden = first[:, y : y + height, x : x + width] + place
         hidden = (hidden if extra is None else hidden + extra).relu_()

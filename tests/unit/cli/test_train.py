@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ciaovideo.cli.train import build_parser, run
-from ciaovideo.errors import OptionError, UnknownNameError
+from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import read_recipe
@@ -95,6 +95,18 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr()
     assert "going on from step 1" in said.err
     assert "after step 3 of 3" in said.out
+
+
+def test_resumes_only_what_was_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("small.toml", "--device", "cpu", "--resume", "run")
+    with pytest.raises(MissingInputError, match="no run was begun in this folder"):
+        train(*words)
+    assert not Path("run").exists()
+    assert train(*words[:3], "--out", "run", "--minutes", "0") == 0
+    assert train(*words) == 0
+    assert "going on from step 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train(*words, "--out", "run")
 
 
 def test_writes_pairs_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:

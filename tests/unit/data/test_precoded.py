@@ -82,6 +82,7 @@ def test_what_is_no_file_of_pairs_for_these_pictures(tmp_path: Path) -> None:
     torch.save({"lr": torch.zeros(1)}, path)
     with pytest.raises(CorruptWeightsError, match=r"pairs\.pt"):
         read_pairs(path, store(), PATCH)
-    path.write_bytes(b"nothing")
-    with pytest.raises(CorruptWeightsError, match=r"pairs\.pt"):
-        read_pairs(path, store(), PATCH)
+    for content in (b"nothing", b"0", b"a", b"j"):  # the last three find a stack that is empty
+        path.write_bytes(content)
+        with pytest.raises(CorruptWeightsError, match=r"pairs\.pt"):
+            read_pairs(path, store(), PATCH)

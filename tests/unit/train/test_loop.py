@@ -28,6 +28,7 @@ from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.curves import CURVES
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from ciaovideo.train.validation import tf32
 from tests.runs import (
     TWO_STAGES,
     assert_same,
@@ -137,6 +138,12 @@ def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
     assert saved("other")["loss"] != saved("whole")["loss"]
 
 
+def test_resumed_with_another_optimizer_is_refused() -> None:
+    trainer("run", *MUON).run()
+    with pytest.raises(MismatchedWeightsError, match="another optimizer"):
+        trainer("run", MUON[2])
+
+
 @plainly_and_in_two_stages
 def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
     settings: tuple[str, ...],
@@ -226,6 +233,36 @@ def test_options_of_the_recipe_hold_after_a_resumption() -> None:
     trainer("run", minutes=0).run()
     resumed = trainer("run", "optim.betas=0.8,0.9")
     assert resumed.optimizer.param_groups[0]["betas"] == (0.8, 0.9)
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu() -> None:
+    trainer("run", minutes=0).run()
+    trainer("gpu", minutes=0).run()
+    state = saved("gpu")
+    state["optimizer"]["param_groups"][0]["fused"] = True
+    torch.save(state, Path("gpu") / STATE)
+    for folder in ("run", "gpu"):
+        trainer(folder).run()
+    assert_same(saved("gpu"), saved("run"))
+
+
+@pytest.mark.gpu
+def test_a_run_moves_between_devices() -> None:
+    for device in ("cuda", "cpu", "cuda"):
+        run = trainer(device=device, minutes=0)
+        run.run()
+        assert run.optimizer.param_groups[0]["fused"] == (True if device == "cuda" else None)
+    assert saved("run")["step"] == 3
+
+
+def test_gpus_multiply_in_tf32_only_while_training() -> None:
+    matrices = torch.backends.cuda.matmul
+    before = matrices.allow_tf32
+    with tf32(torch.device("cuda")):
+        assert matrices.allow_tf32
+    assert matrices.allow_tf32 is before
+    with tf32(torch.device("cpu")):
+        assert matrices.allow_tf32 is before
 
 
 def test_divergence_is_an_error_and_keeps_the_last_checkpoint() -> None:
@@ -373,9 +410,10 @@ def test_tensorboard_has_the_figures() -> None:
     trainer("run", *VALIDATED, minutes=0).run()
     trainer("run", *VALIDATED).run()
     events = reading.EventAccumulator(str(Path("run") / EVENTS)).Reload()
-    assert {"loss", "learning_rate", "samples_per_s", "psnr/x2", "psnr/x3"} == set(
-        events.Tags()["scalars"]
-    )
+    assert set(events.Tags()["scalars"]) == {
+        *("loss", "learning_rate", "samples_per_s", "data_share"),
+        *("psnr/x2", "psnr/x3"),
+    }
     assert [each.step for each in events.Scalars("loss")] == list(range(1, STEPS + 1))
     assert [each.step for each in events.Scalars("psnr/x2")] == [4, 8, 9]
 

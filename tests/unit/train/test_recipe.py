@@ -14,6 +14,7 @@ from ciaovideo.train.recipe import DataOptions, OptimOptions, list_recipes, read
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-fast": 190_992,
     "ciaosr-archive": 190_992,
+    "ciaosr-archive-video": 909_240,
     "ciaosr-video": 909_240,
     "ciaosr-video-lm": 1_176_787,
     "ciaosr-edsr": 2_649_030,

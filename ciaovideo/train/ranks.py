@@ -1,0 +1,116 @@
+"""Several processes that train one network: each takes its share of every batch.
+
+``torchrun`` starts them. All draw the same random numbers, compute different samples of the same
+batch, and average their gradients before each step, so that all hold the same weights: those that
+one process would have had, up to rounding. Gradients travel at once after the backward pass, a few
+MB by NCCL on GPUs and by Gloo on CPUs; what hosts agree on goes by Gloo, past the GPUs' queues.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ciaovideo.errors import BackendError, OptionError
+
+PATIENCE = timedelta(hours=1)  # for a process that is silent: the first one may be measuring PSNR
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process, number ``rank`` among ``count``: the first one writes files and reports."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """Which samples of a batch are this process's; OptionError if it cannot be shared out."""
+        if batch % self.count:
+            raise OptionError(
+                f"a batch of {batch} cannot be shared among {self.count} processes",
+                f"set data.batch to a multiple of {self.count}",
+            )
+        size = batch // self.count
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each by its mean over all processes, which give tensors of the same shapes."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        with _lost():
+            dist.all_reduce(flat)
+        parts = flat.div_(self.count).split([tensor.numel() for tensor in tensors])
+        means = [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+        torch._foreach_copy_(list(tensors), means)
+
+    def any(self, said: bool) -> bool:
+        """Whether any process says so; none goes on before all have said."""
+        if self.count == 1:
+            return said
+        votes = torch.tensor([int(said)])
+        with _lost():
+            dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return bool(votes.item())
+
+    def agree(self, fact: str) -> None:
+        """Raise OptionError where another process sees another fact: its files are not these."""
+        if self.count == 1:
+            return
+        facts = [""] * self.count
+        with _lost():
+            dist.all_gather_object(facts, fact)
+        if len(set(facts)) > 1:
+            raise OptionError(
+                f"the processes see different runs: {'; '.join(sorted(set(facts)))}",
+                "give all of them the same command, in folders that all can see",
+            )
+
+
+ALONE = Ranks()
+
+
+def gradients(network: nn.Module) -> list[Tensor]:
+    """Those that a network's weights have, in the order of the weights."""
+    return [weight.grad for weight in network.parameters() if weight.grad is not None]
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """Meet the other processes that torchrun started, each with a device of its own.
+
+    Raises BackendError where they cannot meet. After an error nobody is waited for.
+    """
+    backend = "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        backend = "cpu:gloo,cuda:nccl"
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as cause:
+        raise BackendError(
+            f"the processes cannot meet ({cause})", "start them with torchrun"
+        ) from cause
+    yield Ranks(dist.get_rank(), dist.get_world_size())
+    dist.destroy_process_group()
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """What torch says when a process has gone, in our words."""
+    try:
+        yield
+    except RuntimeError as cause:
+        raise BackendError(
+            f"another process of this run has ended ({str(cause).partition(chr(10))[0]})",
+            "look for its message; the last checkpoint is kept",
+        ) from cause
