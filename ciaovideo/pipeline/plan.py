@@ -18,11 +18,12 @@ from ciaovideo.media.codecs import (
     container_format,
     container_word,
 )
-from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
+from ciaovideo.media.external import ExternalEncoder, find_encoder
+from ciaovideo.media.external_streams import carried
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.scan import decoded_times, scan_file
+from ciaovideo.media.scan import scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.timing import WHOLE, average_rate, constant_rate
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
@@ -223,17 +224,7 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
         sound=options.streams.audio,
         span=reader.span,
     )
-    if options.encode.via_ffmpeg is None:
-        return plan
-    if reader.span != WHOLE:
-        raise OptionError(
-            "a part of a file does not go through ffmpeg", "leave out its start and end, or ffmpeg"
-        )
-    if plan.end is not None and options.input.deinterlace != "field":
-        # ffmpeg ends the video there, too: hidden packets must not be taken for pictures.
-        times = decoded_times(scan_file(reader.path, options.frames), options.frames)
-        plan = replace(plan, end=times[-1] if len(times) > (options.frames or 0) else None)
-    return carried(plan)
+    return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
 def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Protocol
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.codec_table import Y4M
 from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.external_streams import other_streams
 from ciaovideo.media.external_writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
@@ -44,7 +45,10 @@ def open_writer(path: Path, plan: UpscalePlan, options: UpscaleOptions) -> Itera
         with Y4MWriter(path, target) as bare:
             yield bare
     elif plan.external:
-        with ExternalWriter(path, target, plan.external, streams) as external:
+        with (
+            other_streams(streams, path.parent) as others,
+            ExternalWriter(path, target, plan.external, others) as external,
+        ):
             yield external
     elif streams is None:
         with VideoWriter(path, target) as alone:
