@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
+from ciaovideo.media.pipes import descriptor
 from ciaovideo.options import (
     PIPE,
     EncodeOptions,
@@ -42,6 +43,7 @@ An input that is called like a command is written with its folder: ./train.
 - in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
 tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
+Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
 exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted, 141 nobody reads the
 output any more.
 """
@@ -86,7 +88,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.cli.progress import frame_bar
         from ciaovideo.pipeline.upscale_video import UpscaleRun
 
-    results = sys.stderr if arguments.output == PIPE else sys.stdout
+    results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
         if arguments.dry_run:
             plan = job.estimate()

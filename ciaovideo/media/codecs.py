@@ -35,7 +35,8 @@ from ciaovideo.media.codec_table import (
     Codec,
 )
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.options import PIPE, EncodeOptions
+from ciaovideo.media.pipes import is_pipe
+from ciaovideo.options import EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
 WIDER = {
@@ -80,8 +81,17 @@ class CodecChoice:
 
 
 def container_format(path: Path) -> str:
-    """FFmpeg's name of the container that a file name asks for; raises OptionError if unknown."""
-    if path == PIPE:
+    """FFmpeg's name of the container that a name asks for; raises OptionError if unknown.
+
+    Pipes and devices take bare pictures, and no name that promises anything else.
+    """
+    if is_pipe(path):
+        if CONTAINERS.get(path.suffix.lower(), Y4M_CONTAINER) != Y4M_CONTAINER:
+            raise OptionError(
+                f"{path} is a pipe or device, and {path.suffix} cannot be written in one pass",
+                "write a file, or call it .y4m and have the program that reads it make"
+                f" {path.suffix}",
+            )
         return Y4M_CONTAINER
     try:
         return CONTAINERS[path.suffix.lower()]

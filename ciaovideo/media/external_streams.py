@@ -99,11 +99,14 @@ class OtherStreams:
         return [*args, "-map_chapters", str(inputs.index(self.chapters))]
 
 
+NOTHING = OtherStreams()
+
+
 @contextmanager
 def other_streams(plan: StreamPlan | None, folder: Path) -> Iterator[OtherStreams]:
     """What goes along of a plan, if there is one; what has to be cut lies in a folder's folder."""
     if plan is None:
-        yield OtherStreams()
+        yield NOTHING
         return
     with TemporaryDirectory(prefix=".ciaovideo-", dir=folder) as own:
         yield OtherStreams.of(plan, Path(own).resolve())

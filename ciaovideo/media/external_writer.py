@@ -25,7 +25,7 @@ from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.external import ExternalEncoder, command
-from ciaovideo.media.external_streams import OtherStreams
+from ciaovideo.media.external_streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.pixels import picture_of, planar_name
 from ciaovideo.media.scan import UNTURNED, scan_file, shots_by_number
@@ -102,7 +102,7 @@ class ExternalWriter:
         path: Path,
         target: VideoTarget,
         encoder: ExternalEncoder,
-        others: OtherStreams = OtherStreams(),
+        others: OtherStreams = NOTHING,
     ) -> None:
         self._path = path
         self._target = target

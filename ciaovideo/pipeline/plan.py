@@ -22,13 +22,14 @@ from ciaovideo.media.external import ExternalEncoder, find_encoder
 from ciaovideo.media.external_streams import carried
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.pipes import is_pipe
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.scan import scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.timing import WHOLE, average_rate, constant_rate
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.y4m import color_words
-from ciaovideo.options import PIPE, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 
 GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
@@ -39,7 +40,8 @@ MAX_BATCH = 8
 class UpscalePlan:
     """All that is decided before the first frame is computed.
 
-    ``piped_in`` says that the source is a pipe, which cannot be read again.
+    ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that
+    the output is one.
     """
 
     source: Path
@@ -58,13 +60,14 @@ class UpscalePlan:
     frames: int
     notes: tuple[str, ...]
     piped_in: bool = False
+    piped_out: bool = False
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
 
     @property
     def next_words(self) -> tuple[str, ...]:
         """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
-        if self.output != PIPE:
+        if not self.piped_out:
             return ()
         return color_words(output_tags(self, tag_guessed=False))
 
@@ -112,6 +115,7 @@ def make_plan(
         streams=streams,
         frames=frames,
         piped_in=reader.piped,
+        piped_out=is_pipe(output),
         notes=(
             *reader.notes,
             *_rounding(options, info, out_size),

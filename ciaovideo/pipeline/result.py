@@ -23,7 +23,7 @@ from ciaovideo.media.scan import decoded_times, scan_file
 from ciaovideo.media.timing import WHOLE
 from ciaovideo.media.writer import VideoWriter
 from ciaovideo.media.y4m import Y4MWriter
-from ciaovideo.options import PIPE, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan, target_of
 from ciaovideo.pipeline.verify import Contract, Verification, counted_scan, require, verify
 
@@ -66,7 +66,7 @@ def check_result(
     ``counts`` are the frames that were written and, of a source that is a pipe, decoded.
     """
     written, decoded = counts
-    if path == PIPE:
+    if plan.piped_out:
         return _count(plan, options, written)
     every_field = options.input.deinterlace == "field"
     external = plan.external

@@ -44,8 +44,15 @@ def test_folders_and_devices_are_refused(source: Path, tmp_path: Path) -> None:
         check_output(source, folder, overwrite=True)
     device = tmp_path / "device.mp4"
     device.symlink_to("/dev/null")
-    with pytest.raises(OptionError, match="regular file"):
+    with pytest.raises(OptionError, match=r"is a pipe or device, and \.mp4 cannot be written"):
         check_output(source, device, overwrite=True)
+    with pytest.raises(OptionError, match="nothing to overwrite"):
+        check_output(source, Path("/dev/null"), overwrite=True)
+    disk = next((path for path in Path("/dev").iterdir() if path.is_block_device()), None)
+    if disk is not None:
+        (named := tmp_path / "disk.mp4").symlink_to(disk)
+        with pytest.raises(OptionError, match="regular file"):
+            check_output(source, named, overwrite=True)
 
 
 def test_a_missing_folder_is_named(source: Path, tmp_path: Path) -> None:
