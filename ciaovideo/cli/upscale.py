@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
-from ciaovideo.media.pipes import descriptor
 from ciaovideo.options import (
     PIPE,
     EncodeOptions,
@@ -86,6 +85,7 @@ def run(arguments: Namespace) -> int:
     options = read_options(arguments)
     with loading():
         from ciaovideo.cli.progress import frame_bar
+        from ciaovideo.media.pipes import descriptor
         from ciaovideo.pipeline.upscale_video import UpscaleRun
 
     results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout

@@ -151,6 +151,19 @@ def choose_codec(
     return choice
 
 
+def sides_to_round(options: EncodeOptions, output: Path, pix_fmt: str) -> tuple[bool, bool]:
+    """Which of (height, width) must be even for frames of a layout to stay in it.
+
+    Those that chroma halves, where the encoder takes whole chroma samples only, or is another
+    program's, of which that has to be feared. Raises OptionError as ``choose_codec`` does.
+    """
+    codec = _codec(options, output, pix_fmt)
+    if not codec.even and codec not in (Y4M, VIA_FFMPEG):
+        return False, False
+    asked = options.chroma != "auto"
+    return PixelLayout.of(f"yuv{options.chroma}p" if asked else pix_fmt).even_sides
+
+
 def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
     """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
 

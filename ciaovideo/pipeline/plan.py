@@ -10,13 +10,14 @@ from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError, OptionError, TimestampError
-from ciaovideo.media.codec_table import Y4M, Y4M_CONTAINER
+from ciaovideo.media.codec_table import VIA_FFMPEG, Y4M, Y4M_CONTAINER
 from ciaovideo.media.codecs import (
     CodecChoice,
     check_tags,
     choose_codec,
     container_format,
     container_word,
+    sides_to_round,
 )
 from ciaovideo.media.external import ExternalEncoder, find_encoder
 from ciaovideo.media.external_streams import carried
@@ -82,12 +83,11 @@ def make_plan(
     words = options.encode.via_ffmpeg
     external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
-    source = reader.path
     layout = PixelLayout.of(info.pix_fmt)
     lr_size = (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-    bare = container_format(output) == Y4M_CONTAINER
+    even = sides_to_round(options.encode, output, info.pix_fmt)
+    out_size = options.size.resolve(*lr_size, even=even, sar=info.sar)
     codec = _codec(info, output, options, out_size, spec)
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
@@ -100,7 +100,7 @@ def make_plan(
     batch = options.engine.batch or _batch(engine.device, lr_size)
     workers = _share(engine, batch, lr_size, out_size, options.frames)
     plan = UpscalePlan(
-        source=source,
+        source=reader.path,
         output=output,
         info=info,
         out_size=out_size,
@@ -118,10 +118,10 @@ def make_plan(
         piped_out=is_pipe(output),
         notes=(
             *reader.notes,
-            *_rounding(options, info, out_size),
+            *_rounding(options, info, out_size, codec),
             *guesses,
             *sited,
-            *_retagging(info, layout, out_size, bare=bare),
+            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
             *codec.notes,
             *codec.losses,
             *streams.warnings,
@@ -282,14 +282,15 @@ def _share(
 
 
 def _rounding(
-    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
+    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], codec: CodecChoice
 ) -> tuple[str, ...]:
     exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
     return (
-        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: "
-        f"{info.pix_fmt} needs even sides",
+        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: of {codec.pix_fmt}"
+        f" {'encoders take' if codec.codec in (Y4M, VIA_FFMPEG) else f'{codec.codec.name} takes'}"
+        " even sides only; a size given as such is kept",
     )
 
 
