@@ -246,8 +246,10 @@ class EncodeOptions:
     codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
     crf: float | None = opt(
         None,
-        "quality on the encoder's own scale, lower is better; alike are libx264 16 (its default),"
-        " libx265 18, libsvtav1 20; ffv1 and utvideo are lossless",
+        "quality, lower is better, 16 if not given: the scale of libx264 for every lossy encoder;"
+        " libx264 16, 20, 24, 28 is as good as libx265 17.2, 21.4, 25.5, 29.4 or"
+        " libsvtav1 20, 29, 39, 49 on their own scales, which are reached by crf (of nvenc: cq) as"
+        " an option of the encoder; ffv1 and utvideo are lossless",
         "Q",
     )
     preset: str | None = opt(

@@ -135,9 +135,11 @@ def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
     info, (height, width), codec = plan.info, plan.out_size, plan.codec
     memory = plan.memory
+    own = f" with its own {codec.own_quality}" if codec.own_quality else ""
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
-        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt}, {codec.codec.name}",
+        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt},"
+        f" {codec.codec.name}{own}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
         "model": f"{plan.model}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",

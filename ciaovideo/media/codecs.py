@@ -79,6 +79,12 @@ class CodecChoice:
         """The layout that the encoder wants the same samples in."""
         return self.codec.packed.get(self.pix_fmt, self.pix_fmt)
 
+    @property
+    def own_quality(self) -> str:
+        """The value on the encoder's own scale of quality as it gets it; nothing without one."""
+        name = self.codec.quality
+        return f"{name}={self.options[name]}" if name in self.options else ""
+
 
 def container_format(path: Path) -> str:
     """FFmpeg's name of the container that a name asks for; raises OptionError if unknown.
