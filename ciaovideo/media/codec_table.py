@@ -116,7 +116,7 @@ class Codec:
         if not self.quality:
             if options.crf is None:
                 return {}
-            presets = [preset for presets in self.layout_presets.values() for preset in presets]
+            presets = dict.fromkeys(p for some in self.layout_presets.values() for p in some)
             raise OptionError(
                 f"{self.name} has no crf",
                 f"choose a preset: {', '.join(presets)}"

@@ -89,15 +89,9 @@ class CodecChoice:
 def container_format(path: Path) -> str:
     """FFmpeg's name of the container that a name asks for; raises OptionError if unknown.
 
-    Pipes and devices take bare pictures, and no name that promises anything else.
+    A pipe or device that is not called like any is for bare pictures.
     """
-    if is_pipe(path):
-        if CONTAINERS.get(path.suffix.lower(), Y4M_CONTAINER) != Y4M_CONTAINER:
-            raise OptionError(
-                f"{path} is a pipe or device, and {path.suffix} cannot be written in one pass",
-                "write a file, or call it .y4m and have the program that reads it make"
-                f" {path.suffix}",
-            )
+    if path.suffix.lower() not in CONTAINERS and is_pipe(path):
         return Y4M_CONTAINER
     try:
         return CONTAINERS[path.suffix.lower()]

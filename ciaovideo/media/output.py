@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
+from ciaovideo.media.codec_table import Y4M_CONTAINER
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.pipes import check_pipe_output, is_pipe, reads_once
 
@@ -17,9 +18,14 @@ def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None
 
     Replacing the input is refused even with ``overwrite``, also through links.
     """
-    container_format(output)
+    container = container_format(output)
     if is_pipe(output):
-        if output.is_fifo() and reads_once(source) and output.samefile(source):
+        if container != Y4M_CONTAINER:
+            raise OptionError(
+                f"{output} is a pipe or device, and {output.suffix} cannot be written in one pass",
+                f"write a file, or call it .y4m and have what reads it make {output.suffix}",
+            )
+        if output.is_fifo() and source.exists() and output.samefile(source):
             raise OptionError(f"the output {output} is the input itself", "choose another name")
         check_pipe_output(output, overwrite=overwrite)
         return

@@ -56,11 +56,21 @@ def check_pipe_output(path: Path, *, overwrite: bool) -> None:
     number = descriptor(path, 1)
     if number is None and not os.access(path, os.W_OK):
         raise OptionError(f"{name} cannot be written to", "look at its permissions")
+    if number is not None and not _is_open(number):
+        raise OptionError(f"{name} is not open", f"redirect it, for example with {number}>FILE")
     with suppress(OSError):
         if _is_terminal(path, number):
             raise OptionError(
                 f"{name} is a terminal", "pipe it into a program that reads YUV4MPEG2"
             )
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _is_terminal(path: Path, number: int | None) -> bool:

@@ -130,7 +130,9 @@ def test_devices_stay_devices(clip: Path, capsys: pytest.CaptureFixture[str]) ->
         assert "writing /dev/full: No space left on device" in capsys.readouterr().err
 
 
-def test_descriptors_by_their_names(clip: Path, bare: bytes, tmp_path: Path) -> None:
+def test_descriptors_by_their_names(
+    clip: Path, bare: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Not opened again: what is there already stays, and what a shell redirected is no output."""
     output = tmp_path / "redirected"
     with output.open("wb") as file:
@@ -144,6 +146,8 @@ def test_descriptors_by_their_names(clip: Path, bare: bytes, tmp_path: Path) -> 
     assert process.returncode == 0, told
     assert output.read_bytes() == bare
     assert '"output": "/dev/stdout"' in told
+    assert run([str(clip), "/dev/fd/999", "-q"]) == 2
+    assert "/dev/fd/999 is not open" in capsys.readouterr().err
     made = tmp_path / "out.mkv"
     process = ciaovideo("/dev/stdin", made, *WORDS, "-q")
     told = process.communicate(bare, timeout=120)[1].decode()

@@ -5,6 +5,7 @@ import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
 from ciaovideo.media.output import atomic_output, check_output
+from ciaovideo.options import PIPE
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_the_input_is_never_replaced(source: Path, tmp_path: Path, link: str) ->
         check_output(source, output, overwrite=True)
 
 
-def test_folders_and_devices_are_refused(source: Path, tmp_path: Path) -> None:
+def test_folders_are_refused_and_devices_are_no_containers(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder.mp4"
     folder.mkdir()
     with pytest.raises(OutputExistsError, match="is a folder"):
@@ -48,6 +49,11 @@ def test_folders_and_devices_are_refused(source: Path, tmp_path: Path) -> None:
         check_output(source, device, overwrite=True)
     with pytest.raises(OptionError, match="nothing to overwrite"):
         check_output(source, Path("/dev/null"), overwrite=True)
+    os.mkfifo(pipe := tmp_path / "pipe")
+    check_output(PIPE, pipe)
+    check_output(source, pipe)
+    with pytest.raises(OptionError, match="is the input itself"):
+        check_output(pipe, pipe)
     disk = next((path for path in Path("/dev").iterdir() if path.is_block_device()), None)
     if disk is not None:
         (named := tmp_path / "disk.mp4").symlink_to(disk)
