@@ -5,7 +5,7 @@ Facts that surprise, measured unless it says otherwise:
 - ``crf`` is one scale, libx264's: the same number asks for the same picture quality of every lossy
   encoder. These values on their own scales have the same luma SSIM, in the median of 11 enlarged
   clips (film, grain, animation, 8 and 10 bits) at the default presets; between them lines are
-  drawn. By PSNR libx265's are 0.5 higher at most, libsvtav1's 1.1 (``tests/bench/quality.py``).
+  drawn. By PSNR they differ by 0.5 at most, libsvtav1's by 1.0 (``tests/bench/quality.py``).
 
       libx264     10    14    18    22    26    30    34
       libx265     10.5  15.1  19.3  23.5  27.5  31.4  35.1
