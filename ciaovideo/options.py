@@ -46,19 +46,25 @@ class SizeOptions:
             parse_size(self.size)
 
     def resolve(
-        self, height: int, width: int, *, even: bool = False, sar: Fraction | None = None
+        self,
+        height: int,
+        width: int,
+        *,
+        even: bool | tuple[bool, bool] = False,
+        sar: Fraction | None = None,
     ) -> tuple[int, int]:
         """The exact output (height, width) for an input of this height and width.
 
-        ``even`` rounds what was derived (not what was asked for exactly) to even sides, which
-        4:2:0 needs. ``sar``, the input's sample aspect ratio, counts only for square pixels: there
-        a scale is that of the smallest square-pixel picture that has all of the input's rows and
-        columns. Raises UnsupportedScaleError outside 1 to 30 times the input, and OptionError for
-        a size that would distort the picture.
+        ``even`` rounds what was derived (not what was asked for exactly) to even sides, or to an
+        even (height, width), as encoders want them for 4:2:0. ``sar``, the input's sample aspect
+        ratio, counts only for square pixels: there a scale is that of the smallest square-pixel
+        picture that has all of the input's rows and columns. Raises UnsupportedScaleError outside
+        1 to 30 times the input, and OptionError for a size that would distort the picture.
         """
         stretch = sar if self.square_pixels and sar else Fraction(1)
         shape = height / min(stretch, Fraction(1)), width * max(stretch, Fraction(1))
-        target = self._target(shape, (height, width), even)
+        pair = (even, even) if isinstance(even, bool) else even
+        target = self._target(shape, (height, width), pair)
         if self.square_pixels and self.size is not None:
             _check_shape(target, shape)
         for name, new, old in (("height", target[0], height), ("width", target[1], width)):
@@ -75,23 +81,26 @@ class SizeOptions:
         return target
 
     def _target(
-        self, shape: tuple[Fraction, Fraction], least: tuple[int, int], even: bool
+        self, shape: tuple[Fraction, Fraction], least: tuple[int, int], even: tuple[bool, bool]
     ) -> tuple[int, int]:
         """The output's sides from the input's on screen; ``least`` are those of its samples."""
         height, width = shape
         if self.size is not None:
             return parse_size(self.size)
         if self.width is not None:
-            return _nearest(height * self.width / width, least[0], even), self.width
+            return _nearest(height * self.width / width, least[0], even[0]), self.width
         if self.height is not None:
-            return self.height, _nearest(width * self.height / height, least[1], even)
+            return self.height, _nearest(width * self.height / height, least[1], even[1])
         scale = 2.0 if self.scale is None else self.scale
         if not 1 <= scale <= MAX_SCALE:
             raise UnsupportedScaleError(
                 f"scale {scale} is outside 1 to {MAX_SCALE:g}",
                 "to make a picture smaller, use a resizer" if scale < 1 else "",
             )
-        return _nearest(height * scale, least[0], even), _nearest(width * scale, least[1], even)
+        return (
+            _nearest(height * scale, least[0], even[0]),
+            _nearest(width * scale, least[1], even[1]),
+        )
 
 
 def _check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> None:
@@ -237,8 +246,10 @@ class EncodeOptions:
     codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
     crf: float | None = opt(
         None,
-        "quality on the encoder's own scale, lower is better; alike are libx264 16 (its default),"
-        " libx265 18, libsvtav1 20; ffv1 and utvideo are lossless",
+        "quality, lower is better, 16 if not given: the scale of libx264 for every lossy encoder;"
+        " libx264 16, 20, 24, 28 is as good as libx265 17.2, 21.4, 25.5, 29.4 or"
+        " libsvtav1 20, 29, 39, 49 on their own scales, which are reached by crf (of nvenc: cq) as"
+        " an option of the encoder; ffv1 and utvideo are lossless",
         "Q",
     )
     preset: str | None = opt(

@@ -43,6 +43,7 @@ An input that is called like a command is written with its folder: ./train.
 - in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
 tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
+Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
 exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted, 141 nobody reads the
 output any more.
 """
@@ -86,9 +87,10 @@ def run(arguments: Namespace) -> int:
     options = read_options(arguments)
     with loading():
         from ciaovideo.cli.progress import frame_bar
+        from ciaovideo.media.pipes import descriptor
         from ciaovideo.pipeline.upscale_video import UpscaleRun
 
-    results = sys.stderr if arguments.output == PIPE else sys.stdout
+    results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
         if arguments.dry_run:
             plan = job.estimate()
@@ -135,9 +137,11 @@ def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
     info, (height, width), codec = plan.info, plan.out_size, plan.codec
     memory = plan.memory
+    own = f" with its own {codec.own_quality}" if codec.own_quality else ""
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
-        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt}, {codec.codec.name}",
+        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt},"
+        f" {codec.codec.name}{own}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
         "model": f"{plan.model}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",

@@ -23,10 +23,12 @@ made picture at the time of its field (``filters``).
 - **What a container cannot hold** is found before work starts, by writing a header into memory:
   text becomes another kind of text; sound that would be lost is an error unless it may be
   transcoded; other streams are listed as dropped.
-- **A pipe** (``pipe_input``, ``y4m``) is bare pictures at one rate: whatever else there is, is
-  listed as lost. It is read once: what is looked at twice in a file is taken from its header.
-- **A system ffmpeg** (``external``, ``external_writer``) is one more encoder: raw frames go to it
-  with their times, a trial before the run says what comes back, and the result is verified as ever.
+- **A pipe** (``pipes``, ``pipe_input``, ``y4m``), standard or named, or a device is bare pictures
+  at one rate: whatever else there is, is listed as lost. It is read once: what is looked at twice
+  in a file is taken from its header.
+- **A system ffmpeg** (``external``, ``external_streams``, ``external_writer``) is one more encoder:
+  raw frames go to it with their times, a trial before the run says what comes back, and the result
+  is verified as ever.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
 

@@ -35,7 +35,8 @@ from ciaovideo.media.codec_table import (
     Codec,
 )
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.options import PIPE, EncodeOptions
+from ciaovideo.media.pipes import is_pipe
+from ciaovideo.options import EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
 WIDER = {
@@ -78,10 +79,19 @@ class CodecChoice:
         """The layout that the encoder wants the same samples in."""
         return self.codec.packed.get(self.pix_fmt, self.pix_fmt)
 
+    @property
+    def own_quality(self) -> str:
+        """The value on the encoder's own scale of quality as it gets it; nothing without one."""
+        name = self.codec.quality
+        return f"{name}={self.options[name]}" if name in self.options else ""
+
 
 def container_format(path: Path) -> str:
-    """FFmpeg's name of the container that a file name asks for; raises OptionError if unknown."""
-    if path == PIPE:
+    """FFmpeg's name of the container that a name asks for; raises OptionError if unknown.
+
+    A pipe or device that is not called like any is for bare pictures.
+    """
+    if path.suffix.lower() not in CONTAINERS and is_pipe(path):
         return Y4M_CONTAINER
     try:
         return CONTAINERS[path.suffix.lower()]
@@ -139,6 +149,19 @@ def choose_codec(
     if codec.name in CODECS:
         _check_opens(choice, height, width)
     return choice
+
+
+def sides_to_round(options: EncodeOptions, output: Path, pix_fmt: str) -> tuple[bool, bool]:
+    """Which of (height, width) must be even for frames of a layout to stay in it.
+
+    Those that chroma halves, where the encoder takes whole chroma samples only, or is another
+    program's, of which that has to be feared. Raises OptionError as ``choose_codec`` does.
+    """
+    codec = _codec(options, output, pix_fmt)
+    if not codec.even and codec not in (Y4M, VIA_FFMPEG):
+        return False, False
+    asked = options.chroma != "auto"
+    return PixelLayout.of(f"yuv{options.chroma}p" if asked else pix_fmt).even_sides
 
 
 def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:

@@ -56,6 +56,7 @@ class StreamCopier:
         self._targets: dict[int, Stream] = {}
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
+        self._filled: set[int] = set()  # streams of which a packet was written
 
     @property
     def container_options(self) -> dict[str, str]:
@@ -96,9 +97,29 @@ class StreamCopier:
         video.metadata.update(fresh_tags(source.metadata))
         video.disposition = source.disposition
         output.metadata.update(fresh_tags(self._container.metadata))
-        chapters = self._chapters()
+        chapters = self.chapters()
         if chapters:
             output.set_chapters(chapters)
+
+    def write_apart(self, path: Path) -> tuple[int, ...]:
+        """Write the streams into a file of their own; tags and chapters are left out.
+
+        Returns the index in the input of each stream in it, in order: mp4 and mov leave out those
+        without a packet. Nothing is written if there is nothing to write.
+        """
+        if not self._kept:
+            return ()
+        options = self.container_options
+        with (
+            av_errors("creating", path, EncodeError),
+            av.open(path, "w", format=self.plan.container, container_options=options) as output,
+        ):
+            self._output = output
+            self._declare(range(len(self._container.streams)))
+            output.start_encoding()
+            self.finish()
+        keeps_empty = self.plan.container in MATROSKA
+        return tuple(index for index in sorted(self._kept) if keeps_empty or index in self._filled)
 
     def copy_until(self, time: Fraction) -> None:
         """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
@@ -117,9 +138,10 @@ class StreamCopier:
         end = self.plan.end
         self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
-            for converter in self._converters.values():
+            for index, converter in self._converters.items():
                 for packet in converter.flush():
                     self._output.mux(packet)
+                    self._filled.add(index)
 
     def _declare(self, indices: range) -> None:
         for index in indices:
@@ -162,9 +184,11 @@ class StreamCopier:
             if converter is None:
                 packet.stream = self._targets[index]
                 self._output.mux(packet)
+                self._filled.add(index)
                 return
             for made in converter.convert(packet):
                 self._output.mux(made)
+                self._filled.add(index)
 
     def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
         """Add the offset, and let a packet begin ``late`` and end as before.
@@ -183,7 +207,7 @@ class StreamCopier:
         if late:
             packet.duration = max((packet.duration or 0) - round(late / tick), 0)
 
-    def _chapters(self) -> list[Any]:
+    def chapters(self) -> list[Any]:
         """The chapters, moved with the times and cut where the run begins and ends."""
         kept = []
         first, end = self.plan.span.start, self.plan.end

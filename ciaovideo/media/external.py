@@ -6,8 +6,8 @@ YUV4MPEG2 has one rate). NUT stores neither colour tags nor, through PyAV, the s
 these go in as options before the input and as a filter before the user's own. Times come out as
 they went in by ``-copyts``, ``-fps_mode passthrough`` and ``-enc_time_base``.
 
-Which streams go along, and what they become, is the same ``StreamPlan`` as ever; ffmpeg reads them
-from the source itself. The words may say anything of the coding of the video and of the container,
+Which streams go along, and what they become, is the same ``StreamPlan`` as ever
+(``external_streams``). The words may say anything of the coding of the video and of the container,
 and nothing of what the run decides: inputs, streams, times (``DECIDED``). ``external_writer`` runs
 what is put together here.
 """
@@ -18,22 +18,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
-
-import av
-from av.stream import Disposition, Stream
+from typing import Any
 
 from ciaovideo.color import ColorSpec
-from ciaovideo.errors import OpenError, OptionError
-from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.codec_table import MATROSKA
+from ciaovideo.errors import OptionError
 from ciaovideo.media.codecs import container_format
-from ciaovideo.media.copier import StreamCopier
-from ciaovideo.media.stream_plan import StreamPlan, fresh_tags
+from ciaovideo.media.external_streams import OtherStreams
 from ciaovideo.media.writer import MAX_SAR_SIDE, VideoTarget
 from ciaovideo.media.y4m import color_words
 
@@ -130,28 +123,8 @@ def _builder() -> Any:
     return module
 
 
-def carried(plan: StreamPlan) -> StreamPlan:
-    """The plan without the cover pictures that ffmpeg would turn into videos in Matroska."""
-    if plan.container not in MATROSKA:
-        return plan
-    with av_errors("opening", plan.source, OpenError), av.open(plan.source) as container:
-        covers = tuple(
-            kept
-            for kept in plan.kept
-            if container.streams[kept.index].disposition & Disposition.attached_pic
-        )
-    lost = tuple(f"{cover}: ffmpeg cannot store it as a cover: it is left out" for cover in covers)
-    return replace(
-        plan,
-        kept=tuple(kept for kept in plan.kept if kept not in covers),
-        dropped=(*plan.dropped, *covers),
-        warnings=(*plan.warnings, *lost),
-        losses=(*plan.losses, *lost),
-    )
-
-
 def command(
-    encoder: ExternalEncoder, target: VideoTarget, path: Path, streams: StreamPlan | None
+    encoder: ExternalEncoder, target: VideoTarget, path: Path, others: OtherStreams
 ) -> list[str]:
     """The whole command line. The user's words win over ours, but for streams that are copied."""
     ffmpeg = _builder()
@@ -162,9 +135,8 @@ def command(
         **{name[1:]: value for name, value in zip(tags[::2], tags[1::2], strict=True)},
         **_turning(encoder, target),
     )
-    others = _Others.of(streams) if streams else _Others()
     place = len(others.early)  # of the video among the output's streams
-    given = ffmpeg.input(others.source, itsoffset=f"{float(others.offset):.9f}")
+    given = ffmpeg.input(others.source, itsoffset=others.read_offset)
     made = ffmpeg.output(
         *(given[str(index)] for index in others.early),
         frames["0"],
@@ -180,79 +152,6 @@ def command(
     first = [encoder.program, "-v", "error", "-nostdin", "-y", "-copyts"]
     own += ["-avoid_negative_ts", "disabled"]
     return [*first, *others.with_chapters(args), *others.words, *own, *others.codings, last]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Others:
-    """What goes along from the source: streams before and after the video, and words for them."""
-
-    source: str = ""
-    early: tuple[int, ...] = ()
-    late: tuple[int, ...] = ()
-    offset: Fraction = Fraction(0)
-    chapters: bool = False
-    words: tuple[str, ...] = ()
-    codings: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, plan: StreamPlan) -> Self:
-        """Those of a plan. Tags are named one by one: what was true of the input's bytes is not."""
-        early, late = ([k for k in plan.kept if (k.index > plan.main) == after] for after in (0, 1))
-        words = ["-map_metadata:g", "-1", "-map_metadata:s", "-1"]
-        with StreamCopier(plan) as copier:
-            for name, value in copier.container_options.items():
-                words += [f"-{name}", f"+{value}" if name == "movflags" else value]
-        with av.open(plan.source) as container:
-            words += _tag_words("", fresh_tags(container.metadata))
-            chapters = bool(container.chapters())
-            order = [*(k.index for k in early), plan.main, *(k.index for k in late)]
-            for place, index in enumerate(order):
-                av_stream = container.streams[index]
-                words += _tag_words(f":s:{place}", fresh_tags(av_stream.metadata))
-                words += [f"-disposition:{place}", _disposition(av_stream)]
-        if plan.end is not None and plan.kept:
-            words += ["-to", f"{float(plan.end + plan.offset):.6f}"]
-        codings = [
-            word
-            for place, kept in (*enumerate(early), *enumerate(late, len(early) + 1))
-            for word in (f"-c:{place}", kept.becomes or "copy")
-        ]
-        return cls(
-            source=f"file:{plan.source.resolve()}",
-            early=tuple(kept.index for kept in early),
-            late=tuple(kept.index for kept in late),
-            offset=plan.offset,
-            chapters=chapters,
-            words=tuple(words),
-            codings=tuple(codings),
-        )
-
-    def with_chapters(self, args: list[str]) -> list[str]:
-        """The arguments, and where chapters come from: the source may be needed for them alone."""
-        if not self.chapters:
-            return [*args, "-map_chapters", "-1"]
-        inputs = [after for word, after in pairwise(args) if word == "-i"]
-        if self.source not in inputs:
-            at = args.index("-map")
-            inputs.append(self.source)
-            args = [
-                *args[:at],
-                "-itsoffset",
-                f"{float(self.offset):.9f}",
-                "-i",
-                self.source,
-                *args[at:],
-            ]
-        return [*args, "-map_chapters", str(inputs.index(self.source))]
-
-
-def _tag_words(place: str, tags: dict[str, str]) -> list[str]:
-    return [word for key, text in tags.items() for word in (f"-metadata{place}", f"{key}={text}")]
-
-
-def _disposition(av_stream: Stream) -> str:
-    names = [flag.name for flag in Disposition if flag & av_stream.disposition and flag.name]
-    return "+".join(names) or "0"
 
 
 def _ratio(tick: Fraction) -> str:

@@ -25,10 +25,10 @@ from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.external import ExternalEncoder, command
+from ciaovideo.media.external_streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.pixels import picture_of, planar_name
 from ciaovideo.media.scan import UNTURNED, scan_file, shots_by_number
-from ciaovideo.media.stream_plan import StreamPlan
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
@@ -91,7 +91,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
 
 
 class ExternalWriter:
-    """Hands frames to an ffmpeg that writes a file, with the streams of a plan if there is one.
+    """Hands frames to an ffmpeg that writes a file, with what goes along, if anything does.
 
     A context manager: leaving it waits until the file is finished; an exception inside ends ffmpeg
     at once and removes the file. Raises EncodeError with ffmpeg's last words where it fails.
@@ -102,13 +102,13 @@ class ExternalWriter:
         path: Path,
         target: VideoTarget,
         encoder: ExternalEncoder,
-        streams: StreamPlan | None = None,
+        others: OtherStreams = NOTHING,
     ) -> None:
         self._path = path
         self._target = target
         self._encoder = encoder
-        self._shift = int(streams.offset / target.time_base) if streams else 0
-        words = command(encoder, target, path, streams)
+        self._shift = int(others.offset / target.time_base)
+        words = command(encoder, target, path, others)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._container: OutputContainer | None = None
         self._process = subprocess.Popen(

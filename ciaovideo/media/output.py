@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
+from ciaovideo.media.codec_table import Y4M_CONTAINER
 from ciaovideo.media.codecs import container_format
-from ciaovideo.media.y4m import check_pipe_output
-from ciaovideo.options import PIPE
+from ciaovideo.media.pipes import check_pipe_output, is_pipe, reads_once
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
 
@@ -18,14 +18,21 @@ def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None
 
     Replacing the input is refused even with ``overwrite``, also through links.
     """
-    container_format(output)
-    if output == PIPE:
-        check_pipe_output(overwrite=overwrite)
+    container = container_format(output)
+    if is_pipe(output):
+        if container != Y4M_CONTAINER:
+            raise OptionError(
+                f"{output} is a pipe or device, and {output.suffix} cannot be written in one pass",
+                f"write a file, or call it .y4m and have what reads it make {output.suffix}",
+            )
+        if output.is_fifo() and source.exists() and output.samefile(source):
+            raise OptionError(f"the output {output} is the input itself", "choose another name")
+        check_pipe_output(output, overwrite=overwrite)
         return
     if output.is_dir():
         raise OutputExistsError(f"the output {output} is a folder", "name a file in it")
     if output.exists():
-        if source != PIPE and source.exists() and output.samefile(source):
+        if not reads_once(source) and source.exists() and output.samefile(source):
             raise OutputExistsError(
                 f"the output {output} is the input itself", "choose another name"
             )
@@ -49,9 +56,9 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
     The data is on the disk before the name is. After any exception, interrupts included, neither
     the temporary file nor anything new under the final name is left; but a file that failed its
     verification keeps its temporary name, so that it can be looked at. None of this holds for
-    ``PIPE``, which is yielded as it is.
+    pipes and devices, which are yielded as they are.
     """
-    if output == PIPE:
+    if is_pipe(output):
         yield output
         return
     final = output.resolve()  # so that a symbolic link goes on pointing at what it names

@@ -1,4 +1,4 @@
-"""YUV4MPEG2 from standard input: FFmpeg's demuxer reads it, its bytes are counted.
+"""YUV4MPEG2 from standard input or a named pipe: FFmpeg's demuxer reads it, its bytes are counted.
 
 The demuxer takes a pipe that breaks off inside a picture for one that ends, so that what came is
 compared with what the last picture needed. A read looks now and then whether it should stop.
@@ -17,6 +17,8 @@ from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.codec_table import Y4M_CONTAINER
+from ciaovideo.media.pipes import open_to_read
+from ciaovideo.options import PIPE
 
 STDIN = Path("standard input")  # as it is called in messages
 FEED_HINT = "pipe YUV4MPEG2 into it, for example from ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -"
@@ -25,13 +27,15 @@ POLL_S = 0.1  # how often a read that waits looks whether it should stop
 
 
 class PipeInput:
-    """Standard input, or another descriptor, as a file that PyAV reads YUV4MPEG2 from.
+    """Standard input, or another pipe or device, as a file that PyAV reads YUV4MPEG2 from.
 
     ``stop`` ends a read that waits for the other program; that looks like the end of the data.
     """
 
-    def __init__(self, descriptor: int = 0) -> None:
-        self._descriptor = descriptor
+    def __init__(self, path: Path = PIPE) -> None:
+        self.name = STDIN if path == PIPE else path
+        self._path = path
+        self._descriptor = -1
         self._bytes = 0
         self._head = b""
         self._stopped = False
@@ -56,15 +60,24 @@ class PipeInput:
 
     def open(self) -> InputContainer:
         """The stream as FFmpeg's demuxer understands its header. Raises OpenError."""
-        with suppress(OSError):
-            if os.isatty(self._descriptor):
-                raise OpenError("standard input is a terminal", FEED_HINT)
-        with self._own_errors():
-            try:
-                self._container = av.open(self, "r", format=Y4M_CONTAINER)
-                return self._container
-            except av.error.FFmpegError as cause:
-                raise OpenError(f"{STDIN} {self._refusal()}", FEED_HINT) from cause
+        try:
+            self._descriptor = open_to_read(self._path)
+        except OSError as cause:
+            raise OpenError(f"{self.name} cannot be read: {cause.strerror}", FEED_HINT) from cause
+        try:
+            with suppress(OSError):
+                if os.isatty(self._descriptor):
+                    raise OpenError(f"{self.name} is a terminal", FEED_HINT)
+            return self._demuxer()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def decode(self, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Every picture; raises DecodeError where the stream breaks off inside one."""
@@ -76,9 +89,17 @@ class PipeInput:
                 yield from packet.decode()
             if end and self._bytes != end:
                 raise DecodeError(
-                    f"{STDIN} breaks off inside a frame ({self._bytes - end} bytes of it came)",
+                    f"{self.name} breaks off inside a frame ({self._bytes - end} bytes of it came)",
                     "see what the program that writes into the pipe has to say",
                 )
+
+    def _demuxer(self) -> InputContainer:
+        with self._own_errors():
+            try:
+                self._container = av.open(self, "r", format=Y4M_CONTAINER)
+                return self._container
+            except av.error.FFmpegError as cause:
+                raise OpenError(f"{self.name} {self._refusal()}", FEED_HINT) from cause
 
     def _refusal(self) -> str:
         """Why this cannot be read, by what it begins with."""
@@ -103,6 +124,7 @@ class PipeInput:
         finally:
             error, self._error = self._error, None
             if isinstance(error, OSError):
-                raise OpenError(f"{STDIN} cannot be read: {error.strerror}", FEED_HINT) from error
+                message = f"{self.name} cannot be read: {error.strerror}"
+                raise OpenError(message, FEED_HINT) from error
             if error is not None:
                 raise error

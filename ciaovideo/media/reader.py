@@ -27,7 +27,8 @@ from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
-from ciaovideo.media.pipe_input import STDIN, PipeInput
+from ciaovideo.media.pipe_input import PipeInput
+from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.pixels import copy_planes, planar_layout
 from ciaovideo.media.seeking import Listing, list_packets, packets_from
 from ciaovideo.media.timing import (
@@ -49,7 +50,7 @@ from ciaovideo.media.video_stream import (
     pictures_of,
     tagged_color,
 )
-from ciaovideo.options import PIPE, InputOptions
+from ciaovideo.options import InputOptions
 
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
@@ -78,8 +79,8 @@ class VideoReader:
     A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
     DecodeError there.
 
-    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once: ``piped``
-    says so, and the header alone tells whether it is interlaced.
+    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
+    named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class VideoReader:
         options: InputOptions = InputOptions(),
         strict: bool = False,
     ) -> None:
-        self._pipe = PipeInput() if path == PIPE else None
-        self.path = STDIN if self._pipe else path
+        self._pipe = PipeInput(path) if reads_once(path) else None
+        self.path = self._pipe.name if self._pipe else path
         self.notes: tuple[str, ...] = ()
         self.warnings: list[str] = []
         self._pool = pool
@@ -148,10 +149,12 @@ class VideoReader:
         """Let go of the file."""
         self._pending = None
         self._container.close()
+        if self._pipe:
+            self._pipe.close()
 
     @property
     def piped(self) -> bool:
-        """Whether this is standard input, which cannot be read twice."""
+        """Whether this is a pipe, which cannot be read twice."""
         return self._pipe is not None
 
     @property

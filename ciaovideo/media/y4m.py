@@ -10,15 +10,16 @@ no other colour tag, no time, nothing else. ``color_words`` are what the next pr
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
-from ciaovideo.errors import EncodeError, OptionError
+from ciaovideo.errors import EncodeError
 from ciaovideo.media.frame import Frame
+from ciaovideo.media.pipes import is_pipe, open_to_write
 from ciaovideo.media.writer import VideoTarget
 from ciaovideo.options import PIPE
 
@@ -45,7 +46,7 @@ NAMES = {
 
 
 class Y4MWriter:
-    """Writes frames as YUV4MPEG2 into a file or, for ``PIPE``, to standard output.
+    """Writes frames as YUV4MPEG2 into a file, or through a pipe or device (``pipes``).
 
     A context manager. Frames follow each other at the target's rate, whatever their times. Raises
     BrokenPipeError when nobody reads any more.
@@ -54,11 +55,10 @@ class Y4MWriter:
     def __init__(self, path: Path, target: VideoTarget) -> None:
         self.frame_count = 0
         self._path = path
-        self._piped = path == PIPE
         with self._errors():
             self._file = (
-                os.fdopen(os.dup(1), "wb", buffering=0)
-                if self._piped
+                os.fdopen(open_to_write(path), "wb", buffering=0)
+                if is_pipe(path)
                 else path.open("wb", buffering=0)
             )
         try:
@@ -101,7 +101,7 @@ class Y4MWriter:
         except BrokenPipeError:
             raise
         except OSError as cause:
-            place = STDOUT if self._piped else self._path
+            place = STDOUT if self._path == PIPE else self._path
             raise EncodeError(
                 f"writing {place}: {cause.strerror}", "check the disk's space and permissions"
             ) from cause
@@ -144,17 +144,6 @@ def color_words(color: ColorSpec) -> tuple[str, ...]:
         if tag.name != "UNSPECIFIED"
         for word in (option, _name(tag))
     )
-
-
-def check_pipe_output(*, overwrite: bool) -> None:
-    """Raise OptionError where standard output cannot be meant."""
-    if overwrite:
-        raise OptionError("standard output is nothing to overwrite", "leave overwriting out")
-    with suppress(OSError):
-        if os.isatty(1):
-            raise OptionError(
-                "standard output is a terminal", "pipe it into a program that reads YUV4MPEG2"
-            )
 
 
 def _name(tag: Matrix | Primaries | Transfer | Range | Siting) -> str:

@@ -10,24 +10,27 @@ from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError, OptionError, TimestampError
-from ciaovideo.media.codec_table import Y4M, Y4M_CONTAINER
+from ciaovideo.media.codec_table import VIA_FFMPEG, Y4M, Y4M_CONTAINER
 from ciaovideo.media.codecs import (
     CodecChoice,
     check_tags,
     choose_codec,
     container_format,
     container_word,
+    sides_to_round,
 )
-from ciaovideo.media.external import ExternalEncoder, carried, find_encoder
+from ciaovideo.media.external import ExternalEncoder, find_encoder
+from ciaovideo.media.external_streams import carried
 from ciaovideo.media.external_writer import try_out
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.pipes import is_pipe
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.scan import decoded_times, scan_file
+from ciaovideo.media.scan import scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.timing import WHOLE, average_rate, constant_rate
 from ciaovideo.media.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.y4m import color_words
-from ciaovideo.options import PIPE, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 
 GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
@@ -38,7 +41,8 @@ MAX_BATCH = 8
 class UpscalePlan:
     """All that is decided before the first frame is computed.
 
-    ``piped_in`` says that the source is a pipe, which cannot be read again.
+    ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that
+    the output is one.
     """
 
     source: Path
@@ -57,13 +61,14 @@ class UpscalePlan:
     frames: int
     notes: tuple[str, ...]
     piped_in: bool = False
+    piped_out: bool = False
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
 
     @property
     def next_words(self) -> tuple[str, ...]:
         """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
-        if self.output != PIPE:
+        if not self.piped_out:
             return ()
         return color_words(output_tags(self, tag_guessed=False))
 
@@ -78,12 +83,11 @@ def make_plan(
     words = options.encode.via_ffmpeg
     external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
-    source = reader.path
     layout = PixelLayout.of(info.pix_fmt)
     lr_size = (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    out_size = options.size.resolve(*lr_size, even=any(layout.even_sides), sar=info.sar)
-    bare = container_format(output) == Y4M_CONTAINER
+    even = sides_to_round(options.encode, output, info.pix_fmt)
+    out_size = options.size.resolve(*lr_size, even=even, sar=info.sar)
     codec = _codec(info, output, options, out_size, spec)
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
@@ -96,7 +100,7 @@ def make_plan(
     batch = options.engine.batch or _batch(engine.device, lr_size)
     workers = _share(engine, batch, lr_size, out_size, options.frames)
     plan = UpscalePlan(
-        source=source,
+        source=reader.path,
         output=output,
         info=info,
         out_size=out_size,
@@ -111,12 +115,13 @@ def make_plan(
         streams=streams,
         frames=frames,
         piped_in=reader.piped,
+        piped_out=is_pipe(output),
         notes=(
             *reader.notes,
-            *_rounding(options, info, out_size),
+            *_rounding(options, info, out_size, codec),
             *guesses,
             *sited,
-            *_retagging(info, layout, out_size, bare=bare),
+            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
             *codec.notes,
             *codec.losses,
             *streams.warnings,
@@ -223,17 +228,7 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
         sound=options.streams.audio,
         span=reader.span,
     )
-    if options.encode.via_ffmpeg is None:
-        return plan
-    if reader.span != WHOLE:
-        raise OptionError(
-            "a part of a file does not go through ffmpeg", "leave out its start and end, or ffmpeg"
-        )
-    if plan.end is not None and options.input.deinterlace != "field":
-        # ffmpeg ends the video there, too: hidden packets must not be taken for pictures.
-        times = decoded_times(scan_file(reader.path, options.frames), options.frames)
-        plan = replace(plan, end=times[-1] if len(times) > (options.frames or 0) else None)
-    return carried(plan)
+    return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
 def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:
@@ -287,14 +282,15 @@ def _share(
 
 
 def _rounding(
-    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int]
+    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], codec: CodecChoice
 ) -> tuple[str, ...]:
     exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
     return (
-        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: "
-        f"{info.pix_fmt} needs even sides",
+        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: of {codec.pix_fmt}"
+        f" {'encoders take' if codec.codec in (Y4M, VIA_FFMPEG) else f'{codec.codec.name} takes'}"
+        " even sides only; a size given as such is kept",
     )
 
 

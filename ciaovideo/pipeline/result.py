@@ -15,6 +15,7 @@ from typing import Protocol
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.codec_table import Y4M
 from ciaovideo.media.copier import StreamCopier
+from ciaovideo.media.external_streams import other_streams
 from ciaovideo.media.external_writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
@@ -22,7 +23,7 @@ from ciaovideo.media.scan import decoded_times, scan_file
 from ciaovideo.media.timing import WHOLE
 from ciaovideo.media.writer import VideoWriter
 from ciaovideo.media.y4m import Y4MWriter
-from ciaovideo.options import PIPE, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan, target_of
 from ciaovideo.pipeline.verify import Contract, Verification, counted_scan, require, verify
 
@@ -44,7 +45,10 @@ def open_writer(path: Path, plan: UpscalePlan, options: UpscaleOptions) -> Itera
         with Y4MWriter(path, target) as bare:
             yield bare
     elif plan.external:
-        with ExternalWriter(path, target, plan.external, streams) as external:
+        with (
+            other_streams(streams, path.parent) as others,
+            ExternalWriter(path, target, plan.external, others) as external,
+        ):
             yield external
     elif streams is None:
         with VideoWriter(path, target) as alone:
@@ -62,7 +66,7 @@ def check_result(
     ``counts`` are the frames that were written and, of a source that is a pipe, decoded.
     """
     written, decoded = counts
-    if path == PIPE:
+    if plan.piped_out:
         return _count(plan, options, written)
     every_field = options.input.deinterlace == "field"
     external = plan.external

@@ -13,8 +13,9 @@ import torch
 from ciaovideo.color import PixelLayout
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
+from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.options import PIPE, SizeOptions, UpscaleOptions
+from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan, make_plan
 from ciaovideo.pipeline.prefetch import ordered_map
@@ -69,7 +70,7 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
-        if source == PIPE or source.is_file():
+        if reads_once(source) or source.is_file():
             check_output(source, output, overwrite=options.overwrite)
         self.options = options
         self.clock = StageClock()
@@ -217,7 +218,8 @@ def upscale(
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
-    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2. ``scale`` is any number
+    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and
+    devices. ``scale`` is any number
     from 1 to 30 and stands for the size in ``options``. Raises
     CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """

@@ -18,7 +18,8 @@ from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha
-from tests.media import Clip, read_counter
+from tests.bench.quality import coded, read
+from tests.media import Clip, make_clip, read_counter
 
 HEIGHT, WIDTH = 128, 256  # DNxHR takes nothing smaller
 IRREGULAR = (0, 500, 1100, 1300, 2500)
@@ -28,6 +29,7 @@ SD = ColorSpec(
 )
 HDR = ColorSpec(Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084)
 FASTEST = {"libsvtav1": "12", "libx264": "ultrafast", "libx265": "ultrafast"}
+ALIKE_DB = {"libx265": 1.1, "libsvtav1": 1.7}  # off at most where the table was measured
 LOSSLESS = ("ffv1", "utvideo", "png")
 UNDRAWN = {"yuv410p", "yuv411p"}  # by tests.media; test_writer has them
 CLOSE = 1 / 50  # of the peak: lossy coding is far within, a wrong plane or depth far beyond
@@ -250,6 +252,18 @@ def test_avi_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
 def test_an_encoder_without_its_hardware_says_so(codec: str) -> None:
     with pytest.raises(EncodeError, match=f"{codec} does not open for .* NVIDIA GPU"):
         choose(codec, "out.mp4", "yuv420p")
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("crf", [16, 20, 28])
+def test_one_crf_is_one_quality(tmp_path: Path, crf: float, pix_fmt: str) -> None:
+    path = tmp_path / "clip.mkv"
+    make_clip(path, width=320, height=180, seconds=0.75, codec="ffv1", options={}, pix_fmt=pix_fmt)
+    info, frames = read(path)
+    reference = coded(info, frames, "libx264", crf)
+    for name, off in ALIKE_DB.items():
+        made = coded(info, frames, name, CODECS[name].own_quality(crf))
+        assert abs(made.ssim - reference.ssim) < off, name
 
 
 def choose(codec: str, name: str, pix_fmt: str, **options: object) -> CodecChoice:

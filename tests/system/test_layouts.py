@@ -20,8 +20,10 @@ from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
+from tests.media import make_clip
 
 TICK = Fraction(1, 25)
+NEAR = 1 / 50  # of the peak: lossy coding is within it
 PLAIN = ModelOptions(model="bicubic")  # which changes nothing at x1
 SITINGS = [Siting.UNSPECIFIED, Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP]  # of .mkv
 FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12"}
@@ -88,7 +90,7 @@ def through(made: Made, codec: str, suffix: str) -> tuple[VideoInfo, VideoInfo, 
         source, output = Path(folder) / "in.mkv", Path(folder) / f"out{suffix}"
         made.write(source)
         options = UpscaleOptions(
-            size=SizeOptions(size=f"{made.width}x{made.height}"),
+            size=SizeOptions(scale=1),
             encode=EncodeOptions(codec=codec, preset=FASTEST.get(codec)),
             model=PLAIN,
         )
@@ -125,6 +127,41 @@ def test_tags_come_through_into_what_holds_them(made: Made, place: tuple[str, st
         if tag != "primaries" or not lost:
             assert getattr(found.color, tag) == getattr(given.color, tag)
     assert (found.color.color_range == Range.FULL) == (given.color.color_range == Range.FULL)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "scale", "size"),
+    [
+        ("ffv1", ".mkv", 1.0, (73, 97)),
+        ("ffv1", ".mp4", 1.36, (99, 132)),  # 99.28 by 131.92
+        ("libsvtav1", ".webm", 1.0, (73, 97)),
+        ("libsvtav1", ".mp4", 1.36, (99, 132)),
+        ("libx264", ".mkv", 1.0, (74, 98)),
+        ("auto", ".y4m", 1.36, (100, 132)),  # it would hold 99; the next encoder may not
+    ],
+)
+def test_odd_sides_stay_where_the_encoder_takes_them(
+    tmp_path: Path, codec: str, suffix: str, scale: float, size: tuple[int, int]
+) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_clip(source, width=97, height=73, seconds=0.125, codec="ffv1", options={})
+    options = UpscaleOptions(
+        size=SizeOptions(scale=scale),
+        encode=EncodeOptions(codec=codec, preset=FASTEST.get(codec)),
+        model=PLAIN,
+    )
+    notes = upscale(source, output, options=options).notes
+    assert any("even sides only" in note for note in notes) == (codec in ("libx264", "auto"))
+    with VideoReader(source) as given, VideoReader(output) as found:
+        assert (found.info.height, found.info.width) == size
+        assert found.info.pix_fmt == given.info.pix_fmt
+        if size != (73, 97):
+            return
+        planes = (next(reader.frames()).planes for reader in (given, found))
+        for one, other in zip(*planes, strict=True):
+            error = (one.float() - other.float()).abs() / 255
+            for part in (error, error[-1], error[:, -1]):  # the last row and column, too
+                assert part.mean() < NEAR
 
 
 UNTAGGED = ColorSpec()

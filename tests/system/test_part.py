@@ -12,6 +12,7 @@ from ciaovideo.cli.main import run
 from tests.fields import read_field_counter
 from tests.media import ASS_HEADER, make_clip
 from tests.system.test_media_files import one_thread
+from tests.system.test_pipes import needs_ffmpeg
 from tests.system.test_upscale import (
     counters,
     field_counters,
@@ -94,6 +95,31 @@ def test_everything_is_cut_alike(clip: Path, tmp_path: Path, suffix: str) -> Non
     assert run([*check, "--start", "0.56", "--end", "2.41"]) == 3
     assert run([*check, "--start", "0.5", "--end", "2.45"]) == 3
     assert run(check) == 3
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_an_ffmpeg_of_the_system_cuts_alike(clip: Path, tmp_path: Path, suffix: str) -> None:
+    ours, theirs = (tmp_path / f"{name}{suffix}" for name in ("ours", "theirs"))
+    part = ["--start", "0:00.5", "--end", "0:02.41"]
+    assert cut(clip, ours, *part) == 0
+    assert cut(clip, theirs, *part, "--via-ffmpeg=-c:v libx264 -crf 9") == 0
+    assert counters(theirs) == list(range(13, 61))
+    assert times(theirs) == times(ours)
+    for kind in ("audio", "subtitle"):
+        assert packets(theirs, kind) == packets(ours, kind)
+    assert chapters(theirs) == chapters(ours)
+    assert left_behind(tmp_path, ours.name, theirs.name) == []
+
+
+@needs_ffmpeg
+def test_an_ffmpeg_of_the_system_and_a_part_without_other_streams(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    make_clip(source, **SMALL, seconds=2, fps=Fraction(25), counter=True, chapters=4)
+    words = ["--start", "0.6", "--frames", "8", "--via-ffmpeg=-c:v ffv1"]
+    assert cut(source, output, *words) == 0
+    assert counters(output) == list(range(15, 23))
+    assert [title for *_, title in chapters(output)] == ["Part 2"]
 
 
 def test_a_part_and_a_number_of_frames(clip: Path, tmp_path: Path) -> None:

@@ -183,7 +183,15 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     make_clip(source, width=64, height=48, seconds=0.25, sound=True)
     assert run([str(source), str(output), "--scale", "3", "--dry-run"]) == 0
     text = capsys.readouterr().out
-    for word in ("192x144", "ciaosr", "BT709", "audio 1: aac", "MB", "s a frame", "libx264"):
+    for word in (
+        "192x144",
+        "ciaosr",
+        "BT709",
+        "audio 1: aac",
+        "MB",
+        "s a frame",
+        "libx264 with its own crf=16",
+    ):
         assert word in text
     assert run([str(source), str(output), "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
@@ -240,6 +248,7 @@ def test_what_a_user_can_get_wrong(
         ([source, out, "--model", "ciaosr-fats"], 2, "did you mean 'ciaosr-fast'"),
         ([source, out, "--codec", "libx266"], 2, "did you mean"),
         ([source, out, "--crf", "99"], 2, "outside 0 to 51"),
+        ([source, out, "--crf", "20", "--codec-option", "crf=20"], 2, "contradict each other"),
         ([source, out, "--frames", "0"], 2, "below 1"),
         ([source, out, "--device", "cuda:77"], 5, "no device"),
         ([source, out, "--precision", "fp16", "--device", "cpu"], 5, "fp16"),

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import av
 import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, UnknownNameError
-from ciaovideo.media.codec_table import CODECS, CONTAINERS
+from ciaovideo.media.codec_table import CODECS, CONTAINERS, DEFAULT_CRF, Codec
 from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.options import EncodeOptions
 
@@ -115,10 +116,63 @@ def test_unknown_names_get_the_nearest() -> None:
         choose("yuv420p", preset="slwo")
 
 
+TOLD = (16, 20, 24, 28)  # in the help
+OWN_DEFAULTS = {  # of DEFAULT_CRF
+    "libx264": 16,
+    "libx265": 17.2,
+    "libsvtav1": 20,
+    "h264_nvenc": 16,
+    "hevc_nvenc": 16,
+    "av1_nvenc": 19.8,
+}
+
+
 @pytest.mark.parametrize("crf", [-1.0, 51.5])
 def test_crf_outside_its_range_is_refused(crf: float) -> None:
     with pytest.raises(OptionError, match="outside 0 to 51"):
         choose("yuv420p", crf=crf)
+
+
+LOSSY = [codec for codec in CODECS.values() if codec.scale]
+
+
+@pytest.mark.parametrize("codec", LOSSY, ids=lambda codec: codec.name)
+def test_a_higher_crf_is_a_higher_value_on_the_own_scale(codec: Codec) -> None:
+    for column in zip(*codec.scale, strict=True):
+        assert list(column) == sorted(set(column))
+    first, last = codec.scale[0][0], codec.scale[-1][0]
+    crfs = [first + (last - first) * part / 99 for part in range(100)]
+    own = [codec.own_quality(crf) for crf in crfs]
+    assert own == sorted(own)
+    assert all(codec.own_quality(crf) == round(value, 1) for crf, value in codec.scale) or (
+        codec.whole_quality and all(value == int(value) for value in own)
+    )
+
+
+def test_crf_is_translated_to_the_own_scale() -> None:
+    assert {codec.name: codec.own_quality(DEFAULT_CRF) for codec in LOSSY} == OWN_DEFAULTS
+    for name in ("libx265", "libsvtav1"):
+        choice = choose("yuv420p", codec=name, crf=22.0)
+        own = CODECS[name].own_quality(22)
+        assert choice.options["crf"] == f"{own:g}"
+        assert choice.own_quality == f"crf={own:g}"
+        assert choose("yuv420p", codec=name, crf=16.0) == choose("yuv420p", codec=name)
+    assert choose("yuv420p", ".mkv", codec="ffv1").own_quality == ""
+
+
+@pytest.mark.parametrize("name", ["libx264", "libx265", "libsvtav1"])
+def test_the_own_scale_instead_of_crf(name: str) -> None:
+    assert choose("yuv420p", codec=name, codec_option=("crf=3",)).options["crf"] == "3"
+    with pytest.raises(OptionError, match=f"crf 20 and {name}'s own crf contradict"):
+        choose("yuv420p", codec=name, crf=20.0, codec_option=("crf=3",))
+
+
+def test_the_help_tells_the_translation() -> None:
+    (said,) = (f.metadata["help"] for f in fields(EncodeOptions) if f.name == "crf")
+    for name in ("libx265", "libsvtav1"):
+        listed = ", ".join(f"{CODECS[name].own_quality(crf):g}" for crf in TOLD)
+        assert f"{name} {listed}" in said
+    assert f"libx264 {', '.join(map(str, TOLD))}" in said
 
 
 @pytest.mark.parametrize("option", [{"crf": 20.0}, {"preset": "fast"}])
@@ -129,8 +183,10 @@ def test_ffv1_has_neither_crf_nor_presets(option: dict[str, Any]) -> None:
 
 def test_options_reach_the_encoder() -> None:
     assert choose("yuv420p").options == {"crf": "16", "preset": "medium"}
-    options = choose("yuv420p", codec="libx265", crf=21.5, preset="slow").options
-    assert options == {"crf": "21.5", "preset": "slow", "x265-params": "log-level=none"}
+    options = choose("yuv420p", codec="libx264", crf=21.5, preset="slow").options
+    assert options == {"crf": "21.5", "preset": "slow"}
+    options = choose("yuv420p", codec="libx265", preset="slow").options
+    assert (options["preset"], options["x265-params"]) == ("slow", "log-level=none")
     assert choose("yuv420p", ".mkv", codec="ffv1").options["slicecrc"] == "1"
 
 
@@ -162,7 +218,7 @@ def test_wishes_are_met_exactly_and_poorer_ones_are_said(
         ("yuv420p", ".mkv", (64, 96), {"bit_depth": 12, "codec": "libx264"}, "cannot hold 12 bits"),
         ("yuv420p", ".webm", (64, 96), {"chroma": "444"}, "cannot hold chroma 444"),
         ("yuv420p", ".mov", (64, 96), {"codec": "dnxhd"}, "takes no picture below 256x120"),
-        ("yuv420p", ".mkv", (64, 96), {"codec": "libsvtav1", "crf": 20.5}, "not whole"),
+        ("yuv420p", ".mkv", (64, 96), {"codec": "libsvtav1", "crf": 9.0}, "outside 10 to 34"),
         ("yuv420p", ".mov", (64, 96), {"codec": "prores_ks", "crf": 5.0}, "has no crf: .* hq"),
     ],
 )
@@ -186,7 +242,7 @@ def test_auto_goes_by_the_container(suffix: str, pix_fmt: str, name: str) -> Non
 
 
 def test_own_options_win_and_are_strung_to_ours() -> None:
-    options = choose("yuv420p", crf=20.0, codec_option=("crf=23", "tune=film")).options
+    options = choose("yuv420p", codec_option=("crf=23", "tune=film")).options
     assert (options["crf"], options["tune"]) == ("23", "film")
     words = ("x265-params=keyint=48", "x265-params=aq-mode=3:pools=1")
     options = choose("yuv420p", codec="libx265", codec_option=words).options

@@ -13,7 +13,8 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.media.codec_table import VIA_FFMPEG
 from ciaovideo.media.codecs import CodecChoice
-from ciaovideo.media.external import ExternalEncoder, carried, command, find_encoder
+from ciaovideo.media.external import ExternalEncoder, command, find_encoder
+from ciaovideo.media.external_streams import carried, other_streams
 from ciaovideo.media.external_writer import ExternalWriter, try_out
 from ciaovideo.media.stream_plan import plan_streams
 from ciaovideo.media.writer import VideoTarget
@@ -107,7 +108,9 @@ def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path)
     source, output = tmp_path / "in put.mkv", tmp_path / "out.mp4"
     make_clip(source, width=64, height=48, seconds=0.5, sound=True, subtitle="A word.", chapters=2)
     plan = plan_streams(source, output, 0)
-    words = command(encoder(filters="null"), target(), output, plan)
+    with other_streams(plan, tmp_path) as others:
+        words = command(encoder(filters="null"), target(), output, others)
+        old = command(encoder(version=(57, 20)), target(), output, others)
     line = "\n".join(words)
     assert words[:6] == ["ffmpeg", "-v", "error", "-nostdin", "-y", "-copyts"]
     assert words[-1] == f"file:{output}"
@@ -127,7 +130,6 @@ def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path)
         "-metadata:s:2 language=eng",
     ):
         assert pair.replace(" ", "\n", 1) in line, pair
-    old = command(encoder(version=(57, 20)), target(), output, plan)
     assert old[old.index("-vsync") + 1] == "passthrough"
     assert "-vsync" not in words
 

@@ -5,6 +5,7 @@ import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
 from ciaovideo.media.output import atomic_output, check_output
+from ciaovideo.options import PIPE
 
 
 @pytest.fixture
@@ -37,15 +38,27 @@ def test_the_input_is_never_replaced(source: Path, tmp_path: Path, link: str) ->
         check_output(source, output, overwrite=True)
 
 
-def test_folders_and_devices_are_refused(source: Path, tmp_path: Path) -> None:
+def test_folders_are_refused_and_devices_are_no_containers(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder.mp4"
     folder.mkdir()
     with pytest.raises(OutputExistsError, match="is a folder"):
         check_output(source, folder, overwrite=True)
     device = tmp_path / "device.mp4"
     device.symlink_to("/dev/null")
-    with pytest.raises(OptionError, match="regular file"):
+    with pytest.raises(OptionError, match=r"is a pipe or device, and \.mp4 cannot be written"):
         check_output(source, device, overwrite=True)
+    with pytest.raises(OptionError, match="nothing to overwrite"):
+        check_output(source, Path("/dev/null"), overwrite=True)
+    os.mkfifo(pipe := tmp_path / "pipe")
+    check_output(PIPE, pipe)
+    check_output(source, pipe)
+    with pytest.raises(OptionError, match="is the input itself"):
+        check_output(pipe, pipe)
+    disk = next((path for path in Path("/dev").iterdir() if path.is_block_device()), None)
+    if disk is not None:
+        (named := tmp_path / "disk.mp4").symlink_to(disk)
+        with pytest.raises(OptionError, match="regular file"):
+            check_output(source, named, overwrite=True)
 
 
 def test_a_missing_folder_is_named(source: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -90,7 +90,7 @@ def fed(*parts: bytes, ends: bool = True) -> Iterator[int]:
 
 
 def count(source: PipeInput) -> int:
-    with source.open() as container:
+    with closing(source), source.open() as container:
         return sum(1 for _ in source.decode(main_video(container, Path("a pipe"))))
 
 
@@ -140,11 +140,11 @@ def test_a_pipe_that_breaks_off_is_told_from_one_that_ends(tmp_path: Path) -> No
     whole = (len(data) - len(header(target()))) // FRAMES
     for cut in (1, 5, whole - 3, whole - 1, whole + 1):  # inside a picture, or in its FRAME
         with fed(data[:-cut]) as out, pytest.raises(DecodeError, match="breaks off inside a frame"):
-            count(PipeInput(out))
+            count(PipeInput(Path(f"/dev/fd/{out}")))
     with fed(data[:-whole]) as out:
-        assert count(PipeInput(out)) == FRAMES - 1
+        assert count(PipeInput(Path(f"/dev/fd/{out}"))) == FRAMES - 1
     with fed(data[:7], data[7:100], data[100:]) as out:
-        assert count(PipeInput(out)) == FRAMES
+        assert count(PipeInput(Path(f"/dev/fd/{out}"))) == FRAMES
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,14 @@ def test_a_pipe_that_breaks_off_is_told_from_one_that_ends(tmp_path: Path) -> No
 )
 def test_what_is_no_yuv4mpeg2_is_refused(data: bytes, words: str) -> None:
     with fed(data) as out, pytest.raises(OpenError, match=words):
-        PipeInput(out).open()
+        PipeInput(Path(f"/dev/fd/{out}")).open()
 
 
 def test_a_read_that_waits_can_be_stopped(tmp_path: Path) -> None:
     path = tmp_path / "a.y4m"
     write(path, target())
     with fed(path.read_bytes(), ends=False) as out:
-        source = PipeInput(out)
+        source = PipeInput(Path(f"/dev/fd/{out}"))
         timer = threading.Timer(0.2, source.stop)
         timer.start()
         started = time.monotonic()

@@ -200,6 +200,19 @@ def black(made: Iterable[Frame]) -> Iterator[Frame]:
         yield replace(frame, planes=planes)
 
 
+def dim(brightest: int) -> Change:
+    """Luma a step above black, and in the upper half of the picture this bright."""
+
+    def change(made: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in black(made):
+            luma, *chroma = frame.planes
+            luma[:] = 17
+            luma[: luma.shape[0] // 2] = brightest
+            yield replace(frame, planes=(luma, *chroma))
+
+    return change
+
+
 def frozen(made: Iterable[Frame]) -> Iterator[Frame]:
     first = None
     for frame in made:
@@ -258,6 +271,15 @@ def test_a_black_source_is_right(tmp_path: Path) -> None:
     make_clip(source, width=64, height=48, seconds=1)
     enlarge(source, dark, change=black)
     assert findings(output, enlarge(dark, output)) == ""
+
+
+def test_a_source_that_is_next_to_black(tmp_path: Path) -> None:
+    """As in the first frames of a fade: coding may cost a step of 8 bits, blackness costs more."""
+    source, dark, output = (tmp_path / name for name in ("in.mp4", "dark.mp4", "out.mp4"))
+    make_clip(source, width=64, height=48, seconds=0.5)
+    enlarge(source, dark, change=dim(18))
+    assert findings(output, enlarge(dark, output, change=dim(17))) == ""
+    assert "is black and" in findings(output, enlarge(dark, output, change=black))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
