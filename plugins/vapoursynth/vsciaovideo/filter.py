@@ -145,9 +145,17 @@ class _Render:
             fpsnum=clip.fps_num,
             fpsden=clip.fps_den,
             keep=True,
-            varsize=not clip.width and self._upscaler.size.size is None,
+            varsize=self._size_changes(clip, any_format),
             varformat=any_format,
         )
+
+    def _size_changes(self, clip: vs.VideoNode, any_format: bool) -> bool:
+        """Whether frames come out in different sizes: as they came in, or as formats round them."""
+        if not clip.width:
+            return self._upscaler.size.size is None
+        size = clip.height, clip.width
+        out_size = self._upscaler.out_size
+        return any_format and out_size(*size, even=True) != out_size(*size, even=False)
 
     def _out_size(self, height: int, width: int, video_format: vs.VideoFormat) -> tuple[int, int]:
         layout, _ = layout_of(video_format)

@@ -237,6 +237,17 @@ def test_size_and_format_may_change_within_a_clip() -> None:
     assert fixed.get_frame(FRAMES).width == 120
 
 
+def test_a_size_may_change_with_the_format_alone() -> None:
+    """4:2:0 rounds to even sides what RGB does not."""
+    parts = [source("YUV420P8", _Matrix=1), source("RGBS")]
+    clip = vs.core.std.Splice(parts, mismatch=True)
+    large = upscale(clip, 1.35)
+    for n, part in ((0, parts[0]), (FRAMES, parts[1])):
+        assert_same(large.get_frame(n), upscale(part, 1.35).get_frame(0))
+    assert {(frame.width, frame.height) for frame in large.frames()} == {(64, 44), (65, 43)}
+    assert upscale(clip, 2).width == 2 * WIDTH  # known where it is the same for all
+
+
 # --- properties ----------------------------------------------------------------------------------
 
 
