@@ -172,7 +172,10 @@ def test_converting_first_makes_no_difference(name: str) -> None:
 
 
 def test_alpha_is_enlarged_too() -> None:
-    for name, alpha in (("RGBS", "GRAYS"), ("YUV420P8", "GRAY8"), ("RGB48", "GRAY16")):
+    for name, alpha in (
+        *(("RGBS", "GRAYS"), ("YUV420P8", "GRAY8"), ("RGB48", "GRAY16")),
+        *(("GRAY8", "GRAY8"), ("YUV420P8", "GRAY16")),  # each keeps the depth that it has
+    ):
         opacity = source(alpha, Mark=5)
         clip = source(name, _Matrix=1 if name.startswith("YUV") else 0)
         clip = clip.std.ClipToProp(opacity, prop="_Alpha")
@@ -339,15 +342,22 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
         ({"scale": 0.5}, "below 1|outside 1 to 30"),
         ({"scale": 31}, "outside 1 to 30"),
         ({"scale": "2"}, "scale is '2': give a number"),
+        ({"scale": float("nan")}, "scale nan is not a number"),
+        ({"scale": 10**400}, "outside 1 to 30"),
+        ({"scale": True}, "scale is True: give a number"),
         ({"device": None}, "device is None: give a name"),
         ({"weights": 5}, "weights is 5: give a path"),
         ({"format": "YUV420P8"}, "for example vs.YUV420P10"),
         ({"scale": 2, "width": 96}, "contradict"),
         ({"width": 20}, "below the input's"),
         ({"width": 96.0}, "give a whole number"),
+        ({"width": 0}, "width is 0: give a number of pixels"),
+        ({"width": -96, "height": 64}, "width is -96: give a number of pixels"),
+        ({"width": 96, "height": 10**9}, "height is 1000000000: give a number of pixels"),
         ({"width": 97, "height": 64}, "97x64 is no size for YUV420P8: give a width divisible by 2"),
         ({"model": "ciaosr-fats"}, "did you mean 'ciaosr-fast'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors is not there"),
+        ({"weights": "x" * 5000}, "cannot be reached: name a .safetensors file"),
         ({"device": "gpu"}, "no device is called 'gpu'"),
         ({"device": "cuda:99"}, "no device cuda:99"),
         ({"precision": "fp8"}, "no precision is called"),
@@ -356,6 +366,9 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
         ({"tile": -1}, "negative"),
         ({"format": 12345}, "there is no format 12345"),
         ({"format": 0}, "there is no format"),
+        ({"format": -1}, "there is no format -1"),
+        ({"format": 1 << 40}, "there is no format"),
+        ({"deterministic": "no"}, "deterministic is 'no': give True or False"),
     ],
 )
 def test_a_wrong_argument_is_an_error_that_helps(settings: dict[str, Any], text: str) -> None:
@@ -371,6 +384,9 @@ def test_a_wrong_argument_is_an_error_that_helps(settings: dict[str, Any], text:
         ("YUV420P8", {"_Matrix": 0}, "cannot hold R'G'B' planes"),
         ("YUV420P8", {"_Matrix": "bt709"}, "_Matrix is 'bt709': set it to one whole number"),
         ("YUV420P8", {"_Alpha": 3}, "_Alpha is 3: make it a frame"),
+        ("YUV420P8", {"_Matrix": 99}, "matrix .*number 99.*: convert the video"),
+        ("YUV420P8", {"_Range": 2}, "_Range is 2: set it to 0 to 1"),
+        ("YUV420P8", {"_ChromaLocation": 6}, "_ChromaLocation is 6: set it to 0 to 5"),
         ("GRAY32", {}, "Gray32 is not supported: convert the clip"),
     ],
 )
@@ -394,9 +410,17 @@ def test_a_frame_that_cannot_be_worked_on_is_named_and_others_are_made() -> None
     assert large.get_frame(3).width == 2 * WIDTH
 
 
-def test_an_alpha_that_is_no_alpha_is_refused() -> None:
-    clip = source("RGB24").std.ClipToProp(source("RGB24"), prop="_Alpha")
-    with pytest.raises(vs.Error, match=r"upscale: frame 0: _Alpha in RGB24: make it gray"):
+@pytest.mark.parametrize(
+    ("name", "size", "text"),
+    [
+        ("RGB24", (WIDTH, HEIGHT), "_Alpha in RGB24: make it gray"),
+        ("GRAY32", (WIDTH, HEIGHT), "_Alpha: format Gray32 is not supported: convert the clip"),
+        ("GRAY8", (WIDTH, 2 * HEIGHT), "_Alpha is 48x64, its frame 48x32: make both of one size"),
+    ],
+)
+def test_an_alpha_that_is_no_alpha_is_refused(name: str, size: tuple[int, int], text: str) -> None:
+    clip = source("RGB24").std.ClipToProp(source(name, size=size), prop="_Alpha")
+    with pytest.raises(vs.Error, match=f"upscale: frame 0: {text}"):
         upscale(clip, 2).get_frame(0)
 
 
