@@ -52,13 +52,11 @@ def upscale(
     if not isinstance(clip, vs.VideoNode):
         raise vs.Error(f"upscale: {clip!r} is no clip: give a vs.VideoNode")
     with _vs_errors():
-        sides = {"width": width, "height": height}
-        _check(int | None, "give a whole number", **sides, num_streams=num_streams, tile=tile)
-        _check_sides(**sides)
+        _check_sides(width=width, height=height)
+        _check(int | None, "give a whole number", num_streams=num_streams, tile=tile)
         _check(Real | None, "give a number", scale=scale)
         _check(str, "give a name", model=model, device=device, precision=precision)
         _check(str | Path | None, "give a path", weights=weights)
-        _check(int | vs.VideoFormat | None, "for example vs.YUV420P10", format=format)
         _check(bool, "give True or False", deterministic=deterministic)
         exact = (height, width) if height is not None and width is not None else None
         upscaler = Upscaler(
@@ -201,12 +199,14 @@ def _check(kind: Any, remedy: str, **values: object) -> None:
 
 
 def _check_sides(**sides: int | None) -> None:
+    _check(int | None, "give a whole number", **sides)
     for name, side in sides.items():
         if side is not None and not 1 <= side <= MAX_SIDE:
             raise OptionError(f"{name} is {side}", f"give a number of pixels, 1 to {MAX_SIDE}")
 
 
 def _video_format(wanted: int | vs.VideoFormat) -> vs.VideoFormat:
+    _check(int | vs.VideoFormat, "for example vs.YUV420P10", format=wanted)
     try:
         made = vs.core.get_video_format(wanted)
     except OverflowError:  # no format has such a number
