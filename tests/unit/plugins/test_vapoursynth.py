@@ -333,6 +333,17 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
     assert_same(large.get_frame(0), upscale(source(size=size, _Matrix=matrix), 1).get_frame(0))
 
 
+def test_frames_that_a_deinterlacer_made_are_taken() -> None:
+    if not hasattr(vs.core, "bwdif"):
+        pytest.skip("vapoursynth-bwdif is not installed")
+    clip = source(_Matrix=1, _FieldBased=2)
+    large = upscale(clip.bwdif.Bwdif(field=3), 2)
+    assert large.num_frames == 2 * FRAMES
+    assert large.fps == 2 * clip.fps
+    props = large.get_frame(3).props
+    assert (props["_FieldBased"], props["_DurationNum"], props["_DurationDen"]) == (0, 1, 48)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
