@@ -40,7 +40,7 @@ class SizeOptions:
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise OptionError(f"{' and '.join(given)} contradict each other", "give only one")
-        if self.scale is not None and not math.isfinite(self.scale):
+        if self.scale is not None and not -math.inf < self.scale < math.inf:
             raise OptionError(f"scale {self.scale} is not a number", "for example 2.5")
         if self.size is not None:
             parse_size(self.size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,10 @@ def _crew(model: ModelOptions, options: EngineOptions, workers: int | None) -> C
     usual = torch.get_num_threads() if device.type == "cpu" else GPU_WORKERS
     count = usual if workers is None else workers
     key: tuple[object, ...] = (model_name(model, options.device),)
-    if model.weights is not None and model.weights.is_file():
-        about = model.weights.stat()
-        key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
+    if model.weights is not None:
+        with suppress(OSError, ValueError):  # loading says what is wrong with it
+            about = model.weights.stat()
+            key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
     precision = choose_precision(options.precision, device)
     key = (*key, device, precision, options.tile, options.deterministic, count)
     return shared_crew(

@@ -201,8 +201,14 @@ def load_file(path: Path) -> ImplicitSR:
 
 def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
     """The specification and the tensors in a file of weights."""
-    if not path.is_file():
-        raise MissingWeightsError(f"{path} is not there", "name a .safetensors file")
+    try:
+        there = path.is_file()
+    except OSError:  # such as a folder that this user may not enter
+        there = False
+    if not there:
+        raise MissingWeightsError(
+            f"{path} is not there or cannot be reached", "name a .safetensors file"
+        )
     try:
         with safe_open(path, framework="pt") as source:
             text = (source.metadata() or {}).get(SPEC_KEY)

@@ -108,6 +108,20 @@ def test_the_package_comes_from_the_wheel(environment: Path, tmp_path: Path) -> 
     assert not Path(theirs).is_relative_to(environment.parent)
 
 
+@pytest.mark.vapoursynth
+def test_the_filter_comes_with_the_wheel(environment: Path, tmp_path: Path) -> None:
+    script = """
+import vapoursynth as vs
+import vsciaovideo
+clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=32, height=24, length=2)
+frame = vsciaovideo.upscale(clip.std.SetFrameProps(_Matrix=1), 1.5).get_frame(1)
+print(vsciaovideo.__file__, frame.width, frame.height)
+"""
+    where, width, height = run(environment / "python", "-c", script, cwd=tmp_path).split()
+    assert Path(where).is_relative_to(environment.parent)
+    assert (width, height) == ("48", "36")
+
+
 def test_the_command_tells_its_version(environment: Path, tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] in run(environment / "ciaovideo", "--version", cwd=tmp_path)

@@ -23,6 +23,8 @@ from vsciaovideo.frames import (
     target_format,
 )
 
+MAX_SIDE = 999_999  # px: what the library takes
+
 
 def upscale(
     clip: vs.VideoNode,
@@ -50,12 +52,12 @@ def upscale(
     if not isinstance(clip, vs.VideoNode):
         raise vs.Error(f"upscale: {clip!r} is no clip: give a vs.VideoNode")
     with _vs_errors():
-        sides = {"width": width, "height": height}
-        _check(int | None, "give a whole number", **sides, num_streams=num_streams, tile=tile)
+        _check_sides(width=width, height=height)
+        _check(int | None, "give a whole number", num_streams=num_streams, tile=tile)
         _check(Real | None, "give a number", scale=scale)
         _check(str, "give a name", model=model, device=device, precision=precision)
         _check(str | Path | None, "give a path", weights=weights)
-        _check(int | vs.VideoFormat | None, "for example vs.YUV420P10", format=format)
+        _check(bool, "give True or False", deterministic=deterministic)
         exact = (height, width) if height is not None and width is not None else None
         upscaler = Upscaler(
             model,
@@ -91,9 +93,7 @@ class _Render:
 
     def __init__(self, upscaler: Upscaler, wanted: int | vs.VideoFormat | None) -> None:
         self._upscaler = upscaler
-        self._wanted = None if wanted is None else vs.core.get_video_format(wanted)
-        if self._wanted is not None and self._wanted.id == vs.NONE:
-            raise OptionError(f"there is no format {wanted!r}", "for example vs.YUV420P10")
+        self._wanted = None if wanted is None else _video_format(wanted)
         self._told = False
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
@@ -102,7 +102,7 @@ class _Render:
             made = self._upscaler.submit(Picture(read_planes(f), source, target, out_size))
             alpha = f.props.get("_Alpha")
             if alpha is not None:
-                made_alpha = self._upscaler.submit(alpha_picture(alpha, out_size))
+                made_alpha = self._upscaler.submit(alpha_picture(f, out_size))
             frame = new_frame(self._wanted or f.format, made.result().planes)
             set_props(frame, f, target)
             if alpha is not None:
@@ -145,9 +145,17 @@ class _Render:
             fpsnum=clip.fps_num,
             fpsden=clip.fps_den,
             keep=True,
-            varsize=not clip.width and self._upscaler.size.size is None,
+            varsize=self._size_changes(clip, any_format),
             varformat=any_format,
         )
+
+    def _size_changes(self, clip: vs.VideoNode, any_format: bool) -> bool:
+        """Whether frames come out in different sizes: as they came in, or as formats round them."""
+        if not clip.width:
+            return self._upscaler.size.size is None
+        size = clip.height, clip.width
+        out_size = self._upscaler.out_size
+        return any_format and out_size(*size, even=True) != out_size(*size, even=False)
 
     def _out_size(self, height: int, width: int, video_format: vs.VideoFormat) -> tuple[int, int]:
         layout, _ = layout_of(video_format)
@@ -186,5 +194,23 @@ def _vs_errors(kind: type[vs.Error] = vs.Error, where: str = "upscale: ") -> Ite
 
 def _check(kind: Any, remedy: str, **values: object) -> None:
     for name, value in values.items():
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise OptionError(f"{name} is {value!r}", remedy)
+
+
+def _check_sides(**sides: int | None) -> None:
+    _check(int | None, "give a whole number", **sides)
+    for name, side in sides.items():
+        if side is not None and not 1 <= side <= MAX_SIDE:
+            raise OptionError(f"{name} is {side}", f"give a number of pixels, 1 to {MAX_SIDE}")
+
+
+def _video_format(wanted: int | vs.VideoFormat) -> vs.VideoFormat:
+    _check(int | vs.VideoFormat, "for example vs.YUV420P10", format=wanted)
+    try:
+        made = vs.core.get_video_format(wanted)
+    except OverflowError:  # no format has such a number
+        made = None
+    if made is None or made.id == vs.NONE:
+        raise OptionError(f"there is no format {wanted!r}", "for example vs.YUV420P10")
+    return made

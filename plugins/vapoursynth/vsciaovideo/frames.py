@@ -64,10 +64,10 @@ def source_format(frame: vs.VideoFrame) -> tuple[PlaneFormat, str]:
     layout, dtype = layout_of(frame.format)
     tags = ColorSpec(
         Matrix(_number(props, "_Matrix", Matrix.UNSPECIFIED)),
-        Range(_number(props, "_Range", -1) + 1),
+        Range(_number(props, "_Range", -1, last=1) + 1),
         Primaries(_number(props, "_Primaries", Primaries.UNSPECIFIED)),
         Transfer(_number(props, "_Transfer", Transfer.UNSPECIFIED)),
-        Siting(_number(props, "_ChromaLocation", -1) + 1),
+        Siting(_number(props, "_ChromaLocation", -1, last=5) + 1),
     )
     color, notes = tags.resolved(frame.height, frame.width, layout)
     guessed = layout.family == "yuv" and tags.matrix == Matrix.UNSPECIFIED
@@ -99,13 +99,22 @@ def new_frame(video_format: vs.VideoFormat, planes: Sequence[torch.Tensor]) -> v
     return frame
 
 
-def alpha_picture(alpha: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
-    """A frame of opacity, to be made (height, width) large."""
+def alpha_picture(frame: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
+    """The opacity of a frame that has some, to be made (height, width) large."""
+    alpha = frame.props["_Alpha"]
     if not isinstance(alpha, vs.VideoFrame):
         raise ColorError(f"_Alpha is {alpha!r}", "make it a frame with std.ClipToProp")
-    layout, dtype = layout_of(alpha.format)
-    if layout.family != "gray":
+    if alpha.format.color_family != vs.GRAY:
         raise ColorError(f"_Alpha in {alpha.format.name}", "make it gray, of the same bit depth")
+    if (alpha.width, alpha.height) != (frame.width, frame.height):
+        raise ColorError(
+            f"_Alpha is {alpha.width}x{alpha.height}, its frame {frame.width}x{frame.height}",
+            "make both of one size, or remove it with std.RemoveFrameProps",
+        )
+    try:
+        layout, dtype = layout_of(alpha.format)
+    except ColorError as error:
+        raise ColorError(f"_Alpha: {error.problem}", error.hint) from None
     return Picture(read_planes(alpha), PlaneFormat.of_opacity(layout, dtype), None, out_size)
 
 
@@ -147,10 +156,13 @@ def _sar(props: Any) -> Fraction:
     return Fraction(numerator, denominator) if min(numerator, denominator) > 0 else Fraction(1)
 
 
-def _number(props: Any, name: str, default: int) -> int:
+def _number(props: Any, name: str, default: int, *, last: int | None = None) -> int:
+    """A property, which is to be the default or, if there is a last number, from 0 to that."""
     value = props.get(name, default)
     if not isinstance(value, int):
         raise ColorError(
             f"property {name} is {value!r}", "set it to one whole number, or remove it"
         )
+    if last is not None and value != default and not 0 <= value <= last:
+        raise ColorError(f"property {name} is {value}", f"set it to 0 to {last}, or remove it")
     return value

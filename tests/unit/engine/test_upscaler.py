@@ -3,6 +3,8 @@
 import gc
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +113,50 @@ def test_the_last_holder_frees_weights_and_threads() -> None:
 def working() -> list[threading.Thread]:
     gc.collect()
     return [thread for thread in threading.enumerate() if thread.name.startswith("ciaovideo-crew")]
+
+
+def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Played with streams that only take notes; a pool that reuses a thread reuses its stream."""
+    current, notes, together = threading.local(), [], threading.Barrier(2)
+
+    class CudaStream:
+        def __init__(self, device: torch.device) -> None:
+            assert device == torch.device("cuda", 1)
+            self.thread = threading.get_ident()
+
+        def synchronize(self) -> None:
+            assert current.cuda_stream is self
+            notes.append((self, "synchronised"))
+
+    @contextmanager
+    def entered(cuda_stream: CudaStream) -> Iterator[None]:
+        current.cuda_stream = cuda_stream
+        yield
+        current.cuda_stream = None
+
+    monkeypatch.setattr(torch.cuda, "Stream", CudaStream)
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+    engine = Engine(load_model("ciaosr-fast"))
+    engine.device = torch.device("cuda", 1)
+    crew = Crew(engine, workers=2)
+
+    def work() -> CudaStream:
+        together.wait(10)  # so that neither thread does it all
+        notes.append((current.cuda_stream, "computed"))
+        assert current.cuda_stream.thread == threading.get_ident()
+        made: CudaStream = current.cuda_stream
+        return made
+
+    used = []
+    for _ in range(3):
+        for future in [crew.submit(work) for _ in range(2)]:
+            used.append(future.result(10))
+            assert notes.count((used[-1], "synchronised")) == used.count(used[-1])
+    assert len(set(used)) == 2
+    with pytest.raises(ZeroDivisionError):
+        crew.submit(lambda: 1 // 0).result(10)
 
 
 def test_it_takes_at_least_one_thread() -> None:

@@ -59,6 +59,22 @@ def test_several_frames_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert most == min(2, vs.core.num_threads)
 
 
+def test_a_part_of_a_clip_costs_only_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute, computed = Engine.__call__, []
+
+    def watched(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> torch.Tensor:
+        computed.append(len(lr))
+        return compute(engine, lr, out_size)
+
+    monkeypatch.setattr(Engine, "__call__", watched)
+    clip = source(_Matrix=1, frames=9)
+    part = upscale(clip, 1.5, num_streams=2)[3:5]
+    made = [part.get_frame(n) for n in (1, 0)]
+    assert computed == [1, 1]
+    for frame, n in zip(made, (4, 3), strict=True):
+        assert_same(frame, upscale(clip[n], 1.5).get_frame(0))
+
+
 def test_a_clip_may_be_shorter_than_the_streams_are_many() -> None:
     clip = source(_Matrix=1, frames=1)
     large = upscale(clip, 1.5, num_streams=3)

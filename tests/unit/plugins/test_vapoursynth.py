@@ -172,7 +172,10 @@ def test_converting_first_makes_no_difference(name: str) -> None:
 
 
 def test_alpha_is_enlarged_too() -> None:
-    for name, alpha in (("RGBS", "GRAYS"), ("YUV420P8", "GRAY8"), ("RGB48", "GRAY16")):
+    for name, alpha in (
+        *(("RGBS", "GRAYS"), ("YUV420P8", "GRAY8"), ("RGB48", "GRAY16")),
+        *(("GRAY8", "GRAY8"), ("YUV420P8", "GRAY16")),  # each keeps the depth that it has
+    ):
         opacity = source(alpha, Mark=5)
         clip = source(name, _Matrix=1 if name.startswith("YUV") else 0)
         clip = clip.std.ClipToProp(opacity, prop="_Alpha")
@@ -235,6 +238,17 @@ def test_size_and_format_may_change_within_a_clip() -> None:
     fixed = upscale(clip, width=120, height=90, format=vs.GRAY8)
     assert (fixed.width, fixed.height, fixed.format.name) == (120, 90, "Gray8")
     assert fixed.get_frame(FRAMES).width == 120
+
+
+def test_a_size_may_change_with_the_format_alone() -> None:
+    """4:2:0 rounds to even sides what RGB does not."""
+    parts = [source("YUV420P8", _Matrix=1), source("RGBS")]
+    clip = vs.core.std.Splice(parts, mismatch=True)
+    large = upscale(clip, 1.35)
+    for n, part in ((0, parts[0]), (FRAMES, parts[1])):
+        assert_same(large.get_frame(n), upscale(part, 1.35).get_frame(0))
+    assert {(frame.width, frame.height) for frame in large.frames()} == {(64, 44), (65, 43)}
+    assert upscale(clip, 2).width == 2 * WIDTH  # known where it is the same for all
 
 
 # --- properties ----------------------------------------------------------------------------------
@@ -319,6 +333,17 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
     assert_same(large.get_frame(0), upscale(source(size=size, _Matrix=matrix), 1).get_frame(0))
 
 
+def test_frames_that_a_deinterlacer_made_are_taken() -> None:
+    if not hasattr(vs.core, "bwdif"):
+        pytest.skip("vapoursynth-bwdif is not installed")
+    clip = source(_Matrix=1, _FieldBased=2)
+    large = upscale(clip.bwdif.Bwdif(field=3), 2)
+    assert large.num_frames == 2 * FRAMES
+    assert large.fps == 2 * clip.fps
+    props = large.get_frame(3).props
+    assert (props["_FieldBased"], props["_DurationNum"], props["_DurationDen"]) == (0, 1, 48)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -328,15 +353,22 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
         ({"scale": 0.5}, "below 1|outside 1 to 30"),
         ({"scale": 31}, "outside 1 to 30"),
         ({"scale": "2"}, "scale is '2': give a number"),
+        ({"scale": float("nan")}, "scale nan is not a number"),
+        ({"scale": 10**400}, "outside 1 to 30"),
+        ({"scale": True}, "scale is True: give a number"),
         ({"device": None}, "device is None: give a name"),
         ({"weights": 5}, "weights is 5: give a path"),
         ({"format": "YUV420P8"}, "for example vs.YUV420P10"),
         ({"scale": 2, "width": 96}, "contradict"),
         ({"width": 20}, "below the input's"),
         ({"width": 96.0}, "give a whole number"),
+        ({"width": 0}, "width is 0: give a number of pixels"),
+        ({"width": -96, "height": 64}, "width is -96: give a number of pixels"),
+        ({"width": 96, "height": 10**9}, "height is 1000000000: give a number of pixels"),
         ({"width": 97, "height": 64}, "97x64 is no size for YUV420P8: give a width divisible by 2"),
         ({"model": "ciaosr-fats"}, "did you mean 'ciaosr-fast'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors is not there"),
+        ({"weights": "x" * 5000}, "cannot be reached: name a .safetensors file"),
         ({"device": "gpu"}, "no device is called 'gpu'"),
         ({"device": "cuda:99"}, "no device cuda:99"),
         ({"precision": "fp8"}, "no precision is called"),
@@ -345,6 +377,9 @@ def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
         ({"tile": -1}, "negative"),
         ({"format": 12345}, "there is no format 12345"),
         ({"format": 0}, "there is no format"),
+        ({"format": -1}, "there is no format -1"),
+        ({"format": 1 << 40}, "there is no format"),
+        ({"deterministic": "no"}, "deterministic is 'no': give True or False"),
     ],
 )
 def test_a_wrong_argument_is_an_error_that_helps(settings: dict[str, Any], text: str) -> None:
@@ -360,6 +395,9 @@ def test_a_wrong_argument_is_an_error_that_helps(settings: dict[str, Any], text:
         ("YUV420P8", {"_Matrix": 0}, "cannot hold R'G'B' planes"),
         ("YUV420P8", {"_Matrix": "bt709"}, "_Matrix is 'bt709': set it to one whole number"),
         ("YUV420P8", {"_Alpha": 3}, "_Alpha is 3: make it a frame"),
+        ("YUV420P8", {"_Matrix": 99}, "matrix .*number 99.*: convert the video"),
+        ("YUV420P8", {"_Range": 2}, "_Range is 2: set it to 0 to 1"),
+        ("YUV420P8", {"_ChromaLocation": 6}, "_ChromaLocation is 6: set it to 0 to 5"),
         ("GRAY32", {}, "Gray32 is not supported: convert the clip"),
     ],
 )
@@ -383,9 +421,17 @@ def test_a_frame_that_cannot_be_worked_on_is_named_and_others_are_made() -> None
     assert large.get_frame(3).width == 2 * WIDTH
 
 
-def test_an_alpha_that_is_no_alpha_is_refused() -> None:
-    clip = source("RGB24").std.ClipToProp(source("RGB24"), prop="_Alpha")
-    with pytest.raises(vs.Error, match=r"upscale: frame 0: _Alpha in RGB24: make it gray"):
+@pytest.mark.parametrize(
+    ("name", "size", "text"),
+    [
+        ("RGB24", (WIDTH, HEIGHT), "_Alpha in RGB24: make it gray"),
+        ("GRAY32", (WIDTH, HEIGHT), "_Alpha: format Gray32 is not supported: convert the clip"),
+        ("GRAY8", (WIDTH, 2 * HEIGHT), "_Alpha is 48x64, its frame 48x32: make both of one size"),
+    ],
+)
+def test_an_alpha_that_is_no_alpha_is_refused(name: str, size: tuple[int, int], text: str) -> None:
+    clip = source("RGB24").std.ClipToProp(source(name, size=size), prop="_Alpha")
+    with pytest.raises(vs.Error, match=f"upscale: frame 0: {text}"):
         upscale(clip, 2).get_frame(0)
 
 
