@@ -19,6 +19,7 @@ from ciaovideo.ops import (
     color_codes_triton,
     linear_triton,
     local_attention_triton,
+    modulated_render_triton,
     patch_attention_triton,
     separable_attention_triton,
 )
@@ -46,7 +47,7 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """All kernels at full size: hidden width 256, C = 64, rank 4, 4:2:0."""
+    """All kernels at full size: hidden width 256, C = 64, rank 4, render width 16, 4:2:0."""
     made = []
     for kind, size in (("bf16", 2), ("fp32", 4)):
         attention, color = local_attention_triton.LAUNCH[size], linear_triton.LAUNCH[size]
@@ -62,10 +63,14 @@ def cases() -> list[Case]:
         paste: dict[str, Any] = {"PIXELS": 64, "PLACES": 32, "CHANNELS": 128, "PRECISION": "tf32x3"}
         softmax: dict[str, Any] = {"PIXELS": 64, "PLACES": 64, "DEPTH": 32, "PRECISION": "tf32x3"}
         mix |= {"PRECISION": "tf32x3"}
+        pixels = modulated_render_triton
+        render: dict[str, Any] = {"DEPTH": 8, "WIDTH": 16, "ROWS": pixels.ROWS}
+        render |= {"ACROSS": pixels.ACROSS, "PRECISION": "tf32x3"}
         patches = patch_attention_triton
         made += [
             Case(local_attention_triton, "_mix", kind, *attention[2:], mix),
             Case(linear_triton, "_perceptron", kind, *color[2:], layers),
+            Case(pixels, "_render", kind, pixels.WARPS, 2, render),
             Case(patches, "_softmax", kind, patches.WARPS, patches.STAGES, softmax),
             Case(patches, "_paste", kind, patches.WARPS, patches.STAGES, paste),
         ]
@@ -106,6 +111,8 @@ def _type_of(name: str, case: Case) -> str:
         return "*i32"
     if name in GAPS:
         return "*i64"
+    if case.kernel == "_render" and name not in ("scale", "shift"):
+        return "*fp32"
     return "*u8" if case.kernel == "_codes" and name == "out" else f"*{case.kind}"
 
 

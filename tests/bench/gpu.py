@@ -35,6 +35,7 @@ LOOKUPS = (
     "ciaovideo.ops.linear",
     "ciaovideo.models.cross_scale_attention",
     "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.models.decoders.lm_ciaosr",
     "ciaovideo.engine.picture",
 )
 Size = tuple[int, int]
@@ -51,9 +52,10 @@ class Case:
 
 CASES = (
     Case("ciaosr-edsr", (540, 960), (1080, 1920)),
+    Case("ciaosr-video", (1080, 1920), (2160, 3840)),
     Case("ciaosr-fast", (1080, 1920), (2160, 3840)),
 )
-TINY = (Case("ciaosr-edsr", (20, 24), (40, 48)), Case("ciaosr-fast", (20, 24), (40, 48)))
+TINY = tuple(Case(case.name, (20, 24), (40, 48)) for case in CASES)
 
 
 def network(name: str) -> ImplicitSR:

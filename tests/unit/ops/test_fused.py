@@ -24,16 +24,19 @@ from ciaovideo.grid import View
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 
 ROOT = Path(__file__).resolve().parents[3]
 CUDA = torch.cuda.is_available()
 SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
 CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.06}  # on a GPU, over the largest output
+CLOSE_RENDER = 0.01  # products of bf16, summed in fp32, over the largest output
 LOOKUPS = (
     "ciaovideo.ops.local_attention",
     "ciaovideo.ops.linear",
     "ciaovideo.models.cross_scale_attention",
     "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.models.decoders.lm_ciaosr",
     "ciaovideo.engine.picture",
 )
 
@@ -64,6 +67,25 @@ def fused(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+@pytest.fixture
+def products_of_bf16(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the interpreter, which keeps bf16 as bit patterns, multiply numbers instead.
+
+    To bf16 it cuts, where a GPU rounds: errors are twice as large here.
+    """
+    from triton.runtime import interpreter as triton_interpreter
+
+    builder = type(triton_interpreter.interpreter_builder)
+    plain = builder.create_dot
+
+    def create_dot(self: Any, a: Any, b: Any, *others: Any) -> Any:
+        fp32 = triton_interpreter.tl.float32
+        sides = (self.cast_impl(x, fp32) if x.data.dtype == "uint16" else x for x in (a, b))
+        return plain(self, *sides, *others)
+
+    monkeypatch.setattr(builder, "create_dot", create_dot)
+
+
 def without(work: Callable[[], Any]) -> Any:
     """The same work by the definitions."""
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +94,7 @@ def without(work: Callable[[], Any]) -> Any:
         return work()
 
 
-def picture_of(decoder: CiaoSR | SeparableCiaoSR, view: View, channels: int) -> Tensor:
+def picture_of(decoder: CiaoSR | LMCiaoSR | SeparableCiaoSR, view: View, channels: int) -> Tensor:
     weight = next(decoder.parameters())
     codes = torch.randn(2, channels, *view.lr_size, generator=torch.Generator().manual_seed(1))
     codes = codes.to(weight)
@@ -155,6 +177,67 @@ def test_separable(view: View, fused: list[str]) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
+def modulated(width: int = 16, depth: int = 8, channels: int = 8) -> LMCiaoSR:
+    torch.manual_seed(0)
+    decoder = LMCiaoSR(
+        channels, hidden=16, code=8, width=width, depth=depth, non_local_scales=()
+    ).eval()
+    with torch.no_grad():  # as after training: scales away from one, colours of the order of one
+        for parameter in decoder.parameters():
+            parameter.mul_(1.4)
+    return decoder
+
+
+RENDERS = [
+    *((view, 16, 8) for view in VIEWS),
+    (View((5, 4), (14, 71)), 16, 8),  # several tiles, ends of tiles beyond the picture
+    (View((1, 3), (2, 4)), 32, 3),
+    (View((3, 1), (9, 3)), 16, 1),
+]
+
+
+@pytest.mark.parametrize(("view", "width", "depth"), RENDERS, ids=str)
+def test_modulated(view: View, width: int, depth: int, fused: list[str]) -> None:
+    decoder = modulated(width, depth)
+    found = picture_of(decoder, view, 8)
+    assert "modulated_render" in fused
+    expected = without(lambda: picture_of(decoder, view, 8))
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+def test_modulated_on_a_part_of_a_frame(fused: list[str]) -> None:
+    decoder, view = modulated(), View((9, 11), (21, 30))
+    whole = picture_of(decoder, view, 8)
+    codes = torch.randn(2, 8, 9, 11, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        cell, here = torch.tensor([view.cell] * 2), replace(view, origin=(2, 3))
+        latent = decoder.prepare(codes[..., 2:, 3:], cell, here)
+        part = decoder.decode(latent, view.rows.part(12, 19, 2), view.columns.part(14, 23, 3))
+    assert fused.count("modulated_render") == 2
+    torch.testing.assert_close(part, whole[..., 12:19, 14:23], rtol=0, atol=SAME)
+
+
+def test_modulated_in_bf16(fused: list[str], products_of_bf16: None) -> None:
+    decoder, view = modulated(), View((5, 4), (14, 9))
+    codes = torch.randn(2, 8, 5, 4, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        latent = decoder.prepare(codes, torch.tensor([view.cell] * 2), view)
+        rounded = {name: table.bfloat16() for name, table in latent.items()}
+        found = decoder.decode(rounded, view.rows, view.columns)
+        latent = {name: table.float() for name, table in rounded.items()}
+        expected = without(lambda: decoder.decode(latent, view.rows, view.columns))
+    assert found.dtype == torch.float32
+    assert off(found, expected, "modulated, bf16") < CLOSE_RENDER
+
+
+def test_modulated_of_a_width_that_does_not_fit(fused: list[str]) -> None:
+    decoder, view = modulated(width=24), VIEWS[0]
+    found = picture_of(decoder, view, 8)
+    expected = without(lambda: picture_of(decoder, view, 8))
+    assert torch.equal(found, expected)
+
+
 FEW = [  # interpreted: each plane takes seconds
     ("yuv420p", Siting.LEFT),
     ("yuv420p10le", Siting.TOPLEFT),
@@ -211,7 +294,7 @@ def test_kernels_compile(arch: int, tmp_path: Path) -> None:
     ]
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4, done.stdout
+    assert len(done.stdout.splitlines()) == 5, done.stdout
 
 
 def off(found: Tensor, expected: Tensor, name: str) -> float:
@@ -239,6 +322,21 @@ def test_separable_on_a_gpu() -> None:
     decoder, view = SeparableCiaoSR(32).eval().cuda(), View((37, 50), (93, 140))
     expected = without(lambda: picture_of(decoder, view, 32))
     assert off(picture_of(decoder, view, 32), expected, "separable") < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+def test_modulated_on_a_gpu(kind: torch.dtype) -> None:
+    decoder, view = modulated(channels=32).cuda(), View((37, 50), (93, 140))
+    with torch.inference_mode():
+        codes = torch.randn(2, 32, *view.lr_size).cuda()
+        latent = decoder.prepare(codes, torch.tensor([view.cell] * 2).cuda(), view)
+        latent = {name: table.to(kind) for name, table in latent.items()}
+        found = decoder.decode(latent, view.rows, view.columns)
+        latent = {name: table.float() for name, table in latent.items()}
+        expected = without(lambda: decoder.decode(latent, view.rows, view.columns))
+    close = {torch.float32: 1e-5, torch.bfloat16: CLOSE_RENDER}[kind]
+    assert off(found, expected, f"modulated {kind}") < close
 
 
 @pytest.mark.gpu
