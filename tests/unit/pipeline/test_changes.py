@@ -101,6 +101,7 @@ def engine() -> Engine:
     scales=st.tuples(st.floats(1, 3), st.floats(1, 3)),
     box=st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 12), st.integers(1, 12)),
     seed=st.integers(0, 9),
+    dither=st.booleans(),
 )
 def test_pasted_parts_make_the_picture_of_the_whole(
     engine: Engine,
@@ -108,6 +109,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     scales: tuple[float, float],
     box: tuple[int, int, int, int],
     seed: int,
+    dither: bool,
 ) -> None:
     """Every sample, for random changes, sizes and layouts; one code apart where rounding ties."""
     layout, size = PixelLayout.of(name), (133, 158)
@@ -122,6 +124,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
         out_size=out_size,
         outputs=PlanePool(3),
         clock=StageClock(),
+        dither=dither,
     )
     finder = ChangeFinder(layout, size, out_size, engine.halo)
     frames = [Frame(planes, at, Fraction(1, 25)) for at, planes in enumerate((before, now))]
