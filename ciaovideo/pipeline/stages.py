@@ -10,9 +10,9 @@ from itertools import batched
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb, to_rgb
+from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity
+from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity, rgb_from_codes
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
 from ciaovideo.tiling import Rect
@@ -230,7 +230,7 @@ class FrameWorker:
         """A frame as rgb (1, 3, h, w) on the engine's device."""
         colors = frame.planes[:-1] if self.layout.alpha else frame.planes
         planes = [self._sent(plane) for plane in colors]
-        return to_rgb(planes, self.layout.opaque, self.spec)
+        return rgb_from_codes(planes, self.layout.opaque, self.spec)
 
     def _opacity(self, frame: Frame, part: Rect | None = None) -> Tensor:
         """The frame's last plane enlarged, or a part of it: (1, H, W)."""

@@ -18,8 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb
-from ciaovideo.engine.picture import codes_from_rgb
+from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
+from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
 from ciaovideo.grid import View
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.decoders.ciaosr import CiaoSR
@@ -251,11 +251,11 @@ SPECS = [
 ]
 
 
-def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec) -> float:
+def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec, dither: Dither | None = None) -> float:
     """Share of the codes that differ, by one; more is a failure."""
     layout = PixelLayout.of(pix_fmt)
-    found = codes_from_rgb(rgb, layout, spec)
-    expected = from_rgb(rgb.cpu(), layout, spec)
+    found = codes_from_rgb(rgb, layout, spec, dither)
+    expected = from_rgb(rgb.cpu(), layout, spec, dither=dither)
     differ = total = 0
     for plane, should in zip(found, expected, strict=True):
         assert plane.dtype == should.dtype
@@ -272,6 +272,62 @@ def test_color_codes(pix_fmt: str, siting: Siting, fused: list[str]) -> None:
     # The interpreter rounds product and sum, torch and a GPU only the sum.
     assert codes_differ(rgb, pix_fmt, spec) < 0.02
     assert fused == ["color_codes"]
+
+
+SIGNALS = [
+    *FEW[:2],
+    ("yuv422p16le", Siting.CENTER),
+    ("yuv410p", Siting.BOTTOM),
+    ("yuv444p12le", Siting.LEFT),
+]
+
+
+def signals_differ(size: tuple[int, int], pix_fmt: str, spec: ColorSpec, device: str) -> float:
+    layout = PixelLayout.of(pix_fmt)
+    generator = torch.Generator().manual_seed(0)
+    planes = [
+        torch.randint(layout.peak + 1, (2, *shape), generator=generator).to(layout.dtype)
+        for shape in layout.plane_shapes(*size)
+    ]
+    found = rgb_from_codes([plane.to(device) for plane in planes], layout, spec)
+    return (found.cpu() - to_rgb(planes, layout, spec)).abs().max().item()
+
+
+@pytest.mark.parametrize("size", [(5, 3), (2, 300), (1, 1)], ids=str)
+@pytest.mark.parametrize(("pix_fmt", "siting"), SIGNALS)
+def test_color_signals(
+    pix_fmt: str, siting: Siting, size: tuple[int, int], fused: list[str]
+) -> None:
+    spec = replace(SPECS[0], siting=siting)
+    assert signals_differ(size, pix_fmt, spec, "cpu") < 1e-6
+    assert fused == ["color_signals"]
+
+
+def test_color_signals_of_grays(fused: list[str]) -> None:
+    """Black is exactly 0, white exactly 1, and the channels of a gray are equal."""
+    layout = PixelLayout.of("yuv420p")
+    luma = torch.arange(16, 236, dtype=torch.uint8).view(1, 2, 110)
+    chroma = torch.full((1, 1, 55), 128, dtype=torch.uint8)
+    rgb = rgb_from_codes([luma, chroma, chroma], layout, SPECS[0])
+    assert rgb.equal(to_rgb([luma, chroma, chroma], layout, SPECS[0]))
+    assert rgb[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert rgb[0, :, -1, -1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("start", [(0, 0), (60, 132)], ids=str)
+def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
+    """Bit for bit the definition, where products and sums are exact."""
+    layout, spec = PixelLayout.of("gbrp10le"), ColorSpec(Matrix.RGB, Range.FULL)
+    rgb = torch.randint(-9, 140, (2, 3, 7, 300), generator=torch.Generator().manual_seed(0)) / 128
+    found = codes_from_rgb(rgb, layout, spec, Dither(start))
+    expected = from_rgb(rgb, layout, spec, dither=Dither(start))
+    assert all(map(torch.equal, found, expected))
+    assert fused == ["color_codes"]
+
+
+def test_color_codes_dithered_in_all_planes(fused: list[str]) -> None:
+    rgb = torch.rand(1, 3, 9, 5, generator=torch.Generator().manual_seed(0))
+    assert codes_differ(rgb, "yuv420p", SPECS[0], Dither((4, 8))) < 0.02
 
 
 @pytest.mark.slow
@@ -346,3 +402,10 @@ def test_color_codes_on_a_gpu(pix_fmt: str, spec: ColorSpec) -> None:
     share = codes_differ(torch.rand(2, 3, 131, 97).cuda() * 1.4 - 0.2, pix_fmt, spec)
     print(f"{pix_fmt} {spec.siting.name}: {share:.1e} of the codes differ from the CPU's by one")
     assert share < 0.02
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.siting.name)
+@pytest.mark.parametrize("pix_fmt", [name for name in LAYOUTS if name.startswith("yuv")])
+def test_color_signals_on_a_gpu(pix_fmt: str, spec: ColorSpec) -> None:
+    assert signals_differ((131, 97), pix_fmt, spec, "cuda") < 1e-6
