@@ -23,6 +23,8 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import Interpolation
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.stages import FrameWorker, Job, Made, StageClock
 from ciaovideo.tiling import Rect
@@ -41,6 +43,11 @@ DECODERS: dict[str, dict[str, Any]] = {
     "ciaosr-separable": {"hidden": 8, "key_dim": 4, "rank": 3},
     "ciaosr": {"hidden": [16, 16], "window": 12, "window_margin": 3},
     "lm-ciaosr": {"hidden": 8, "code": 6, "width": 16, "window": 12},
+}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "edsr": {"channels": 8, "blocks": 1},
+    "rdn": {"channels": 8, "blocks": 1, "layers": 2, "growth": 8},
+    "swinir": {"channels": 8, "depths": [2], "heads": 2, "window": 4},
 }
 SIZE, OUT_SIZE = (24, 32), (60, 80)
 WHOLE = (Rect(0, 0, *OUT_SIZE),)
@@ -146,18 +153,25 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return True
 
 
-def worker_of(
-    decoder: str, layout: str, fused: bool, monkeypatch: pytest.MonkeyPatch
-) -> FrameWorker:
-    monkeypatch.setattr("ciaovideo.engine.engine.choose_device", lambda _: META)
+def network_of(decoder: str, encoder: str = "edsr") -> ImplicitSR:
     spec = NetworkSpec(
-        encoder="edsr",
+        encoder=encoder,
         decoder=decoder,
-        encoder_options={"channels": 8, "blocks": 1},
+        encoder_options=ENCODERS[encoder],
         decoder_options=DECODERS[decoder],
     )
+    return spec.build()
+
+
+def worker_of(
+    network: ImplicitSR | Interpolation,
+    layout: str,
+    fused: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> FrameWorker:
+    monkeypatch.setattr("ciaovideo.engine.engine.choose_device", lambda _: META)
     return FrameWorker(
-        Engine(spec.build(), EngineOptions(precision="bf16")),
+        Engine(network, EngineOptions(precision="bf16")),
         layouts=(PixelLayout.of(layout), PixelLayout.of(layout)),
         spec=ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT),
         out_size=OUT_SIZE,
@@ -181,12 +195,21 @@ def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[M
 def test_a_frame_is_waited_for_once(
     decoder: str, layout: str, kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = worker_of(decoder, layout, kernels, monkeypatch)
+    worker = worker_of(network_of(decoder), layout, kernels, monkeypatch)
     for parts in (WHOLE, WHOLE, PARTS):
         waits, (made,) = watched(worker, parts)
         assert (waits.asked, waits.blocking) == (1, [])
         assert len(made.patches) == (0 if parts == WHOLE else len(PARTS))
     assert not watched(worker, ())[0].asked
+
+
+@pytest.mark.parametrize("encoder", ["rdn", "swinir", None])
+def test_other_encoders_and_none(encoder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of("ciaosr-separable", encoder) if encoder else Interpolation("bicubic")
+    worker = worker_of(network, "yuv420p", fused=False, monkeypatch=monkeypatch)
+    for parts in (WHOLE, PARTS):
+        waits, _ = watched(worker, parts)
+        assert (waits.asked, waits.blocking) == (1, [])
 
 
 @pytest.mark.parametrize(
