@@ -58,7 +58,7 @@ CASES = (
     Case("ciaosr-video", (1080, 1920), (2160, 3840)),
     Case("ciaosr-fast", (1080, 1920), (2160, 3840)),
 )
-TINY = tuple(Case(case.name, (10, 12), (20, 24)) for case in CASES)
+TINY = tuple(Case(case.name, (20, 24), (40, 48)) for case in CASES)
 
 
 def network(name: str) -> ImplicitSR:
