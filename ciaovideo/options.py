@@ -18,6 +18,7 @@ MAX_SCALE = 30.0  # beyond it no published network of this family was ever measu
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Deinterlace = Literal["auto", "field", "off"]
 Chroma = Literal["auto", "420", "422", "444"]
+Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
@@ -257,6 +258,11 @@ class EncodeOptions:
     )
     bit_depth: int | None = opt(None, "bits a sample: 8, 10, 12, 14 or 16 (the source's)", "N")
     chroma: Chroma = opt("auto", "chroma resolution; auto keeps the source's, or takes a finer one")
+    dither: Dithering = opt(
+        "none",
+        "how colours become whole codes: none takes the nearest, ordered adds a fine pattern first,"
+        " the same in every frame, that hides the bands of slow gradients",
+    )
     codec_option: tuple[str, ...] = opt(
         (), "an option of the encoder by FFmpeg's name; may be given several times", "NAME=VALUE"
     )
@@ -274,6 +280,10 @@ class EncodeOptions:
             raise OptionError(f"no video has {self.bit_depth} bits a sample", "8, 10, 12, 14 or 16")
         if self.chroma not in get_args(Chroma):
             raise OptionError(f"no chroma is called {self.chroma!r}", ", ".join(get_args(Chroma)))
+        if self.dither not in get_args(Dithering):
+            raise OptionError(
+                f"no dithering is called {self.dither!r}", ", ".join(get_args(Dithering))
+            )
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")

@@ -76,7 +76,7 @@ def test_every_command_in_the_readme_is_understood(line: str) -> None:
     from ciaovideo.cli.main import parse_args
 
     words = shlex.split(line, comments=True)[1:]
-    for sign in ("|", ">", "2>", "&&", ";"):
+    for sign in ("|", "||", ">", "2>", "&&", ";"):
         if sign in words:
             words = words[: words.index(sign)]
     try:

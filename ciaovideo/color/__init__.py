@@ -2,16 +2,18 @@
 
 Conversion keeps what the file holds. R'G'B' is never clamped, since codes outside the nominal
 range and saturated chroma leave [0, 1] and must come back; chroma is resampled by a triangle filter
-at its true siting; samples are rounded once, at the end. Transfer and primaries never enter the
-arithmetic, they only travel along.
+at its true siting; samples are rounded once, at the end, as they are or dithered. Transfer and
+primaries never enter the arithmetic, they only travel along.
 """
 
 from ciaovideo.color.convert import from_rgb, to_rgb
+from ciaovideo.color.dither import Dither
 from ciaovideo.color.layout import PixelLayout
 from ciaovideo.color.tags import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 
 __all__ = [
     "ColorSpec",
+    "Dither",
     "Matrix",
     "PixelLayout",
     "Primaries",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ciaovideo.color.chroma import downsample, upsample
 from ciaovideo.color.coefficients import GBR, Coefficients, Weights
+from ciaovideo.color.dither import Dither
 from ciaovideo.color.layout import PixelLayout
 from ciaovideo.color.tags import ColorSpec
 from ciaovideo.errors import ColorError
@@ -50,12 +51,18 @@ def to_rgb(
 
 
 def from_rgb(
-    rgb: Tensor, layout: PixelLayout, spec: ColorSpec, *, out: Sequence[Tensor] | None = None
+    rgb: Tensor,
+    layout: PixelLayout,
+    spec: ColorSpec,
+    *,
+    out: Sequence[Tensor] | None = None,
+    dither: Dither | None = None,
 ) -> tuple[Tensor, ...]:
     """Floats rgb (B, 3, H, W) -> planes (B, H_p, W_p) of integer codes.
 
     ``spec`` must be resolved. Each sample is rounded once, to the nearest code, and clamped only
-    to the codes there are: limited range keeps its foot- and headroom.
+    to the codes there are: limited range keeps its foot- and headroom. With a ``dither`` an offset
+    below half a code is added first; whole codes stay what they are.
     """
     batch, _, height, width = rgb.shape
     if out is None:
@@ -67,14 +74,16 @@ def from_rgb(
     for band in _bands(rgb, layout):
         source = rgb[:, :, band.luma_read].detach().float()
         own = _within(band.luma, band.luma_read)
-        _encode(source[:, :, own], luma_row, layout.peak, out[0][:, band.luma])
+        offsets = _offsets(dither, band.luma, out[0], (0, 0))
+        _encode(source[:, :, own], luma_row, layout.peak, out[0][:, band.luma], offsets)
         if not chroma_rows:
             continue
         # Filter and matrix are both linear, so the filter may go first: fewer samples to multiply.
         small = downsample(source, layout.log2_chroma, coefficients.position)
         small = small[:, :, _within(band.chroma, band.chroma_read)]
+        offsets = _offsets(dither, band.chroma, out[1], layout.log2_chroma)
         for row, plane in zip(chroma_rows, out[1:], strict=True):
-            _encode(small, row, layout.peak, plane[:, band.chroma])
+            _encode(small, row, layout.peak, plane[:, band.chroma], offsets)
     return tuple(out)
 
 
@@ -110,13 +119,24 @@ def _decode(plane: Tensor, zero: float, gain: float, out: Tensor) -> None:
     out.div_(gain)  # not a product with 1 / gain: white is to be exactly 1
 
 
-def _encode(rgb: Tensor, row: tuple[Weights, int], peak: int, out: Tensor) -> None:
+def _offsets(
+    dither: Dither | None, rows: slice, plane: Tensor, log2: tuple[int, int]
+) -> Tensor | None:
+    return dither.offsets(rows, plane.shape[-1], log2, plane.device) if dither else None
+
+
+def _encode(
+    rgb: Tensor, row: tuple[Weights, int], peak: int, out: Tensor, offsets: Tensor | None
+) -> None:
     weights, zero = row
     first, *others = (channel for channel in range(3) if weights[channel])
     codes = rgb[:, first] * weights[first]
     for channel in others:
         codes.add_(rgb[:, channel], alpha=weights[channel])
-    codes.add_(zero).round_().clamp_(0, peak)
+    codes.add_(zero)
+    if offsets is not None:
+        codes.add_(offsets)
+    codes.round_().clamp_(0, peak)
     # Straight from float to uint8 takes three times as long.
     out.copy_(codes.to(torch.int16) if out.dtype == torch.uint8 else codes)
 

@@ -3,7 +3,7 @@
 import copy
 import logging
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -114,13 +114,32 @@ class Engine:
 
         Raises UnsupportedScaleError, MemoryExhaustedError, NonFiniteError.
         """
+        sr, finite = self.start(lr, out_size, part)
+        return sr if bool(finite) else self.exact(lr, out_size, part)
+
+    def start(
+        self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What a call gives, and whether it is finite, (), without waiting for a GPU to make it.
+
+        Who uses this must ask later, and take ``exact`` in place of what is not finite.
+        """
         lr = lr.to(self.device, torch.float32)
-        part = part or Rect(0, 0, *out_size)
-        with deterministic_kernels() if self.options.deterministic else nullcontext():
-            sr = self._run(self._network, lr, out_size, part)
-            if not bool(sr.sum().isfinite()):
-                sr = self._run_exact(lr, out_size, part)
-        return sr
+        with self._kernels():
+            sr = self._run(self._network, lr, out_size, part or Rect(0, 0, *out_size))
+            return sr, sr.sum().isfinite()
+
+    def exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None) -> Tensor:
+        """The same in fp32, after a value was not finite; NonFiniteError where that does not help.
+
+        It may be the input or the weights that are not.
+        """
+        lr = lr.to(self.device, torch.float32)
+        with self._kernels():
+            return self._run_exact(lr, out_size, part or Rect(0, 0, *out_size))
+
+    def _kernels(self) -> AbstractContextManager[None]:
+        return deterministic_kernels() if self.options.deterministic else nullcontext()
 
     @torch.inference_mode()
     def _run(self, network: Network, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
@@ -163,7 +182,6 @@ class Engine:
         return sr
 
     def _run_exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
-        """The same in fp32, after a value was not finite; input and weights being finite."""
         if not bool(lr.sum().isfinite()):
             raise NonFiniteError("the picture itself holds values that are no numbers", "mend it")
         if self.precision == "fp32":

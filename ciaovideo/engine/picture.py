@@ -17,10 +17,12 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, from_rgb, to_rgb
+from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, from_rgb, to_rgb
 from ciaovideo.color.chroma import downsample
 from ciaovideo.color.coefficients import Coefficients, Weights
+from ciaovideo.color.dither import dither_matrix
 from ciaovideo.engine.engine import Engine
+from ciaovideo.grid import placed
 from ciaovideo.ops.dispatch import fused_twin
 from ciaovideo.tiling import Rect
 
@@ -68,7 +70,7 @@ class Picture:
 def planes_to_rgb(planes: Sequence[Tensor], plane_format: PlaneFormat) -> Tensor:
     """Planes (B, h_p, w_p) -> rgb (B, 3, h, w), fp32, not clamped."""
     if plane_format.dtype is None:
-        return to_rgb(planes, plane_format.layout, plane_format.color)
+        return rgb_from_codes(planes, plane_format.layout, plane_format.color)
     layout, color = _as_unit_codes(plane_format)
     colored = layout.family == "yuv" and color.matrix != Matrix.RGB
     codes = [plane.float() + 1 if colored and i else plane for i, plane in enumerate(planes)]
@@ -97,10 +99,12 @@ def enlarge_opacity(
     """Opacity (B, h, w) in one format -> (B, H, W) in the other, floats clamped to [0, 1].
 
     With a ``part`` only that of the result, in output px. A plane of one value, as most are, stays
-    one without the network: opaque to the last code.
+    one without the network: opaque to the last code. Given in CPU memory nobody waits for a GPU
+    to tell which it is; what comes back is where it was made.
     """
     value = plane[:1, :1, :1]
     flat = bool((plane == value).all())
+    plane = plane if flat else placed(plane, engine.device)
     rgb = planes_to_rgb([value if flat else plane], formats[0])
     (made,) = rgb_to_planes(rgb if flat else engine(rgb, out_size, part), formats[1])
     if made.is_floating_point():
@@ -109,19 +113,44 @@ def enlarge_opacity(
     return made.expand(len(plane), *size) if flat else made
 
 
-def codes_from_rgb(rgb: Tensor, layout: PixelLayout, spec: ColorSpec) -> tuple[Tensor, ...]:
+def rgb_from_codes(planes: Sequence[Tensor], layout: PixelLayout, spec: ColorSpec) -> Tensor:
+    """``color.to_rgb``, by the fused kernel where there is one."""
+    fused = fused_twin("color_signals", *planes)
+    coefficients = Coefficients.of(layout, spec)
+    if fused is None or layout.family != "yuv" or coefficients.luma is None:
+        return to_rgb(planes, layout, spec)
+    red, green, blue = coefficients.luma
+    log2 = layout.log2_chroma
+    rule = fused.SignalRule(
+        luma_zero=coefficients.luma_zero,
+        luma_gain=coefficients.luma_gain,
+        chroma_zero=coefficients.chroma_zero,
+        above_gain=tuple(coefficients.chroma_gain / (2 - 2 * own) for own in (blue, red)),
+        green=(-blue / green, -red / green),
+        factor=(1 << log2[0], 1 << log2[1]),
+        position=coefficients.position,
+    )
+    rgb: Tensor = fused.color_signals(planes, rule)
+    return rgb
+
+
+def codes_from_rgb(
+    rgb: Tensor, layout: PixelLayout, spec: ColorSpec, dither: Dither | None = None
+) -> tuple[Tensor, ...]:
     """``color.from_rgb``, by the fused kernel where there is one."""
     fused = fused_twin("color_codes", rgb)
     if fused is None or rgb.dtype != torch.float32:
-        return from_rgb(rgb, layout, spec)
+        return from_rgb(rgb, layout, spec, dither=dither)
     coefficients = Coefficients.of(layout, spec)
     shapes = layout.plane_shapes(rgb.shape[-2], rgb.shape[-1])
     planes = [rgb.new_empty(len(rgb), *shape, dtype=layout.dtype) for shape in shapes]
+    matrix = placed(dither_matrix(), rgb.device) if dither else None
     for index, (weights, zero) in enumerate(coefficients.rows(layout)):
         log2 = layout.log2_chroma if index else (0, 0)
         factor = (1 << log2[0], 1 << log2[1])
         rule = fused.CodeRule(weights, zero, layout.peak, factor, coefficients.position)
-        fused.color_codes(rgb, rule, planes[index])
+        start = dither.start(log2) if dither else (0, 0)
+        fused.color_codes(rgb, rule, planes[index], matrix, start)
     return tuple(planes)
 
 

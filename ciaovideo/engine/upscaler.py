@@ -94,11 +94,11 @@ class Upscaler:
         height, width = picture.planes[0].shape
         even = any(out_format.layout.even_sides)
         out_size = picture.out_size or self.out_size(height, width, even=even)
-        lr = [_upload(plane, self.engine.device)[None] for plane in picture.planes]
         if picture.format.opacity:
-            formats = picture.format, out_format
-            planes = [enlarge_opacity(self.engine, lr[0], formats, out_size).contiguous()]
+            plane, formats = picture.planes[0][None], (picture.format, out_format)
+            planes = [enlarge_opacity(self.engine, plane, formats, out_size).contiguous()]
         else:
+            lr = [_upload(plane, self.engine.device)[None] for plane in picture.planes]
             rgb = planes_to_rgb(lr, picture.format)
             planes = list(rgb_to_planes(self.engine(rgb, out_size), out_format))
         return Picture(_download([plane[0] for plane in planes], picture.planes[0]), out_format)

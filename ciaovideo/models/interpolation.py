@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View
+from ciaovideo.grid import Axis, View, placed
 from ciaovideo.models.protocols import Footprint, Latent
 
 
@@ -54,8 +54,9 @@ class Interpolation(nn.Module):
         first = position.floor().long() - (self.halo - 1)
         index = first + torch.arange(2 * self.halo)[:, None]  # (taps, N)
         weight = self.kernel(position - index) * ((index >= 0) & (index < axis.count))
-        weight = (weight / weight.sum(dim=0)).float().to(lr.device)
-        index = (index - axis.origin).clamp_(0, lr.shape[dim] - 1).to(lr.device)
+        weight = (weight / weight.sum(dim=0)).float()
+        index = (index - axis.origin).clamp_(0, lr.shape[dim] - 1)
+        weight, index = placed(weight, lr.device), placed(index, lr.device)
         shape = (-1, 1) if dim == -2 else (-1,)
         out = lr.index_select(dim, index[0]).mul_(weight[0].view(shape))
         for tap in range(1, 2 * self.halo):

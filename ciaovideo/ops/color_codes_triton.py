@@ -1,8 +1,9 @@
-"""R'G'B' to one plane of integer codes, fused for GPUs: filter, matrix, rounding, one pass.
+"""R'G'B' to one plane of integer codes, fused for GPUs: filter, matrix, dither, rounding.
 
-``color.from_rgb`` is the definition, in the same order of arithmetic: chroma is filtered along y,
-then along x, then multiplied. Per 4:2:0 picture 3 * (1 + 2 * 12 / 4) multiplications a pixel and
-12 B read (chroma reads them again, from cache), 1.5 to 3 B written: DRAM bounds it.
+One pass. ``color.from_rgb`` is the definition, in the same order of arithmetic: chroma is
+filtered along y, then along x, then multiplied. Per 4:2:0 picture 3 * (1 + 2 * 12 / 4)
+multiplications a pixel and 12 B read (chroma reads them again, from cache), 1.5 to 3 B written:
+DRAM bounds it.
 """
 
 import math
@@ -31,8 +32,17 @@ class CodeRule(NamedTuple):
     position: tuple[float, float]
 
 
-def color_codes(rgb: Tensor, rule: CodeRule, out: Tensor) -> None:
-    """rgb (B, 3, H, W) fp32 -> out (B, H_p, W_p), uint8 or uint16."""
+def color_codes(
+    rgb: Tensor,
+    rule: CodeRule,
+    out: Tensor,
+    dither: Tensor | None = None,
+    start: tuple[int, int] = (0, 0),
+) -> None:
+    """rgb (B, 3, H, W) fp32 -> out (B, H_p, W_p), uint8 or uint16.
+
+    ``dither`` (side, side): offsets to add before rounding, from the one at ``start`` (y, x) on.
+    """
     rgb = rgb.contiguous()
     batch, height, width = out.shape
     centers = [p * (f - 1) for f, p in zip(rule.factor, rule.position, strict=True)]
@@ -42,7 +52,9 @@ def color_codes(rgb: Tensor, rule: CodeRule, out: Tensor) -> None:
     with device_of(rgb):
         _codes[(triton.cdiv(width, SAMPLES), height, batch)](
             rgb,
+            rgb if dither is None else dither,
             out,
+            *start,
             *rgb.shape[-2:],
             height,
             width,
@@ -57,6 +69,7 @@ def color_codes(rgb: Tensor, rule: CodeRule, out: Tensor) -> None:
             FIRST_X=firsts[1],
             LAST_Y=lasts[0],
             LAST_X=lasts[1],
+            DITHER=0 if dither is None else len(dither),
             SAMPLES=SAMPLES,
             num_warps=WARPS,
         )
@@ -98,10 +111,10 @@ def _filtered(
 
 @triton.jit
 def _codes(
-    rgb, out, rgb_height, rgb_width, height, width, red, green, blue, zero, peak,
+    rgb, dither, out, top, left, rgb_height, rgb_width, height, width, red, green, blue, zero, peak,
     FACTOR_Y: tl.constexpr, FACTOR_X: tl.constexpr, CENTER_Y: tl.constexpr, CENTER_X: tl.constexpr,
     FIRST_Y: tl.constexpr, FIRST_X: tl.constexpr, LAST_Y: tl.constexpr, LAST_X: tl.constexpr,
-    SAMPLES: tl.constexpr,
+    DITHER: tl.constexpr, SAMPLES: tl.constexpr,
 ):  # fmt: skip
     """SAMPLES codes of one row of a plane."""
     y = tl.program_id(1)
@@ -117,7 +130,10 @@ def _codes(
             CENTER_Y, CENTER_X, FIRST_Y, FIRST_X, LAST_Y, LAST_X, SAMPLES,
         )  # fmt: skip
         code = tl.fma(signal, tl.full([SAMPLES], weight, tl.float32), code)
-    code = tl.minimum(tl.maximum(code + zero, 0.0), peak)
+    code += zero
+    if DITHER:
+        code += tl.load(dither + (y + top) % DITHER * DITHER + (x + left) % DITHER)
+    code = tl.minimum(tl.maximum(code, 0.0), peak)
     code = (code + 12582912.0) - 12582912.0  # 1.5 * 2^23: to the nearest, halves to even
     target = out + (picture * height + y) * width + x
     tl.store(target, code.to(tl.int32).to(out.dtype.element_ty), mask=live)

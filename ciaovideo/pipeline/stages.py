@@ -10,9 +10,9 @@ from itertools import batched
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, PixelLayout, from_rgb, to_rgb
+from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity
+from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity, rgb_from_codes
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
 from ciaovideo.tiling import Rect
@@ -128,7 +128,9 @@ class FrameWorker:
         out_size: tuple[int, int],
         outputs: PlanePool,
         clock: StageClock,
+        dither: bool = False,
     ) -> None:
+        self.dither = dither
         self.engine = engine
         self.layout, self.out_layout = layouts
         self.spec = spec
@@ -146,58 +148,94 @@ class FrameWorker:
             return [
                 Made(job, next(made))
                 if job.parts == whole
-                else Made(job, patches=tuple(self._patches(job)))
+                else Made(job, patches=self._patches(job))
                 for job in jobs
             ]
 
     def _compute(self, frames: list[Frame]) -> list[tuple[Tensor, ...]]:
-        device = self.engine.device
-        sr = self.engine(torch.cat([self._upload(frame) for frame in frames]), self.out_size)
+        lr = torch.cat([self._upload(frame) for frame in frames])
+        sr, finite = self.engine.start(lr, self.out_size)
         shapes = self.out_layout.plane_shapes(*self.out_size)
-        results = []
-        for frame, picture in zip(frames, sr.split(1), strict=True):
-            planes = self._outputs.acquire(shapes, self.out_layout.dtype)
+        results = [self._outputs.acquire(shapes, self.out_layout.dtype) for _ in frames]
+        self._fill(results, frames, sr)
+        if not bool(finite):  # to know it on a GPU is to wait for all that was begun before
+            self._fill(results, frames, self.engine.exact(lr, self.out_size))
+            self._wait()
+        return results
+
+    def _fill(self, results: list[tuple[Tensor, ...]], frames: list[Frame], sr: Tensor) -> None:
+        """The pictures as planes; from a GPU they are still on their way."""
+        dither = Dither() if self.dither else None
+        for planes, frame, picture in zip(results, frames, sr.split(1), strict=True):
             batch = [plane.unsqueeze(0) for plane in planes]
             if self.out_layout.alpha:
                 batch.pop().copy_(self._opacity(frame), non_blocking=True)
-            if device.type == "cpu":
-                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch)
-            else:
-                made = codes_from_rgb(picture, self.out_layout.opaque, self.spec)
-                for target, source in zip(batch, made, strict=True):
-                    target.copy_(source, non_blocking=True)
-            results.append(planes)
-        if device.type == "cuda":
-            torch.cuda.current_stream(device).synchronize()
-        return results
+            if self.engine.device.type == "cpu":
+                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch, dither=dither)
+                continue
+            made = codes_from_rgb(picture, self.out_layout.opaque, self.spec, dither)
+            for target, source in zip(batch, made, strict=True):
+                target.copy_(source, non_blocking=True)
 
-    def _patches(self, job: Job) -> Iterator[Patch]:
-        """The parts of a frame, each computed a little larger: the chroma filter reads more."""
-        lr = self._upload(job.frame) if job.parts else None
+    def _patches(self, job: Job) -> tuple[Patch, ...]:
+        """The parts of a frame."""
+        if not job.parts:
+            return ()
+        lr = self._upload(job.frame)
+        patches, finite = [], []
         for part in job.parts:
-            assert lr is not None
-            read = part.grown(2 * STEP, Rect(0, 0, *self.out_size))
-            rgb = self.engine(lr, self.out_size, read)
-            made = codes_from_rgb(rgb, self.out_layout.opaque, self.spec)
-            opacity = (self._opacity(job.frame, read),) if self.out_layout.alpha else ()
-            planes, boxes = [], []
-            for index, plane in enumerate((*made, *opacity)):
-                log2 = self.out_layout.plane_log2(index)
-                box, origin = part.halved(log2), read.halved(log2)
-                own = box.moved(-origin.top, -origin.left)
-                planes.append(plane[(0, *own.slices)].cpu())
-                boxes.append(box)
-            yield Patch(tuple(planes), tuple(boxes))
+            rgb, good = self.engine.start(lr, self.out_size, self._read(part))
+            patches.append(self._patch(job.frame, rgb, part))
+            finite.append(good)
+        if not bool(torch.stack(finite).all()):  # on a GPU this waits for all patches
+            patches = [
+                self._patch(job.frame, self.engine.exact(lr, self.out_size, self._read(part)), part)
+                for part in job.parts
+            ]
+            self._wait()
+        return tuple(patches)
+
+    def _read(self, part: Rect) -> Rect:
+        """What a part is cut from: a little more, because the chroma filter reads more."""
+        return part.grown(2 * STEP, Rect(0, 0, *self.out_size))
+
+    def _patch(self, frame: Frame, rgb: Tensor, part: Rect) -> Patch:
+        read = self._read(part)
+        dither = Dither((read.top, read.left)) if self.dither else None
+        made = codes_from_rgb(rgb, self.out_layout.opaque, self.spec, dither)
+        opacity = (self._opacity(frame, read),) if self.out_layout.alpha else ()
+        planes, boxes = [], []
+        for index, plane in enumerate((*made, *opacity)):
+            log2 = self.out_layout.plane_log2(index)
+            box, origin = part.halved(log2), read.halved(log2)
+            own = box.moved(-origin.top, -origin.left)
+            planes.append(self._fetched(plane[(0, *own.slices)]))
+            boxes.append(box)
+        return Patch(tuple(planes), tuple(boxes))
+
+    def _fetched(self, plane: Tensor) -> Tensor:
+        """The plane in CPU memory; from a GPU it is still on its way."""
+        if plane.device.type == "cpu":
+            return plane
+        pinned = self.engine.device.type == "cuda"
+        fetched = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=pinned)
+        return fetched.copy_(plane, non_blocking=True)
+
+    def _wait(self) -> None:
+        """Until a GPU has done everything that this thread began."""
+        if self.engine.device.type == "cuda":
+            torch.cuda.current_stream(self.engine.device).synchronize()
 
     def _upload(self, frame: Frame) -> Tensor:
         """A frame as rgb (1, 3, h, w) on the engine's device."""
         colors = frame.planes[:-1] if self.layout.alpha else frame.planes
-        return to_rgb([self._sent(plane) for plane in colors], self.layout.opaque, self.spec)
+        planes = [self._sent(plane) for plane in colors]
+        return rgb_from_codes(planes, self.layout.opaque, self.spec)
 
     def _opacity(self, frame: Frame, part: Rect | None = None) -> Tensor:
         """The frame's last plane enlarged, or a part of it: (1, H, W)."""
         formats = PlaneFormat.of_opacity(self.layout), PlaneFormat.of_opacity(self.out_layout)
-        plane = self._sent(frame.planes[-1])
+        plane = frame.planes[-1].unsqueeze(0)
         return enlarge_opacity(self.engine, plane, formats, self.out_size, part)
 
     def _sent(self, plane: Tensor) -> Tensor:

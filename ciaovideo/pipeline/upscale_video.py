@@ -167,6 +167,7 @@ class UpscaleRun:
             out_size=plan.out_size,
             outputs=outputs,
             clock=clock,
+            dither=self.options.encode.dither == "ordered",
         )
 
     def _finder(self) -> ChangeFinder:

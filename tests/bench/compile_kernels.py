@@ -17,8 +17,10 @@ from triton.compiler import ASTSource
 
 from ciaovideo.ops import (
     color_codes_triton,
+    color_signals_triton,
     linear_triton,
     local_attention_triton,
+    modulated_render_triton,
     patch_attention_triton,
     separable_attention_triton,
 )
@@ -27,9 +29,12 @@ SHARED = {80: 163 << 10, 90: 227 << 10}  # bytes that one program can have
 INTEGERS = {
     *("places", "box_width", "height", "width", "depth", "count", "outputs", "pixels", "top"),
     *("first", "map_height", "map_width", "channels", "code_height", "code_width"),
-    *("rgb_height", "rgb_width"),
+    *("rgb_height", "rgb_width", "left", "chroma_height", "chroma_width"),
 }
-FLOATS = {"red", "green", "blue", "zero", "peak"}
+FLOATS = {
+    *("zero", "peak", "luma_zero", "luma_gain", "chroma_zero", "blue_gain", "red_gain"),
+    *("green_blue", "green_red"),
+}
 INDICES = {"row_nearest", "row_neighbour", "column_nearest", "column_neighbour"}
 GAPS = {"row_gap", "column_gap"}
 
@@ -46,7 +51,7 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """All kernels at full size: hidden width 256, C = 64, rank 4, 4:2:0."""
+    """All kernels at full size: hidden width 256, C = 64, rank 4, render width 16, 4:2:0."""
     made = []
     for kind, size in (("bf16", 2), ("fp32", 4)):
         attention, color = local_attention_triton.LAUNCH[size], linear_triton.LAUNCH[size]
@@ -62,17 +67,27 @@ def cases() -> list[Case]:
         paste: dict[str, Any] = {"PIXELS": 64, "PLACES": 32, "CHANNELS": 128, "PRECISION": "tf32x3"}
         softmax: dict[str, Any] = {"PIXELS": 64, "PLACES": 64, "DEPTH": 32, "PRECISION": "tf32x3"}
         mix |= {"PRECISION": "tf32x3"}
+        pixels = modulated_render_triton
+        render: dict[str, Any] = {"DEPTH": 8, "WIDTH": 16, "ROWS": pixels.ROWS}
+        render |= {"ACROSS": pixels.ACROSS, "PRECISION": "tf32x3"}
         patches = patch_attention_triton
         made += [
             Case(local_attention_triton, "_mix", kind, *attention[2:], mix),
             Case(linear_triton, "_perceptron", kind, *color[2:], layers),
+            Case(pixels, "_render", kind, pixels.WARPS, 2, render),
             Case(patches, "_softmax", kind, patches.WARPS, patches.STAGES, softmax),
             Case(patches, "_paste", kind, patches.WARPS, patches.STAGES, paste),
         ]
     made.append(Case(separable_attention_triton, "_blend", "fp32", 4, 2, {"RANK": 4, "RUN": 128}))
     codes = {"FACTOR_Y": 2, "FACTOR_X": 2, "CENTER_Y": 0.5, "CENTER_X": 0.0, "SAMPLES": 256}
+    codes["DITHER"] = 64
     codes |= {"FIRST_Y": -1, "FIRST_X": -1, "LAST_Y": 3, "LAST_X": 2}
-    return [*made, Case(color_codes_triton, "_codes", "fp32", 4, 2, codes)]
+    signals = {"FACTOR_Y": 2, "FACTOR_X": 2, "CENTER_Y": 0.5, "CENTER_X": 0.0, "SAMPLES": 256}
+    return [
+        *made,
+        Case(color_codes_triton, "_codes", "fp32", 4, 2, codes),
+        Case(color_signals_triton, "_signals", "fp32", 4, 2, signals),
+    ]
 
 
 def compiled(case: Case, arch: int) -> str:
@@ -98,6 +113,8 @@ def compiled(case: Case, arch: int) -> str:
 def _type_of(name: str, case: Case) -> str:
     if name in case.constants:
         return "constexpr"
+    if case.kernel == "_codes" and name in ("red", "green", "blue"):
+        return "fp32"
     if name in INTEGERS:
         return "i32"
     if name in FLOATS:
@@ -106,7 +123,11 @@ def _type_of(name: str, case: Case) -> str:
         return "*i32"
     if name in GAPS:
         return "*i64"
-    return "*u8" if case.kernel == "_codes" and name == "out" else f"*{case.kind}"
+    if case.kernel == "_render" and name not in ("scale", "shift"):
+        return "*fp32"
+    if (case.kernel, name) == ("_codes", "out") or (case.kernel == "_signals" and name != "rgb"):
+        return "*u8"
+    return f"*{case.kind}"
 
 
 def usage(cubin: bytes) -> str:

@@ -1,9 +1,11 @@
 """Everything that can only be learnt on a GPU, in one run of some minutes.
 
 ``python -m tests.bench.gpu FOLDER`` writes gpu.json and gpu.md there: the tests marked gpu, the
-error of the fast path against the reference path in fp32, its speed and the reference's, and the
-share of the matrix rate that the same GPU was measured to reach. It needs torch, Triton, numpy and
-pytest, and neither PyAV nor weights: networks are random. ``--tiny`` rehearses it on any machine.
+error of the fast path against the reference path in fp32, its speed and the reference's, the share
+of the matrix rate that the same GPU was measured to reach, and the encoder as it is, as a CUDA
+graph and by torch.compile. It needs torch, Triton, numpy and pytest, and neither PyAV nor weights:
+networks are random. What ``--minutes`` leave no time for is left out, and said so; what is known is
+written after each step. ``--tiny`` rehearses it on any machine.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from torch import Tensor
 from ciaovideo.bench.floor import flop_per_pixel, matrix_rate
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
+from ciaovideo.grid import View
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions, Precision
@@ -35,6 +38,7 @@ LOOKUPS = (
     "ciaovideo.ops.linear",
     "ciaovideo.models.cross_scale_attention",
     "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.models.decoders.lm_ciaosr",
     "ciaovideo.engine.picture",
 )
 Size = tuple[int, int]
@@ -51,9 +55,11 @@ class Case:
 
 CASES = (
     Case("ciaosr-edsr", (540, 960), (1080, 1920)),
+    Case("ciaosr-video", (1080, 1920), (2160, 3840)),
+    Case("ciaosr-video-lm", (1080, 1920), (2160, 3840)),
     Case("ciaosr-fast", (1080, 1920), (2160, 3840)),
 )
-TINY = (Case("ciaosr-edsr", (20, 24), (40, 48)), Case("ciaosr-fast", (20, 24), (40, 48)))
+TINY = tuple(Case(case.name, (20, 24), (40, 48)) for case in CASES)
 
 
 def network(name: str) -> ImplicitSR:
@@ -71,16 +77,80 @@ def without_kernels() -> Iterator[None]:
         yield
 
 
+class Deadline:
+    """When a run has to be over."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.monotonic() + 60 * minutes
+
+    def left_s(self) -> float:
+        """Seconds until then, never below zero."""
+        return max(0.0, self._end - time.monotonic())
+
+
 def speed(name: str, work: Callable[[], object], device: torch.device) -> float:
     """Median seconds of one run."""
     return measure(name, lambda: (work(), 1)[1], least_s=1.0, device=device).wall_s
 
 
+def encoders(engine: Engine, lr: Tensor) -> dict[str, float | str]:
+    """Seconds of the encoder launched layer by layer, replayed as one CUDA graph, and compiled.
+
+    Launches cost a GPU nothing as long as it has enough to do, so whether a graph or a compiler
+    is worth its trouble is for these figures to say; the engine uses neither.
+    """
+    net = engine._network
+    assert isinstance(net, ImplicitSR)
+    lr = lr.to(next(net.parameters()).dtype)
+    found: dict[str, float | str] = {}
+    with torch.inference_mode():
+        expected = net.encoder(lr)
+        found["plain"] = speed("plain", lambda: net.encoder(lr), engine.device)
+        if engine.device.type != "cuda":
+            return found | {"graph": "no: not a GPU", "compiled": "no: not a GPU"}
+        for name, make in (("graph", as_graph), ("compiled", as_compiled)):
+            try:
+                work = make(net.encoder, lr)
+                error = (work() - expected).abs().max().item()
+                found[name] = speed(name, work, engine.device)
+                found[f"{name}_error"] = error
+            except Exception as problem:
+                found[name] = f"{type(problem).__name__}: {problem}"[:300]
+    return found
+
+
+def as_graph(encoder: Callable[[Tensor], Tensor], lr: Tensor) -> Callable[[], Tensor]:
+    """The encoder's launches on this picture recorded as one, with the copy that each frame needs.
+
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: warmed up in another CUDA
+    stream, then captured over tensors that stay where they are.
+    """
+    held, side = lr.clone(), torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            encoder(held)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        made = encoder(held)
+
+    def replay() -> Tensor:
+        held.copy_(lr)
+        graph.replay()
+        return made
+
+    return replay
+
+
+def as_compiled(encoder: Callable[[Tensor], Tensor], lr: Tensor) -> Callable[[], Tensor]:
+    """The encoder as torch.compile makes it, without graphs."""
+    compiled = torch.compile(encoder)
+    return lambda: compiled(lr)
+
+
 def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
     """Seconds of the halves of a network: encoder, all work per LR pixel, decoder."""
-    from ciaovideo.grid import View
-    from ciaovideo.models.implicit import ImplicitSR
-
     net, view = engine._network, View(case.lr_size, case.out_size)
     assert isinstance(net, ImplicitSR)
     with torch.inference_mode():
@@ -95,18 +165,21 @@ def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
         }
 
 
-def run_case(case: Case, device: str, rate: float) -> dict[str, object]:
+def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[str, object]:
     """One network: reference in fp32, fast path in fp32 and bf16, with and without kernels."""
     lr = torch.rand(1, 3, *case.lr_size)
     factors = case.out_size[0] / case.lr_size[0], case.out_size[1] / case.lr_size[1]
     flop = flop_per_pixel(network(case.name), factors) * case.lr_size[0] * case.lr_size[1]
     figures: dict[str, object] = {"case": case.name, "lr": case.lr_size, "out": case.out_size}
-    rows = []
+    rows: list[dict[str, object]] = []
     exact: Tensor | None = None
     ways: tuple[tuple[Precision, bool], ...] = (
         *(("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)),
     )
     for precision, fused in ways:
+        if not deadline.left_s():
+            rows.append({"precision": precision, "kernels": fused, "problem": "no time was left"})
+            continue
         with ExitStack() as stack:
             if not fused:
                 stack.enter_context(without_kernels())
@@ -121,6 +194,8 @@ def run_case(case: Case, device: str, rate: float) -> dict[str, object]:
                 row |= {"frames_s": 1 / took, "max_error": (sr - exact).abs().max().item()}
                 row |= {"psnr_db": -10 * (sr - exact).square().mean().clamp(1e-20).log10().item()}
                 row |= {"share": flop / took / rate, "seconds": stages(engine, lr, case)}
+                if (precision, fused) == ways[-1]:
+                    figures["encoders"] = encoders(engine, lr)
             except Exception as problem:
                 row["problem"] = f"{type(problem).__name__}: {problem}"[:500]
         if engine.device.type == "cuda":
@@ -141,8 +216,10 @@ def query_blocks(case: Case, device: str) -> dict[int, float]:
     return found
 
 
-def gpu_tests() -> str:
+def gpu_tests(seconds: float) -> str:
     """What the tests marked gpu print; the project's pytest plug-ins may be missing here."""
+    if seconds < 1:
+        return "no time was left"
     files = ["tests/unit/ops/test_fused.py", "tests/unit/test_color.py", "tests/unit/engine"]
     if not all(map(importlib.util.find_spec, ("hypothesis", "safetensors"))):
         files = files[:1]
@@ -160,7 +237,7 @@ def gpu_tests() -> str:
         *files,
     ]
     try:
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired as late:
         return f"cut short after {late.timeout:.0f} s: {str(late.stdout)[-12_000:]}"
     return done.stdout[-12_000:] + done.stderr[-2_000:]
@@ -180,6 +257,12 @@ def markdown(report: dict[str, object]) -> str:
                 figures = f"{row['frames_s']:.2f} | {row['share']:.1%} | {row['max_error']:.1e}"
                 figures += f" | {row['psnr_db']:.1f} dB"
             lines.append(f"| {case['case']} | {row['precision']} | {row['kernels']} | {figures} |")
+    lines += ["", "| encoder, ms | plain | CUDA graph | torch.compile |", "|---|---|---|---|"]
+    for case in report["cases"]:  # type: ignore[attr-defined]
+        if times := case.get("encoders"):
+            ms = (times[name] for name in ("plain", "graph", "compiled"))
+            figures = " | ".join(t if isinstance(t, str) else f"{t * 1e3:.3f}" for t in ms)
+            lines.append(f"| {case['case']} | {figures} |".replace("\n", " "))
     return "\n".join([*lines, "", "```", str(report["tests"]), "```", ""])
 
 
@@ -188,7 +271,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--minutes", type=float, default=8.0, help="no step begins later")
     arguments = parser.parse_args()
+    deadline = Deadline(arguments.minutes)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = time.perf_counter()
@@ -203,12 +288,13 @@ def main() -> None:
 
     cases = TINY if arguments.tiny else CASES
     for case in cases:
-        made.append(run_case(case, device, rate) | {"asked": asdict(case)})
+        made.append(run_case(case, device, rate, deadline) | {"asked": asdict(case)})
         write()
-    report["tests"] = gpu_tests()
+    report["tests"] = gpu_tests(min(240.0, deadline.left_s()))
     write()
-    report["query_blocks"] = query_blocks(cases[0], device)
-    write()
+    if deadline.left_s():
+        report["query_blocks"] = query_blocks(cases[0], device)
+        write()
     print(markdown(report))
 
 

@@ -195,9 +195,11 @@ def test_parts_of_alpha_that_are_new_are_as_if_all_were(
 
 def test_flat_opacity_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is not asked: it need not give back what it was given."""
-    monkeypatch.setattr(
-        Engine, "__call__", lambda _, lr, size, part=None: torch.rand(len(lr), 3, *size)
-    )
+
+    def noise(_: Engine, lr: Tensor, size: tuple[int, int], *_part: Rect) -> tuple[Tensor, Tensor]:
+        return torch.rand(len(lr), 3, *size), torch.tensor(True)
+
+    monkeypatch.setattr(Engine, "start", noise)
     source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
     with av.open(source, "w") as container:
         ffv1 = container.add_stream("ffv1", rate=25, width=32, height=16)

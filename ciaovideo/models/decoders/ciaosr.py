@@ -229,7 +229,7 @@ def _take_apart(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The first layer over (code, offset y, x, cell y, x) as tables per code, row and column."""
     weight, bias = first
-    of_code, of_y, of_x = weight[:, :-4].contiguous(), weight[:, [-4, -2]], weight[:, [-3, -1]]
+    of_code, of_y, of_x = weight[:, :-4].contiguous(), weight[:, -4::2], weight[:, -3::2]
     return linear(codes, (of_code, bias)), F.linear(where[0], of_y), F.linear(where[1], of_x)
 
 

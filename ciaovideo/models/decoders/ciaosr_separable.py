@@ -144,7 +144,7 @@ class SeparableCiaoSR(nn.Module):
         sr = value.new_empty(len(value), 3, len(rows), len(columns))
         for index, first in enumerate(range(0, len(down.gap), size)):
             block = slice(first, first + size)
-            at = down.gap[block]
+            at = placed(down.gap[block], value.device)
             lines = [
                 (
                     _down(codes[:, at + y], down.of_value[y, block]),
@@ -152,7 +152,8 @@ class SeparableCiaoSR(nn.Module):
                 )
                 for y in (0, 1)
             ]
-            picture = self._across(lines, across)[:, :, down.kept[index]]
+            picture = self._across(lines, across)
+            picture = picture.index_select(2, placed(down.kept[index], value.device))
             start = int(down.start[index])
             sr[:, :, start : start + picture.shape[2]] = picture[..., : len(columns)]
         return sr
@@ -189,10 +190,11 @@ class SeparableCiaoSR(nn.Module):
         present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
         slots = int(counts.max())
         slot = torch.arange(len(gap)) - (counts.cumsum(0) - counts)[inverse]
+        at, among = placed(inverse, of_key.device), placed(slot, of_key.device)
         tables = []
         for basis in (of_key, of_value):
             table = basis.new_zeros(2, len(present), slots, self.rank)
-            table[:, inverse, slot] = basis
+            table[:, at, among] = basis
             tables.append(table)
         blocks = (inverse // size).unique_consecutive(return_counts=True)[1]
         kept = (inverse % size * slots + slot).split(blocks.tolist())
@@ -206,16 +208,17 @@ class SeparableCiaoSR(nn.Module):
         lowest = gap[::tile]  # the first gap that each tile reads
         inside = gap - lowest.repeat_interleave(tile)[:count]
         span = int(inside.max()) + 1
-        query = torch.arange(count)
+        reach = lowest[:, None] + torch.arange(span + 1)
+        device = of_key.device
+        query, inside = torch.arange(count, device=device), placed(inside, device)
         key_table = of_key.new_zeros(2, tiles, span, self.rank, tile)
         value_table = of_value.new_zeros(tiles, span + 1, self.rank, 2, tile)
         for x in (0, 1):
             key_table[x, query // tile, inside, :, query % tile] = of_key[x]
             value_table[query // tile, inside + x, :, x, query % tile] = of_value[x]
-        reach = lowest[:, None] + torch.arange(span + 1)
         return AcrossTable(
-            code=reach.clamp(max=gaps),
-            gap=reach[:, :-1].clamp(max=gaps - 1),
+            code=placed(reach.clamp(max=gaps), device),
+            gap=placed(reach[:, :-1].clamp(max=gaps - 1), device),
             of_key=key_table.flatten(2, 3),
             of_value=value_table.flatten(3, 4).flatten(1, 2),
         )

@@ -1,15 +1,17 @@
 """A CiaoSR decoder with its attention on the LR grid and a very small network per output pixel."""
 
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, constant
+from ciaovideo.grid import Axis, View, constant, placed
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.ops.dispatch import fused_twin
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
@@ -118,11 +120,13 @@ class LMCiaoSR(nn.Module):
         bias = torch.cat([self.code.bias.to(code.dtype), *biases])
         first = F.pad(F.linear(code, self.code.weight), (0, (self.depth - 1) * self.width))
         shift = torch.addcmul(shift, first + bias, scale)
-        latent = {"scale": scale.permute(0, 3, 1, 2), "shift": shift.permute(0, 3, 1, 2)}
+        latent = {"scale": scale, "shift": shift}
         if features.device.type == "cpu":  # where nothing is gained by rendering in less
             latent = {name: table.float() for name, table in latent.items()}
+        # Padded as (h, w, channels): so they stay, and the values of a code lie side by side.
         return {
-            name: F.pad(table, (1, 1, 1, 1), mode="replicate") for name, table in latent.items()
+            name: F.pad(table, (0, 0, 1, 1, 1, 1), mode="replicate").permute(0, 3, 1, 2)
+            for name, table in latent.items()
         }
 
     def _attend(self, features: Tensor, cell: Tensor, non_local: Tensor | None) -> Tensor:
@@ -176,6 +180,9 @@ class LMCiaoSR(nn.Module):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid, block by block: -> (B, 3, rows, columns)."""
         like = latent["scale"]
+        fused = fused_twin("modulated_render", like, *self.render.parameters())
+        if fused and fused.fits(self.width):
+            return self._render_fused(fused, latent, rows, columns)
         gap_rows, block_columns = BLOCK.get(like.device.type, BLOCK["cuda"])
         down, across = _Along(rows, like), _Along(columns, like)
         sr = like.new_empty(len(like), 3, len(rows), len(columns))
@@ -190,6 +197,19 @@ class LMCiaoSR(nn.Module):
                 for start in range(0, len(columns), block_columns):
                     part = slice(start, start + block_columns)
                     self._render_block(lines, picture, (down, band), (across, part))
+        return sr
+
+    def _render_fused(self, fused: ModuleType, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        device, color = latent["scale"].device, self.render.color
+        taps = [
+            fused.GapTaps(*(placed(tensor, device) for tensor in _gaps(axis)))
+            for axis in (rows, columns)
+        ]
+        first = self.render.offset.weight
+        layers = [weight for weight, _ in self.render.linears()]
+        stack = torch.stack(layers) if layers else first.new_empty(0, self.width, self.width)
+        weights = fused.RenderWeights(first, stack, color.weight, color.bias)
+        sr: Tensor = fused.modulated_render(latent["scale"], latent["shift"], *taps, weights)
         return sr
 
     def _render_block(
@@ -210,9 +230,7 @@ class LMCiaoSR(nn.Module):
         scale, shift = (
             line.index_select(3, codes).unflatten(3, (2, -1)).unsqueeze(3) for line in lines
         )
-        kept, slot, first = y.slots(band)
-        into_y = scale.new_zeros(scale.shape[1], int(slot.max()) + 1)
-        into_y[kept, slot] = y.offset[first : first + len(kept)]
+        into_y, kept, first = y.slots(band)
         into_x = x.offset[part]
         weight = 2 * self.render.offset.weight.to(scale.dtype)
         of_y = torch.stack([into_y, into_y - 1], dim=1)[..., None] * weight[:, 0]
@@ -225,7 +243,8 @@ class LMCiaoSR(nn.Module):
         blended = torch.lerp(blended[:, 0], blended[:, 1], into_y[..., None, None])
         color = self.render.color
         colors = F.linear(blended, color.weight.to(scale.dtype), color.bias.to(scale.dtype))
-        picture[:, first : first + len(kept), part] = colors[kept, slot].permute(2, 0, 1)
+        own = colors.flatten(0, 1).index_select(0, kept)
+        picture[:, first : first + len(kept), part] = own.permute(2, 0, 1)
 
 
 def _gated(
@@ -247,21 +266,30 @@ def _layer(layer: nn.Linear) -> Layer:
     return layer.weight, layer.bias
 
 
+def _gaps(axis: Axis) -> tuple[Tensor, Tensor]:
+    """The gap of each query along an axis, and how far it is into it: (N,) twice, on the CPU.
+
+    A gap is the index of its lower code in a map with borders of one; in [0, 1) LR px.
+    """
+    position = (axis.coord + 1) * (axis.count / 2) - 0.5
+    lower = position.floor()
+    return lower.long() + (1 - axis.origin), position - lower
+
+
 class _Along:
     """Queries along one axis of a grid: the gap of each, and how far it is into that gap.
 
-    gap (N,): index of the lower code in a map with borders of one; offset (N,) in [0, 1), LR px;
-    present: the gaps that hold queries, each once.
+    gap (N,) and offset (N,) as of ``_gaps``; present: the gaps that hold queries, each once.
+    Tables lie on the device of ``like``, and what is counted with on the CPU: nobody waits.
     """
 
     def __init__(self, axis: Axis, like: Tensor) -> None:
-        position = (axis.coord + 1) * (axis.count / 2) - 0.5
-        lower = position.floor()
-        gap = lower.long() + (1 - axis.origin)
+        gap, self._offset = _gaps(axis)
         present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
         first = counts.cumsum(0) - counts
-        self.offset = (position - lower).to(like)
-        self.gap, self.present = gap.to(like.device), present.to(like.device)
+        self._like = like
+        self.offset = placed(self._offset.to(like.dtype), like.device)
+        self.gap, self.present = placed(gap, like.device), placed(present, like.device)
         self._place, self._slot = inverse, torch.arange(len(gap)) - first[inverse]
         self._first = [*first.tolist(), len(gap)]
 
@@ -271,11 +299,15 @@ class _Along:
         return rows
 
     def slots(self, band: slice) -> tuple[Tensor, Tensor, int]:
-        """Of the queries in a band of gaps: gap within the band, slot within the gap; the first."""
+        """Offsets (G, slots) in a band of gaps, where among them the queries are; the first."""
         start, stop = self._first[band.start], self._first[min(band.stop, len(self._first) - 1)]
-        device = self.gap.device
-        place = (self._place[start:stop] - band.start).to(device)
-        return place, self._slot[start:stop].to(device), start
+        gaps, slot = self._place[start:stop] - band.start, self._slot[start:stop]
+        slots = int(slot.max()) + 1
+        kept = gaps * slots + slot
+        offsets = torch.zeros((int(gaps[-1]) + 1) * slots, dtype=self._like.dtype)
+        offsets[kept] = self._offset[start:stop].to(offsets)
+        device = self._like.device
+        return placed(offsets.view(-1, slots), device), placed(kept, device), start
 
 
 def _pick(table: Tensor, index: Tensor) -> Tensor:

@@ -18,22 +18,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb
-from ciaovideo.engine.picture import codes_from_rgb
+from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
+from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
 from ciaovideo.grid import View
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 
 ROOT = Path(__file__).resolve().parents[3]
 CUDA = torch.cuda.is_available()
 SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
 CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.06}  # on a GPU, over the largest output
+CLOSE_RENDER = 0.01  # products of bf16, summed in fp32, over the largest output
 LOOKUPS = (
     "ciaovideo.ops.local_attention",
     "ciaovideo.ops.linear",
     "ciaovideo.models.cross_scale_attention",
     "ciaovideo.models.decoders.ciaosr_separable",
+    "ciaovideo.models.decoders.lm_ciaosr",
     "ciaovideo.engine.picture",
 )
 
@@ -64,6 +67,25 @@ def fused(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+@pytest.fixture
+def products_of_bf16(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the interpreter, which keeps bf16 as bit patterns, multiply numbers instead.
+
+    To bf16 it cuts, where a GPU rounds: errors are twice as large here.
+    """
+    from triton.runtime import interpreter as triton_interpreter
+
+    builder = type(triton_interpreter.interpreter_builder)
+    plain = builder.create_dot
+
+    def create_dot(self: Any, a: Any, b: Any, *others: Any) -> Any:
+        fp32 = triton_interpreter.tl.float32
+        sides = (self.cast_impl(x, fp32) if x.data.dtype == "uint16" else x for x in (a, b))
+        return plain(self, *sides, *others)
+
+    monkeypatch.setattr(builder, "create_dot", create_dot)
+
+
 def without(work: Callable[[], Any]) -> Any:
     """The same work by the definitions."""
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +94,7 @@ def without(work: Callable[[], Any]) -> Any:
         return work()
 
 
-def picture_of(decoder: CiaoSR | SeparableCiaoSR, view: View, channels: int) -> Tensor:
+def picture_of(decoder: CiaoSR | LMCiaoSR | SeparableCiaoSR, view: View, channels: int) -> Tensor:
     weight = next(decoder.parameters())
     codes = torch.randn(2, channels, *view.lr_size, generator=torch.Generator().manual_seed(1))
     codes = codes.to(weight)
@@ -155,6 +177,67 @@ def test_separable(view: View, fused: list[str]) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
+def modulated(width: int = 16, depth: int = 8, channels: int = 8) -> LMCiaoSR:
+    torch.manual_seed(0)
+    decoder = LMCiaoSR(
+        channels, hidden=16, code=8, width=width, depth=depth, non_local_scales=()
+    ).eval()
+    with torch.no_grad():  # as after training: scales away from one, colours of the order of one
+        for parameter in decoder.parameters():
+            parameter.mul_(1.4)
+    return decoder
+
+
+RENDERS = [
+    *((view, 16, 8) for view in VIEWS),
+    (View((5, 4), (14, 71)), 16, 8),  # several tiles, ends of tiles beyond the picture
+    (View((1, 3), (2, 4)), 32, 3),
+    (View((3, 1), (9, 3)), 16, 1),
+]
+
+
+@pytest.mark.parametrize(("view", "width", "depth"), RENDERS, ids=str)
+def test_modulated(view: View, width: int, depth: int, fused: list[str]) -> None:
+    decoder = modulated(width, depth)
+    found = picture_of(decoder, view, 8)
+    assert "modulated_render" in fused
+    expected = without(lambda: picture_of(decoder, view, 8))
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+def test_modulated_on_a_part_of_a_frame(fused: list[str]) -> None:
+    decoder, view = modulated(), View((9, 11), (21, 30))
+    whole = picture_of(decoder, view, 8)
+    codes = torch.randn(2, 8, 9, 11, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        cell, here = torch.tensor([view.cell] * 2), replace(view, origin=(2, 3))
+        latent = decoder.prepare(codes[..., 2:, 3:], cell, here)
+        part = decoder.decode(latent, view.rows.part(12, 19, 2), view.columns.part(14, 23, 3))
+    assert fused.count("modulated_render") == 2
+    torch.testing.assert_close(part, whole[..., 12:19, 14:23], rtol=0, atol=SAME)
+
+
+def test_modulated_in_bf16(fused: list[str], products_of_bf16: None) -> None:
+    decoder, view = modulated(), View((5, 4), (14, 9))
+    codes = torch.randn(2, 8, 5, 4, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        latent = decoder.prepare(codes, torch.tensor([view.cell] * 2), view)
+        rounded = {name: table.bfloat16() for name, table in latent.items()}
+        found = decoder.decode(rounded, view.rows, view.columns)
+        latent = {name: table.float() for name, table in rounded.items()}
+        expected = without(lambda: decoder.decode(latent, view.rows, view.columns))
+    assert found.dtype == torch.float32
+    assert off(found, expected, "modulated, bf16") < CLOSE_RENDER
+
+
+def test_modulated_of_a_width_that_does_not_fit(fused: list[str]) -> None:
+    decoder, view = modulated(width=24), VIEWS[0]
+    found = picture_of(decoder, view, 8)
+    expected = without(lambda: picture_of(decoder, view, 8))
+    assert torch.equal(found, expected)
+
+
 FEW = [  # interpreted: each plane takes seconds
     ("yuv420p", Siting.LEFT),
     ("yuv420p10le", Siting.TOPLEFT),
@@ -168,11 +251,11 @@ SPECS = [
 ]
 
 
-def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec) -> float:
+def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec, dither: Dither | None = None) -> float:
     """Share of the codes that differ, by one; more is a failure."""
     layout = PixelLayout.of(pix_fmt)
-    found = codes_from_rgb(rgb, layout, spec)
-    expected = from_rgb(rgb.cpu(), layout, spec)
+    found = codes_from_rgb(rgb, layout, spec, dither)
+    expected = from_rgb(rgb.cpu(), layout, spec, dither=dither)
     differ = total = 0
     for plane, should in zip(found, expected, strict=True):
         assert plane.dtype == should.dtype
@@ -189,6 +272,62 @@ def test_color_codes(pix_fmt: str, siting: Siting, fused: list[str]) -> None:
     # The interpreter rounds product and sum, torch and a GPU only the sum.
     assert codes_differ(rgb, pix_fmt, spec) < 0.02
     assert fused == ["color_codes"]
+
+
+SIGNALS = [
+    *FEW[:2],
+    ("yuv422p16le", Siting.CENTER),
+    ("yuv410p", Siting.BOTTOM),
+    ("yuv444p12le", Siting.LEFT),
+]
+
+
+def signals_differ(size: tuple[int, int], pix_fmt: str, spec: ColorSpec, device: str) -> float:
+    layout = PixelLayout.of(pix_fmt)
+    generator = torch.Generator().manual_seed(0)
+    planes = [
+        torch.randint(layout.peak + 1, (2, *shape), generator=generator).to(layout.dtype)
+        for shape in layout.plane_shapes(*size)
+    ]
+    found = rgb_from_codes([plane.to(device) for plane in planes], layout, spec)
+    return (found.cpu() - to_rgb(planes, layout, spec)).abs().max().item()
+
+
+@pytest.mark.parametrize("size", [(5, 3), (2, 300), (1, 1)], ids=str)
+@pytest.mark.parametrize(("pix_fmt", "siting"), SIGNALS)
+def test_color_signals(
+    pix_fmt: str, siting: Siting, size: tuple[int, int], fused: list[str]
+) -> None:
+    spec = replace(SPECS[0], siting=siting)
+    assert signals_differ(size, pix_fmt, spec, "cpu") < 1e-6
+    assert fused == ["color_signals"]
+
+
+def test_color_signals_of_grays(fused: list[str]) -> None:
+    """Black is exactly 0, white exactly 1, and the channels of a gray are equal."""
+    layout = PixelLayout.of("yuv420p")
+    luma = torch.arange(16, 236, dtype=torch.uint8).view(1, 2, 110)
+    chroma = torch.full((1, 1, 55), 128, dtype=torch.uint8)
+    rgb = rgb_from_codes([luma, chroma, chroma], layout, SPECS[0])
+    assert rgb.equal(to_rgb([luma, chroma, chroma], layout, SPECS[0]))
+    assert rgb[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert rgb[0, :, -1, -1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("start", [(0, 0), (60, 132)], ids=str)
+def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
+    """Bit for bit the definition, where products and sums are exact."""
+    layout, spec = PixelLayout.of("gbrp10le"), ColorSpec(Matrix.RGB, Range.FULL)
+    rgb = torch.randint(-9, 140, (2, 3, 7, 300), generator=torch.Generator().manual_seed(0)) / 128
+    found = codes_from_rgb(rgb, layout, spec, Dither(start))
+    expected = from_rgb(rgb, layout, spec, dither=Dither(start))
+    assert all(map(torch.equal, found, expected))
+    assert fused == ["color_codes"]
+
+
+def test_color_codes_dithered_in_all_planes(fused: list[str]) -> None:
+    rgb = torch.rand(1, 3, 9, 5, generator=torch.Generator().manual_seed(0))
+    assert codes_differ(rgb, "yuv420p", SPECS[0], Dither((4, 8))) < 0.02
 
 
 @pytest.mark.slow
@@ -211,7 +350,7 @@ def test_kernels_compile(arch: int, tmp_path: Path) -> None:
     ]
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4, done.stdout
+    assert len(done.stdout.splitlines()) == 5, done.stdout
 
 
 def off(found: Tensor, expected: Tensor, name: str) -> float:
@@ -242,9 +381,31 @@ def test_separable_on_a_gpu() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+def test_modulated_on_a_gpu(kind: torch.dtype) -> None:
+    decoder, view = modulated(channels=32).cuda(), View((37, 50), (93, 140))
+    with torch.inference_mode():
+        codes = torch.randn(2, 32, *view.lr_size).cuda()
+        latent = decoder.prepare(codes, torch.tensor([view.cell] * 2).cuda(), view)
+        latent = {name: table.to(kind) for name, table in latent.items()}
+        found = decoder.decode(latent, view.rows, view.columns)
+        latent = {name: table.float() for name, table in latent.items()}
+        expected = without(lambda: decoder.decode(latent, view.rows, view.columns))
+    close = {torch.float32: 1e-5, torch.bfloat16: CLOSE_RENDER}[kind]
+    assert off(found, expected, f"modulated {kind}") < close
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.siting.name)
 @pytest.mark.parametrize("pix_fmt", LAYOUTS)
 def test_color_codes_on_a_gpu(pix_fmt: str, spec: ColorSpec) -> None:
     share = codes_differ(torch.rand(2, 3, 131, 97).cuda() * 1.4 - 0.2, pix_fmt, spec)
     print(f"{pix_fmt} {spec.siting.name}: {share:.1e} of the codes differ from the CPU's by one")
     assert share < 0.02
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.siting.name)
+@pytest.mark.parametrize("pix_fmt", [name for name in LAYOUTS if name.startswith("yuv")])
+def test_color_signals_on_a_gpu(pix_fmt: str, spec: ColorSpec) -> None:
+    assert signals_differ((131, 97), pix_fmt, spec, "cuda") < 1e-6

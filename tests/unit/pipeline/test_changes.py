@@ -102,6 +102,7 @@ def engine() -> Engine:
     box=st.tuples(st.integers(0, 44), st.integers(0, 44), st.integers(1, 12), st.integers(1, 12)),
     far=st.tuples(st.booleans(), st.booleans()),
     seed=st.integers(0, 9),
+    dither=st.booleans(),
 )
 def test_pasted_parts_make_the_picture_of_the_whole(
     engine: Engine,
@@ -110,6 +111,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     box: tuple[int, int, int, int],
     far: tuple[bool, bool],
     seed: int,
+    dither: bool,
 ) -> None:
     """Every sample, for random changes, sizes and layouts; one code apart where rounding ties.
 
@@ -129,6 +131,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
         out_size=out_size,
         outputs=PlanePool(3),
         clock=StageClock(),
+        dither=dither,
     )
     finder = ChangeFinder(layout, size, out_size, engine.halo)
     frames = [Frame(planes, at, Fraction(1, 25)) for at, planes in enumerate((before, now))]
