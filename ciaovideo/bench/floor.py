@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ciaovideo.engine.engine import Engine, Network
 from ciaovideo.engine.precision import DTYPES
+from ciaovideo.ops.linear import linear
 from ciaovideo.options import EngineOptions
 
 SIDE = 48  # LR px of the picture whose operations are counted
@@ -65,10 +66,15 @@ def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large matrix product, the best of several."""
+    """Operations a second of a large matrix product, the best of several.
+
+    The product is that of the networks' own layers, which on some processors has twice the rate
+    of ``torch.mm`` in fp32.
+    """
     side = MATRIX.get(device.type, 1024)
     left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
-    return 2 * side**3 / _best(lambda: torch.mm(left, right), device)
+    bias = torch.zeros(side, dtype=dtype, device=device)
+    return 2 * side**3 / _best(lambda: linear(left, (right, bias)), device)
 
 
 def copy_rate(device: torch.device) -> float:

@@ -18,6 +18,7 @@ WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-video": 909_240,
     "ciaosr-video-lm": 1_176_787,
     "ciaosr-edsr": 2_649_030,
+    "ciaosr-edsr-quick": 2_649_030,
     "ciaosr-rdn": 23_402_566,
     "ciaosr-swinir": 14_667_218,
 }
