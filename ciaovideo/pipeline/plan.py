@@ -10,6 +10,7 @@ from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.media.claims import leftovers
 from ciaovideo.media.codec_table import VIA_FFMPEG, Y4M, Y4M_CONTAINER
 from ciaovideo.media.codecs import (
     CodecChoice,
@@ -126,6 +127,7 @@ def make_plan(
             *codec.losses,
             *streams.warnings,
             *reader.warnings,
+            *(() if is_pipe(output) else leftovers(output)),
         ),
     )
     if external:
