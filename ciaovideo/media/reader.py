@@ -102,7 +102,6 @@ class VideoReader:
         self._strict = strict
         self._damaged: list[str] = []  # when each damaged picture is shown
         self._last: int | None = None  # the newest time stamp
-        self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
         self.span = WHOLE
@@ -187,7 +186,6 @@ class VideoReader:
             planes = copy_planes(shown.picture, self._layout, self._planes)
             frame = Frame(planes, shown.pts, self.info.time_base, shown.duration)
             self._count += 1
-            self._end = frame.end
             yield frame
 
     def _open(self) -> None:
@@ -451,14 +449,9 @@ class VideoReader:
             self.warnings.append(
                 f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
             )
-        indexed, claimed = self._indexed(), self.info.duration_s or 0.0
+        indexed = self._indexed()
         if self._decoded < indexed:
             self.warnings.append(
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
-                " its end may be cut off"
-            )
-        elif not self._timeless and float(self._end) < claimed * 0.95 - 1:
-            self.warnings.append(
-                f"the video ends at {float(self._end):.2f} s and the file claims {claimed:.2f} s:"
                 " its end may be cut off"
             )

@@ -20,6 +20,7 @@ from ciaovideo.media.codecs import (
     container_word,
     sides_to_round,
 )
+from ciaovideo.media.ending import early_end
 from ciaovideo.media.external import ExternalEncoder, find_encoder
 from ciaovideo.media.external_streams import carried
 from ciaovideo.media.external_writer import try_out
@@ -93,8 +94,10 @@ def make_plan(
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
     codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
+    limited = options.frames is not None or reader.span.end is not None
+    early = () if reader.piped or limited else early_end(reader.path)
     if options.streams.strict:
-        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse((*early, *guesses, *reader.warnings, *codec.losses, *streams.losses))
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
@@ -119,6 +122,7 @@ def make_plan(
         piped_out=is_pipe(output),
         notes=(
             *reader.notes,
+            *early,
             *_rounding(options, info, out_size, codec),
             *guesses,
             *sited,
