@@ -1,5 +1,7 @@
 """Packets to frames: every picture of a file's main video, once, with its exact time."""
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -64,6 +66,7 @@ LOST = {
     Type.A53_CC: "closed captions inside the pictures",
 }
 LISTED = 5  # damaged pictures whose times are told
+PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -112,7 +115,8 @@ class VideoReader:
             )
         if not self._pipe and not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
-            raise MissingInputError(f"the input {path} {missing}", "name a video file")
+            hint = f"name a video file{_video_of_pictures(path)}"
+            raise MissingInputError(f"the input {path} {missing}", hint)
         self._open()
         try:
             self._pending = self._decode()
@@ -455,3 +459,18 @@ class VideoReader:
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
+
+
+def _video_of_pictures(path: Path) -> str:
+    """How to make a video of pictures, bit for bit, where a name means those; else nothing.
+
+    As FFmpeg has it, names of pictures hold their number's place (%03d) or a wildcard.
+    """
+    if path.is_dir():
+        kinds = [p.suffix for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
+        path = path / f"*{kinds[0]}" if kinds else path
+    if path.suffix.lower() not in PICTURES or not re.search("%[0-9]*d|[*?]", path.name):
+        return ""
+    words = ["-pattern_type", "glob"] if re.search("[*?]", path.name) else []
+    words = ["ffmpeg", "-framerate", "24", *words, "-i", str(path), "-c:v", "ffv1", "pictures.mkv"]
+    return f"; pictures become one by: {shlex.join(words)}"
