@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,10 @@ def test_a_folder_without_permission_is_named(source: Path, tmp_path: Path) -> N
 def test_unknown_suffixes_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"\.xyz"):
         check_output(source, tmp_path / "out.xyz")
+    with pytest.raises(
+        OptionError, match=re.escape(f"{tmp_path / 'full'}: the name has no suffix")
+    ):
+        check_output(source, tmp_path / "full")
 
 
 def test_the_name_appears_with_the_whole_file(tmp_path: Path) -> None:
