@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ciaovideo.errors import OutputExistsError
+from ciaovideo.media.pipes import is_pipe
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
 DIGEST_LENGTH = 9  # that tells long names apart which begin alike
@@ -50,6 +51,8 @@ def refuse_other_run(output: Path) -> None:
 
 def leftovers(output: Path) -> tuple[str, ...]:
     """A note on each temporary file of this output that no run holds any more."""
+    if is_pipe(output):
+        return ()
     notes = []
     for path, _ in _temporaries(output):
         if _is_held(path) is False:

@@ -10,7 +10,6 @@ from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError, OptionError, TimestampError
-from ciaovideo.media.claims import leftovers
 from ciaovideo.media.codec_table import VIA_FFMPEG, Y4M, Y4M_CONTAINER
 from ciaovideo.media.codecs import (
     CodecChoice,
@@ -85,19 +84,17 @@ def make_plan(
     words = options.encode.via_ffmpeg
     external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
-    layout = PixelLayout.of(info.pix_fmt)
-    lr_size = (info.height, info.width)
+    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
+    guesses = (*_cut_short(reader, options), *guesses)
     even = sides_to_round(options.encode, output, info.pix_fmt)
     out_size = options.size.resolve(*lr_size, even=even, sar=info.sar)
     codec = _codec(info, output, options, out_size, spec)
     spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
     codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
-    limited = options.frames is not None or reader.span.end is not None
-    early = () if reader.piped or limited else early_end(reader.path)
     if options.streams.strict:
-        _refuse((*early, *guesses, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
@@ -122,7 +119,6 @@ def make_plan(
         piped_out=is_pipe(output),
         notes=(
             *reader.notes,
-            *early,
             *_rounding(options, info, out_size, codec),
             *guesses,
             *sited,
@@ -131,7 +127,6 @@ def make_plan(
             *codec.losses,
             *streams.warnings,
             *reader.warnings,
-            *(() if is_pipe(output) else leftovers(output)),
         ),
     )
     if external:
@@ -162,6 +157,12 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     color = plan.color if tag_guessed else color
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
+
+
+def _cut_short(reader: VideoReader, options: UpscaleOptions) -> tuple[str, ...]:
+    """That the source ends early, where its end is wanted."""
+    limited = options.frames is not None or reader.span.end is not None
+    return () if reader.piped or limited else early_end(reader.path)
 
 
 def _rated(

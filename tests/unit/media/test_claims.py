@@ -9,6 +9,9 @@ import pytest
 from ciaovideo.errors import OutputExistsError
 from ciaovideo.media.claims import claim, leftovers
 from ciaovideo.media.output import atomic_output, check_output
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.upscale_video import UpscaleRun
+from tests.media import make_clip
 
 RUN = """
 import sys
@@ -50,6 +53,8 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
 
 
 def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=64, height=48, seconds=0.2)
+    options = UpscaleOptions(model=ModelOptions(model="bicubic"))
     output, other = tmp_path / "out.mkv", tmp_path / "other.mkv"
     process, temporary = started(output)
     with process:
@@ -57,6 +62,8 @@ def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> N
     (note,) = leftovers(output)
     assert str(temporary) in note
     assert "2.0 MB; delete it" in note
+    with UpscaleRun(clip, output, options) as job:
+        assert note in job.plan.notes
     assert leftovers(other) == leftovers(output.with_suffix(".mp4")) == ()
     check_output(tmp_path / "in.mkv", output)
     with atomic_output(output) as written:
