@@ -96,7 +96,9 @@ class SizeOptions:
         if not 1 <= scale <= MAX_SCALE:
             raise UnsupportedScaleError(
                 f"scale {scale} is outside 1 to {MAX_SCALE:g}",
-                "to make a picture smaller, use a resizer" if scale < 1 else "",
+                "to make a picture smaller, use a resizer"
+                if scale < 1
+                else f"ask for at most {MAX_SCALE:g}",
             )
         return (
             _nearest(height * scale, least[0], even[0]),

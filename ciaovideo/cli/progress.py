@@ -1,11 +1,16 @@
-"""Progress on standard error, drawn only on a terminal."""
+"""Progress on standard error: a bar on a terminal, elsewhere a plain line now and then."""
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 from tqdm import tqdm
+
+LINE_EVERY_S = 60.0  # for logs: a whole day is 1440 lines, and a short run has none
 
 
 class Counts(Protocol):
@@ -23,13 +28,53 @@ class Counts(Protocol):
 
 
 @contextmanager
-def frame_bar(total: int, *, quiet: bool) -> Iterator[Callable[[Counts], None]]:
-    """A bar of frames with rate and time left; what it yields takes each new count."""
-    hidden = quiet or not sys.stderr.isatty()
+def frame_bar(
+    total: int, *, quiet: bool, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Counts], None]]:
+    """A bar of frames with rate and time left; what it yields takes each new count.
+
+    Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
+    of ``clock``.
+    """
+    if not quiet and not _has_width():
+        yield FrameLog(clock)
+        return
     with tqdm(
-        total=total or None, unit=" frames", disable=hidden, file=sys.stderr, dynamic_ncols=True
+        total=total or None, unit=" frames", disable=quiet, file=sys.stderr, dynamic_ncols=True
     ) as bar:
         yield lambda progress: _move(bar, progress.frames)
+
+
+class FrameLog:
+    """Prints a line for each ``LINE_EVERY_S`` that went by, at the first frame after it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._next = self._started + LINE_EVERY_S
+
+    def __call__(self, progress: Counts) -> None:
+        now = self._clock()
+        if now < self._next or progress.frames == progress.total:
+            return
+        while self._next <= now:
+            self._next += LINE_EVERY_S
+        rate = progress.frames / (now - self._started)
+        line = f"{progress.frames} frames, {rate:.2f} frames/s"
+        if progress.total:
+            share = progress.frames / progress.total
+            left = timedelta(seconds=round(max(0, progress.total - progress.frames) / rate))
+            line = f"{share:.1%}, {progress.frames} of {progress.total} frames,"
+            line += f" {rate:.2f} frames/s, {left} left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _has_width() -> bool:
+    """Whether standard error is a terminal that a bar fits on; those of a container may have 0."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 def _move(bar: "tqdm[object]", frames: int) -> None:

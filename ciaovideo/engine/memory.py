@@ -11,6 +11,16 @@ from ciaovideo.models.protocols import Footprint
 FLOAT_BYTES = 4
 MIN_SIDE = 32  # LR px; below it the halo outweighs the core many times
 SHARE = 0.6  # of what is free: the allocator's own waste and other programs take the rest
+# How torch words it where it raises a bare RuntimeError: its CPU allocator; the CUDA runtime and
+# driver, Triton, MPS; cuBLAS; cuDNN to version 8, and its two codes since version 9.
+EXHAUSTED = (
+    "can't allocate memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
 
 
 def free_memory(device: torch.device) -> int:
@@ -63,4 +73,4 @@ def is_exhaustion(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on a CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in EXHAUSTED)

@@ -64,7 +64,7 @@ SVTAV1_SCALE = ((10, 7), (14, 14.2), (18, 25.2), (22, 33.6), (26, 43.6), (30, 53
 SLICES_ALONG = 4  # of ffv1, in each direction
 YUV = "yuv420p yuv422p yuv444p"
 BT601_OR_709 = frozenset({Matrix.BT709, Matrix.BT470BG, Matrix.SMPTE170M, Matrix.RGB})
-NVIDIA = "it needs an NVIDIA GPU with a video encoder, and its driver: choose libx264 or libx265"
+NVIDIA = "; it needs an NVIDIA GPU with a video encoder, and its driver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,7 @@ class Codec:
     video itself holds the SAR, which then survives in every container; ``sitings`` are the chroma
     sitings that it holds; ``stores_color`` that it holds the other tags, save for
     ``unknown_primaries``. ``matrices`` are those of encoders that always store one; empty
-    ``matrices`` and ``ranges`` mean all. ``refusal`` is what to do
-    where it does not open.
+    ``matrices`` and ``ranges`` mean all. ``refusal`` says why it may not open.
     """
 
     name: str
@@ -106,7 +105,7 @@ class Codec:
     ranges: frozenset[Range] = frozenset()
     packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     fixed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    refusal: str = "check the size and the encoder's options"
+    refusal: str = "; it may not take this size, or one of its options"
 
     def options(self, options: EncodeOptions, pix_fmt: str) -> dict[str, str]:
         """The encoder's own options; raises OptionError for values it does not know."""

@@ -23,7 +23,14 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
-from ciaovideo.errors import ColorError, EncodeError, OptionError, UnknownNameError
+from ciaovideo.errors import (
+    CiaoVideoError,
+    ColorError,
+    EncodeError,
+    OptionError,
+    UnknownNameError,
+)
+from ciaovideo.media.advice import advice
 from ciaovideo.media.codec_table import (
     CODECS,
     CONTAINERS,
@@ -96,9 +103,10 @@ def container_format(path: Path) -> str:
     try:
         return CONTAINERS[path.suffix.lower()]
     except KeyError:
+        wrong = f"{path.suffix} names no container that can be written"
+        none = "the name has no suffix, which says the container"
         raise OptionError(
-            f"{path.name}: {path.suffix or 'no suffix'} names no container that can be written",
-            f"end the name in {', '.join(CONTAINERS)}",
+            f"{path}: {wrong if path.suffix else none}", f"end the name in {', '.join(CONTAINERS)}"
         ) from None
 
 
@@ -123,6 +131,37 @@ def choose_codec(
     that is not there, OptionError where codec, container, layout, size and options do not go
     together, ColorError for colours that it would falsify, EncodeError where it does not open.
     """
+
+    def chosen(options: EncodeOptions, output: Path) -> CodecChoice:
+        return _choose(options, output, pix_fmt, (height, width), color=color, hdr10=hdr10)
+
+    def works(options: EncodeOptions, output: Path) -> bool:
+        try:
+            chosen(options, output)
+        except CiaoVideoError:
+            return False
+        return True
+
+    try:
+        return chosen(options, output)
+    except CiaoVideoError as error:
+        if error.hint:
+            raise
+        depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
+        raise type(error)(error.problem, advice(options, output, depth, works)) from error.__cause__
+
+
+def _choose(
+    options: EncodeOptions,
+    output: Path,
+    pix_fmt: str,
+    size: tuple[int, int],
+    *,
+    color: ColorSpec,
+    hdr10: Hdr10 | None,
+) -> CodecChoice:
+    """As ``choose_codec``; without a hint where another codec, container or layout may help."""
+    height, width = size
     codec = _codec(options, output, pix_fmt)
     options, losses = _lowered(codec, options, pix_fmt)
     target = _fitting(codec, options, pix_fmt, height, width)
@@ -203,7 +242,8 @@ def _fitting_container(codec: Codec, container: str, output: Path) -> Codec:
     """The codec, if the container holds it."""
     if container not in codec.containers:
         suffixes = [suffix for suffix in CONTAINERS if CONTAINERS[suffix] in codec.containers]
-        needs = " (or libx265 and a source of at most 12 bits)" if codec.name == "ffv1" else ""
+        fits = codec.name == "ffv1" and container in CODECS["libx265"].containers
+        needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
         raise OptionError(
             f"{codec.name} does not go into {container_word(output)}",
             f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
@@ -275,11 +315,9 @@ def _fitting_as_is(
                 return name
     if not any(_split(name)[0] in families for name in codec.pix_fmts):
         what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
-        hint = "name a file to write instead" if codec is Y4M else "choose libx265 or ffv1"
-        raise OptionError(f"{codec.name} cannot hold {what}", hint)
+        raise OptionError(f"{codec.name} cannot hold {what}")
     raise OptionError(
-        f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}",
-        "choose libx265 (to 12 bits) or ffv1 (to 16)",
+        f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}"
     )
 
 
@@ -310,11 +348,10 @@ def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
     """Refuse what would come back from the encoder with other tags: it would look different."""
     if not target.startswith("yuv"):
         return
-    hint = "choose libx264, libx265 or ffv1"
     if codec.matrices and color.matrix not in codec.matrices | {color.matrix.UNSPECIFIED}:
-        raise ColorError(f"{codec.name} cannot hold the colour matrix {color.matrix.name}", hint)
+        raise ColorError(f"{codec.name} cannot hold the colour matrix {color.matrix.name}")
     if codec.ranges and color.color_range not in codec.ranges | {color.color_range.UNSPECIFIED}:
-        raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range", hint)
+        raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range")
 
 
 def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tuple[str, ...]:
@@ -370,7 +407,7 @@ def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
     codec = choice.codec
     if height < codec.least_size[0] or width < codec.least_size[1]:
         least = f"{codec.least_size[1]}x{codec.least_size[0]}"
-        raise OptionError(f"{codec.name} takes no picture below {least}", "choose another codec")
+        raise OptionError(f"{codec.name} takes no picture below {least}")
     context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
     context.width, context.height = width, height
     context.pix_fmt = choice.coded_pix_fmt
@@ -381,6 +418,5 @@ def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
     except av.error.FFmpegError as cause:
         raise EncodeError(
             f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}:"
-            f" {cause.strerror}",
-            codec.refusal,
+            f" {cause.strerror}{codec.refusal}"
         ) from cause

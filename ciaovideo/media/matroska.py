@@ -52,7 +52,7 @@ def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
     except (OSError, ValueError, IndexError, KeyError) as cause:
         raise EncodeError(
             f"storing the sample aspect ratio {sar} in {path}: {cause}",
-            "end the output's name in .mp4, or choose libx264 or libx265",
+            "end the output's name in .mp4" + ("" if webm else ", or choose libx264 or libx265"),
         ) from cause
 
 

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
+from ciaovideo.media.claims import claim, refuse_other_run
 from ciaovideo.media.codec_table import Y4M_CONTAINER
 from ciaovideo.media.codecs import container_format
 from ciaovideo.media.pipes import check_pipe_output, is_pipe, reads_once
 
-STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
+ROOM = "check the disk's space and permissions"
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None:
@@ -47,6 +48,7 @@ def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None
         raise OptionError(f"the folder {folder} does not exist", "create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError(f"the folder {folder} cannot be written to", "choose another one")
+    refuse_other_run(output)
 
 
 @contextmanager
@@ -55,34 +57,48 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     The data is on the disk before the name is. After any exception, interrupts included, neither
     the temporary file nor anything new under the final name is left; but a file that failed its
-    verification keeps its temporary name, so that it can be looked at. None of this holds for
-    pipes and devices, which are yielded as they are.
+    verification keeps its temporary name, so that it can be looked at, and so does a finished one
+    whose final name was taken meanwhile. While this lasts, no other run can have the same output.
+    None of this holds for pipes and devices, which are yielded as they are.
     """
     if is_pipe(output):
         yield output
         return
-    final = output.resolve()  # so that a symbolic link goes on pointing at what it names
-    temporary = final.with_name(f".{final.stem[:STEM_LENGTH]}.{os.getpid()}.part{final.suffix}")
-    try:
-        yield temporary
-        if not overwrite and final.exists():
-            raise OutputExistsError(
-                f"the output {output} appeared meanwhile", "choose another name"
-            )
+    with ExitStack() as stack:
         try:
-            _sync(temporary)
-            temporary.replace(final)
-            _sync(final.parent)
+            temporary = stack.enter_context(claim(output))
         except OSError as cause:
-            raise EncodeError(
-                f"storing {output}: {cause.strerror}", "check the disk's space and permissions"
-            ) from cause
-    except VerificationError:
-        raise
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+            raise EncodeError(f"opening {output}: {cause.strerror}", ROOM) from cause
+        kept = False
+        try:
+            yield temporary
+            kept = not overwrite and output.exists()
+            if kept:
+                raise OutputExistsError(
+                    f"the output {output} appeared meanwhile",
+                    f"it was left alone, and the result is kept as {temporary}",
+                )
+            _store(temporary, output)
+        except VerificationError:
+            raise
+        except BaseException:
+            if not kept:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            raise
+
+
+def _store(temporary: Path, output: Path) -> None:
+    """Give a finished file its final name."""
+    final = output.resolve()
+    try:
+        if not temporary.stat().st_size:
+            raise EncodeError(f"storing {output}: nothing was written", ROOM)
+        _sync(temporary)
+        temporary.replace(final)
+        _sync(final.parent)
+    except OSError as cause:
+        raise EncodeError(f"storing {output}: {cause.strerror}", ROOM) from cause
 
 
 def _sync(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Packets to frames: every picture of a file's main video, once, with its exact time."""
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -64,6 +66,7 @@ LOST = {
     Type.A53_CC: "closed captions inside the pictures",
 }
 LISTED = 5  # damaged pictures whose times are told
+PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
@@ -102,7 +105,6 @@ class VideoReader:
         self._strict = strict
         self._damaged: list[str] = []  # when each damaged picture is shown
         self._last: int | None = None  # the newest time stamp
-        self._end = Fraction(0)  # of the newest frame
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
         self.span = WHOLE
@@ -113,7 +115,8 @@ class VideoReader:
             )
         if not self._pipe and not path.is_file():
             missing = "is a folder" if path.is_dir() else "does not exist"
-            raise MissingInputError(f"the input {path} {missing}", "name a video file")
+            hint = f"name a video file{_video_of_pictures(path)}"
+            raise MissingInputError(f"the input {path} {missing}", hint)
         self._open()
         try:
             self._pending = self._decode()
@@ -187,7 +190,6 @@ class VideoReader:
             planes = copy_planes(shown.picture, self._layout, self._planes)
             frame = Frame(planes, shown.pts, self.info.time_base, shown.duration)
             self._count += 1
-            self._end = frame.end
             yield frame
 
     def _open(self) -> None:
@@ -451,14 +453,24 @@ class VideoReader:
             self.warnings.append(
                 f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
             )
-        indexed, claimed = self._indexed(), self.info.duration_s or 0.0
+        indexed = self._indexed()
         if self._decoded < indexed:
             self.warnings.append(
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
-        elif not self._timeless and float(self._end) < claimed * 0.95 - 1:
-            self.warnings.append(
-                f"the video ends at {float(self._end):.2f} s and the file claims {claimed:.2f} s:"
-                " its end may be cut off"
-            )
+
+
+def _video_of_pictures(path: Path) -> str:
+    """How to make a video of pictures, bit for bit, where a name means those; else nothing.
+
+    As FFmpeg has it, names of pictures hold their number's place (%03d) or a wildcard.
+    """
+    if path.is_dir():
+        kinds = [p.suffix for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
+        path = path / f"*{kinds[0]}" if kinds else path
+    if path.suffix.lower() not in PICTURES or not re.search("%[0-9]*d|[*?]", path.name):
+        return ""
+    words = ["-pattern_type", "glob"] if re.search("[*?]", path.name) else []
+    words = ["ffmpeg", "-framerate", "24", *words, "-i", str(path), "-c:v", "ffv1", "pictures.mkv"]
+    return f"; pictures become one by: {shlex.join(words)}"

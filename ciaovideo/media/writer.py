@@ -198,7 +198,7 @@ class VideoWriter:
         if self._container.format.name == "avi":
             raise EncodeError(
                 f"{codec.name} in {self.path.suffix} cannot store the sample aspect ratio {sar}",
-                "end the output's name in .mp4, or choose libx264 or libx265",
+                "end the output's name in .mp4 or .mkv and leave the codec out",
             )
 
     def _check_grid(self, frame: Frame) -> None:
@@ -209,7 +209,7 @@ class VideoWriter:
             raise TimestampError(
                 f"frame {self.frame_count} at {float(frame.time):g} s: {self.path.suffix} holds"
                 " only videos that begin at 0 and have a constant frame rate",
-                "end the output's name in .mkv, and choose ffv1",
+                "end the output's name in .mkv and leave the codec out, or choose ffv1",
             )
 
     def _picture(self, frame: Frame, pts: int) -> av.VideoFrame:

@@ -19,6 +19,7 @@ from ciaovideo.media.codecs import (
     container_word,
     sides_to_round,
 )
+from ciaovideo.media.ending import early_end
 from ciaovideo.media.external import ExternalEncoder, find_encoder
 from ciaovideo.media.external_streams import carried
 from ciaovideo.media.external_writer import try_out
@@ -83,9 +84,9 @@ def make_plan(
     words = options.encode.via_ffmpeg
     external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
-    layout = PixelLayout.of(info.pix_fmt)
-    lr_size = (info.height, info.width)
+    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
+    guesses = (*_cut_short(reader, options), *guesses)
     even = sides_to_round(options.encode, output, info.pix_fmt)
     out_size = options.size.resolve(*lr_size, even=even, sar=info.sar)
     codec = _codec(info, output, options, out_size, spec)
@@ -156,6 +157,12 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     color = plan.color if tag_guessed else color
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
+
+
+def _cut_short(reader: VideoReader, options: UpscaleOptions) -> tuple[str, ...]:
+    """That the source ends early, where its end is wanted."""
+    limited = options.frames is not None or reader.span.end is not None
+    return () if reader.piped or limited else early_end(reader.path)
 
 
 def _rated(

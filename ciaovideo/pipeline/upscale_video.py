@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ciaovideo.color import PixelLayout
+from ciaovideo.media.claims import leftovers
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.pipes import reads_once
@@ -79,7 +80,8 @@ class UpscaleRun:
             self._reader = stack.enter_context(
                 VideoReader(source, options=options.input, strict=options.streams.strict)
             )
-            self.plan, self.engine = make_plan(self._reader, output, options)
+            plan, self.engine = make_plan(self._reader, output, options)
+            self.plan = replace(plan, notes=(*plan.notes, *leftovers(output)))
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":

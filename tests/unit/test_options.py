@@ -177,7 +177,10 @@ def test_a_side_below_the_source_is_refused(height: int, width: int, side: int) 
 
 @pytest.mark.parametrize("scale", [0.5, 0.999, 30.001, 0.0, -2.0])
 def test_a_scale_outside_the_range_is_refused(scale: float) -> None:
-    with pytest.raises(UnsupportedScaleError, match=rf"scale {scale} is outside 1 to 30"):
+    remedy = "use a resizer" if scale < 1 else "ask for at most 30"
+    with pytest.raises(
+        UnsupportedScaleError, match=rf"scale {scale} is outside 1 to 30: .*{remedy}"
+    ):
         SizeOptions(scale=scale).resolve(240, 320)
 
 

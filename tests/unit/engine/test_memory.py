@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +39,28 @@ def test_free_memory_is_a_plausible_number() -> None:
     assert 1 << 20 < free_memory(torch.device("cpu")) < 1 << 50
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enforce fail at alloc_cpu.cpp:135] DefaultCPUAllocator: can't allocate memory: you tried"
+        " to allocate 1125899906842624 bytes. Error code 12 (Cannot allocate memory)",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+        "MPS backend out of memory (MPS allocated: 5.50 GB, other allocations: 14.76 GB, max"
+        " allowed: 20.40 GB). Tried to allocate 147.24 MB on private pool.",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "Triton Error [CUDA]: out of memory",
+    ],
+)
+def test_exhaustion_is_known_by_every_wording(text: str) -> None:
+    assert is_exhaustion(RuntimeError(text))
+
+
 def test_only_exhaustion_is_taken_for_exhaustion() -> None:
     assert is_exhaustion(MemoryError())
-    assert is_exhaustion(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
     assert not is_exhaustion(RuntimeError("CUDA error: device-side assert"))
+    assert not is_exhaustion(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
+    assert not is_exhaustion(RuntimeError("out of resource: shared memory"))
     assert not is_exhaustion(ValueError("can't allocate memory"))

@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,12 @@ def test_ffv1_wants_rgb_in_another_order() -> None:
         ("yuv420p", ".xyz", "auto", "names no container"),
         ("yuv420p10le", ".avi", "auto", "utvideo cannot hold 10 bits"),
         ("yuv444p", ".webm", "auto", "libsvtav1 cannot hold"),
-        ("yuv420p", "", "auto", "no suffix names no container"),
+        (
+            "yuv420p",
+            "",
+            "auto",
+            "^out: the name has no suffix, .*: end the name in",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -107,6 +113,54 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(OptionError, match=words):
         choose(pix_fmt, suffix, codec=codec)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "suffix", "codec", "advice"),
+    [
+        (
+            "yuv444p",
+            ".webm",
+            "auto",
+            "ask for chroma 420, or end the output's name in .mkv or .mp4",
+        ),
+        ("yuv422p12le", ".webm", "auto", "ask for chroma 420 and bit depth 10, or end"),
+        ("gbrp", ".webm", "auto", "end the output's name in .mkv or .mp4"),
+        ("gray16le", ".webm", "auto", "end the output's name in .mkv or .mp4"),
+        ("yuv420p10le", ".avi", "auto", "ask for bit depth 8, or end"),
+        ("yuv420p16le", ".mov", "auto", "end the output's name in .mkv or .mp4 or .m4v (or choose"),
+        ("yuv420p", ".avi", "ffv1", "end the output's name in .mkv or .mp4 or .m4v"),
+        ("yuv420p12le", ".mp4", "libx264", "choose libx265 or ffv1, or ask for bit depth 10"),
+        ("yuv444p", ".webm", "av1_nvenc", "end the output's name in .mkv or .mp4 and leave"),
+        ("gbrp", ".y4m", "auto", "end the output's name in .mkv or .mp4"),
+    ],
+)
+def test_what_is_advised_works_in_the_container(
+    pix_fmt: str, suffix: str, codec: str, advice: str
+) -> None:
+    with pytest.raises(OptionError) as refused:
+        choose(pix_fmt, suffix, codec=codec)
+    hint = refused.value.hint
+    assert hint.startswith(advice)
+    for name in CODECS:
+        if re.search(rf"\b{name}\b", hint) and " and choose " not in hint:
+            choose(pix_fmt, suffix, codec=name, bit_depth=12 if "at most 12" in hint else None)
+    for word in re.findall(r"end the output's name in (\.\w+)", hint):
+        kept = codec if "(" in hint or codec == "ffv1" else "auto"
+        choose(pix_fmt, word, codec=kept)
+    asked = re.search(r"ask for (?:chroma (4\d\d))?(?: and )?(?:bit depth (\d+))?", hint)
+    if asked:
+        depth = int(asked[2]) if asked[2] else None
+        choose(pix_fmt, suffix, codec=codec, chroma=asked[1] or "auto", bit_depth=depth)
+
+
+def test_pictures_too_small_for_an_encoder_get_one_that_takes_them() -> None:
+    with pytest.raises(EncodeError, match="libx265 does not open for 4x4 gbrp") as refused:
+        choose("gbrp", ".mkv", (4, 4))
+    assert refused.value.hint == "choose ffv1"
+    with pytest.raises(OptionError) as nowhere:
+        choose("gbrp", ".webm", (4, 4))
+    assert nowhere.value.hint == "end the output's name in .mkv or .mp4 and choose ffv1"
 
 
 def test_unknown_names_get_the_nearest() -> None:

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,10 @@ def test_a_folder_without_permission_is_named(source: Path, tmp_path: Path) -> N
 def test_unknown_suffixes_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"\.xyz"):
         check_output(source, tmp_path / "out.xyz")
+    with pytest.raises(
+        OptionError, match=re.escape(f"{tmp_path / 'full'}: the name has no suffix")
+    ):
+        check_output(source, tmp_path / "full")
 
 
 def test_the_name_appears_with_the_whole_file(tmp_path: Path) -> None:
@@ -115,10 +120,12 @@ def test_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
             temporary.write_bytes(b"ours")
             output.write_bytes(b"theirs")
 
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match="appeared meanwhile") as taken:
         race()
     assert output.read_bytes() == b"theirs"
-    assert list(tmp_path.iterdir()) == [output]
+    (kept,) = set(tmp_path.iterdir()) - {output}
+    assert kept.read_bytes() == b"ours"
+    assert taken.value.hint.endswith(f"the result is kept as {kept}")
 
 
 def test_a_symbolic_link_goes_on_pointing(tmp_path: Path) -> None:

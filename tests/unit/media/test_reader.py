@@ -251,14 +251,6 @@ def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
         assert any("may be cut off" in warning for warning in reader.warnings)
 
 
-def test_a_cut_off_mkv_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mkv"
-    count = cut(path, make_clip(path, seconds=4, counter=True, **SMALL), 0.5)
-    with VideoReader(path) as reader:
-        assert 0 < len(counters(reader)) < count
-        assert any("may be cut off" in warning for warning in reader.warnings)
-
-
 def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, seconds=2, options={"crf": "4", "g": "12"}, **SMALL)
