@@ -229,3 +229,9 @@ def test_floating_rgb_stays_as_it_is() -> None:
     assert torch.equal(rgb, torch.stack((red, green, blue), dim=1))
     for plane, again in zip(planes, rgb_to_planes(rgb, floating), strict=True):
         assert torch.equal(plane, again)
+
+
+def test_memory_is_planned_for_all_threads_of_a_crew() -> None:
+    engine = Engine(load_model("ciaosr-fast"))
+    Crew(engine, workers=3)
+    assert engine.workers == 3

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,3 +148,12 @@ def test_the_frames_of_a_part(timeline: Timeline, go: str, places: tuple[int, in
         assert plan.offset == (-wanted[0][1] if start else 0)
         assert shown_by(output) == [(n, time + plan.offset) for n, time in wanted]
         assert verify(output, contract).findings == ()
+
+
+@pytest.mark.parametrize("part", [{}, {"start": "0.04"}, {"start": "0.04", "end": "9"}], ids=str)
+def test_hidden_frames_are_not_promised(tmp_path: Path, part: dict[str, str]) -> None:
+    source = tmp_path / "in.mp4"
+    shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(source)
+    with VideoReader(source, options=InputOptions(**part)) as reader:
+        assert reader.info.frame_count == len(shown) - bool(part)
+        assert len(list(reader.frames())) == len(shown) - bool(part)
