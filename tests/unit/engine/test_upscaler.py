@@ -235,3 +235,27 @@ def test_memory_is_planned_for_all_threads_of_a_crew() -> None:
     engine = Engine(load_model("ciaosr-fast"))
     Crew(engine, workers=3)
     assert engine.workers == 3
+
+
+def test_one_side_decides_the_other_of_pictures_that_are_no_squares() -> None:
+    lr = torch.rand(1, 3, 10, 20)
+    assert upscaler(width=50)(lr).shape == (1, 3, 25, 50)
+    assert upscaler(size=(20, 50))(lr).shape == (1, 3, 20, 50)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_are_rounded_to_the_nearest(dtype: type) -> None:
+    peak = np.iinfo(dtype).max
+    picture = np.random.default_rng(0).integers(0, peak + 1, (12, 10, 3)).astype(dtype)
+    enlarge = upscaler(scale=2, model="bicubic")
+    exact = enlarge(picture.astype(np.float32) / np.float32(peak)).astype(np.float64) * peak
+    off = enlarge(picture).astype(np.float64) - exact.clip(0, peak)
+    assert np.abs(off).max() < 0.51  # of a code; of 16 bits fp32 holds the hundredth
+
+
+def test_opacity_never_leaves_its_range() -> None:
+    plane = torch.zeros(12, 12)
+    plane[:, 6:] = 1
+    opacity = PlaneFormat.of_opacity(PixelLayout.of("gray"), torch.float32)
+    (made,) = upscaler(scale=3, model="lanczos")(Picture((plane,), opacity)).planes
+    assert (made.min(), made.max()) == (0, 1)

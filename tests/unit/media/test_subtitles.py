@@ -179,19 +179,17 @@ def test_what_is_no_known_text_is_left_out(tmp_path: Path, shared: Path, name: s
     assert any("left out" in loss for loss in plan.losses)
 
 
-def test_text_in_another_coding_is_still_the_default_or_forced(tmp_path: Path) -> None:
+def test_forced_text_is_forced_in_another_coding(tmp_path: Path) -> None:
     plain, source, output = (tmp_path / name for name in ("plain.mkv", "in.mkv", "out.mp4"))
     with_text(plain, "srt", [(0, 400, "Hello")])
-    flags = Disposition.default | Disposition.forced
-    for wanted in (flags, Disposition.forced):
-        with av.open(plain) as given, av.open(source, "w") as container:
-            targets = [container.add_stream_from_template(s, opaque=True) for s in given.streams]
-            targets[1].disposition = wanted
-            for packet in given.demux():
-                if packet.dts is not None:
-                    packet.stream = targets[packet.stream_index]
-                    container.mux(packet)
-        converted(source, output)
-        with av.open(source) as before, av.open(output) as after:
-            assert before.streams[1].disposition == wanted
-            assert after.streams[1].disposition & flags == wanted
+    with av.open(plain) as given, av.open(source, "w") as container:
+        targets = [container.add_stream_from_template(s, opaque=True) for s in given.streams]
+        targets[1].disposition = Disposition.forced
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = targets[packet.stream_index]
+                container.mux(packet)
+    for path, forced in ((plain, False), (source, True)):
+        converted(path, output)
+        with av.open(output) as after:
+            assert (Disposition.forced in after.streams.subtitles[0].disposition) == forced

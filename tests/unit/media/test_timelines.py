@@ -16,9 +16,10 @@ from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
+from ciaovideo.media.timing import first_frame_times
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verify import Contract, verify
+from ciaovideo.pipeline.verify import Contract, contract_between, verify
 from tests.media import make_clip, read_counter
 
 TICK = Fraction(1, 1000)
@@ -157,3 +158,12 @@ def test_hidden_frames_are_not_promised(tmp_path: Path, part: dict[str, str]) ->
     with VideoReader(source, options=InputOptions(**part)) as reader:
         assert reader.info.frame_count == len(shown) - bool(part)
         assert len(list(reader.frames())) == len(shown) - bool(part)
+
+
+def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> None:
+    whole, hiding = tmp_path / "whole.mp4", tmp_path / "hiding.mp4"
+    Timeline(".mp4", 0, (40,) * 9, False).make(whole)
+    shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
+    assert first_frame_times(hiding, 0, 9) == [time for _, time in shown]
+    found = verify(hiding, contract_between(whole, hiding)).findings
+    assert "video: an edit list hides 3 frames" in found
