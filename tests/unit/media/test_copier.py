@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -410,3 +411,20 @@ def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Pa
     with StreamCopier(plan) as copier:
         titles = [chapter["metadata"]["title"] for chapter in copier.chapters()]
     assert titles == ["Part 1", "Part 2"]
+
+
+class LateText(StreamCopier):
+    """As if the file held its text behind everything else."""
+
+    def _relevant(self) -> Iterator[Any]:
+        yield from sorted(super()._relevant(), key=lambda packet: packet.stream.type == "subtitle")
+
+
+def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, seconds=2, **FULL)
+    monkeypatch.setitem(globals(), "StreamCopier", LateText)
+    process(source, output, frames=24)
+    assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from ciaovideo.cli.upscale import describe_plan
+from ciaovideo.color import Siting
 from ciaovideo.errors import VerificationError
 from ciaovideo.options import ModelOptions, SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.plan import target_of
 from ciaovideo.pipeline.result import check_result
 from ciaovideo.pipeline.upscale_video import UpscaleRun
 from tests.media import make_clip
@@ -77,3 +79,12 @@ def test_frames_that_came_out_of_a_pipe_are_counted(job: UpscaleRun) -> None:
     assert check_result(path, plan, OPTIONS, (FRAMES, FRAMES)).pictures == 0
     with pytest.raises(VerificationError, match="13 expected, 12 found"):
         check_result(path, plan, OPTIONS, (FRAMES, FRAMES + 1))
+
+
+def test_the_header_of_a_bare_video_says_where_chroma_was_taken_to_sit(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    drawn = {"codec": "ffv1", "options": {}, "color": (1, 1, 1, 1, 0)}
+    make_clip(source, width=64, height=48, seconds=0.25, **drawn)
+    with UpscaleRun(source, tmp_path / "out.y4m", OPTIONS) as job:
+        assert job.plan.info.color.siting == Siting.UNSPECIFIED
+        assert target_of(job.plan, OPTIONS).color.siting == Siting.LEFT
