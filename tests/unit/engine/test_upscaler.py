@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,7 +247,8 @@ def test_one_side_decides_the_other_of_pictures_that_are_no_squares() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_integers_are_rounded_to_the_nearest(dtype: type) -> None:
     peak = np.iinfo(dtype).max
-    picture = np.random.default_rng(0).integers(0, peak + 1, (12, 10, 3)).astype(dtype)
+    drawn = np.random.default_rng(0).integers(0, peak + 1, (12, 10, 3))
+    picture: np.ndarray[Any, Any] = drawn.astype(dtype)
     enlarge = upscaler(scale=2, model="bicubic")
     exact = enlarge(picture.astype(np.float32) / np.float32(peak)).astype(np.float64) * peak
     off = enlarge(picture).astype(np.float64) - exact.clip(0, peak)
@@ -258,4 +260,4 @@ def test_opacity_never_leaves_its_range() -> None:
     plane[:, 6:] = 1
     opacity = PlaneFormat.of_opacity(PixelLayout.of("gray"), torch.float32)
     (made,) = upscaler(scale=3, model="lanczos")(Picture((plane,), opacity)).planes
-    assert (made.min(), made.max()) == (0, 1)
+    assert (float(made.min()), float(made.max())) == (0, 1)

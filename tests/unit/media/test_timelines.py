@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -152,7 +153,7 @@ def test_the_frames_of_a_part(timeline: Timeline, go: str, places: tuple[int, in
 
 
 @pytest.mark.parametrize("part", [{}, {"start": "0.04"}, {"start": "0.04", "end": "9"}], ids=str)
-def test_hidden_frames_are_not_promised(tmp_path: Path, part: dict[str, str]) -> None:
+def test_hidden_frames_are_not_promised(tmp_path: Path, part: dict[str, Any]) -> None:
     source = tmp_path / "in.mp4"
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(source)
     with VideoReader(source, options=InputOptions(**part)) as reader:

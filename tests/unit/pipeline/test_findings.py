@@ -8,8 +8,9 @@ from typing import Any
 import av
 import pytest
 
-from ciaovideo.color import Siting, Transfer
+from ciaovideo.color import Range, Siting, Transfer
 from ciaovideo.media.frame import Frame
+from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget
 from ciaovideo.pipeline.verify import contract_between
 from tests.media import make_clip
@@ -145,9 +146,22 @@ def test_sound_in_another_coding_that_begins_late_or_ends_early_is_found(tmp_pat
     anew = tuple(replace(info, becomes="opus") for info in plan.kept)  # so only its ends count
     contract = replace(contract, streams=replace(plan, kept=anew))
     assert findings(whole, contract) == ""
-    sides = (("begins at", range(30, 999)), ("ends at", range(60)))
-    for says, left in sides:
-        remux(
-            whole, output, lambda p, number, left=left: p.stream.type != "audio" or number in left
-        )
+    for says, left in (("begins at", range(30, 999)), ("ends at", range(60))):
+
+        def keep(packet: Any, number: int, left: range = left) -> bool:
+            return packet.stream.type != "audio" or number in left
+
+        remux(whole, output, keep)
         assert says in findings(output, contract)
+
+
+def test_silence_about_the_range_stands_for_limited_range(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    drawn = {"codec": "ffv1", "options": {}, "color": (2, 1, 2, 2, 0)}
+    make_clip(source, seconds=0.25, **drawn, **SMALL)
+    contract = enlarge(source, output)
+    assert contract.color is not None
+    assert contract.color.color_range == Range.LIMITED
+    with VideoReader(output) as reader:
+        assert reader.info.color.color_range == Range.UNSPECIFIED
+    assert findings(output, contract) == ""
