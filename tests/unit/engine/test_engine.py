@@ -210,6 +210,23 @@ def test_the_plan_fits_tiles_to_the_memory_that_is_free(monkeypatch: pytest.Monk
     assert shared.plan(1, (500, 700), (1000, 1400)).bytes <= tight.bytes / 2
 
 
+def test_plans_of_before_are_forgotten_where_memory_is_shared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = engine(small_network())
+    whole = shared.plan(1, (500, 700), (1000, 1400))
+    monkeypatch.setattr("ciaovideo.engine.engine.free_memory", lambda _: whole.bytes * 2)
+    shared.share(4)
+    assert shared.plan(1, (500, 700), (1000, 1400)).bytes < whole.bytes / 2
+
+
+def test_a_batch_is_whole_after_memory_ran_out() -> None:
+    lr = torch.rand(3, 3, 80, 70)
+    sr = engine(limited(60 * 60, torch.OutOfMemoryError))(lr, (100, 90))
+    whole = engine(small_network())(lr, (100, 90))
+    assert (sr - whole).abs().max() < TILED * float(whole.abs().max())
+
+
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
     lr = torch.rand(2, 3, 40, 50)

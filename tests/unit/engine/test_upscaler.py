@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,3 +230,34 @@ def test_floating_rgb_stays_as_it_is() -> None:
     assert torch.equal(rgb, torch.stack((red, green, blue), dim=1))
     for plane, again in zip(planes, rgb_to_planes(rgb, floating), strict=True):
         assert torch.equal(plane, again)
+
+
+def test_memory_is_planned_for_all_threads_of_a_crew() -> None:
+    engine = Engine(load_model("ciaosr-fast"))
+    Crew(engine, workers=3)
+    assert engine.workers == 3
+
+
+def test_one_side_decides_the_other_of_pictures_that_are_no_squares() -> None:
+    lr = torch.rand(1, 3, 10, 20)
+    assert upscaler(width=50)(lr).shape == (1, 3, 25, 50)
+    assert upscaler(size=(20, 50))(lr).shape == (1, 3, 20, 50)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_are_rounded_to_the_nearest(dtype: type) -> None:
+    peak = np.iinfo(dtype).max
+    drawn = np.random.default_rng(0).integers(0, peak + 1, (12, 10, 3))
+    picture: np.ndarray[Any, Any] = drawn.astype(dtype)
+    enlarge = upscaler(scale=2, model="bicubic")
+    exact = enlarge(picture.astype(np.float32) / np.float32(peak)).astype(np.float64) * peak
+    off = enlarge(picture).astype(np.float64) - exact.clip(0, peak)
+    assert np.abs(off).max() < 0.51  # of a code; of 16 bits fp32 holds the hundredth
+
+
+def test_opacity_never_leaves_its_range() -> None:
+    plane = torch.zeros(12, 12)
+    plane[:, 6:] = 1
+    opacity = PlaneFormat.of_opacity(PixelLayout.of("gray"), torch.float32)
+    (made,) = upscaler(scale=3, model="lanczos")(Picture((plane,), opacity)).planes
+    assert (float(made.min()), float(made.max())) == (0, 1)

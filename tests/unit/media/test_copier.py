@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -384,3 +385,46 @@ def test_sound_that_begins_between_milliseconds_stays_there(tmp_path: Path, suff
     assert len(given) == len(made)
     for (time, _), (other, _) in zip(given, made, strict=True):
         assert abs(time - other) <= Fraction(1, 2 * rate)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_language_of_the_video_stays(tmp_path: Path, suffix: str) -> None:
+    plain, source, output = tmp_path / "plain.mp4", tmp_path / "in.mp4", tmp_path / f"out{suffix}"
+    make_clip(plain, seconds=0.25, **SMALL)
+    with av.open(plain) as before, av.open(source, "w") as after:
+        target = after.add_stream_from_template(before.streams.video[0], opaque=True)
+        target.metadata["language"] = "ger"
+        for packet in before.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = target
+                after.mux(packet)
+    process(source, output)
+    with av.open(output) as container:
+        assert container.streams.video[0].language == "ger"
+
+
+def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    make_clip(source, seconds=2, chapters=4, **SMALL)
+    plan = plan_streams(source, tmp_path / "out.mkv", 0, 24)
+    assert plan.end == 1
+    with StreamCopier(plan) as copier:
+        titles = [chapter["metadata"]["title"] for chapter in copier.chapters()]
+    assert titles == ["Part 1", "Part 2"]
+
+
+class LateText(StreamCopier):
+    """As if the file held its text behind everything else."""
+
+    def _relevant(self) -> Iterator[Any]:
+        yield from sorted(super()._relevant(), key=lambda packet: packet.stream.type == "subtitle")
+
+
+def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, seconds=2, **FULL)
+    monkeypatch.setitem(globals(), "StreamCopier", LateText)
+    process(source, output, frames=24)
+    assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]

@@ -163,3 +163,20 @@ def test_a_file_that_failed_its_verification_keeps_its_temporary_name(tmp_path: 
     (kept,) = tmp_path.iterdir()
     assert kept.name.startswith(".out.")
     assert kept.read_bytes() == b"wrong"
+
+
+def test_the_data_is_on_the_disk_before_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.mkv"
+    synced: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append((os.fstat(handle).st_ino, output.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with atomic_output(output) as temporary:
+        temporary.write_bytes(b"whole")
+    assert synced[0] == (output.stat().st_ino, False)

@@ -373,3 +373,12 @@ def test_real_files_are_read_exactly(shared: Path, name: str) -> None:
             rate = reader.info.frame_rate or Fraction(1)
             assert frame.time == (number / rate if time is None else time)
             assert all(map(torch.equal, frame.planes, planes))
+
+
+def test_frames_last_as_long_as_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    times = {"pts": (0, 40, 41, 90, 170), "time_base": Fraction(1, 1000), "last_duration": 70}
+    make_clip(path, options={"bf": "0"}, **times, **SMALL)
+    with VideoReader(path) as reader:
+        seconds = [frame.end - frame.time for frame in reader.frames()]
+    assert [1000 * length for length in seconds] == [40, 1, 49, 80, 70]

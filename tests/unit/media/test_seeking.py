@@ -186,3 +186,14 @@ def test_parameter_sets_that_came_on_the_way_must_come_again(tmp_path: Path) -> 
         assert [judge.free_of_past(packet) for packet in packets] == [
             True, True, False, False, True
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), [SOUGHT[0], SOUGHT[3], SOUGHT[8]])
+def test_a_part_up_to_the_end_has_its_last_frames(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
+) -> None:
+    path = make(tmp_path, suffix, codec, options)
+    with VideoReader(path, options=InputOptions(start="1.21")) as reader:
+        assert reader.decoded > 10  # it began in the middle
+        times = [round(25 * frame.time) for frame in reader.frames()]
+    assert times == list(range(31, 50))

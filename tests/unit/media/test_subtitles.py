@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
+from av.stream import Disposition
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
@@ -176,3 +177,19 @@ def test_what_is_no_known_text_is_left_out(tmp_path: Path, shared: Path, name: s
     plan = plan_streams(source, tmp_path / "out.webm", 0, sound="auto")
     assert [info.kind for info in plan.dropped] == ["subtitle"]
     assert any("left out" in loss for loss in plan.losses)
+
+
+def test_forced_text_is_forced_in_another_coding(tmp_path: Path) -> None:
+    plain, source, output = (tmp_path / name for name in ("plain.mkv", "in.mkv", "out.mp4"))
+    with_text(plain, "srt", [(0, 400, "Hello")])
+    with av.open(plain) as given, av.open(source, "w") as container:
+        targets = [container.add_stream_from_template(s, opaque=True) for s in given.streams]
+        targets[1].disposition = Disposition.forced
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = targets[packet.stream_index]
+                container.mux(packet)
+    for path, forced in ((plain, False), (source, True)):
+        converted(path, output)
+        with av.open(output) as after:
+            assert (Disposition.forced in after.streams.subtitles[0].disposition) == forced

@@ -7,7 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +17,10 @@ from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
+from ciaovideo.media.timing import first_frame_times
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verify import Contract, verify
+from ciaovideo.pipeline.verify import Contract, contract_between, verify
 from tests.media import make_clip, read_counter
 
 TICK = Fraction(1, 1000)
@@ -147,3 +150,21 @@ def test_the_frames_of_a_part(timeline: Timeline, go: str, places: tuple[int, in
         assert plan.offset == (-wanted[0][1] if start else 0)
         assert shown_by(output) == [(n, time + plan.offset) for n, time in wanted]
         assert verify(output, contract).findings == ()
+
+
+@pytest.mark.parametrize("part", [{}, {"start": "0.04"}, {"start": "0.04", "end": "9"}], ids=str)
+def test_hidden_frames_are_not_promised(tmp_path: Path, part: dict[str, Any]) -> None:
+    source = tmp_path / "in.mp4"
+    shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(source)
+    with VideoReader(source, options=InputOptions(**part)) as reader:
+        assert reader.info.frame_count == len(shown) - bool(part)
+        assert len(list(reader.frames())) == len(shown) - bool(part)
+
+
+def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> None:
+    whole, hiding = tmp_path / "whole.mp4", tmp_path / "hiding.mp4"
+    Timeline(".mp4", 0, (40,) * 9, False).make(whole)
+    shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
+    assert first_frame_times(hiding, 0, 9) == [time for _, time in shown]
+    found = verify(hiding, contract_between(whole, hiding)).findings
+    assert "video: an edit list hides 3 frames" in found

@@ -12,6 +12,7 @@ from ciaovideo.media.timing import (
     first_frame_times,
     first_times,
     frame_rate,
+    with_fields,
 )
 from tests.media import make_clip
 
@@ -71,3 +72,9 @@ def test_priming_does_not_count_as_a_start(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     make_clip(path, width=64, height=48, seconds=0.5, sound=True)
     assert first_times(path, 0, [1]) == {0: 0, 1: 0}
+
+
+def test_second_fields_stand_in_the_middle_between_frames() -> None:
+    times = [Fraction(0), Fraction(1, 25), Fraction(3, 25)]
+    assert with_fields(times) == [0, Fraction(1, 50), Fraction(1, 25), Fraction(2, 25), times[2]]
+    assert with_fields(times[:1]) == times[:1]

@@ -161,3 +161,12 @@ def test_work_counts_the_share_that_was_taken_over() -> None:
         work.count(job)
     assert (work.frames, work.computed) == (3, 2)
     assert work.reused == pytest.approx(1 - (1 + 36 * 36 / 400**2) / 3)
+
+
+@pytest.mark.parametrize(("halo", "edge"), [(8, 36), (9, 40)])
+def test_a_part_reaches_to_the_pixel_as_far_as_the_network(halo: int, edge: int) -> None:
+    layout = PixelLayout.of("gray")
+    finder = ChangeFinder(layout, (480, 640), (480, 640), halo)
+    before = planes_of(layout, (480, 640), 0)
+    now = changed(before, layout, Rect(0, 0, 9, 9))
+    assert finder.parts(now, before) == (Rect(0, 0, edge, edge),)  # a block, the halo, chroma's

@@ -86,3 +86,21 @@ def test_closing_stops_the_source_before_it_returns() -> None:
     results.close()
     time.sleep(0.2)
     assert not [t for t in threading.enumerate() if t.name.startswith("ciaovideo-")]
+
+
+def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
+    busy = threading.Event()
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            busy.set()
+            time.sleep(0.3 if item else 0)
+            busy.clear()
+            yield item
+
+    results = ordered_map(lambda item: item, items(), workers=1, depth=2)
+    next(results)
+    assert busy.wait(10)
+    results.close()
+    assert not busy.is_set()
+    assert not [t for t in threading.enumerate() if t.name == "ciaovideo-read"]

@@ -28,6 +28,7 @@ from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.curves import CURVES
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from ciaovideo.train.schedule import learning_rate
 from ciaovideo.train.validation import tf32
 from tests.runs import (
     TWO_STAGES,
@@ -454,3 +455,22 @@ def test_event_files_that_cannot_be_written_are_a_notice() -> None:
     run.run()
     assert run.finished
     assert [note.partition(":")[0] for note in run.notices] == ["no TensorBoard files"]
+
+
+def test_the_first_step_moves_the_average_by_as_much_as_its_formula_says() -> None:
+    run = trainer("run", "optim.steps=1")
+    before = {name: weight.clone() for name, weight in run.average.weights.items()}
+    run.run()
+    after = run.network.state_dict()
+    for name, weight in run.average.weights.items():  # keeps (1 + 1) / (10 + 1) of what it had
+        torch.testing.assert_close(weight, torch.lerp(before[name], after[name], 9 / 11))
+
+
+def test_each_step_has_its_own_learning_rate_and_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, used = [], []
+    run = trainer()
+    monkeypatch.setattr(run.record, "trained", lambda _, figures: told.append(figures))
+    run.run(lambda _: used.append(run.optimizer.param_groups[0]["lr"]))
+    wanted = [learning_rate(step, run.recipe.options.optim) for step in range(STEPS)]
+    assert used == wanted
+    assert [figures["learning_rate"] for figures in told] == wanted
