@@ -19,7 +19,13 @@ from av.stream import Disposition, Stream
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA
-from ciaovideo.media.stream_plan import StreamPlan, add_converted, add_copy, fresh_tags
+from ciaovideo.media.stream_plan import (
+    StreamPlan,
+    add_converted,
+    add_copy,
+    fresh_tags,
+    stream_tags,
+)
 from ciaovideo.media.subtitles import TextConverter
 from ciaovideo.media.timing import (
     CUT_KINDS,
@@ -94,7 +100,7 @@ class StreamCopier:
         """Add the other streams, then chapters and tags; nothing is written yet."""
         self._declare(range(self.plan.main, len(self._container.streams)))
         source = self._container.streams[self.plan.main]
-        video.metadata.update(fresh_tags(source.metadata))
+        video.metadata.update(stream_tags(source.metadata, output.format.name))
         video.disposition = source.disposition
         output.metadata.update(fresh_tags(self._container.metadata))
         chapters = self.chapters()

@@ -22,7 +22,7 @@ from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA
 from ciaovideo.media.copier import StreamCopier
-from ciaovideo.media.stream_plan import StreamPlan, fresh_tags
+from ciaovideo.media.stream_plan import StreamPlan, fresh_tags, stream_tags
 from ciaovideo.media.timing import WHOLE, exact
 
 
@@ -67,7 +67,7 @@ class OtherStreams:
             order = [*(row[1] for row in early), plan.main, *(row[1] for row in late)]
             for place, index in enumerate(order):
                 av_stream = container.streams[index]
-                words += _tag_words(f":s:{place}", fresh_tags(av_stream.metadata))
+                words += _tag_words(f":s:{place}", stream_tags(av_stream.metadata, plan.container))
                 words += [f"-disposition:{place}", _disposition(av_stream)]
         places = (*enumerate(early), *enumerate(late, len(early) + 1))
         return cls(

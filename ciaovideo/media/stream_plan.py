@@ -20,6 +20,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.codec_table import MATROSKA, RATE_ONLY, Y4M_CONTAINER
 from ciaovideo.media.codecs import container_format, container_word
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.languages import UNKNOWN, held_language
 from ciaovideo.media.subtitles import STYLED, TextConverter, text_codec
 from ciaovideo.media.timing import (
     WHOLE,
@@ -83,6 +84,7 @@ def plan_streams(
     dropped: list[StreamInfo] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
+        video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
         for av_stream in container.streams:
@@ -99,9 +101,11 @@ def plan_streams(
     if container_name != Y4M_CONTAINER:  # which has no times to move
         starts = first_times(source, main, timed, span)
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
+    unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
     losses = [
         *_left_out(output, dropped, chapters=chapters, tags=tags),
         *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
+        *(f"{container_word(output)} cannot hold the language of {info}" for info in unnamed),
     ]
     warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
@@ -154,12 +158,20 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def stream_tags(tags: Mapping[str, str], container_name: str) -> dict[str, str]:
+    """The same of a stream, with its language under the code that the container knows."""
+    fresh = fresh_tags(tags)
+    if held := held_language(container_name, fresh.get("language", "")):
+        fresh["language"] = held
+    return fresh
+
+
 def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | None:
     """Add a stream like ``source`` to a container; None if it is whole with the header.
 
     Raises ValueError or FFmpeg's error if the container does not take it.
     """
-    tags = fresh_tags(source.metadata)
+    tags = stream_tags(source.metadata, output.format.name)
     matroska = output.format.name == "matroska"
     if isinstance(source, AttachmentStream):
         name = source.name or tags.get("filename", "attachment")
@@ -185,7 +197,7 @@ def add_converted(
     """
     kind = SoundTranscoder if source.type == "audio" else TextConverter
     converter = kind(output, source, codec)
-    converter.target.metadata.update(fresh_tags(source.metadata))
+    converter.target.metadata.update(stream_tags(source.metadata, output.format.name))
     converter.target.disposition = source.disposition
     return converter
 
@@ -208,6 +220,12 @@ def _lost_by(info: StreamInfo) -> str:
     if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
         return "its samples are rounded to 24 bits"
     return ""
+
+
+def _loses_language(info: StreamInfo, container_name: str) -> bool:
+    if container_name in RATE_ONLY:  # .avi holds the video alone, and any text of it
+        return False
+    return info.language not in UNKNOWN and not held_language(container_name, info.language)
 
 
 def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
