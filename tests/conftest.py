@@ -13,6 +13,8 @@ if not Path("/dev/nvidiactl").exists():
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background by a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)  # processes under test inherit it
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # begun by nohup, which they inherit as well
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import importlib.util
 import random
