@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ciaovideo.bench.harness import wait_for
 from ciaovideo.engine.engine import Engine, Network
 from ciaovideo.engine.precision import DTYPES
 from ciaovideo.ops.linear import linear
@@ -88,17 +89,12 @@ def copy_rate(device: torch.device) -> float:
 def _best(work: Callable[[], object], device: torch.device) -> float:
     seconds = []
     for _ in range(1 + RUNS):
-        _wait(device)
+        wait_for(device)
         started = time.perf_counter()
         work()
-        _wait(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - started)
     return min(seconds[1:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _own_products() -> dict[object, Callable[..., int]]:

@@ -39,18 +39,15 @@ def measure(
 
     At least three times, so that a spread can be given.
     """
-    cuda = device is not None and device.type == "cuda"
     work()
     walls: list[float] = []
     cpus: list[float] = []
     began = time.perf_counter()
     while len(walls) < 3 or time.perf_counter() - began < least_s:
-        if cuda:
-            torch.cuda.synchronize(device)
+        wait_for(device)
         wall, cpu = time.perf_counter(), time.process_time()
         frames = work()
-        if cuda:
-            torch.cuda.synchronize(device)
+        wait_for(device)
         walls.append((time.perf_counter() - wall) / frames)
         cpus.append((time.process_time() - cpu) / frames)
     median = statistics.median(walls)
@@ -62,6 +59,12 @@ def measure(
         spread=(high - low) / median,
         repetitions=len(walls),
     )
+
+
+def wait_for(device: torch.device | None) -> None:
+    """Until a GPU has done all that was asked of it; other devices answer when they are done."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def peak_memory() -> int:

@@ -1,9 +1,9 @@
 """Engines with threads of their own, one for all who ask for the same network and arithmetic."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from weakref import WeakValueDictionary
 
 import torch
@@ -33,7 +33,7 @@ class Crew:
         )
         # One more than threads: the next piece of work waits when a thread comes free.
         self._slots = threading.BoundedSemaphore(workers + 1)
-        self._own = threading.local()
+        self._cuda_streams = ThreadStreams(engine.device)
 
     def submit[R](self, work: Callable[[], R]) -> Future[R]:
         """Have a thread do it; waits while ``workers + 1`` pieces of work are unfinished."""
@@ -47,21 +47,31 @@ class Crew:
         return future
 
     def _do[R](self, work: Callable[[], R]) -> R:
-        with self._cuda_stream():
-            return work()
+        with self._cuda_streams.own():
+            result = work()
+            self._cuda_streams.wait()
+            return result
 
-    @contextmanager
-    def _cuda_stream(self) -> Iterator[None]:
-        """Work in the CUDA stream of the calling thread, and end when it has done everything."""
-        device = self.engine.device
-        if device.type != "cuda":
-            yield
-            return
+
+class ThreadStreams:
+    """A CUDA stream for each thread that asks; nothing on other devices."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._own = threading.local()
+
+    def own(self) -> AbstractContextManager[object]:
+        """Work in the CUDA stream of the calling thread."""
+        if self._device.type != "cuda":
+            return nullcontext()
         if not hasattr(self._own, "cuda_stream"):
-            self._own.cuda_stream = torch.cuda.Stream(device)
-        with torch.cuda.stream(self._own.cuda_stream):
-            yield
-            self._own.cuda_stream.synchronize()
+            self._own.cuda_stream = torch.cuda.Stream(self._device)
+        return torch.cuda.stream(self._own.cuda_stream)
+
+    def wait(self) -> None:
+        """Until the GPU has done everything that was begun in the current CUDA stream."""
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
 
 
 _alive: WeakValueDictionary[tuple[object, ...], Crew] = WeakValueDictionary()

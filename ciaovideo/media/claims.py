@@ -5,9 +5,9 @@ proof: it is given to others later, and means nothing in another container. Wher
 no locks (``flock``), nothing is known, and nothing is refused.
 """
 
-import fcntl
 import os
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +15,16 @@ from pathlib import Path
 
 from ciaovideo.errors import OutputExistsError
 from ciaovideo.media.pipes import is_pipe
+
+if sys.platform != "win32":
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+else:  # no such locks: as on a file system that has none
+    LOCK_EX = LOCK_NB = LOCK_SH = 0
+
+    def flock(handle: int, operation: int) -> None:
+        """Always fails."""
+        raise OSError(f"no lock {operation} for file {handle}")
+
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
 DIGEST_LENGTH = 9  # that tells long names apart which begin alike
@@ -32,7 +42,11 @@ def claim(output: Path) -> Iterator[Path]:
         refuse_other_run(output)
         lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            flock(lock, LOCK_EX)
+    if sys.platform == "win32":  # a file that is open cannot get its final name there
+        os.close(lock)
+        yield temporary
+        return
     try:
         yield temporary
     finally:
@@ -96,7 +110,7 @@ def _is_held(path: Path) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        flock(handle, LOCK_SH | LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -116,7 +130,7 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     try:
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            flock(handle, LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import batched
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb
+from ciaovideo.engine.crew import ThreadStreams
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity, rgb_from_codes
 from ciaovideo.media.frame import Frame, PlanePool
@@ -137,12 +138,12 @@ class FrameWorker:
         self.out_size = out_size
         self._outputs = outputs
         self._clock = clock
-        self._own = threading.local()
+        self._cuda_streams = ThreadStreams(engine.device)
 
     def __call__(self, jobs: tuple[Job, ...]) -> list[Made]:
         """Compute what is new in a group of frames."""
         whole = (Rect(0, 0, *self.out_size),)
-        with self._clock.measure("compute"), self._cuda_stream(), torch.inference_mode():
+        with self._clock.measure("compute"), self._cuda_streams.own(), torch.inference_mode():
             frames = [job.frame for job in jobs if job.parts == whole]
             made = iter(self._compute(frames) if frames else [])
             return [
@@ -160,7 +161,7 @@ class FrameWorker:
         self._fill(results, frames, sr)
         if not bool(finite):  # to know it on a GPU is to wait for all that was begun before
             self._fill(results, frames, self.engine.exact(lr, self.out_size))
-            self._wait()
+            self._cuda_streams.wait()
         return results
 
     def _fill(self, results: list[tuple[Tensor, ...]], frames: list[Frame], sr: Tensor) -> None:
@@ -192,7 +193,7 @@ class FrameWorker:
                 self._patch(job.frame, self.engine.exact(lr, self.out_size, self._read(part)), part)
                 for part in job.parts
             ]
-            self._wait()
+            self._cuda_streams.wait()
         return tuple(patches)
 
     def _read(self, part: Rect) -> Rect:
@@ -221,11 +222,6 @@ class FrameWorker:
         fetched = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=pinned)
         return fetched.copy_(plane, non_blocking=True)
 
-    def _wait(self) -> None:
-        """Until a GPU has done everything that this thread began."""
-        if self.engine.device.type == "cuda":
-            torch.cuda.current_stream(self.engine.device).synchronize()
-
     def _upload(self, frame: Frame) -> Tensor:
         """A frame as rgb (1, 3, h, w) on the engine's device."""
         colors = frame.planes[:-1] if self.layout.alpha else frame.planes
@@ -241,11 +237,3 @@ class FrameWorker:
     def _sent(self, plane: Tensor) -> Tensor:
         """A plane on the device, as a batch of one."""
         return plane.to(self.engine.device, non_blocking=True).unsqueeze(0)
-
-    def _cuda_stream(self) -> AbstractContextManager[object]:
-        """The CUDA stream of the calling thread; nothing on other devices."""
-        if self.engine.device.type != "cuda":
-            return nullcontext()
-        if not hasattr(self._own, "cuda_stream"):
-            self._own.cuda_stream = torch.cuda.Stream(self.engine.device)
-        return torch.cuda.stream(self._own.cuda_stream)

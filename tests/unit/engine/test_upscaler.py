@@ -139,6 +139,7 @@ def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
 
     monkeypatch.setattr(torch.cuda, "Stream", CudaStream)
     monkeypatch.setattr(torch.cuda, "stream", entered)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current.cuda_stream)
     engine = Engine(load_model("ciaosr-fast"))
     engine.device = torch.device("cuda", 1)
     crew = Crew(engine, workers=2)

@@ -80,6 +80,21 @@ def test_one_process_cannot_write_an_output_twice_at_once(tmp_path: Path) -> Non
     assert output.read_bytes() == b"first"
 
 
+def test_where_there_are_no_locks_nothing_is_refused_or_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(handle: int, operation: int) -> None:
+        raise OSError(handle, operation)
+
+    monkeypatch.setattr("ciaovideo.media.claims.flock", no_lock)
+    output = tmp_path / "out.mkv"
+    with atomic_output(output) as temporary:
+        check_output(tmp_path / "in.mkv", output)
+        assert leftovers(output) == ()
+        temporary.write_bytes(b"whole")
+    assert output.read_bytes() == b"whole"
+
+
 def test_long_names_that_begin_alike_are_two_outputs(tmp_path: Path) -> None:
     one, other = (tmp_path / f"{'x' * 100}{end}.mkv" for end in "ab")
     with claim(one) as first, claim(other) as second:

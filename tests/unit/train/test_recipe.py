@@ -63,6 +63,14 @@ def test_every_bundled_recipe_starts(name: str, tmp_path: Path) -> None:
     assert trainer.loss > 0
 
 
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_base_lends_no_optimizer_that_draws_a_grid(name: str) -> None:
+    options = read_recipe(name).options
+    if options.loss.adversarial:
+        assert options.optim.optimizer == "adam"
+        assert options.optim.weight_decay == 0
+
+
 def test_a_base_and_what_differs(tmp_path: Path) -> None:
     swinir, edsr = read_recipe("ciaosr-swinir"), read_recipe("ciaosr-edsr")
     assert swinir.network.decoder_options == edsr.network.decoder_options
