@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import cast
 
 import av
-import torch
 from av.codec.context import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
@@ -19,16 +18,10 @@ from av.video.stream import VideoStream
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.codec_table import MATROSKA
-from ciaovideo.media.codecs import container_format
 from ciaovideo.media.copier import StreamCopier
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.ledger import CodedFrame, CodedPacket, Ledger
 from ciaovideo.media.writer import VideoTarget, VideoWriter
-
-# With AVX-512, x264 reads memory that it never wrote where macroblocks in a row are no multiple of
-# 16 (measured: other bits as what malloc hands out is filled differently). Its AVX2 code does not.
-X264_PARAMS, STEADY_X264 = "x264-params", "asm=AVX2"
 
 
 def coding_versions() -> str:
@@ -80,20 +73,6 @@ class SegmentWriter(VideoWriter):
         if encoder:
             self._keep(encoder.encode(None))
             self._ledger.finish(self.frame_count)
-
-    def _container_options(self) -> dict[str, str]:
-        options = super()._container_options()
-        if container_format(self.path) in MATROSKA:  # whose streams have random numbers else
-            options["fflags"] = "+bitexact"
-        return options
-
-    def _set_up(self, context: VideoCodecContext) -> None:
-        super()._set_up(context)
-        name = self.target.codec.codec.name
-        if name == "libx264" and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-            given = context.options.get(X264_PARAMS)
-            words = f"{given}:{STEADY_X264}" if given else STEADY_X264
-            context.options = {**context.options, X264_PARAMS: words}
 
     def _new_encoder(self) -> VideoCodecContext:
         """An encoder like the one that made the file's header."""

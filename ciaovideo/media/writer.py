@@ -32,7 +32,10 @@ MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTarget:
-    """What the written video looks like: all that a file says of it besides its pictures."""
+    """What the written video looks like: all that a file says of it besides its pictures.
+
+    ``reproducible`` asks for the same bits from the same pictures, in every run on one machine.
+    """
 
     height: int
     width: int
@@ -44,6 +47,7 @@ class VideoTarget:
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
     field_order: str = ""
+    reproducible: bool = False
 
     @classmethod
     def of(
@@ -152,7 +156,10 @@ class VideoWriter:
             self.path.unlink(missing_ok=True)
 
     def _container_options(self) -> dict[str, str]:
-        return self._copier.container_options if self._copier else {}
+        options = self._copier.container_options if self._copier else {}
+        if self.target.reproducible and container_format(self.path) in MATROSKA:
+            options["fflags"] = "+bitexact"  # else it draws random numbers for its streams
+        return options
 
     def _count(self, pts: int, duration: int) -> None:
         """Note a frame that the encoder has, and let the other streams catch up."""
@@ -201,7 +208,7 @@ class VideoWriter:
         context.color_primaries = target.color.primaries
         context.color_trc = target.color.transfer
         context.chroma_sample_location = target.color.siting
-        context.options = dict(choice.options)
+        context.options = dict(choice.steady_options if target.reproducible else choice.options)
 
     def _check_sar(self, sar: Fraction) -> None:
         """Refuse what would lose it, and remember where Matroska gets it afterwards."""

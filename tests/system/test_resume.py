@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ciaovideo import upscale
@@ -148,7 +149,7 @@ def test_stopped_before_it_is_verified(tmp_path: Path, monkeypatch: pytest.Monke
     assert whole.read_bytes() == parts.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["still", "vfr", "fields", "part", "dithered", "batched"])
+@pytest.mark.parametrize("kind", ["still", "vfr", "fields", "part", "dither", "network", "batched"])
 def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
     """What is computed from more than one frame, or in groups, begins anew with each segment."""
     shape: dict[str, Any] = {"width": 96, "height": 64, "seconds": FRAMES / 24, "sound": True}
@@ -166,8 +167,10 @@ def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
         case "part":
             shape["seconds"] = 3
             given = options(input=InputOptions(start="0.5"), frames=FRAMES)
-        case "dithered":
+        case "dither":
             given = options(encode=EncodeOptions(dither="ordered"))
+        case "network":
+            given = options(model=ModelOptions(model="ciaosr-fast"), size=SizeOptions(scale=1.5))
         case "batched":
             given = options(engine=EngineOptions(batch=3))
     make_clip(clip := tmp_path / "in.mkv", **shape)
@@ -288,3 +291,15 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
         assert job.finished == 16
         job.run()
     assert whole.read_bytes() == parts.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_deterministic_runs_give_the_same_file(suffix: str, tmp_path: Path) -> None:
+    """Other memory is free in each: an encoder that reads what it never wrote would show it."""
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1, sound=True)
+    given = options(resume=False, engine=EngineOptions(deterministic=True))
+    files = [tmp_path / f"{number}{suffix}" for number in range(4)]
+    for number, output in enumerate(files):
+        upscale(clip, output, options=given)
+        np.full(1 << 24, 99 + number, np.uint8)
+    assert len({output.read_bytes() for output in files}) == 1
