@@ -57,6 +57,14 @@ def build_parser(prog: str) -> ArgumentParser:
         help="time between checkpoints (default: %(default)s)",
     )
     parser.add_argument(
+        "--part-mb",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="write checkpoints in files of at most so many MB, for machines that give back only"
+        " small ones (default: one file)",
+    )
+    parser.add_argument(
         "--device",
         default="auto",
         metavar="DEV",
@@ -91,10 +99,7 @@ def run(arguments: Namespace) -> int:
     if arguments.recipe is None or folder is None:
         raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
     device = EngineOptions(device=arguments.device).device
-    if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
-        raise OptionError("threads and minutes cannot be negative")
-    if arguments.write_pairs < 0:
-        raise OptionError("the number of pairs cannot be negative")
+    _check(arguments)
     import torch
 
     with loading():
@@ -115,9 +120,20 @@ def run(arguments: Namespace) -> int:
             device=device,
             minutes=arguments.minutes,
             save_minutes=arguments.save_minutes,
+            part_bytes=1_000_000 * arguments.part_mb,
             ranks=ranks,
         )
         return _run(recipe, options, arguments.write_pairs)
+
+
+def _check(arguments: Namespace) -> None:
+    """Raise OptionError for a number that cannot be meant."""
+    if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
+        raise OptionError("threads and minutes cannot be negative")
+    if arguments.write_pairs < 0:
+        raise OptionError("the number of pairs cannot be negative")
+    if arguments.part_mb < 0:
+        raise OptionError("the size of a checkpoint's parts cannot be negative")
 
 
 def _run(recipe: "Recipe", options: "RunOptions", pairs: int) -> int:

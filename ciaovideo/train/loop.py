@@ -78,13 +78,15 @@ class TrainProgress:
 class RunOptions:
     """How this call runs, as opposed to what is trained: none of it changes the weights.
 
-    Several processes of a run (``ranks``) have the same options, but for the device.
+    ``part_bytes`` bounds the files that a checkpoint is written in; 0 is one file. Several
+    processes of a run (``ranks``) have the same options, but for the device.
     """
 
     folder: Path
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
+    part_bytes: int = 0
     ranks: Ranks = ALONE
 
 
@@ -203,7 +205,7 @@ class Trainer:
             raise self._diverged()
         folder = self.run_options.folder
         try:
-            save_state(folder / STATE, self._state())
+            save_state(folder / STATE, self._state(), self.run_options.part_bytes)
             with replacing(folder / WEIGHTS) as part:
                 save(part, self.recipe.network, self.average.weights, torch.float32)
             self.record.flush(self.step, self.loss)

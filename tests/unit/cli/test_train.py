@@ -97,6 +97,16 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "after step 3 of 3" in said.out
 
 
+def test_a_checkpoint_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    wider = ("small.toml", "--set", "network.encoder_options.channels=64", "--device", "cpu")
+    assert train(*wider, "--out", "run", "--part-mb", "1", "--minutes", "0") == 0
+    sizes = [file.stat().st_size for file in Path("run").glob("state.pt.*")]
+    assert len(sizes) == 2
+    assert max(sizes) == 1_000_000
+    assert train(*wider, "--resume", "run") == 0
+    assert "going on from step 1" in capsys.readouterr().err
+
+
 def test_resumes_only_what_was_begun(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("small.toml", "--device", "cpu", "--resume", "run")
     with pytest.raises(MissingInputError, match="no run was begun in this folder"):
@@ -136,6 +146,7 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
         ("small.toml", "--out", "run", "--write-pairs", "-1"),
+        ("small.toml", "--out", "run", "--part-mb", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],
