@@ -47,6 +47,20 @@ def build_parser(prog: str) -> ArgumentParser:
         help="change a value of the recipe, for example optim.steps=1000 (may be repeated)",
     )
     parser.add_argument(
+        "--write-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
+        " and leave",
+    )
+    _add_running(parser)
+    return parser
+
+
+def _add_running(parser: ArgumentParser) -> None:
+    """How long, where to, and on what: nothing that changes the weights."""
+    parser.add_argument(
         "--minutes", type=float, default=math.inf, metavar="M", help="save and leave after so long"
     )
     parser.add_argument(
@@ -77,15 +91,6 @@ def build_parser(prog: str) -> ArgumentParser:
         metavar="N",
         help="CPU threads; 0 takes all cores, of which processes under torchrun get equal shares",
     )
-    parser.add_argument(
-        "--write-pairs",
-        type=int,
-        default=0,
-        metavar="N",
-        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
-        " and leave",
-    )
-    return parser
 
 
 def run(arguments: Namespace) -> int:

@@ -150,7 +150,7 @@ class Trainer:
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
-            store = load_pictures(sources, round(data.patch * data.high_scale))
+            store = load_pictures(sources, round(data.patch * data.high_scale), every=data.every)
             self._sampler = self._make_sampler(store, data.degradation)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(self._sampler.store)

@@ -31,8 +31,11 @@ class DataOptions:
     """Data. What each training step sees."""
 
     sources: tuple[str, ...] = opt(
-        (), "folders, tars and zips of pictures, relative to the current folder", "PATH,..."
+        (),
+        "folders, tars and zips of pictures, and videos, relative to the current folder",
+        "PATH,...",
     )
+    every: int = opt(24, "of a video, one frame in so many is taken", "N")
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels asked for in each patch", "N")
     distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
@@ -47,7 +50,7 @@ class DataOptions:
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "patch", "queries", "batch", "low_scale")
+        _at_least(self, 1, "every", "patch", "queries", "batch", "low_scale")
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
             raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
@@ -181,7 +184,7 @@ class Recipe:
         if missing or not paths:
             raise MissingInputError(
                 f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
-                "set data.sources to your folders, tars or zips of pictures",
+                "set data.sources to your folders, tars or zips of pictures, or to videos",
             )
         return paths
 
