@@ -96,6 +96,8 @@ class OptimOptions:
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")
         _at_least(self, 0, "learning_rate", "warmup", "weight_decay", "clip_norm", "ema", "seed")
+        if self.seed >= 2**32:
+            raise OptionError(f"seed {self.seed} is not below {2**32}")
         if max(self.ema, *self.betas) >= 1 or min(self.betas) < 0:
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
         if self.weight_decay and self.optimizer != "muon":
@@ -173,9 +175,15 @@ class Recipe:
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            return self.network.build()
-        except TypeError as cause:  # an option that the class does not take
-            raise OptionError(f"{self.name}: network: {cause}") from cause
+            network = self.network.build()
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
+            # An option that the class does not take, or a size that no layer can have.
+            hint = "the bundled recipes show what goes together"
+            raise OptionError(f"{self.name}: network: {cause}", hint) from cause
+        empty = [name for name, weight in network.named_parameters() if not weight.numel()]
+        if empty:
+            raise OptionError(f"{self.name}: network: {empty[0]} is empty", "use sizes above 0")
+        return network
 
     def sources(self) -> list[Path]:
         """Where the pictures are; raises MissingInputError for what is not there."""
