@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
+FIRST_STAGE = "first-stage.safetensors"
 PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
@@ -93,7 +94,8 @@ class RunOptions:
 class Trainer:
     """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
 
-    With a validation folder also ``best.safetensors`` and ``validation.csv``; ``curves.png`` at the
+    With a validation folder also ``best.safetensors`` and ``validation.csv``; of a recipe with two
+    stages ``first-stage.safetensors``, the averaged weights between them; ``curves.png`` at the
     end; ``notices`` tell what there is not. A run that finds a checkpoint in its folder goes on
     from it, and ends with the weights that an uninterrupted run would have had: all random draws
     come from one generator that is saved.
@@ -181,6 +183,8 @@ class Trainer:
                 if not self.ranks.first:
                     continue
                 psnrs = self._validate()
+                if self.step == self._second_stage:
+                    self._write(FIRST_STAGE)
                 now = time.monotonic()
                 rate = (self.step - first) / max(now - started, 1e-9)
                 on_progress(self._progress(rate, psnrs))
@@ -206,8 +210,7 @@ class Trainer:
         folder = self.run_options.folder
         try:
             save_state(folder / STATE, self._state(), self.run_options.part_bytes)
-            with replacing(folder / WEIGHTS) as part:
-                save(part, self.recipe.network, self.average.weights, torch.float32)
+            self._write(WEIGHTS)
             self.record.flush(self.step, self.loss)
         except UNWRITABLE as cause:
             raise self._unwritable(cause) from cause
@@ -245,12 +248,22 @@ class Trainer:
         mean = statistics.fmean(psnrs.values())
         if mean > self.best:
             self.best = mean
-            try:
-                with replacing(self.run_options.folder / BEST) as part:
-                    save(part, self.recipe.network, self.average.weights, torch.float32)
-            except UNWRITABLE as cause:
-                raise self._unwritable(cause) from cause
+            self._write(BEST)
         return psnrs
+
+    @property
+    def _second_stage(self) -> int:
+        """The step at which the loss changes; 0 where it never does."""
+        loss = self.recipe.options.loss
+        return loss.from_step if loss.looks_at_neighbours else 0
+
+    def _write(self, name: str) -> None:
+        """The averaged weights, whole or not at all."""
+        try:
+            with replacing(self.run_options.folder / name) as part:
+                save(part, self.recipe.network, self.average.weights, torch.float32)
+        except UNWRITABLE as cause:
+            raise self._unwritable(cause) from cause
 
     def _draw(self) -> None:
         """The picture of the run so far."""
