@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore, load_pictures
@@ -53,7 +52,7 @@ FIRST_STAGE = "first-stage.safetensors"
 PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
-UNWRITABLE = (OSError, RuntimeError, SafetensorError)
+UNWRITABLE = (OSError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)

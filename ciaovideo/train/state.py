@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
+from ciaovideo.models.tensor_file import read
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
 OBJECTIVE = "objective"  # where the loss has a state: a discriminator
@@ -110,9 +110,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise MissingWeightsError(f"{path} is not there", "name a file of weights")
+    if path.suffix == ".safetensors":
+        return read(path)[1]
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # as above
         raise CorruptWeightsError(
