@@ -4,13 +4,16 @@ import math
 import os
 import signal
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
+from ciaovideo.cli.progress import LINE_EVERY_S, has_width
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.options import EngineOptions
 
@@ -207,27 +210,47 @@ def _list() -> int:
 
 
 def _train(trainer: "Trainer") -> None:
-    """Run with a bar on standard error, where that is a terminal."""
+    """Run with a bar on standard error; where that is no terminal, with a line now and then."""
     from tqdm import tqdm
 
     steps = trainer.recipe.options.optim.steps
-    hidden = None if trainer.ranks.first else True
+    on_terminal = has_width()
+    told = time.monotonic()
     with tqdm(
-        total=steps, initial=trainer.step, unit="step", disable=hidden, smoothing=0.05
+        total=steps,
+        initial=trainer.step,
+        unit="step",
+        disable=not (on_terminal and trainer.ranks.first),
+        smoothing=0.05,
     ) as bar:
 
         def show(progress: "TrainProgress") -> None:
-            best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
-            speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
-            loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
-            bar.set_postfix_str(f"{loss}{speed}{best}", refresh=False)
+            nonlocal told
+            bar.set_postfix_str(_figures(progress), refresh=False)
             bar.update(progress.step - bar.n)
             if progress.psnrs:
-                figures = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())
-                line = f"step {progress.step}: {figures} dB"
-                tqdm.write(line, file=sys.stderr)
+                psnrs = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())
+                tqdm.write(f"step {progress.step}: {psnrs} dB", file=sys.stderr)
+            late = time.monotonic() - told >= LINE_EVERY_S or progress.step == steps
+            if late and not on_terminal:
+                told = time.monotonic()
+                print(_line(progress), file=sys.stderr, flush=True)
 
         trainer.run(show)
+
+
+def _figures(progress: "TrainProgress") -> str:
+    best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
+    speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
+    loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
+    return f"{loss}{speed}{best}"
+
+
+def _line(progress: "TrainProgress") -> str:
+    left = timedelta(seconds=round((progress.steps - progress.step) / progress.rate))
+    share = progress.step / progress.steps
+    place = f"{share:.1%}, step {progress.step} of {progress.steps}"
+    return f"{place}, {_figures(progress)}, {left} left"
 
 
 @contextmanager
