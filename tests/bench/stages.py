@@ -3,19 +3,22 @@
 ``python -m tests.bench.stages FOLDER --weights ciaosr-fast runs/archive/first-stage.safetensors
 runs/archive/weights.safetensors`` takes the middle of each picture, makes LR of it by the recipe's
 degradations and by bicubic alone, and compares what comes back with the crop. PSNR and SSIM are on
-Y; texture is the loss of that name, in nepers: how far the amount of detail is from the true one.
+Y; texture is the loss of that name, in nepers: how far the amount of detail is from the true one;
+grid is what repeats from LR pixel to LR pixel, in 8-bit steps of Y, and should be the truth's.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.metrics import METRICS
+from ciaovideo.metrics.luma import luma
 from ciaovideo.train.losses import TextureLoss
 from ciaovideo.train.recipe import read_recipe
 from tests.bench.footage import CAPTION, upscalers
@@ -44,11 +47,21 @@ def made_pairs(folder: Path, recipe: str, share: float) -> Pairs:
     return pairs
 
 
+def grid(sr: Tensor) -> float:
+    """RMS of the mean LR pixel of each picture, its own mean and coarser detail taken away."""
+    y = luma(sr)[:, None]
+    smooth = F.avg_pool2d(F.pad(y, (SCALE // 2,) * 4, mode="replicate"), SCALE, 1)
+    side = y.shape[-1] // SCALE
+    pixels = (y - smooth).view(len(y), side, SCALE, side, SCALE)
+    return 255 * pixels.mean(dim=(1, 3)).square().mean(dim=(1, 2)).sqrt().mean().item()
+
+
 def figures(results: list[Tensor], truths: list[Tensor]) -> list[str]:
-    """Means over all pictures: PSNR, SSIM, texture."""
+    """Means over all pictures: PSNR, SSIM, texture, grid."""
     sr, hr = torch.cat(results), torch.cat(truths)
     psnr, ssim = (METRICS[name](sr, hr, border=SCALE).mean().item() for name in ("psnr", "ssim"))
-    return [f"{psnr:.2f}", f"{ssim:.3f}", f"{TextureLoss()(sr, hr).item():.3f}"]
+    texture = TextureLoss()(sr, hr).item()
+    return [f"{psnr:.2f}", f"{ssim:.3f}", f"{texture:.3f}", f"{grid(sr):.2f}"]
 
 
 def draw(rows: list[Row], out: Path) -> None:
@@ -74,7 +87,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("stages.png"))
     arguments = parser.parse_args()
     made = upscalers(arguments.weights, SCALE)
-    print("| LR | weights | PSNR | SSIM | texture |\n|---|---|---|---|---|")
+    print("| LR | weights | PSNR | SSIM | texture | grid |\n|---|---|---|---|---|---|")
     for kind, share in (("bicubic", 0.0), ("worn", 1.0)):
         pairs = made_pairs(arguments.folder, arguments.recipe, share)
         truths = [truth for _, truth in pairs]
@@ -83,6 +96,7 @@ def main() -> None:
         }
         for name, enlarged in results.items():
             print(f"| {kind} | {' | '.join([name, *figures(enlarged, truths)])} |")
+        print(f"| {kind} | truth |  |  |  | {grid(torch.cat(truths)):.2f} |")
     shown: list[Row] = []
     for number in range(min(arguments.rows, len(pairs))):
         row = [(name, enlarged[number]) for name, enlarged in results.items()]
