@@ -1,5 +1,6 @@
 """Line plots as PNG pictures, with Pillow alone: panels of lines and dots under one title."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,13 @@ class _Frame:
         return FINE * left, FINE * top
 
 
+def enough_digits(least: int, span: float) -> int:
+    """So many behind the point that the numbers at the ticks of a span differ."""
+    return max(least, math.ceil(-math.log10(span / (TICKS - 1))))
+
+
 def _grid(draw: ImageDraw.ImageDraw, frame: _Frame, digits: tuple[int, int]) -> None:
+    digits = enough_digits(digits[0], frame.span[0]), enough_digits(digits[1], frame.span[1])
     for tick in range(TICKS):
         share = tick / (TICKS - 1)
         left, level = frame.at(0, share)

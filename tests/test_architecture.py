@@ -39,7 +39,7 @@ HOME = {
     "dask": {"jobs/cluster"},
     "distributed": {"jobs/cluster"},
     "ffmpeg": {"media/external"},
-    "safetensors": {"models", "train"},
+    "safetensors": {"models/tensor_file"},
     "tqdm": {"cli", "train"},
     "triton": {"ops"},
     "vapoursynth": set[str](),

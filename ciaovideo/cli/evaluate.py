@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from ciaovideo.errors import EncodeError, MissingInputError, OptionError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from ciaovideo.engine.engine import Engine, Network
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
@@ -168,7 +171,6 @@ def _check(arguments: Namespace) -> int:
     """Refuse what cannot be measured before anything is; how many pictures a method is given."""
     from ciaovideo.data.images import list_pictures
     from ciaovideo.data.pairs import crop_step
-    from ciaovideo.evaluate.clips import count_frames
 
     for scale in (*arguments.scales, *arguments.steps):
         crop_step(scale)
@@ -181,9 +183,10 @@ def _check(arguments: Namespace) -> int:
     for path in arguments.on:
         if not path.exists():
             raise MissingInputError(f"{path} is not there", "name folders of pictures, or videos")
-        pictures += (
-            count_frames(path, arguments.frames) if path.is_file() else len(list_pictures(path))
-        )
+        if path.is_file():
+            pictures += _clips(path).count_frames(path, arguments.frames)
+        else:
+            pictures += len(list_pictures(path))
     return pictures * len(arguments.scales)
 
 
@@ -233,7 +236,6 @@ def _set_names(paths: list[Path]) -> dict[Path, str]:
 
 def _measuring(arguments: Namespace) -> "Measuring":
     """What measures a method on a folder or a video at a scale, as the options say."""
-    from ciaovideo.evaluate.clips import clip
     from ciaovideo.evaluate.protocol import PROTOCOLS as MEASURES
     from ciaovideo.metrics.lpips import LPIPS
 
@@ -243,10 +245,24 @@ def _measuring(arguments: Namespace) -> "Measuring":
 
     def measure(path: Path, scale: float, upscale: "Upscale", seen: "OnSample") -> "Score":
         if path.is_file():
-            return clip(upscale, path, scale, frames=frames, ssim=ssim, on_sample=seen)
+            score: Score = _clips(path).clip(
+                upscale, path, scale, frames=frames, ssim=ssim, on_sample=seen
+            )
+            return score
         return pictures(upscale, path, scale, ssim=ssim, lpips=lpips, on_sample=seen)
 
     return measure
+
+
+def _clips(path: Path) -> "ModuleType":
+    """What reads and measures videos; OptionError where PyAV is not installed."""
+    try:
+        return import_module("ciaovideo.evaluate.clips")
+    except ImportError as cause:
+        raise OptionError(
+            f"{path}: videos are read with PyAV, which is not installed",
+            "install it, or name folders of pictures",
+        ) from cause
 
 
 def _open_all(models: list[str], options: EngineOptions) -> list[Method]:
@@ -289,7 +305,7 @@ def _write_page(
     arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
 ) -> None:
     from ciaovideo.evaluate.html import as_html
-    from ciaovideo.media.output import atomic_output
+    from ciaovideo.train.state import replacing
 
     about = [
         f"Protocol {arguments.protocol}: {PROTOCOLS[arguments.protocol]}. LR is bicubic of HR in "
@@ -300,7 +316,7 @@ def _write_page(
         about.append(f"Computed on {engines[0].device} in {engines[0].precision}.")
     page = as_html(report, gallery.crops(), about, gallery.scale)
     try:
-        with atomic_output(arguments.html, overwrite=True) as part:
+        with replacing(arguments.html) as part:
             part.write_text(page, encoding="utf-8")
     except OSError as cause:
         raise EncodeError(

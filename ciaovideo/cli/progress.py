@@ -38,7 +38,7 @@ def frame_bar(
     Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
     of ``clock``.
     """
-    if not quiet and not _has_width():
+    if not quiet and not has_width():
         yield FrameLog(clock, done)
         return
     with tqdm(
@@ -77,7 +77,7 @@ class FrameLog:
         print(line, file=sys.stderr, flush=True)
 
 
-def _has_width() -> bool:
+def has_width() -> bool:
     """Whether standard error is a terminal that a bar fits on; those of a container may have 0."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0

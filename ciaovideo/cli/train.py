@@ -4,13 +4,16 @@ import math
 import os
 import signal
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
+from ciaovideo.cli.progress import LINE_EVERY_S, has_width
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.options import EngineOptions
 
@@ -47,6 +50,20 @@ def build_parser(prog: str) -> ArgumentParser:
         help="change a value of the recipe, for example optim.steps=1000 (may be repeated)",
     )
     parser.add_argument(
+        "--write-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
+        " and leave",
+    )
+    _add_running(parser)
+    return parser
+
+
+def _add_running(parser: ArgumentParser) -> None:
+    """How long, where to, and on what: nothing that changes the weights."""
+    parser.add_argument(
         "--minutes", type=float, default=math.inf, metavar="M", help="save and leave after so long"
     )
     parser.add_argument(
@@ -55,6 +72,14 @@ def build_parser(prog: str) -> ArgumentParser:
         default=5.0,
         metavar="M",
         help="time between checkpoints (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--part-mb",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="write checkpoints in files of at most so many MB, for machines that give back only"
+        " small ones (default: one file)",
     )
     parser.add_argument(
         "--device",
@@ -69,15 +94,6 @@ def build_parser(prog: str) -> ArgumentParser:
         metavar="N",
         help="CPU threads; 0 takes all cores, of which processes under torchrun get equal shares",
     )
-    parser.add_argument(
-        "--write-pairs",
-        type=int,
-        default=0,
-        metavar="N",
-        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
-        " and leave",
-    )
-    return parser
 
 
 def run(arguments: Namespace) -> int:
@@ -91,10 +107,7 @@ def run(arguments: Namespace) -> int:
     if arguments.recipe is None or folder is None:
         raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
     device = EngineOptions(device=arguments.device).device
-    if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
-        raise OptionError("threads and minutes cannot be negative")
-    if arguments.write_pairs < 0:
-        raise OptionError("the number of pairs cannot be negative")
+    _check(arguments)
     import torch
 
     with loading():
@@ -115,9 +128,20 @@ def run(arguments: Namespace) -> int:
             device=device,
             minutes=arguments.minutes,
             save_minutes=arguments.save_minutes,
+            part_bytes=1_000_000 * arguments.part_mb,
             ranks=ranks,
         )
         return _run(recipe, options, arguments.write_pairs)
+
+
+def _check(arguments: Namespace) -> None:
+    """Raise OptionError for a number that cannot be meant."""
+    if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
+        raise OptionError("threads and minutes cannot be negative")
+    if arguments.write_pairs < 0:
+        raise OptionError("the number of pairs cannot be negative")
+    if arguments.part_mb < 0:
+        raise OptionError("the size of a checkpoint's parts cannot be negative")
 
 
 def _run(recipe: "Recipe", options: "RunOptions", pairs: int) -> int:
@@ -186,27 +210,47 @@ def _list() -> int:
 
 
 def _train(trainer: "Trainer") -> None:
-    """Run with a bar on standard error, where that is a terminal."""
+    """Run with a bar on standard error; where that is no terminal, with a line now and then."""
     from tqdm import tqdm
 
     steps = trainer.recipe.options.optim.steps
-    hidden = None if trainer.ranks.first else True
+    on_terminal = has_width()
+    told = time.monotonic()
     with tqdm(
-        total=steps, initial=trainer.step, unit="step", disable=hidden, smoothing=0.05
+        total=steps,
+        initial=trainer.step,
+        unit="step",
+        disable=not (on_terminal and trainer.ranks.first),
+        smoothing=0.05,
     ) as bar:
 
         def show(progress: "TrainProgress") -> None:
-            best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
-            speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
-            loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
-            bar.set_postfix_str(f"{loss}{speed}{best}", refresh=False)
+            nonlocal told
+            bar.set_postfix_str(_figures(progress), refresh=False)
             bar.update(progress.step - bar.n)
             if progress.psnrs:
-                figures = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())
-                line = f"step {progress.step}: {figures} dB"
-                tqdm.write(line, file=sys.stderr)
+                psnrs = ", ".join(f"x{s:g} {psnr:.2f}" for s, psnr in progress.psnrs.items())
+                tqdm.write(f"step {progress.step}: {psnrs} dB", file=sys.stderr)
+            late = time.monotonic() - told >= LINE_EVERY_S or progress.step == steps
+            if late and not on_terminal:
+                told = time.monotonic()
+                print(_line(progress), file=sys.stderr, flush=True)
 
         trainer.run(show)
+
+
+def _figures(progress: "TrainProgress") -> str:
+    best = f", best {progress.best:.2f} dB" if math.isfinite(progress.best) else ""
+    speed = f"{progress.samples:.0f} samples/s, waits for data {progress.data:.0%}"
+    loss = f"L1 {progress.loss:.5f}, " if math.isfinite(progress.loss) else ""
+    return f"{loss}{speed}{best}"
+
+
+def _line(progress: "TrainProgress") -> str:
+    left = timedelta(seconds=round((progress.steps - progress.step) / progress.rate))
+    share = progress.step / progress.steps
+    place = f"{share:.1%}, step {progress.step} of {progress.steps}"
+    return f"{place}, {_figures(progress)}, {left} left"
 
 
 @contextmanager

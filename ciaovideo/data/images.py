@@ -1,4 +1,4 @@
-"""Pictures from folders and archives, and Pillow's resizing."""
+"""Pictures from folders, archives and videos, and Pillow's resizing."""
 
 import io
 import tarfile
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ciaovideo.data.clips import is_video, read_frames
 from ciaovideo.errors import DecodeError, MissingInputError, OptionError
 
 try:
@@ -40,6 +41,7 @@ DEEP_MODES = ("I", "F")  # how the names of Pillow's modes of more than 8 bit be
 Kind = Literal["bicubic", "lanczos"]
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Entry = tuple[str, Callable[[], bytes]]
 """The name of a picture for people, and what reads its bytes."""
 
@@ -66,27 +68,26 @@ class PictureStore:
         return PictureStore(*(part.to(device) for part in parts))
 
 
-def load_pictures(sources: Iterable[Path], smallest: int) -> PictureStore:
+def load_pictures(sources: Iterable[Path], smallest: int, *, every: int = 1) -> PictureStore:
     """Decode every picture of at least ``smallest`` px on both sides.
 
-    A source is a picture, a folder (searched through), a tar or a zip; pictures come in the order
-    of the sources, and by name within each. Raises MissingInputError where nothing is found,
-    DecodeError for a picture or an archive that is damaged.
+    A source is a picture, a video (of which one frame in ``every`` is taken), a folder of both
+    (searched through), a tar or a zip of pictures; they come in the order of the sources, and by
+    name within each. Raises MissingInputError where nothing is found, DecodeError for a picture or
+    an archive that is damaged, and what ``read_frames`` raises.
     """
     sources = list(sources)
     samples = bytearray()  # grows in place; to join a list of pictures would hold all of them twice
     sizes: list[tuple[int, int]] = []
     for source in sources:
-        with _entries(source) as entries:
-            for name, read in entries:
-                picture = _decode(name, read())
-                if min(picture.shape[:2]) >= smallest:
-                    samples += picture.data
-                    sizes.append((picture.shape[0], picture.shape[1]))
+        for picture in _pictures(source, every):
+            if min(picture.shape[:2]) >= smallest:
+                samples += picture.data
+                sizes.append((picture.shape[0], picture.shape[1]))
     if not sizes:
         raise MissingInputError(
             f"no picture of at least {smallest} px in {', '.join(map(str, sources)) or 'nothing'}",
-            "name folders, tars or zips of pictures",
+            "name folders, tars or zips of pictures, or videos",
         )
     heights, widths = torch.tensor(sizes).unbind(dim=1)
     counts = 3 * heights * widths
@@ -134,12 +135,26 @@ def encode_webp(picture: Tensor) -> bytes:
     return sink.getvalue()
 
 
+def _pictures(source: Path, every: int) -> Iterator[Picture]:
+    """Every picture in a source, and frames of its videos."""
+    if source.is_dir():
+        paths = filter(lambda path: is_video(path) or _is_picture(path), source.rglob("*"))
+        for path in sorted(paths, key=Path.as_posix):
+            yield from _pictures(path, every)
+    elif is_video(source):
+        yield from read_frames(source, every)
+    else:
+        with _entries(source) as entries:
+            for name, read in entries:
+                yield _decode(name, read())
+
+
 @contextmanager
 def _entries(source: Path) -> Iterator[Iterator[Entry]]:
-    """The pictures in a source, by name; an archive stays open while they are read."""
+    """The pictures in a file, by name; an archive stays open while they are read."""
     try:
-        if source.is_dir():
-            yield ((str(path), path.read_bytes) for path in list_pictures(source))
+        if _is_picture(source):
+            yield iter([(str(source), source.read_bytes)])
         elif tarfile.is_tarfile(source):
             with tarfile.open(source) as archive:
                 yield _in_tar(source, archive)
@@ -174,7 +189,7 @@ def _is_picture(path: PurePosixPath | Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _decode(name: str, content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _decode(name: str, content: bytes) -> Picture:
     """A picture's samples: (H, W, 3)."""
     try:
         with warnings.catch_warnings():

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ciaovideo.errors import (
@@ -23,6 +21,7 @@ from ciaovideo.errors import (
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.encoders import ENCODERS
 from ciaovideo.models.implicit import RGB_MEAN, ImplicitSR
+from ciaovideo.models.tensor_file import read, write
 
 SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
 
@@ -209,14 +208,8 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
         raise MissingWeightsError(
             f"{path} is not there or cannot be reached", "name a .safetensors file"
         )
-    try:
-        with safe_open(path, framework="pt") as source:
-            text = (source.metadata() or {}).get(SPEC_KEY)
-            tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as cause:
-        raise CorruptWeightsError(
-            f"{path}: not a readable safetensors file ({cause})", "get the file again"
-        ) from cause
+    metadata, tensors = read(path)
+    text = metadata.get(SPEC_KEY)
     if text is None:
         raise MismatchedWeightsError(
             f"{path} does not say which network it belongs to", "use a file written by ciaovideo"
@@ -233,7 +226,7 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
 def save(path: Path, spec: NetworkSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     """Write weights with their specification, stored as ``dtype``."""
     kept = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in tensors.items()}
-    save_file(kept, path, metadata={SPEC_KEY: spec.to_json()})
+    write(path, kept, {SPEC_KEY: spec.to_json()})
     path.chmod(0o644)  # the library makes it private
 
 

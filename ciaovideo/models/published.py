@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_safetensors
 from torch import Tensor
 
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import RGB_MEAN
+from ciaovideo.models.tensor_file import read
 
 # What torch's reader raises for bytes that are no checkpoint at all.
-UNREADABLE = (pickle.UnpicklingError, SafetensorError, LookupError, TypeError, AttributeError)
+UNREADABLE = (pickle.UnpicklingError, LookupError, TypeError, AttributeError)
 PREFIXES = ("generator_ema.", "generator.", "module.")  # the first that a file has is taken
 
 DECODER = {
@@ -154,9 +153,9 @@ def _position_index(window: int) -> Tensor:
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingWeightsError(f"{path} is not there", "name a checkpoint file")
+    if path.suffix == ".safetensors":
+        return {"state_dict": read(path)[1]}
     try:
-        if path.suffix == ".safetensors":
-            return {"state_dict": load_safetensors(path)}
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, *UNREADABLE) as cause:
         found = re.search(r"GLOBAL ([\w.]+)", str(cause))

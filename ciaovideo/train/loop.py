@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore, load_pictures
@@ -49,10 +48,11 @@ log = logging.getLogger(__name__)
 STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
+FIRST_STAGE = "first-stage.safetensors"
 PAIRS = "pairs.pt"
 
 # What writing a file raises; RuntimeError is torch's writer.
-UNWRITABLE = (OSError, RuntimeError, SafetensorError)
+UNWRITABLE = (OSError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +78,23 @@ class TrainProgress:
 class RunOptions:
     """How this call runs, as opposed to what is trained: none of it changes the weights.
 
-    Several processes of a run (``ranks``) have the same options, but for the device.
+    ``part_bytes`` bounds the files that a checkpoint is written in; 0 is one file. Several
+    processes of a run (``ranks``) have the same options, but for the device.
     """
 
     folder: Path
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
+    part_bytes: int = 0
     ranks: Ranks = ALONE
 
 
 class Trainer:
     """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
 
-    With a validation folder also ``best.safetensors`` and ``validation.csv``; ``curves.png`` at the
+    With a validation folder also ``best.safetensors`` and ``validation.csv``; of a recipe with two
+    stages ``first-stage.safetensors``, the averaged weights between them; ``curves.png`` at the
     end; ``notices`` tell what there is not. A run that finds a checkpoint in its folder goes on
     from it, and ends with the weights that an uninterrupted run would have had: all random draws
     come from one generator that is saved.
@@ -148,7 +151,7 @@ class Trainer:
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
-            store = load_pictures(sources, round(data.patch * data.high_scale))
+            store = load_pictures(sources, round(data.patch * data.high_scale), every=data.every)
             self._sampler = self._make_sampler(store, data.degradation)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(self._sampler.store)
@@ -179,6 +182,8 @@ class Trainer:
                 if not self.ranks.first:
                     continue
                 psnrs = self._validate()
+                if self.step == self._second_stage:
+                    self._write(FIRST_STAGE)
                 now = time.monotonic()
                 rate = (self.step - first) / max(now - started, 1e-9)
                 on_progress(self._progress(rate, psnrs))
@@ -203,9 +208,8 @@ class Trainer:
             raise self._diverged()
         folder = self.run_options.folder
         try:
-            save_state(folder / STATE, self._state())
-            with replacing(folder / WEIGHTS) as part:
-                save(part, self.recipe.network, self.average.weights, torch.float32)
+            save_state(folder / STATE, self._state(), self.run_options.part_bytes)
+            self._write(WEIGHTS)
             self.record.flush(self.step, self.loss)
         except UNWRITABLE as cause:
             raise self._unwritable(cause) from cause
@@ -243,12 +247,22 @@ class Trainer:
         mean = statistics.fmean(psnrs.values())
         if mean > self.best:
             self.best = mean
-            try:
-                with replacing(self.run_options.folder / BEST) as part:
-                    save(part, self.recipe.network, self.average.weights, torch.float32)
-            except UNWRITABLE as cause:
-                raise self._unwritable(cause) from cause
+            self._write(BEST)
         return psnrs
+
+    @property
+    def _second_stage(self) -> int:
+        """The step at which the loss changes; 0 where it never does."""
+        loss = self.recipe.options.loss
+        return loss.from_step if loss.looks_at_neighbours else 0
+
+    def _write(self, name: str) -> None:
+        """The averaged weights, whole or not at all."""
+        try:
+            with replacing(self.run_options.folder / name) as part:
+                save(part, self.recipe.network, self.average.weights, torch.float32)
+        except UNWRITABLE as cause:
+            raise self._unwritable(cause) from cause
 
     def _draw(self) -> None:
         """The picture of the run so far."""

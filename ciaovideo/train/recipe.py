@@ -31,8 +31,11 @@ class DataOptions:
     """Data. What each training step sees."""
 
     sources: tuple[str, ...] = opt(
-        (), "folders, tars and zips of pictures, relative to the current folder", "PATH,..."
+        (),
+        "folders, tars and zips of pictures, and videos, relative to the current folder",
+        "PATH,...",
     )
+    every: int = opt(24, "of a video, one frame in so many is taken", "N")
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels asked for in each patch", "N")
     distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
@@ -47,7 +50,7 @@ class DataOptions:
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "patch", "queries", "batch", "low_scale")
+        _at_least(self, 1, "every", "patch", "queries", "batch", "low_scale")
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
             raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
@@ -93,6 +96,8 @@ class OptimOptions:
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")
         _at_least(self, 0, "learning_rate", "warmup", "weight_decay", "clip_norm", "ema", "seed")
+        if self.seed >= 2**32:
+            raise OptionError(f"seed {self.seed} is not below {2**32}")
         if max(self.ema, *self.betas) >= 1 or min(self.betas) < 0:
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
         if self.weight_decay and self.optimizer != "muon":
@@ -170,9 +175,15 @@ class Recipe:
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            return self.network.build()
-        except TypeError as cause:  # an option that the class does not take
-            raise OptionError(f"{self.name}: network: {cause}") from cause
+            network = self.network.build()
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
+            # An option that the class does not take, or a size that no layer can have.
+            hint = "the bundled recipes show what goes together"
+            raise OptionError(f"{self.name}: network: {cause}", hint) from cause
+        empty = [name for name, weight in network.named_parameters() if not weight.numel()]
+        if empty:
+            raise OptionError(f"{self.name}: network: {empty[0]} is empty", "use sizes above 0")
+        return network
 
     def sources(self) -> list[Path]:
         """Where the pictures are; raises MissingInputError for what is not there."""
@@ -181,7 +192,7 @@ class Recipe:
         if missing or not paths:
             raise MissingInputError(
                 f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
-                "set data.sources to your folders, tars or zips of pictures",
+                "set data.sources to your folders, tars or zips of pictures, or to videos",
             )
         return paths
 

@@ -73,7 +73,7 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
     except ImportError as cause:
         raise OptionError(
             "video codecs need PyAV, which is not installed",
-            "install it, or set data.degradation.codecs to 0",
+            "install it, give data.pairs made where it is, or set data.degradation.codecs to 0",
         ) from cause
     layout, spec = video_format(kind)
     batch, height, width = len(clip), *clip.shape[-2:]

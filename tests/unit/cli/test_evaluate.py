@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,21 @@ def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) ->
         evaluate("bicubic", "--on", str(folder), "--frames", "0")
     with pytest.raises(OpenError, match=r"test_evaluate\.py"):
         evaluate("bicubic", "--on", str(folder / "0.png"), str(Path(__file__)))
+
+
+def test_without_pyav_pictures_are_measured_and_videos_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=0.1)
+    monkeypatch.setitem(sys.modules, "av", None)
+    videos = ("ciaovideo.media", "ciaovideo.evaluate.clips")
+    for name in [name for name in sys.modules if name.startswith(videos)]:
+        monkeypatch.delitem(sys.modules, name)
+    page = tmp_path / "page.html"
+    assert evaluate("bicubic", "--on", str(folder), "--scales", "2", "--html", str(page)) == 0
+    assert page.is_file()
+    with pytest.raises(OptionError, match=r"a\.mkv: videos are read with PyAV"):
+        evaluate("bicubic", "--on", str(folder), str(tmp_path / "a.mkv"))
 
 
 def test_lpips_with_weights_of_the_user(

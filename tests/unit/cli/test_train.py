@@ -66,7 +66,7 @@ def test_trains_and_says_where_the_weights_are(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr()
     assert said.out == f"wrote {Path('run/weights.safetensors')} after step 4 of 4\n"
     assert "small on cpu: 1 pictures, from the beginning" in said.err
-    assert "%" not in said.err  # no bar without a terminal
+    assert "|" not in said.err  # no bar without a terminal
     load_file(Path("run/weights.safetensors"))
 
 
@@ -85,6 +85,22 @@ def test_validation_is_told_and_the_picture_drawn(capsys: pytest.CaptureFixture[
     assert Path("run/curves.png").is_file()
 
 
+def test_without_a_terminal_lines_tell_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("small.toml", "--device", "cpu", "--out")
+
+    def lines() -> list[str]:
+        told = [line for line in capsys.readouterr().err.splitlines() if "%, step" in line]
+        return [re.sub(r"\d+\.\d{5}|\d+ samples|data \d+|\d:\d\d:\d\d", "N", line) for line in told]
+
+    assert train(*words, "run") == 0
+    assert lines() == ["100.0%, step 4 of 4, L1 N, N/s, waits for N%, N left"]
+    monkeypatch.setattr("ciaovideo.cli.train.LINE_EVERY_S", 0)
+    assert train(*words, "again") == 0
+    assert [line.partition(",")[0] for line in lines()] == ["25.0%", "50.0%", "75.0%", "100.0%"]
+
+
 def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("small.toml", "--out", "run", "--device", "cpu")
     assert train(*words, "--minutes", "0") == 0
@@ -95,6 +111,16 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr()
     assert "going on from step 1" in said.err
     assert "after step 3 of 3" in said.out
+
+
+def test_a_checkpoint_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    wider = ("small.toml", "--set", "network.encoder_options.channels=64", "--device", "cpu")
+    assert train(*wider, "--out", "run", "--part-mb", "1", "--minutes", "0") == 0
+    sizes = [file.stat().st_size for file in Path("run").glob("state.pt.*")]
+    assert len(sizes) == 2
+    assert max(sizes) == 1_000_000
+    assert train(*wider, "--resume", "run") == 0
+    assert "going on from step 1" in capsys.readouterr().err
 
 
 def test_resumes_only_what_was_begun(capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +162,7 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
         ("small.toml", "--out", "run", "--write-pairs", "-1"),
+        ("small.toml", "--out", "run", "--part-mb", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],

@@ -158,7 +158,9 @@ def test_overrides() -> None:
         ("optim.learning_rate=nan", "learning_rate nan"),
         ("optim.betas=0.9,1.0", "outside 0 to 1"),
         ("optim.ema=1.0", "outside 0 to 1"),
+        ("optim.seed=4294967296", "seed 4294967296 is not below"),
         ("data.batch=0", "batch 0 is below 1"),
+        ("data.every=0", "every 0 is below 1"),
         ("data.low_scale=0.5", "low_scale 0.5 is below 1"),
         ("data.high_scale=0.9", "cannot be drawn"),
         ("data.high_scale=31", "cannot be drawn"),
@@ -175,6 +177,22 @@ def test_overrides() -> None:
 def test_overrides_that_cannot_be_meant(override: str, said: str) -> None:
     with pytest.raises(OptionError, match=said):
         read_recipe("ciaosr-fast", [override])
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("encoder_options.channels=0", r"encoder\.\S+ is empty"),
+        ("encoder_options.channels=-3", "negative"),
+        ("encoder_options.blocks=many", "ciaosr-fast: network"),
+        ("decoder_options.rank=-1", "negative"),
+        ("decoder_options.hidden=[8]", "ciaosr-fast: network"),
+    ],
+)
+def test_sizes_that_no_network_has(override: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        read_recipe("ciaosr-fast", [f"network.{override}"]).build()
 
 
 def test_no_more_distinct_pixels_than_the_smallest_crop_has() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import MismatchedWeightsError, OptionError
+from ciaovideo.train.loop import FIRST_STAGE, WEIGHTS
 from tests.runs import TWO_STAGES, assert_same, one_thread, saved, trainer, write_small
 
 
@@ -29,6 +30,19 @@ def test_a_discriminator_and_its_absence_are_part_of_a_run() -> None:
     assert "objective" not in saved("plain")
     with pytest.raises(MismatchedWeightsError, match="another loss"):
         trainer("plain", *TWO_STAGES)
+
+
+def test_weights_between_the_stages_are_kept() -> None:
+    trainer("run", *TWO_STAGES, minutes=0).run()
+    kept = Path("run") / FIRST_STAGE
+    assert not kept.exists()
+    trainer("run", *TWO_STAGES).run()
+    first = trainer("first", *TWO_STAGES)
+    first.run(lambda progress: first.stop() if progress.step == 4 else None)
+    assert kept.read_bytes() == (Path("first") / WEIGHTS).read_bytes()
+    assert kept.read_bytes() != (Path("run") / WEIGHTS).read_bytes()
+    trainer("plain", "loss.from_step=4").run()
+    assert not (Path("plain") / FIRST_STAGE).exists()
 
 
 def test_degraded_pictures_are_trained_on() -> None:
