@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ciaovideo.grid import Axis, View, constant, placed
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
@@ -132,8 +132,9 @@ class SeparableCiaoSR(nn.Module):
             for axis, cell in ((rows, latent["cell"][0, 0]), (columns, latent["cell"][0, 1])):
                 gap, of_key, of_value = self._tables(axis, cell)
                 taps.append(fused.GapTaps(placed(gap, value.device), of_key, of_value))
-            sr: Tensor = fused.separable_attention(value, logit, *taps)
-            return sr
+            with PlainIfItFails("separable_attention"):
+                fast: Tensor = fused.separable_attention(value, logit, *taps)
+                return fast
         size = BLOCK.get(value.device.type, max(BLOCK.values()))
         down = self._down_table(rows, latent["cell"][0, 0], size)
         across = self._across_table(columns, latent["cell"][0, 1], logit.shape[-1])

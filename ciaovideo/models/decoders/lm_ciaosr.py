@@ -11,7 +11,7 @@ from ciaovideo.grid import Axis, View, constant, placed
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
@@ -182,7 +182,8 @@ class LMCiaoSR(nn.Module):
         like = latent["scale"]
         fused = fused_twin("modulated_render", like, *self.render.parameters())
         if fused and fused.fits(self.width):
-            return self._render_fused(fused, latent, rows, columns)
+            with PlainIfItFails("modulated_render"):
+                return self._render_fused(fused, latent, rows, columns)
         gap_rows, block_columns = BLOCK.get(like.device.type, BLOCK["cuda"])
         down, across = _Along(rows, like), _Along(columns, like)
         sr = like.new_empty(len(like), 3, len(rows), len(columns))
