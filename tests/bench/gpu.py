@@ -29,6 +29,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 
@@ -263,6 +264,7 @@ def markdown(report: dict[str, object]) -> str:
             ms = (times[name] for name in ("plain", "graph", "compiled"))
             figures = " | ".join(t if isinstance(t, str) else f"{t * 1e3:.3f}" for t in ms)
             lines.append(f"| {case['case']} | {figures} |".replace("\n", " "))
+    lines += ["", *report["setbacks"]]  # type: ignore[misc]
     return "\n".join([*lines, "", "```", str(report["tests"]), "```", ""])
 
 
@@ -273,6 +275,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--minutes", type=float, default=8.0, help="no step begins later")
     arguments = parser.parse_args()
+    if not (torch.cuda.is_available() or arguments.tiny):
+        parser.error("there is no GPU here; --tiny rehearses the run without one")
     deadline = Deadline(arguments.minutes)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -282,6 +286,7 @@ def main() -> None:
     report |= {"cases": (made := []), "tests": "not run yet"}
 
     def write() -> None:
+        report["setbacks"] = setbacks()
         report["seconds"] = time.perf_counter() - began
         (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=2))
         (arguments.folder / "gpu.md").write_text(markdown(report))
