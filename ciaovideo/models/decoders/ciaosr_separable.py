@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, constant, placed
+from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 
@@ -179,12 +179,11 @@ class SeparableCiaoSR(nn.Module):
 
     def _tables(self, axis: Axis, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gap of each query, and basis values for keys and values: (N,), (2, N, rank) twice."""
-        position = (axis.coord + 1) * (axis.count / 2) - 0.5
-        lower = position.floor()
-        offset = placed(torch.stack([position - lower, position - lower - 1]), cell.device)
+        gap, into = gaps(axis)
+        offset = placed(torch.stack([into, into - 1]), cell.device)
         basis = self.basis(offset, cell.expand_as(offset))
         of_key, of_value = basis.split(self.rank, dim=-1)
-        return lower.long() + (1 - axis.origin), of_key, of_value
+        return gap, of_key, of_value
 
     def _down_table(self, rows: Axis, cell: Tensor, size: int) -> "DownTable":
         gap, of_key, of_value = self._tables(rows, cell)
