@@ -61,6 +61,13 @@ def run(arguments: Namespace) -> int:
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
     )
+    from ciaovideo.media.pipes import reads_once
+
+    if reads_once(arguments.input):
+        raise OptionError(f"{arguments.input} can be read only once", "give a file to bench")
+    if arguments.growth and not arguments.growth.absolute().parent.is_dir():
+        folder = arguments.growth.absolute().parent
+        raise OptionError(f"there is no folder {folder}", "make it, or name another for --growth")
     before = _stored(arguments.against) if arguments.against else {}
     with loading():
         from ciaovideo.bench.cases import run_bench

@@ -2,8 +2,9 @@
 
 ``python -m tests.bench.profiles [--side 96] [--scale 4]`` prints a table for the GPU, or for one
 thread of a processor where there is none. The definition asks for every pixel by itself, as in
-``tests.bench.exact``; weights are random. Seconds are on the clock, and the profiler's own work is
-in them, so that shares and ratios are what they are for; CPU seconds stand below.
+``tests.bench.exact``; weights are random. The profiler reads the clock, which on a busy
+machine counts the work of others: seconds of a processor are its shares of the CPU seconds. The
+profiler's own work is in them.
 """
 
 import argparse
@@ -87,16 +88,18 @@ def main() -> None:
         lambda picture, size: by_definition(network, picture, size),
         lambda picture, size: engine(picture, size),
     )
-    spent, cpu = [], []
+    spent: list[Counter[str]] = []
     for way in ways:
         way(lr[..., :8, :8], (16, 16))  # to warm up
         began = time.process_time()
-        spent.append(seconds_by_kind(partial(way, lr, (out, out)), engine.device))
-        cpu.append(time.process_time() - began)
+        kinds = seconds_by_kind(partial(way, lr, (out, out)), engine.device)
+        if engine.device.type == "cpu":
+            cpu, clock = time.process_time() - began, kinds.total()
+            kinds = Counter({kind: seconds * cpu / clock for kind, seconds in kinds.items()})
+        spent.append(kinds)
     print(", ".join(f"{name} {fact}" for name, fact in machine().items()))
     print(f"{arguments.recipe}, {arguments.side}x{arguments.side} x{arguments.scale:g}, fp32\n")
     print(table(*spent))
-    print(f"\n{cpu[0]:.2f} and {cpu[1]:.2f} CPU seconds")
 
 
 if __name__ == "__main__":
