@@ -47,6 +47,11 @@ def test_bench(
     assert run([*words, "--against", str(stored)]) == 0
     table = capsys.readouterr().out
     assert table.count("(x") == len(cases)
+    assert "another case" not in table
+    stored.write_text(json.dumps(report | {"out_size": [192, 256]}))
+    assert run([*words, "--against", str(stored)]) == 0
+    assert "another case: ciaosr-fast" in (table := capsys.readouterr().out)
+    assert "64x48 to 256x192" in table
     assert "times that" in table
 
 
