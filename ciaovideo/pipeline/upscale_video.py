@@ -16,6 +16,7 @@ from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan, make_plan
@@ -189,6 +190,7 @@ class UpscaleRun:
                 *plan.notes,
                 *self._reader.warnings,
                 *self.engine.notices,
+                *setbacks(),
                 *verification.notes,
             )
         )
