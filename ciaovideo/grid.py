@@ -6,12 +6,15 @@ queries fall exactly between two codes, and there the last bit of a coordinate d
 they read (Chen et al., LIIF, arXiv 2012.09161; Cao et al., CiaoSR, arXiv 2212.04362).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
+from typing import cast
 
 import torch
 from torch import Tensor
 
+KEPT = 256  # tables of each kind: sizes times tiles times blocks; more are made again
 NUDGE = 1e-6  # shifted queries can land on a border of cells: every tie breaks the same way
 
 
@@ -58,28 +61,34 @@ def constant(values: Sequence[object], like: Tensor) -> Tensor:
     return placed(torch.tensor(values, dtype=like.dtype), like.device)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Axis:
-    """The queries of a rectangular grid along one axis of a frame.
+    """The queries of a rectangular grid along one axis of a frame: HR samples [start, stop).
 
-    ``coord`` (N,) float32 on the CPU: query centres, in coordinates of the whole frame. ``count``
-    and ``out_count``: LR and HR samples of the whole frame. ``origin``: the LR sample at which
-    the latent map at hand begins (0 unless it belongs to a tile).
+    ``count`` and ``out_count``: LR and HR samples of the whole frame. ``origin``: the LR sample at
+    which the latent map at hand begins (0 unless it belongs to a tile).
     """
 
-    coord: Tensor
     count: int
     out_count: int
+    start: int
+    stop: int
     origin: int = 0
 
     @classmethod
     def whole(cls, count: int, out_count: int) -> "Axis":
         """All ``out_count`` query centres over ``count`` codes."""
-        return cls(centres(out_count), count, out_count)
+        return cls(count, out_count, 0, out_count)
 
     def part(self, start: int, stop: int, origin: int) -> "Axis":
         """Queries [start, stop) read from a latent map that begins at LR sample ``origin``."""
-        return replace(self, coord=self.coord[start:stop], origin=origin)
+        stop = min(self.start + stop, self.stop)
+        return replace(self, start=self.start + start, stop=stop, origin=origin)
+
+    @property
+    def coord(self) -> Tensor:
+        """Query centres in coordinates of the whole frame: (N,) float32, on the CPU."""
+        return centres(self.out_count)[self.start : self.stop]
 
     @property
     def cell(self) -> float:
@@ -87,7 +96,17 @@ class Axis:
         return 2 / self.out_count
 
     def __len__(self) -> int:
-        return len(self.coord)
+        return self.stop - self.start
+
+
+def once_per_axis[**P, R](make: Callable[P, R]) -> Callable[P, R]:
+    """Keep the tables that a function makes of an axis, for the next frame: none may be written to.
+
+    They stay on the CPU, since on a GPU each thread has a CUDA stream of its own, and would read
+    what another's has yet to write.
+    """
+    plain = torch.inference_mode(False)(make)  # what is made within cannot be used in training
+    return cast(Callable[P, R], wraps(make)(lru_cache(KEPT)(plain)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,7 @@ class View:
         return replace(Axis.whole(self.lr_size[1], self.out_size[1]), origin=self.origin[1])
 
 
+@once_per_axis
 def linear_taps(axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
     """Bilinear interpolation along an axis: lower index, upper index, weight of the upper, (N,).
 
@@ -129,6 +149,17 @@ def linear_taps(axis: Axis) -> tuple[Tensor, Tensor, Tensor]:
     first = lower.long().clamp(0, axis.count - 1) - axis.origin
     second = (lower.long() + 1).clamp(0, axis.count - 1) - axis.origin
     return first, second, weight
+
+
+@once_per_axis
+def gaps(axis: Axis) -> tuple[Tensor, Tensor]:
+    """The gap between codes of each query, and how far it is into it in LR px, [0, 1): (N,) twice.
+
+    A gap is the index of its lower code in a map with borders of one.
+    """
+    position = (axis.coord + 1) * (axis.count / 2) - 0.5
+    lower = position.floor()
+    return lower.long() + (1 - axis.origin), position - lower
 
 
 def bilinear_grid(image: Tensor, rows: Axis, columns: Axis) -> Tensor:

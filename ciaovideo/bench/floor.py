@@ -60,7 +60,7 @@ def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
     """
     engine = Engine(copy.deepcopy(network), EngineOptions(device="cpu", precision="fp32"))
     out_size = round(SIDE * factors[0]), round(SIDE * factors[1])
-    counter = FlopCounterMode(display=False, custom_mapping=_own_products())
+    counter = FlopCounterMode(display=False, custom_mapping=own_products())
     with counter:
         engine(torch.zeros(1, 3, SIDE, SIDE), out_size)
     return float(counter.get_total_flops()) / SIDE**2
@@ -97,7 +97,7 @@ def _best(work: Callable[[], object], device: torch.device) -> float:
     return min(seconds[1:])
 
 
-def _own_products() -> dict[object, Callable[..., int]]:
+def own_products() -> dict[object, Callable[..., int]]:
     """Operators that torch's counter does not know, and how to count them."""
 
     def linear(points: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:

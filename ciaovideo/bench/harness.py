@@ -5,11 +5,15 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
+
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +78,31 @@ def peak_memory() -> int:
 
 
 def machine() -> dict[str, str]:
-    """Processor, GPU and versions that a figure depends on."""
+    """Processor, GPU, driver and versions that a figure depends on."""
     facts = {
         "processor": f"{_processor()}, {torch.get_num_threads()} threads",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
+    for package in ("av", "triton"):  # without loading them; FFmpeg comes with av
+        with suppress(PackageNotFoundError):
+            facts[package] = version(package)
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = str(torch.version.cuda)
+        facts["driver"] = _driver()
     return facts
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver, the first number with points in its own line."""
+    try:
+        line = DRIVER.read_text(encoding="utf-8").partition("\n")[0]
+    except OSError:
+        return "unknown"
+    words = (word for word in line.split() if word.replace(".", "").isdigit() and "." in word)
+    return next(words, "unknown")
 
 
 def _processor() -> str:

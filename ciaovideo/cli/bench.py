@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
@@ -44,10 +44,11 @@ def build_parser(prog: str) -> ArgumentParser:
         metavar="PNG",
         help="also measure how cost grows with input, output and length (minutes), and draw it",
     )
-    parser.add_argument(
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
         "--against", type=Path, metavar="FILE", help="compare with a stored run (from --json)"
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    shown.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
     return parser
 
@@ -61,7 +62,14 @@ def run(arguments: Namespace) -> int:
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
     )
-    before = _stored(arguments.against) if arguments.against else {}
+    from ciaovideo.media.pipes import reads_once
+
+    if reads_once(arguments.input):
+        raise OptionError(f"{arguments.input} can be read only once", "give a file to bench")
+    if arguments.growth and not arguments.growth.absolute().parent.is_dir():
+        folder = arguments.growth.absolute().parent
+        raise OptionError(f"there is no folder {folder}", "make it, or name another for --growth")
+    before, setting = _stored(arguments.against) if arguments.against else ({}, "")
     with loading():
         from ciaovideo.bench.cases import run_bench
 
@@ -72,6 +80,8 @@ def run(arguments: Namespace) -> int:
         print(json.dumps(report, default=to_plain, indent=2))
     else:
         print(markdown(report, before))
+        if setting not in ("", _setting(to_plain(report))):
+            print(f"the stored run is another case: {setting}")
     return 0
 
 
@@ -140,11 +150,12 @@ def _draw(growth: "Growth", path: Path) -> None:
         raise OptionError(f"{path}: {cause.strerror}", "name a file that can be written") from cause
 
 
-def _stored(path: Path) -> dict[str, float]:
-    """CPU seconds a frame of each case of a stored run."""
+def _stored(path: Path) -> tuple[dict[str, float], str]:
+    """CPU seconds a frame of each case of a stored run, and what it was."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        return {result["case"]: float(result["cpu_s"]) for result in report["results"]}
+        seconds = {result["case"]: float(result["cpu_s"]) for result in report["results"]}
+        return seconds, _setting(report)
     except OSError as cause:
         raise OptionError(
             f"{path}: {cause.strerror}", "name a file that bench --json made"
@@ -153,3 +164,9 @@ def _stored(path: Path) -> dict[str, float]:
         raise OptionError(
             f"{path} is no stored run", "name a file that bench --json made"
         ) from cause
+
+
+def _setting(report: Mapping[str, Any]) -> str:
+    """What the figures of a run, as JSON has them, are comparable by."""
+    sizes = (f"{report[size][1]}x{report[size][0]}" for size in ("lr_size", "out_size"))
+    return f"{report['model']}, {report['precision']} on {report['device']}, {' to '.join(sizes)}"

@@ -25,7 +25,7 @@ from ciaovideo.errors import (
     NonFiniteError,
     UnsupportedScaleError,
 )
-from ciaovideo.grid import Axis, View, nearest_index
+from ciaovideo.grid import Axis, View, nearest_index, once_per_axis
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.models.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
@@ -240,7 +240,7 @@ class Owned:
     def __init__(self, axis: Axis, first: int, end: int) -> None:
         self._axis = axis
         self._first = first
-        self._owner = nearest_index(axis.coord, axis.count)[first:end]
+        self._owner = _owners(axis)[first:end]
         self.low = int(self._owner[0])  # LR samples [low, high) own all of them
         self.high = int(self._owner[-1]) + 1
 
@@ -252,6 +252,11 @@ class Owned:
         first, end = torch.searchsorted(self._owner, torch.tensor([start, stop])).tolist()
         queries = self._axis.part(self._first + first, self._first + end, origin)
         return slice(first, end), queries
+
+
+@once_per_axis
+def _owners(axis: Axis) -> Tensor:
+    return nearest_index(axis.coord, axis.count)
 
 
 def choose_device(name: str) -> torch.device:

@@ -23,7 +23,7 @@ from ciaovideo.color.coefficients import Coefficients, Weights
 from ciaovideo.color.dither import dither_matrix
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import placed
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 from ciaovideo.tiling import Rect
 
 
@@ -130,8 +130,10 @@ def rgb_from_codes(planes: Sequence[Tensor], layout: PixelLayout, spec: ColorSpe
         factor=(1 << log2[0], 1 << log2[1]),
         position=coefficients.position,
     )
-    rgb: Tensor = fused.color_signals(planes, rule)
-    return rgb
+    with PlainIfItFails("color_signals"):
+        rgb: Tensor = fused.color_signals(planes, rule)
+        return rgb
+    return to_rgb(planes, layout, spec)
 
 
 def codes_from_rgb(
@@ -145,13 +147,15 @@ def codes_from_rgb(
     shapes = layout.plane_shapes(rgb.shape[-2], rgb.shape[-1])
     planes = [rgb.new_empty(len(rgb), *shape, dtype=layout.dtype) for shape in shapes]
     matrix = placed(dither_matrix(), rgb.device) if dither else None
-    for index, (weights, zero) in enumerate(coefficients.rows(layout)):
-        log2 = layout.log2_chroma if index else (0, 0)
-        factor = (1 << log2[0], 1 << log2[1])
-        rule = fused.CodeRule(weights, zero, layout.peak, factor, coefficients.position)
-        start = dither.start(log2) if dither else (0, 0)
-        fused.color_codes(rgb, rule, planes[index], matrix, start)
-    return tuple(planes)
+    with PlainIfItFails("color_codes"):
+        for index, (weights, zero) in enumerate(coefficients.rows(layout)):
+            log2 = layout.log2_chroma if index else (0, 0)
+            factor = (1 << log2[0], 1 << log2[1])
+            rule = fused.CodeRule(weights, zero, layout.peak, factor, coefficients.position)
+            start = dither.start(log2) if dither else (0, 0)
+            fused.color_codes(rgb, rule, planes[index], matrix, start)
+        return tuple(planes)
+    return from_rgb(rgb, layout, spec, dither=dither)
 
 
 def _as_unit_codes(plane_format: PlaneFormat) -> tuple[PixelLayout, ColorSpec]:

@@ -20,8 +20,7 @@ def choose_precision(asked: Precision, device: torch.device) -> Precision:
     and costs less than 0.01 dB with the bundled weights. fp32 otherwise.
     """
     if asked == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16(device)
-        return "bf16" if native else "fp32"
+        return "bf16" if _has_bf16(device) else "fp32"
     if asked == "fp16" and device.type == "cpu":
         raise PrecisionError(
             "fp16 does not work on a CPU at a usable speed", "use bf16 or fp32, or leave it to auto"
@@ -47,8 +46,13 @@ def set_precision(network: nn.Module, precision: Precision) -> None:
             set_precision(child, precision)
 
 
-def _cpu_has_bf16(device: torch.device) -> bool:
-    """Whether the processor multiplies bf16 matrices by instructions of its own."""
+def _has_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 matrices by instructions of its own.
+
+    ``torch.cuda.is_bf16_supported`` says yes where a GPU before Ampere emulates them, slowly.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type != "cpu":
         return False
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.grid import View
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 
 SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
 LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one
@@ -121,7 +121,8 @@ class CrossScaleAttention(nn.Module):
         m - d, the value at m. Summing the probabilities over d first is the same sum.
         """
         if fused := fused_twin("patch_attention", query, key, value):
-            return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
+            with PlainIfItFails("patch_attention"):
+                return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
         batch, _, height, width = query.shape
         size = value.shape[-2:]
         places = value.flatten(2).mT  # (B, places, scale^2 C)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, placed
+from ciaovideo.grid import Axis, View, once_per_axis, placed
 from ciaovideo.models.protocols import Footprint, Latent
 
 
@@ -37,7 +37,8 @@ class Interpolation(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.kernel, self.halo = KERNELS[kind]
+        self.kind = kind
+        _, self.halo = KERNELS[kind]
         self.alignment = 1
         self.footprint = Footprint(6, 9)
 
@@ -50,11 +51,7 @@ class Interpolation(nn.Module):
         return self._along(self._along(latent["lr"], rows, -2), columns, -1)
 
     def _along(self, lr: Tensor, axis: Axis, dim: int) -> Tensor:
-        position = (axis.coord.double() + 1) * (axis.count / 2) - 0.5
-        first = position.floor().long() - (self.halo - 1)
-        index = first + torch.arange(2 * self.halo)[:, None]  # (taps, N)
-        weight = self.kernel(position - index) * ((index >= 0) & (index < axis.count))
-        weight = (weight / weight.sum(dim=0)).float()
+        index, weight = _taps(axis, self.kind)
         index = (index - axis.origin).clamp_(0, lr.shape[dim] - 1)
         weight, index = placed(weight, lr.device), placed(index, lr.device)
         shape = (-1, 1) if dim == -2 else (-1,)
@@ -62,3 +59,14 @@ class Interpolation(nn.Module):
         for tap in range(1, 2 * self.halo):
             out.addcmul_(lr.index_select(dim, index[tap]), weight[tap].view(shape))
         return out
+
+
+@once_per_axis
+def _taps(axis: Axis, kind: str) -> tuple[Tensor, Tensor]:
+    """Which samples of the frame each query reads, and their weights: (taps, N) both."""
+    kernel, reach = KERNELS[kind]
+    position = (axis.coord.double() + 1) * (axis.count / 2) - 0.5
+    first = position.floor().long() - (reach - 1)
+    index = first + torch.arange(2 * reach)[:, None]
+    weight = kernel(position - index) * ((index >= 0) & (index < axis.count))
+    return index, (weight / weight.sum(dim=0)).float()

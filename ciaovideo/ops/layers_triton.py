@@ -27,6 +27,20 @@ class Launch(NamedTuple):
     stages: int
 
 
+LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(32, 16, 8, 1)}  # by bytes
+NARROW = Launch(rows=64, chunk=32, warps=4, stages=2)  # in place of the first on small GPUs
+ON_CHIP = 104 << 10  # bytes of shared memory that LAUNCH[2] takes on sm_80; sm_86 and sm_89 have 99
+
+
+def launch_for(points: Tensor) -> Launch:
+    """How the kernels are cut for the type of these numbers, on the GPU where they are."""
+    if points.device.type == "cuda" and points.element_size() == 2:
+        facts = torch.cuda.get_device_properties(points.device)
+        if facts.shared_memory_per_block_optin < ON_CHIP:
+            return NARROW
+    return LAUNCH[points.element_size()]
+
+
 def precision_of() -> str:
     """How products of fp32 are computed: three products of TF32, or one where torch allows it."""
     return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 
 Layer = tuple[Tensor, Tensor]
 """Weight (out, in) and bias (out,)."""
@@ -36,7 +36,8 @@ def perceptron(points: Tensor, layers: Sequence[Layer], *, relu_last: bool = Fal
     """Layers with a ReLU between them, and behind the last one if asked for."""
     fused = fused_twin("linear", points, *chain.from_iterable(layers))
     if fused and fused.fits(layers, relu_last=relu_last):
-        return cast(Tensor, fused.perceptron(points, layers))
+        with PlainIfItFails("linear"):
+            return cast(Tensor, fused.perceptron(points, layers))
     for index, layer in enumerate(layers):
         points = linear(points, layer, relu=relu_last or index < len(layers) - 1)
     return points

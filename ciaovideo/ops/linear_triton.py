@@ -14,7 +14,7 @@ from torch import Tensor
 from ciaovideo.ops.dispatch import device_of
 from ciaovideo.ops.layers_triton import (
     WIDTHS,
-    Launch,
+    launch_for,
     precision_of,
     square,
     stacked,
@@ -22,7 +22,6 @@ from ciaovideo.ops.layers_triton import (
 )
 from ciaovideo.ops.linear import Layer
 
-LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(32, 16, 8, 1)}  # by bytes
 LEAST_COLUMNS = 16  # of a product of matrices
 
 
@@ -41,7 +40,7 @@ def perceptron(points: Tensor, layers: Sequence[Layer], *, relu_last: bool = Fal
     first, *middle, last = layers
     flat = points.flatten(0, -2).contiguous()
     outputs, width = last[0].shape
-    launch = LAUNCH[points.element_size()]
+    launch = launch_for(points)
     out = points.new_empty(len(flat), outputs)
     with device_of(points):
         _perceptron[(triton.cdiv(len(flat), launch.rows),)](

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 PAIRS = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -98,8 +98,9 @@ def local_attention(
     """
     fused = fused_twin("local_attention", values.codes)
     if fused and fused.fits(rows, columns, keys, values):
-        mixed: Tensor = fused.local_attention(rows, columns, size, keys, values)
-        return mixed
+        with PlainIfItFails("local_attention"):
+            mixed: Tensor = fused.local_attention(rows, columns, size, keys, values)
+            return mixed
     corners = [(y, x) for y in range(len(rows.neighbour)) for x in range(len(columns.neighbour))]
     at = [_flat(rows.neighbour[y], columns.neighbour[x], size[1]) for y, x in corners]
     weights: list[Tensor] | None = None

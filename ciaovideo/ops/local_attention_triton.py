@@ -18,12 +18,11 @@ import triton.language as tl
 from torch import Tensor
 
 from ciaovideo.ops.dispatch import device_of
-from ciaovideo.ops.layers_triton import Launch, precision_of, square, stacked, two_layers
+from ciaovideo.ops.layers_triton import launch_for, precision_of, square, stacked, two_layers
 from ciaovideo.ops.local_attention import Keys, PointMLP, Taps, Values
 
 CORNERS = 4
 TILE_WIDTH = 8  # queries of a program that lie side by side, where it has that many
-LAUNCH = {2: Launch(rows=128, chunk=32, warps=8, stages=2), 4: Launch(32, 16, 8, 1)}  # by bytes
 
 
 def fits(rows: Taps, columns: Taps, keys: Keys | None, values: Values) -> bool:
@@ -46,7 +45,7 @@ def local_attention(
     codes = values.codes
     batch, places, depth = codes.shape
     shape = (rows.nearest.numel(), columns.nearest.numel())
-    launch = LAUNCH[codes.element_size()]
+    launch = launch_for(codes)
     queries = launch.rows // CORNERS
     across = min(TILE_WIDTH, queries)
     out = codes.new_empty(batch, shape[0] * shape[1], depth)

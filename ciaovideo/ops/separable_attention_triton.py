@@ -74,8 +74,9 @@ def _blend(
     x = tl.program_id(0) * RUN + tl.arange(0, RUN)
     live = x < width
     gap_y, gap_x = tl.load(row_gap + y), tl.load(column_gap + x, mask=live, other=0)
-    codes = code_height * code_width
-    gaps = (code_height - 1) * (code_width - 1)
+    tall = tl.full([], code_height, tl.int64)  # all maps of a picture of 20 Mpx pass 2^31 values
+    codes = tall * code_width
+    gaps = (tall - 1) * (code_width - 1)
     value += picture * 3 * RANK * RANK * codes
     logit += picture * 4 * RANK * RANK * gaps
     most = tl.full([RUN], float("-inf"), tl.float32)

@@ -18,6 +18,7 @@ from ciaovideo.media.ledger import NOTHING
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan, make_plan
@@ -218,6 +219,7 @@ class UpscaleRun:
                 *plan.notes,
                 *self._reader.warnings,
                 *self.engine.notices,
+                *setbacks(),
                 *verification.notes,
             )
         )

@@ -24,8 +24,9 @@ from ciaovideo.ops import (
     patch_attention_triton,
     separable_attention_triton,
 )
+from ciaovideo.ops.layers_triton import LAUNCH, NARROW, ON_CHIP
 
-SHARED = {80: 163 << 10, 90: 227 << 10}  # bytes that one program can have
+SHARED = {80: 163 << 10, 86: 99 << 10, 90: 227 << 10}  # bytes that one program can have
 INTEGERS = {
     *("places", "box_width", "height", "width", "depth", "count", "outputs", "pixels", "top"),
     *("first", "map_height", "map_width", "channels", "code_height", "code_width"),
@@ -50,20 +51,21 @@ class Case(NamedTuple):
     constants: dict[str, Any]
 
 
-def cases() -> list[Case]:
+def cases(arch: int) -> list[Case]:
     """All kernels at full size: hidden width 256, C = 64, rank 4, render width 16, 4:2:0."""
     made = []
+    launches = {**LAUNCH, 2: NARROW} if SHARED[arch] < ON_CHIP else LAUNCH
     for kind, size in (("bf16", 2), ("fp32", 4)):
-        attention, color = local_attention_triton.LAUNCH[size], linear_triton.LAUNCH[size]
+        launch = launches[size]
         mix: dict[str, Any] = {
             "KEY_LAYERS": 3,
             "VALUE_LAYERS": 3,
             "KEY_WIDTH": 256,
             "VALUE_WIDTH": 256,
         }
-        mix |= {"QUERIES": attention.rows // 4, "ACROSS": 8, "CHUNK": attention.chunk}
-        layers: dict[str, Any] = {"LAYERS": 3, "WIDTH": 256, "OUTPUTS": 16, "ROWS": color.rows}
-        layers |= {"CHUNK": color.chunk, "PRECISION": "tf32x3"}
+        mix |= {"QUERIES": launch.rows // 4, "ACROSS": 8, "CHUNK": launch.chunk}
+        layers: dict[str, Any] = {"LAYERS": 3, "WIDTH": 256, "OUTPUTS": 16, "ROWS": launch.rows}
+        layers |= {"CHUNK": launch.chunk, "PRECISION": "tf32x3"}
         paste: dict[str, Any] = {"PIXELS": 64, "PLACES": 32, "CHANNELS": 128, "PRECISION": "tf32x3"}
         softmax: dict[str, Any] = {"PIXELS": 64, "PLACES": 64, "DEPTH": 32, "PRECISION": "tf32x3"}
         mix |= {"PRECISION": "tf32x3"}
@@ -72,8 +74,8 @@ def cases() -> list[Case]:
         render |= {"ACROSS": pixels.ACROSS, "PRECISION": "tf32x3"}
         patches = patch_attention_triton
         made += [
-            Case(local_attention_triton, "_mix", kind, *attention[2:], mix),
-            Case(linear_triton, "_perceptron", kind, *color[2:], layers),
+            Case(local_attention_triton, "_mix", kind, *launch[2:], mix),
+            Case(linear_triton, "_perceptron", kind, *launch[2:], layers),
             Case(pixels, "_render", kind, pixels.WARPS, 2, render),
             Case(patches, "_softmax", kind, patches.WARPS, patches.STAGES, softmax),
             Case(patches, "_paste", kind, patches.WARPS, patches.STAGES, paste),
@@ -146,8 +148,10 @@ def usage(cubin: bytes) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("arch", type=int, choices=SHARED)
-    parser.add_argument("--kind", choices=("bf16", "fp32"), help="only kernels of this type")
+    parser.add_argument("--quick", action="store_true", help="not in fp32 what is made for bf16")
     arguments = parser.parse_args()
-    for one in cases():
-        if arguments.kind in (None, one.kind):
+    kernels = cases(arguments.arch)
+    twice = {one.kernel for one in kernels if one.kind == "bf16"}
+    for one in kernels:
+        if not arguments.quick or one.kind == "bf16" or one.kernel not in twice:
             print(compiled(one, arguments.arch), flush=True)

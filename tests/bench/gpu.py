@@ -22,13 +22,15 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from ciaovideo.bench.floor import flop_per_pixel, matrix_rate
+from ciaovideo.bench.floor import SIDE, flop_per_pixel, matrix_rate, own_products
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 
@@ -165,11 +167,24 @@ def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
         }
 
 
+def decoder_work(case: Case) -> float:
+    """Operations of the decoder per frame, counted at a smaller size on a processor."""
+    net = network(case.name).eval()
+    factors = [out / lr for out, lr in zip(case.out_size, case.lr_size, strict=True)]
+    view = View((SIDE, SIDE), (round(SIDE * factors[0]), round(SIDE * factors[1])))
+    with torch.inference_mode():
+        latent = net.encode(torch.zeros(1, 3, SIDE, SIDE), view)
+        with FlopCounterMode(display=False, custom_mapping=own_products()) as counter:
+            net.decode(latent, view.rows, view.columns)
+    return float(counter.get_total_flops()) / SIDE**2 * case.lr_size[0] * case.lr_size[1]
+
+
 def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[str, object]:
     """One network: reference in fp32, fast path in fp32 and bf16, with and without kernels."""
     lr = torch.rand(1, 3, *case.lr_size)
     factors = case.out_size[0] / case.lr_size[0], case.out_size[1] / case.lr_size[1]
     flop = flop_per_pixel(network(case.name), factors) * case.lr_size[0] * case.lr_size[1]
+    decoder_flop = decoder_work(case)
     figures: dict[str, object] = {"case": case.name, "lr": case.lr_size, "out": case.out_size}
     rows: list[dict[str, object]] = []
     exact: Tensor | None = None
@@ -193,7 +208,9 @@ def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[s
                 took = speed(case.name, lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
                 row |= {"frames_s": 1 / took, "max_error": (sr - exact).abs().max().item()}
                 row |= {"psnr_db": -10 * (sr - exact).square().mean().clamp(1e-20).log10().item()}
-                row |= {"share": flop / took / rate, "seconds": stages(engine, lr, case)}
+                halves = stages(engine, lr, case)
+                row |= {"share": flop / took / rate, "seconds": halves}
+                row |= {"decoder_share": decoder_flop / halves["decode"] / rate}
                 if (precision, fused) == ways[-1]:
                     figures["encoders"] = encoders(engine, lr)
             except Exception as problem:
@@ -247,14 +264,15 @@ def markdown(report: dict[str, object]) -> str:
     """The figures as tables."""
     lines = [", ".join(f"{k} {v}" for k, v in report["machine"].items())]  # type: ignore[attr-defined]
     lines += [f"bf16 matrix product: {report['matrix_tflop_s']:.3g} TFLOP/s", ""]
-    lines += ["| case | precision | kernels | frames/s | share | max error | PSNR to fp32 |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines += ["| case | precision | kernels | frames/s | share | of decoder | max error | PSNR |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
     for case in report["cases"]:  # type: ignore[attr-defined]
         for row in case["ways"]:
             if "problem" in row:
                 figures = row["problem"].replace("\n", " ")
             else:
-                figures = f"{row['frames_s']:.2f} | {row['share']:.1%} | {row['max_error']:.1e}"
+                figures = f"{row['frames_s']:.2f} | {row['share']:.1%} | {row['decoder_share']:.1%}"
+                figures += f" | {row['max_error']:.1e}"
                 figures += f" | {row['psnr_db']:.1f} dB"
             lines.append(f"| {case['case']} | {row['precision']} | {row['kernels']} | {figures} |")
     lines += ["", "| encoder, ms | plain | CUDA graph | torch.compile |", "|---|---|---|---|"]
@@ -263,6 +281,7 @@ def markdown(report: dict[str, object]) -> str:
             ms = (times[name] for name in ("plain", "graph", "compiled"))
             figures = " | ".join(t if isinstance(t, str) else f"{t * 1e3:.3f}" for t in ms)
             lines.append(f"| {case['case']} | {figures} |".replace("\n", " "))
+    lines += ["", *report["setbacks"]]  # type: ignore[misc]
     return "\n".join([*lines, "", "```", str(report["tests"]), "```", ""])
 
 
@@ -273,6 +292,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--minutes", type=float, default=8.0, help="no step begins later")
     arguments = parser.parse_args()
+    if not (torch.cuda.is_available() or arguments.tiny):
+        parser.error("there is no GPU here; --tiny rehearses the run without one")
     deadline = Deadline(arguments.minutes)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -282,6 +303,7 @@ def main() -> None:
     report |= {"cases": (made := []), "tests": "not run yet"}
 
     def write() -> None:
+        report["setbacks"] = setbacks()
         report["seconds"] = time.perf_counter() - began
         (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=2))
         (arguments.folder / "gpu.md").write_text(markdown(report))

@@ -28,6 +28,8 @@ def pictures(clip: Path, frames: int, *, hardware: bool) -> Iterator[tuple[Tenso
     way = HWAccel(DEVICE, allow_software_fallback=False) if hardware else None
     with av.open(clip, hwaccel=way) as container:
         stream = container.streams.video[0]
+        if hardware and not stream.codec_context.is_hwaccel:  # another video in the file may be
+            raise ValueError(f"it does not decode {stream.codec_context.name}")
         stream.thread_type = "AUTO"
         for picture in islice(container.decode(stream), frames):
             yield copy_planes(picture, PixelLayout.of(planar_layout(picture)), fresh)
@@ -69,6 +71,10 @@ def main() -> None:
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--frames", type=int, default=200)
     arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no GPU here")
+    if missing := [str(clip) for clip in arguments.clips if not clip.is_file()]:
+        parser.error(f"no such file: {', '.join(missing)}")
     for clip in arguments.clips:
         print(f"{clip.name}: {compare(clip, arguments.frames)}")
 

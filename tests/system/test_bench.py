@@ -47,6 +47,11 @@ def test_bench(
     assert run([*words, "--against", str(stored)]) == 0
     table = capsys.readouterr().out
     assert table.count("(x") == len(cases)
+    assert "another case" not in table
+    stored.write_text(json.dumps(report | {"out_size": [192, 256]}))
+    assert run([*words, "--against", str(stored)]) == 0
+    assert "another case: ciaosr-fast" in (table := capsys.readouterr().out)
+    assert "64x48 to 256x192" in table
     assert "times that" in table
 
 
@@ -92,3 +97,17 @@ def test_what_is_no_stored_run_is_refused(
     assert run(["bench", "in.mp4", "--against", str(stored)]) == 2
     assert "no stored run" in capsys.readouterr().err
     assert run(["bench", "in.mp4", "--against", str(tmp_path / "other.json")]) == 2
+
+
+def test_what_can_be_read_only_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "-", "--scale", "2"]) == 2
+    assert "read only once" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ciaovideo.bench.cases.run_bench", None)
+    words = ["bench", "in.mp4", "--growth", str(tmp_path / "absent" / "growth.png")]
+    assert run(words) == 2
+    assert f"there is no folder {tmp_path / 'absent'}" in capsys.readouterr().err

@@ -9,7 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View, code_centre, constant, nearest_index, placed, shifted
+from ciaovideo.grid import (
+    Axis,
+    View,
+    code_centre,
+    constant,
+    nearest_index,
+    once_per_axis,
+    placed,
+    shifted,
+)
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
@@ -30,6 +39,8 @@ REACH = 1  # no query reads a code further than this from its nearest one
 QUERY_BLOCK = {"cpu": 1 << 12, "cuda": 1 << 15}  # queries at once: on a CPU, what a cache holds
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right: half-open, of codes
+Reads = tuple[Taps, Tensor, tuple[int, int]]
+"""What queries along an axis read: codes, (offset, cell) (K, N, 2), span of the codes."""
 
 
 class CiaoSR(nn.Module):
@@ -126,17 +137,18 @@ class CiaoSR(nn.Module):
         features = latent["features"]
         most = self.query_block or QUERY_BLOCK.get(features.device.type, QUERY_BLOCK["cuda"])
         picture = features.new_empty(len(features), 3, len(rows), len(columns))
-        for y, x in _blocks(len(rows), len(columns), max(1, most // len(features))):
-            part = rows.part(y.start, y.stop, rows.origin)
-            across = columns.part(x.start, x.stop, columns.origin)
-            picture[..., y, x] = self._decode_block(latent, part, across)
+        down, across = _blocks(len(rows), len(columns), max(1, most // len(features)))
+        column_reads = [self._along(columns, part, features) for part in across]
+        for y in down:
+            row_reads = self._along(rows, y, features)
+            for x, reads in zip(across, column_reads, strict=True):
+                picture[..., y, x] = self._decode_block(latent, row_reads, reads)
         return picture
 
-    def _decode_block(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+    def _decode_block(self, latent: Latent, rows: Reads, columns: Reads) -> Tensor:
         """One block from tables that cover just the codes it reads: (B, 3, rows, columns)."""
-        like = latent["features"]
-        y_taps, y_offset, (top, bottom) = self._along(rows, like)
-        x_taps, x_offset, (left, right) = self._along(columns, like)
+        y_taps, y_offset, (top, bottom) = rows
+        x_taps, x_offset, (left, right) = columns
         keys, values = self._codes(latent, (top, bottom, left, right))
         size, offsets = (bottom - top, right - left), (y_offset, x_offset)
         key_tables = None
@@ -149,7 +161,7 @@ class CiaoSR(nn.Module):
         mlp = PointMLP(*_take_apart(first, values, offsets), middle)
         mixed = local_attention(y_taps, x_taps, size, key_tables, Values(mlp, last, values))
         color = perceptron(mixed, self.color.linears())
-        return color.mT.view(-1, 3, len(rows), len(columns))
+        return color.mT.view(-1, 3, y_offset.shape[1], x_offset.shape[1])
 
     def _pair_tables(self, keys: Tensor, last: Layer) -> tuple[Tensor, Tensor]:
         """Key tables of a box of codes (B, h, w, D); the same for all pairs without attention."""
@@ -169,19 +181,27 @@ class CiaoSR(nn.Module):
         non_local = _crop(latent["non_local"], box, 0).flatten(2).mT
         return keys, torch.cat([keys, non_local], dim=-1)
 
-    def _along(self, axis: Axis, like: Tensor) -> tuple[Taps, Tensor, tuple[int, int]]:
-        """What the queries of an axis read: codes, (offset, cell) (K, N, 2), span of the codes."""
-        cell = torch.tensor(axis.cell)
-        nearest = nearest_index(axis.coord, axis.count)
-        corners = corner_codes(axis.coord, axis.count, cell, self.directions)
-        neighbour = torch.stack([index for index, _ in corners])
-        offset = torch.stack([offset for _, offset in corners])
-        where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1)
-        least, most = torch.cat([nearest, neighbour.flatten()]).aminmax()
-        start, stop = int(least), int(most) + 1
-        taps = Taps(*(placed(index - start, like.device) for index in (nearest, neighbour)))
-        where = placed(where.to(like.dtype), like.device)
-        return taps, where, (start - axis.origin, stop - axis.origin)
+    def _along(self, axis: Axis, part: slice, like: Tensor) -> Reads:
+        """What a part of the queries of an axis reads, beside ``like`` and of its type."""
+        own = axis.part(part.start, part.stop, axis.origin)
+        taps, where, span = axis_reads(own, self.directions)
+        indices = (placed(index, like.device) for index in (taps.nearest, taps.neighbour))
+        return Taps(*indices), placed(where.to(like.dtype), like.device), span
+
+
+@once_per_axis
+def axis_reads(axis: Axis, directions: tuple[int, ...]) -> Reads:
+    """What the queries of an axis read, on the CPU in float32; corners lie in ``directions``."""
+    cell = torch.tensor(axis.cell)
+    nearest = nearest_index(axis.coord, axis.count)
+    corners = corner_codes(axis.coord, axis.count, cell, directions)
+    neighbour = torch.stack([index for index, _ in corners])
+    offset = torch.stack([offset for _, offset in corners])
+    where = torch.stack([offset, (cell * axis.count).expand_as(offset)], dim=-1)
+    least, most = torch.cat([nearest, neighbour.flatten()]).aminmax()
+    start, stop = int(least), int(most) + 1
+    taps = Taps(nearest - start, neighbour - start)
+    return taps, where, (start - axis.origin, stop - axis.origin)
 
 
 def corner_shift(count: int, cell: Tensor) -> Tensor:
@@ -233,13 +253,11 @@ def _take_apart(
     return linear(codes, (of_code, bias)), F.linear(where[0], of_y), F.linear(where[1], of_x)
 
 
-def _blocks(rows: int, columns: int, most: int) -> Iterator[tuple[slice, slice]]:
-    """A grid cut into blocks of at most ``most`` points, as square as they can be."""
+def _blocks(rows: int, columns: int, most: int) -> tuple[list[slice], list[slice]]:
+    """How to cut a grid into blocks of at most ``most`` points, as square as they can be."""
     side = min(rows, math.isqrt(most))
     across = min(columns, most // side)
-    for y in _parts(rows, max(side, most // across)):
-        for x in _parts(columns, across):
-            yield y, x
+    return list(_parts(rows, max(side, most // across))), list(_parts(columns, across))
 
 
 def _parts(count: int, most: int) -> Iterator[slice]:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, constant, placed
+from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
@@ -132,8 +132,9 @@ class SeparableCiaoSR(nn.Module):
             for axis, cell in ((rows, latent["cell"][0, 0]), (columns, latent["cell"][0, 1])):
                 gap, of_key, of_value = self._tables(axis, cell)
                 taps.append(fused.GapTaps(placed(gap, value.device), of_key, of_value))
-            sr: Tensor = fused.separable_attention(value, logit, *taps)
-            return sr
+            with PlainIfItFails("separable_attention"):
+                fast: Tensor = fused.separable_attention(value, logit, *taps)
+                return fast
         size = BLOCK.get(value.device.type, max(BLOCK.values()))
         down = self._down_table(rows, latent["cell"][0, 0], size)
         across = self._across_table(columns, latent["cell"][0, 1], logit.shape[-1])
@@ -178,12 +179,11 @@ class SeparableCiaoSR(nn.Module):
 
     def _tables(self, axis: Axis, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gap of each query, and basis values for keys and values: (N,), (2, N, rank) twice."""
-        position = (axis.coord + 1) * (axis.count / 2) - 0.5
-        lower = position.floor()
-        offset = placed(torch.stack([position - lower, position - lower - 1]), cell.device)
+        gap, into = gaps(axis)
+        offset = placed(torch.stack([into, into - 1]), cell.device)
         basis = self.basis(offset, cell.expand_as(offset))
         of_key, of_value = basis.split(self.rank, dim=-1)
-        return lower.long() + (1 - axis.origin), of_key, of_value
+        return gap, of_key, of_value
 
     def _down_table(self, rows: Axis, cell: Tensor, size: int) -> "DownTable":
         gap, of_key, of_value = self._tables(rows, cell)

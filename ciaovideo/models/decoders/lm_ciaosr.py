@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, constant, placed
+from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import fused_twin
+from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
@@ -182,7 +182,8 @@ class LMCiaoSR(nn.Module):
         like = latent["scale"]
         fused = fused_twin("modulated_render", like, *self.render.parameters())
         if fused and fused.fits(self.width):
-            return self._render_fused(fused, latent, rows, columns)
+            with PlainIfItFails("modulated_render"):
+                return self._render_fused(fused, latent, rows, columns)
         gap_rows, block_columns = BLOCK.get(like.device.type, BLOCK["cuda"])
         down, across = _Along(rows, like), _Along(columns, like)
         sr = like.new_empty(len(like), 3, len(rows), len(columns))
@@ -202,7 +203,7 @@ class LMCiaoSR(nn.Module):
     def _render_fused(self, fused: ModuleType, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         device, color = latent["scale"].device, self.render.color
         taps = [
-            fused.GapTaps(*(placed(tensor, device) for tensor in _gaps(axis)))
+            fused.GapTaps(*(placed(tensor, device) for tensor in gaps(axis)))
             for axis in (rows, columns)
         ]
         first = self.render.offset.weight
@@ -266,25 +267,15 @@ def _layer(layer: nn.Linear) -> Layer:
     return layer.weight, layer.bias
 
 
-def _gaps(axis: Axis) -> tuple[Tensor, Tensor]:
-    """The gap of each query along an axis, and how far it is into it: (N,) twice, on the CPU.
-
-    A gap is the index of its lower code in a map with borders of one; in [0, 1) LR px.
-    """
-    position = (axis.coord + 1) * (axis.count / 2) - 0.5
-    lower = position.floor()
-    return lower.long() + (1 - axis.origin), position - lower
-
-
 class _Along:
     """Queries along one axis of a grid: the gap of each, and how far it is into that gap.
 
-    gap (N,) and offset (N,) as of ``_gaps``; present: the gaps that hold queries, each once.
+    gap (N,) and offset (N,) as of ``grid.gaps``; present: the gaps that hold queries, each once.
     Tables lie on the device of ``like``, and what is counted with on the CPU: nobody waits.
     """
 
     def __init__(self, axis: Axis, like: Tensor) -> None:
-        gap, self._offset = _gaps(axis)
+        gap, self._offset = gaps(axis)
         present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
         first = counts.cumsum(0) - counts
         self._like = like

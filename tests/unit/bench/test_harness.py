@@ -1,7 +1,11 @@
 """Measuring: per frame, with a warm-up that is not counted."""
 
 import time
+from pathlib import Path
 
+import pytest
+
+from ciaovideo.bench import harness
 from ciaovideo.bench.harness import machine, measure, peak_memory
 
 
@@ -21,5 +25,19 @@ def test_seconds_are_per_frame_and_the_warm_up_is_left_out() -> None:
 
 
 def test_the_machine_is_named() -> None:
-    assert {"processor", "python", "torch", "numpy"} <= machine().keys()
+    assert {"processor", "python", "torch", "numpy", "av"} <= machine().keys()
     assert peak_memory() > 1 << 20
+
+
+def test_the_driver_of_a_gpu_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "version"
+    told.write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n"
+        "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n"
+    )
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(harness, "DRIVER", told)
+    assert machine()["driver"] == "535.104.05"
+    monkeypatch.setattr(harness, "DRIVER", tmp_path / "absent")
+    assert machine()["driver"] == "unknown"

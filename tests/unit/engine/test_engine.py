@@ -21,6 +21,7 @@ from ciaovideo.errors import (
 from ciaovideo.grid import View
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.interpolation import KERNELS, Interpolation
 from ciaovideo.models.protocols import Latent
 from ciaovideo.options import EngineOptions
 
@@ -56,7 +57,7 @@ def small_network(decoder: str = "separable", encoder: str = "edsr") -> Implicit
     return network
 
 
-def engine(network: ImplicitSR, *, tile: int = 0) -> Engine:
+def engine(network: ImplicitSR | Interpolation, *, tile: int = 0) -> Engine:
     """An engine in fp32 on the CPU, where results are exact."""
     return Engine(network, EngineOptions(device="cpu", precision="fp32", tile=tile))
 
@@ -225,6 +226,37 @@ def test_a_batch_is_whole_after_memory_ran_out() -> None:
     sr = engine(limited(60 * 60, torch.OutOfMemoryError))(lr, (100, 90))
     whole = engine(small_network())(lr, (100, 90))
     assert (sr - whole).abs().max() < TILED * float(whole.abs().max())
+
+
+@pytest.mark.parametrize("name", [*DECODERS, "bicubic"])
+def test_tables_of_an_axis_are_made_once_for_each_size(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second frame asks for no coordinate, and a part of another place and size does."""
+    machine = engine(Interpolation(name) if name in KERNELS else small_network(name), tile=32)
+    lr = torch.rand(1, 3, 40, 50)
+    first = machine(lr, (90, 131))
+    with monkeypatch.context() as patch:
+        patch.setattr("ciaovideo.grid.centres", None)
+        assert torch.equal(machine(lr, (90, 131)), first)
+        with pytest.raises(TypeError):
+            machine(lr, (90, 132))
+    with torch.no_grad():
+        assert machine(lr, (90, 132)).shape[-1] == 132
+
+
+@pytest.mark.gpu
+def test_only_the_answer_is_waited_for() -> None:
+    """A picture is begun without a wait, whatever the decoder."""
+    for decoder in DECODERS:
+        machine = Engine(small_network(decoder), EngineOptions(device="cuda"))
+        lr = torch.rand(1, 3, 40, 50).cuda()
+        machine(lr, (90, 130))
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            machine.start(lr, (90, 130))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.gpu

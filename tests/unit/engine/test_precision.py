@@ -29,6 +29,15 @@ def test_auto_is_what_the_device_has() -> None:
         choose_precision("fp16", torch.device("cpu"))
 
 
+@pytest.mark.parametrize(("capability", "best"), [((7, 5), "fp32"), ((8, 0), "bf16")], ids=str)
+def test_a_gpu_that_only_emulates_bf16_computes_in_fp32(
+    capability: tuple[int, int], best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *_, **__: True)  # as torch answers
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: capability)
+    assert choose_precision("auto", torch.device("cuda", 1)) == best
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_bf16_costs_less_than_a_hundredth_of_a_decibel(name: str) -> None:
     """Noise of rounding against the error that the network makes anyway, on a picture of ours."""
