@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
-from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import MAX_SCALE
@@ -110,7 +110,7 @@ class LossOptions:
 
     from_step: int = opt(0, "step at which the second stage begins; before it, only L1", "N")
     l1: float = opt(1.0, "weight of L1 in the second stage", "W")
-    perceptual: float = opt(0.0, "weight of textures, or of features where there are any", "W")
+    perceptual: float = opt(0.0, "weight of structures, or of features where there are any", "W")
     features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
     adversarial: float = opt(0.0, "weight of the discriminator's judgement", "W")
     discriminator_channels: int = opt(64, "channels of the discriminator at full size", "N")
@@ -176,6 +176,8 @@ class Recipe:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
             network = self.network.build()
+        except CiaoVideoError:
+            raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
             # An option that the class does not take, or a size that no layer can have.
             hint = "the bundled recipes show what goes together"

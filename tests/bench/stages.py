@@ -3,8 +3,9 @@
 ``python -m tests.bench.stages FOLDER --weights ciaosr-fast runs/archive/first-stage.safetensors
 runs/archive/weights.safetensors`` takes the middle of each picture, makes LR of it by the recipe's
 degradations and by bicubic alone, and compares what comes back with the crop. PSNR and SSIM are on
-Y; texture is the loss of that name, in nepers: how far the amount of detail is from the true one;
-grid is what repeats from LR pixel to LR pixel, in 8-bit steps of Y, and should be the truth's.
+Y; structure is the loss of that name, and detail the finest derivatives over the truth's, as RMS:
+below 1 is blurred. Grid is what repeats from LR pixel to LR pixel, in 8-bit steps of Y, and should
+be the truth's: a network can make detail of it that nothing agrees with.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.luma import luma
-from ciaovideo.train.losses import TextureLoss
+from ciaovideo.train.losses import StructureLoss
 from ciaovideo.train.recipe import read_recipe
 from tests.bench.footage import CAPTION, upscalers
 
@@ -57,11 +58,13 @@ def grid(sr: Tensor) -> float:
 
 
 def figures(results: list[Tensor], truths: list[Tensor]) -> list[str]:
-    """Means over all pictures: PSNR, SSIM, texture, grid."""
+    """Means over all pictures: PSNR, SSIM, structure, detail, grid."""
     sr, hr = torch.cat(results), torch.cat(truths)
     psnr, ssim = (METRICS[name](sr, hr, border=SCALE).mean().item() for name in ("psnr", "ssim"))
-    texture = TextureLoss()(sr, hr).item()
-    return [f"{psnr:.2f}", f"{ssim:.3f}", f"{texture:.3f}", f"{grid(sr):.2f}"]
+    loss = StructureLoss()
+    ours, theirs = (next(loss.derivatives(rgb)).square().mean().sqrt() for rgb in (sr, hr))
+    row = [f"{psnr:.2f}", f"{ssim:.3f}", f"{loss(sr, hr).item():.3f}"]
+    return [*row, f"{(ours / theirs).item():.2f}", f"{grid(sr):.2f}"]
 
 
 def draw(rows: list[Row], out: Path) -> None:
@@ -87,7 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("stages.png"))
     arguments = parser.parse_args()
     made = upscalers(arguments.weights, SCALE)
-    print("| LR | weights | PSNR | SSIM | texture | grid |\n|---|---|---|---|---|---|")
+    print("| LR | weights | PSNR | SSIM | structure | detail | grid |\n" + "|---" * 7 + "|")
     for kind, share in (("bicubic", 0.0), ("worn", 1.0)):
         pairs = made_pairs(arguments.folder, arguments.recipe, share)
         truths = [truth for _, truth in pairs]
@@ -96,7 +99,7 @@ def main() -> None:
         }
         for name, enlarged in results.items():
             print(f"| {kind} | {' | '.join([name, *figures(enlarged, truths)])} |")
-        print(f"| {kind} | truth |  |  |  | {grid(torch.cat(truths)):.2f} |")
+        print(f"| {kind} | truth |  |  |  |  | {grid(torch.cat(truths)):.2f} |")
     shown: list[Row] = []
     for number in range(min(arguments.rows, len(pairs))):
         row = [(name, enlarged[number]) for name, enlarged in results.items()]

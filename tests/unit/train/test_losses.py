@@ -1,4 +1,4 @@
-"""What is minimised: textures tell blur from detail, and judges learn."""
+"""What is minimised: structures tell blur from detail, and judges learn."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ciaovideo.data.degradation.blur import smooth
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.train.discriminator import Adversary, UNetDiscriminator
-from ciaovideo.train.losses import VGG19, Objective, TextureLoss, VggLoss, as_pictures
+from ciaovideo.train.losses import VGG19, Objective, StructureLoss, VggLoss, as_pictures
 from ciaovideo.train.recipe import LossOptions
 
 CPU = torch.device("cpu")
@@ -25,21 +25,27 @@ def points(picture: Tensor) -> Tensor:
     return picture.flatten(2).transpose(1, 2)
 
 
-def test_textures_prefer_detail_a_pixel_off_to_none() -> None:
-    """The reverse of what L1 prefers: of a guess that cannot be right, the blurred one."""
+def test_structures_want_contrast_where_they_agree_and_no_detail_besides() -> None:
+    """A blur of half the contrast loses to one of full contrast, which L1 does not tell apart."""
     true = pictures()
-    shifted, blurred = true.roll((1, 1), dims=(2, 3)), smooth(true, 2.0)
-    loss = TextureLoss()
+    loss = StructureLoss()
     assert loss(true, true) == 0
-    assert loss(shifted, true) < 0.5 * loss(blurred, true)
-    assert (blurred - true).abs().mean() < (shifted - true).abs().mean()
-    assert loss(smooth(true, 1.0), true) < loss(blurred, true)
+    blurred = smooth(true, 0.7)
+    mean = true.mean(dim=(2, 3), keepdim=True)
+    faint = mean + 0.4 * (blurred - mean)
+    assert loss(blurred, true) < 0.2 * loss(faint, true)
+    period = torch.arange(32) % 2 * 0.12
+    meshed = (
+        faint + period * period[:, None] / 0.12
+    )  # as much detail again, that nothing agrees with
+    assert loss(meshed, true) > loss(faint, true)
+    assert loss(1 - true, true) > 1.2
 
 
-def test_textures_are_learned_by_gradients_and_in_small_windows() -> None:
+def test_structures_are_learned_by_gradients_and_in_small_windows() -> None:
     true = pictures(side=12)
     made = smooth(true, 2.0).requires_grad_()
-    loss = TextureLoss()
+    loss = StructureLoss()
     loss(made, true).backward()
     assert made.grad is not None
     assert made.grad.isfinite().all()
