@@ -55,9 +55,9 @@ class StructureLoss(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         total = sr.new_zeros(())
         for ours, theirs in zip(self.derivatives(sr), self.derivatives(hr), strict=True):
-            common = _around(2 * ours * theirs)
+            agreed = _around(2 * ours * theirs)
             energies = _around(ours.square() + theirs.square())
-            total = total + 1 - ((common + ENERGY_FLOOR) / (energies + ENERGY_FLOOR)).mean()
+            total = total + 1 - ((agreed + ENERGY_FLOOR) / (energies + ENERGY_FLOOR)).mean()
         return total / LEVELS
 
     def derivatives(self, rgb: Tensor) -> Iterator[Tensor]:
