@@ -10,8 +10,9 @@
     │                                      VerificationError
     ├── WeightsError                   4   MissingWeightsError  CorruptWeightsError
     │                                      MismatchedWeightsError
-    └── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
-                                           NonFiniteError
+    ├── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
+    │                                      NonFiniteError
+    └── JobError                       6   StaleLedgerError
 
 The text answers three questions: what happened, where, and what to do now. Constructors take text
 only, so that every error survives pickling between processes; leaf classes that need more build
@@ -148,3 +149,13 @@ class PrecisionError(EngineError):
 
 class NonFiniteError(EngineError):
     """The network returned a value that is not a number, even in fp32."""
+
+
+class JobError(CiaoVideoError):
+    """A run that was stopped cannot be gone on with."""
+
+    exit_code = 6
+
+
+class StaleLedgerError(JobError):
+    """What a stopped run kept was made from another source, or in another way."""

@@ -332,6 +332,12 @@ class UpscaleOptions:
     streams: StreamOptions = StreamOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")
+    resume: bool = opt(
+        False,
+        "keep what is finished beside the output until that is whole, and go on with it where such"
+        " a run was stopped: the file that comes out is the same to the last bit. Computes like"
+        " deterministic, and makes a key frame every 120 frames",
+    )
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:

@@ -29,18 +29,25 @@ class Counts(Protocol):
 
 @contextmanager
 def frame_bar(
-    total: int, *, quiet: bool, clock: Callable[[], float] = time.monotonic
+    total: int, *, done: int = 0, quiet: bool, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Counts], None]]:
     """A bar of frames with rate and time left; what it yields takes each new count.
+
+    ``done`` frames were there before, and count for no rate.
 
     Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
     of ``clock``.
     """
     if not quiet and not has_width():
-        yield FrameLog(clock)
+        yield FrameLog(clock, done)
         return
     with tqdm(
-        total=total or None, unit=" frames", disable=quiet, file=sys.stderr, dynamic_ncols=True
+        total=total or None,
+        initial=done,
+        unit=" frames",
+        disable=quiet,
+        file=sys.stderr,
+        dynamic_ncols=True,
     ) as bar:
         yield lambda progress: _move(bar, progress.frames)
 
@@ -48,8 +55,9 @@ def frame_bar(
 class FrameLog:
     """Prints a line for each ``LINE_EVERY_S`` that went by, at the first frame after it."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], done: int = 0) -> None:
         self._clock = clock
+        self._done = done
         self._started = clock()
         self._next = self._started + LINE_EVERY_S
 
@@ -59,7 +67,7 @@ class FrameLog:
             return
         while self._next <= now:
             self._next += LINE_EVERY_S
-        rate = progress.frames / (now - self._started)
+        rate = (progress.frames - self._done) / (now - self._started)
         line = f"{progress.frames} frames, {rate:.2f} frames/s"
         if progress.total:
             share = progress.frames / progress.total

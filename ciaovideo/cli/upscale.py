@@ -44,8 +44,8 @@ An input that is called like a command is written with its folder: ./train.
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
 tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
 Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
-exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 130 interrupted, 141 nobody reads the
-output any more.
+exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 6 resuming, 130 interrupted, 141
+nobody reads the output any more.
 """
 
 
@@ -106,8 +106,15 @@ def run(arguments: Namespace) -> int:
             if arguments.verbose and job.plan.next_words:
                 words = shlex.join(job.plan.next_words)
                 print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
-        with frame_bar(job.plan.frames, quiet=arguments.quiet) as on_progress:
-            summary = job.run(on_progress)
+        bar = frame_bar(job.plan.frames, done=job.finished, quiet=arguments.quiet)
+        try:
+            with bar as on_progress:
+                summary = job.run(on_progress)
+        except BaseException:
+            if job.finished and not arguments.quiet:
+                kept = f"{_frames(job.finished)} are kept: the same command goes on after them"
+                print(f"note: {kept}", file=sys.stderr)
+            raise
     if arguments.json:
         print(_json(summary), file=results)
     elif not arguments.quiet:
@@ -130,6 +137,7 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
         streams=read_group(StreamOptions, arguments),
         frames=arguments.frames,
         overwrite=arguments.overwrite,
+        resume=arguments.resume,
     )
 
 

@@ -78,6 +78,24 @@ def leftovers(output: Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def kept(output: Path) -> tuple[str, ...]:
+    """A note on what a stopped run finished of this output, for a run that leaves it alone."""
+    if is_pipe(output):
+        return ()
+    path = ledger_path(output)
+    try:
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+    except OSError:
+        return ()
+    return (f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that",)
+
+
+def ledger_path(output: Path) -> Path:
+    """Where a run that can be gone on with keeps what is finished of an output."""
+    final = output.resolve()
+    return final.with_name(f"{_before(final)}{final.suffix[1:]}.resume")
+
+
 def _before(final: Path) -> str:
     """How the temporary names of an output begin: hidden, and not too long."""
     stem = final.stem

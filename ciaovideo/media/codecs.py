@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import torch
 from av.video.codeccontext import VideoCodecContext
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
@@ -91,6 +92,18 @@ class CodecChoice:
         """The value on the encoder's own scale of quality as it gets it; nothing without one."""
         name = self.codec.quality
         return f"{name}={self.options[name]}" if name in self.options else ""
+
+    @property
+    def steady_options(self) -> dict[str, str]:
+        """``options`` with which the same pictures become the same bits in every run.
+
+        With AVX-512, x264 reads memory that it never wrote where the macroblocks of a row are no
+        multiple of 16: its bits go by how malloc's memory was filled (measured). AVX2 does not.
+        """
+        risky = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        if self.codec.name != "libx264" or not risky:
+            return self.options
+        return _joined(self.options, {self.codec.params: "asm=AVX2"}, self.codec)
 
 
 def container_format(path: Path) -> str:

@@ -11,6 +11,7 @@ import av
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec
@@ -31,7 +32,10 @@ MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTarget:
-    """What the written video looks like: all that a file says of it besides its pictures."""
+    """What the written video looks like: all that a file says of it besides its pictures.
+
+    ``reproducible`` asks for the same bits from the same pictures, in every run on one machine.
+    """
 
     height: int
     width: int
@@ -43,6 +47,7 @@ class VideoTarget:
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
     field_order: str = ""
+    reproducible: bool = False
 
     @classmethod
     def of(
@@ -95,7 +100,7 @@ class VideoWriter:
                 path,
                 "w",
                 format=container_format(path),
-                container_options=copier.container_options if copier else {},
+                container_options=self._container_options(),
             )
         try:
             with av_errors("setting up", path, EncodeError):
@@ -124,12 +129,7 @@ class VideoWriter:
         self._check_grid(frame)
         with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
             self._mux(self._av_stream.encode(self._picture(frame, pts)))
-        if not self.frame_count:
-            self._first_pts = pts
-        self._end_pts = pts + frame.duration
-        self.frame_count += 1
-        if self._copier:
-            self._copier.copy_until(frame.time)
+        self._count(pts, frame.duration)
 
     def close(self) -> None:
         """Finish the file: the encoder's last packets, the other streams, the container's index."""
@@ -137,6 +137,7 @@ class VideoWriter:
             with av_errors("finishing", self.path, EncodeError):
                 if self.frame_count:
                     self._flush()
+                    self._mux_last()
                 if self._copier:
                     self._copier.finish()
                 self._container.close()
@@ -154,6 +155,21 @@ class VideoWriter:
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
+    def _container_options(self) -> dict[str, str]:
+        options = self._copier.container_options if self._copier else {}
+        if self.target.reproducible and container_format(self.path) in MATROSKA:
+            options["fflags"] = "+bitexact"  # else it draws random numbers for its streams
+        return options
+
+    def _count(self, pts: int, duration: int) -> None:
+        """Note a frame that the encoder has, and let the other streams catch up."""
+        if not self.frame_count:
+            self._first_pts = pts
+        self._end_pts = pts + duration
+        self.frame_count += 1
+        if self._copier:
+            self._copier.copy_until((pts - self._shift) * self.target.time_base)
+
     def _open(self) -> None:
         if self._copier:
             self._copier.declare_before(self._container)
@@ -162,25 +178,11 @@ class VideoWriter:
         self._grid = 1 / rate if self._container.format.name == "avi" else None
         av_stream = cast(VideoStream, self._container.add_stream(choice.codec.name, rate=rate))
         self._av_stream = av_stream
-        context = av_stream.codec_context
-        context.width, context.height = target.width, target.height
-        context.pix_fmt = choice.coded_pix_fmt
-        context.time_base = self._grid or target.time_base
-        context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
-        context.flags |= Flags.frame_duration
-        if target.progressive:
-            context.field_order = PROGRESSIVE
         if target.display_matrix and self._grid:
             raise EncodeError(f"{self.path.suffix} cannot store a rotation", "choose .mkv")
         if target.sar:
             self._check_sar(target.sar)
-            context.sample_aspect_ratio = target.sar
-        context.colorspace = target.color.matrix
-        context.color_range = target.color.color_range
-        context.color_primaries = target.color.primaries
-        context.color_trc = target.color.transfer
-        context.chroma_sample_location = target.color.siting
-        av_stream.options = dict(choice.options)
+        self._set_up(av_stream.codec_context)
         if target.display_matrix:
             av_stream.set_display_matrix(target.display_matrix)
         if self._copier:
@@ -188,6 +190,25 @@ class VideoWriter:
         if self._stores_sar_later:
             av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
         self._container.start_encoding()
+
+    def _set_up(self, context: VideoCodecContext) -> None:
+        """Tell an encoder, not open yet, all that it needs to know."""
+        target, choice = self.target, self.target.codec
+        context.width, context.height = target.width, target.height
+        context.pix_fmt = choice.coded_pix_fmt
+        context.time_base = self._grid or target.time_base
+        context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
+        context.flags |= Flags.frame_duration
+        if target.progressive:
+            context.field_order = PROGRESSIVE
+        if target.sar:
+            context.sample_aspect_ratio = target.sar
+        context.colorspace = target.color.matrix
+        context.color_range = target.color.color_range
+        context.color_primaries = target.color.primaries
+        context.color_trc = target.color.transfer
+        context.chroma_sample_location = target.color.siting
+        context.options = dict(choice.steady_options if target.reproducible else choice.options)
 
     def _check_sar(self, sar: Fraction) -> None:
         """Refuse what would lose it, and remember where Matroska gets it afterwards."""
@@ -227,12 +248,12 @@ class VideoWriter:
         return picture
 
     def _flush(self) -> None:
+        """Write what the encoder still holds."""
         packets = self._av_stream.encode(None)
         if self.frame_count <= UNORDERED_FRAMES:
             for packet in packets:
                 packet.dts = packet.pts
         self._mux(packets)
-        self._mux_last()
 
     def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
         """Write all packets but the newest, which may turn out to be the last."""

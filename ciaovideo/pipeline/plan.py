@@ -142,6 +142,7 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.color.siting)
     target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
+    target = replace(target, reproducible=options.engine.deterministic)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
 
 

@@ -19,7 +19,9 @@ from ciaovideo.media.external_streams import other_streams
 from ciaovideo.media.external_writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
+from ciaovideo.media.ledger import Ledger
 from ciaovideo.media.scan import decoded_times, scan_file
+from ciaovideo.media.segment_writer import SegmentWriter
 from ciaovideo.media.timing import WHOLE
 from ciaovideo.media.writer import VideoWriter
 from ciaovideo.media.y4m import Y4MWriter
@@ -37,11 +39,23 @@ class FrameWriter(Protocol):
 
 
 @contextmanager
-def open_writer(path: Path, plan: UpscalePlan, options: UpscaleOptions) -> Iterator[FrameWriter]:
-    """The writer that a plan asks for; leaving it finishes the output."""
+def open_writer(
+    path: Path, plan: UpscalePlan, options: UpscaleOptions, ledger: Ledger | None = None
+) -> Iterator[FrameWriter]:
+    """The writer that a plan asks for; leaving it finishes the output.
+
+    With a ledger it has what that holds, and goes on after it.
+    """
     target = target_of(plan, options)
     streams = None if plan.piped_in else plan.streams
-    if plan.codec.codec is Y4M:
+    if ledger:
+        with (
+            StreamCopier(plan.streams) as copier,
+            ledger.open(),
+            SegmentWriter(path, target, copier, ledger) as kept,
+        ):
+            yield kept
+    elif plan.codec.codec is Y4M:
         with Y4MWriter(path, target) as bare:
             yield bare
     elif plan.external:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import batched
 
 import torch
 from torch import Tensor
@@ -93,23 +92,42 @@ class StageClock:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
-def mark_changes(frames: Iterable[Frame], finder: ChangeFinder, clock: StageClock) -> Iterator[Job]:
-    """Find what of each frame differs from the one before, so that nothing is computed twice."""
+def mark_changes(
+    frames: Iterable[Frame], finder: ChangeFinder, clock: StageClock, *, afresh: int = 0
+) -> Iterator[Job]:
+    """Find what of each frame differs from the one before, so that nothing is computed twice.
+
+    One frame in ``afresh``, the first one included, is computed whole all the same.
+    """
     before: tuple[Tensor, ...] | None = None
     source = iter(frames)
+    number = 0
     while True:
+        if afresh and not number % afresh:
+            before = None
         with clock.measure("decode"):
             frame = next(source, None)
             if frame is None:
                 return
             parts = finder.parts(frame.planes, before)
         before = frame.planes
+        number += 1
         yield Job(frame, parts)
 
 
-def in_batches(jobs: Iterable[Job], count: int) -> Iterator[tuple[Job, ...]]:
-    """Groups of at most ``count`` frames to be computed at once."""
-    return batched(jobs, count) if count > 1 else ((job,) for job in jobs)
+def in_batches(jobs: Iterable[Job], count: int, *, afresh: int = 0) -> Iterator[tuple[Job, ...]]:
+    """Groups of at most ``count`` frames to be computed at once; none goes past ``afresh`` frames.
+
+    A group's size may change the last bits of a picture.
+    """
+    group: list[Job] = []
+    for number, job in enumerate(jobs, 1):
+        group.append(job)
+        if len(group) == count or (afresh and not number % afresh):
+            yield tuple(group)
+            group.clear()
+    if group:
+        yield tuple(group)
 
 
 class FrameWorker:

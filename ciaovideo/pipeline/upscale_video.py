@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.claims import leftovers
+from ciaovideo.media.claims import kept, leftovers
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.ledger import NOTHING
 from ciaovideo.media.output import atomic_output, check_output
 from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.reader import VideoReader
@@ -22,6 +24,7 @@ from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan, make_plan
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.result import check_result, open_writer
+from ciaovideo.pipeline.resuming import find_ledger, reproducible
 from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
 from ciaovideo.pipeline.verify import Verification
 
@@ -74,7 +77,7 @@ class UpscaleRun:
     ) -> None:
         if reads_once(source) or source.is_file():
             check_output(source, output, overwrite=options.overwrite)
-        self.options = options
+        self.options = options = reproducible(source, output, options)
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
@@ -82,7 +85,8 @@ class UpscaleRun:
                 VideoReader(source, options=options.input, strict=options.streams.strict)
             )
             plan, self.engine = make_plan(self._reader, output, options)
-            self.plan = replace(plan, notes=(*plan.notes, *leftovers(output)))
+            self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
+            self.plan = replace(plan, notes=(*plan.notes, *leftovers(output), *self._kept(output)))
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -90,6 +94,11 @@ class UpscaleRun:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def finished(self) -> int:
+        """How many frames are kept for a run that goes on if this one is stopped."""
+        return self._ledger.last.frames if self._ledger else 0
 
     def estimate(self) -> UpscalePlan:
         """The plan with the seconds that a frame takes, from computing the first one now."""
@@ -107,23 +116,28 @@ class UpscaleRun:
         Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
         """
         plan, started = self.plan, time.perf_counter()
-        work = Work(math.prod(plan.out_size))
+        before = self._ledger.last if self._ledger else NOTHING
+        work = Work(math.prod(plan.out_size), before.frames, before.computed, before.pixels)
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
             stack.enter_context(_torch_threads(plan))
-            with open_writer(temporary, plan, self.options) as writer:
+            with open_writer(temporary, plan, self.options, self._ledger) as writer:
                 for made, frame in self._frames():
                     with self.clock.measure("encode"):
                         writer.write(frame)
                     work.count(made.job)
+                    if self._ledger:
+                        self._ledger.computed, self._ledger.pixels = work.computed, work.pixels
                     on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
             with self.clock.measure("verify"):
                 decoded = self._reader.decoded if self._reader.piped else None
                 verification = check_result(temporary, plan, self.options, (work.frames, decoded))
+        if self._ledger:
+            self._ledger.delete()
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
@@ -136,11 +150,12 @@ class UpscaleRun:
         inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
         outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
         self._reader.use(inputs)
-        frames = self._reader.frames(self.options.frames)
-        jobs = mark_changes(frames, self._finder(), self.clock)
+        afresh = self._ledger.segment if self._ledger else 0
+        frames = self._new_frames(inputs)
+        jobs = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
         groups = ordered_map(
             self._worker(outputs, self.clock),
-            in_batches(jobs, plan.batch),
+            in_batches(jobs, plan.batch, afresh=afresh),
             workers=plan.workers,
             depth=depth,
             interrupt=self._reader.interrupt,
@@ -159,6 +174,20 @@ class UpscaleRun:
                 if before is not None:
                     inputs.release(before.planes)
                 before = made.job.frame
+
+    def _new_frames(self, inputs: PlanePool) -> Iterator[Frame]:
+        """The source's frames after those of the ledger, which are decoded all the same."""
+        frames = self._reader.frames(self.options.frames)
+        for frame in islice(frames, self.finished):
+            inputs.release(frame.planes)
+        yield from frames
+
+    def _kept(self, output: Path) -> tuple[str, ...]:
+        """A note on what a stopped run finished."""
+        if self._ledger is None:
+            return kept(output)
+        done = self.finished
+        return (f"{done} frames are finished: going on after them",) if done else ()
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan
