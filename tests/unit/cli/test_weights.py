@@ -25,7 +25,8 @@ from ciaovideo.models.published import LIIF_NAMES, published_name
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["weights", "list"]) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == list_models()
+    listed = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(listed) == list_models()
     assert run(["weights", "show", "ciaosr-fast"]) == 0
     text = capsys.readouterr().out
     assert "licence" in text
