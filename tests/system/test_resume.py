@@ -18,6 +18,7 @@ from ciaovideo import upscale
 from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, OptionError, StaleLedgerError
 from ciaovideo.media.claims import ledger_path
+from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoWriter
 from ciaovideo.options import (
     EncodeOptions,
@@ -252,6 +253,50 @@ def test_what_is_not_the_same_run_is_refused(
     with UpscaleRun(clip, output, options(resume=False)) as job:
         assert any("resume it, or delete that" in note for note in job.plan.notes)
     assert ledger_path(output).read_bytes() == kept
+
+
+def test_a_source_or_machine_that_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tape's bytes are as many after it was mended, and its ends are the same."""
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1)
+    output = tmp_path / "out.mp4"
+    with pytest.raises(StoppedError):
+        upscale(clip, output, options=options(), on_progress=stop_at(12))
+    with monkeypatch.context() as patch:
+        patch.setattr("os.sched_getaffinity", lambda _: set(range(99)))
+        with pytest.raises(StaleLedgerError, match="another machine:"):
+            upscale(clip, output, options=options())
+    times = clip.stat()
+    os.utime(clip, (times.st_atime, times.st_mtime + 1))
+    with pytest.raises(StaleLedgerError, match="another time of the source's last change:"):
+        upscale(clip, output, options=options())
+    os.utime(clip, (times.st_atime, times.st_mtime))
+    upscale(clip, output, options=options())
+
+
+def test_an_interrupt_need_not_wait_for_what_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread would have to decode all of it before it could be joined."""
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1)
+    output = tmp_path / "out.mp4"
+    with pytest.raises(StoppedError):
+        upscale(clip, output, options=options(), on_progress=stop_at(18))
+    decode = VideoReader._decode
+    count = 0
+
+    def interrupted(self: VideoReader) -> Any:
+        nonlocal count
+        count += 1
+        if count == 5:
+            signal.raise_signal(signal.SIGINT)
+        return decode(self)
+
+    monkeypatch.setattr(VideoReader, "_decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        upscale(clip, output, options=options())
+    assert count == 5
 
 
 def test_what_has_no_segments_to_keep_is_refused(tmp_path: Path) -> None:
