@@ -125,10 +125,11 @@ class Ledger:
         try:
             file.flush()
             os.fsync(file.fileno())
-            if not self.end:
-                sync(self.path.parent)  # the name of a file is not in it
         except OSError as cause:
             raise self._unwritten(cause) from cause
+        if not self.end:
+            with suppress(OSError):  # some file systems cannot do that to a folder
+                sync(self.path.parent)  # the name of a file is not in it
         self.last, self.end = end, file.tell()
 
     def entries(self) -> Iterator[Entry]:

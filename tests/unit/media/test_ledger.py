@@ -1,5 +1,6 @@
 """A ledger gives back exactly what was put into it, or less, whatever became of the file."""
 
+import errno
 import os
 import random
 import stat
@@ -87,7 +88,9 @@ def test_its_name_is_on_the_disk_with_the_first_segment(
     fsync = os.fsync
 
     def noted(handle: int) -> None:
-        synced.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        synced.append(folder := stat.S_ISDIR(os.fstat(handle).st_mode))
+        if folder:
+            raise OSError(errno.EINVAL, "as some file systems have it")
         fsync(handle)
 
     monkeypatch.setattr("os.fsync", noted)
