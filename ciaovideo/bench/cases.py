@@ -25,6 +25,8 @@ from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.upscale_video import Summary, UpscaleRun
 
+WHOLE_RUNS = 3  # from file to file, of which the median and the spread are told
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -65,11 +67,11 @@ def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) ->
             plan, engine = run.plan, run.engine
             results = list(_stages(source, output, run))
             floor = measure_floor(engine, (plan.info.height, plan.info.width), plan.out_size)
-            result, summary = _whole("end to end", run)
-            results.append(result)
+        result, summary = _whole("end to end", source, output, options)
+        results.append(result)
         for kind in KERNELS:
-            with UpscaleRun(source, output.with_stem(kind), _with(options, kind)) as run:
-                results.append(_whole(f"end to end, {kind}", run)[0])
+            zero = replace(options, model=ModelOptions(model=kind))
+            results.append(_whole(f"end to end, {kind}", source, output, zero)[0])
         grown = measure_growth(engine, source, options, Path(folder)) if growth else None
     busiest = max(
         seconds / (plan.workers if stage == "compute" else 1)
@@ -94,10 +96,6 @@ def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) ->
     )
 
 
-def _with(options: UpscaleOptions, kind: str) -> UpscaleOptions:
-    return replace(options, model=ModelOptions(model=kind))
-
-
 def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     plan, engine = run.plan, run.engine
     limit = run.options.frames
@@ -111,18 +109,18 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     yield measure("encode only", lambda: _encode(output, plan))
 
 
-def _whole(case: str, run: UpscaleRun) -> tuple[Result, Summary]:
-    cpu = time.process_time()
-    summary = run.run()
-    cpu = time.process_time() - cpu
-    result = Result(
-        case=case,
-        wall_s=summary.seconds / summary.frames,
-        cpu_s=cpu / summary.frames,
-        spread=0.0,
-        repetitions=1,
-    )
-    return result, summary
+def _whole(
+    case: str, source: Path, output: Path, options: UpscaleOptions
+) -> tuple[Result, Summary]:
+    """Several runs from file to file, each with its start; the summary is that of the last one."""
+    walls, cpus = [], []
+    for _ in range(WHOLE_RUNS):
+        with UpscaleRun(source, output, replace(options, overwrite=True)) as run:
+            cpu = time.process_time()
+            summary = run.run()
+            cpus.append((time.process_time() - cpu) / summary.frames)
+            walls.append(summary.seconds / summary.frames)
+    return Result.of(case, walls, cpus), summary
 
 
 def _decode(source: Path, limit: int | None) -> int:

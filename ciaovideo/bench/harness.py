@@ -4,11 +4,12 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,6 +30,19 @@ class Result:
     cpu_s: float
     spread: float
     repetitions: int
+
+    @classmethod
+    def of(cls, case: str, walls: Sequence[float], cpus: Sequence[float]) -> Self:
+        """From the seconds a frame, wall and processor, of two or more repetitions."""
+        median = statistics.median(walls)
+        low, _, high = statistics.quantiles(walls, n=4)
+        return cls(
+            case=case,
+            wall_s=median,
+            cpu_s=statistics.median(cpus),
+            spread=(high - low) / median,
+            repetitions=len(walls),
+        )
 
     @property
     def fps(self) -> float:
@@ -54,15 +68,7 @@ def measure(
         wait_for(device)
         walls.append((time.perf_counter() - wall) / frames)
         cpus.append((time.process_time() - cpu) / frames)
-    median = statistics.median(walls)
-    low, _, high = statistics.quantiles(walls, n=4)
-    return Result(
-        case=case,
-        wall_s=median,
-        cpu_s=statistics.median(cpus),
-        spread=(high - low) / median,
-        repetitions=len(walls),
-    )
+    return Result.of(case, walls, cpus)
 
 
 def wait_for(device: torch.device | None) -> None:

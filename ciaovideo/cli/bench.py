@@ -100,10 +100,9 @@ def markdown(report: "Report", before: Mapping[str, float] = {}) -> str:
         "|---|---|---|---|---|" + "---|" * bool(before),
     ]
     for result in report.results:
-        spread = f"{result.spread:.0%}" if result.repetitions > 1 else ""
         line = (
             f"| {result.case} | {result.wall_s * 1000:.1f} | {result.fps:.2f}"
-            f" | {result.cpu_s * 1000:.1f} | {spread} |"
+            f" | {result.cpu_s * 1000:.1f} | {result.spread:.0%} |"
         )
         if before:
             was = before.get(result.case)

@@ -39,7 +39,7 @@ def build_parser(prog: str) -> ArgumentParser:
         "--out", type=Path, metavar="DIR", help="folder of this run: its state, weights and log"
     )
     folder.add_argument(
-        "--resume", type=Path, metavar="DIR", help="the same, of a run that has been begun there"
+        "--resume", type=Path, metavar="DIR", help="the same, but no folder that holds other things"
     )
     parser.add_argument("--list", action="store_true", help="list the recipes and leave")
     parser.add_argument(
@@ -114,9 +114,10 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.train.loop import STATE, RunOptions
         from ciaovideo.train.recipe import read_recipe
 
-    if arguments.resume is not None and not (folder / STATE).is_file():
+    begun = (folder / STATE).is_file() or not folder.is_dir() or not any(folder.iterdir())
+    if arguments.resume is not None and not begun:
         raise MissingInputError(
-            f"{folder / STATE} is not there: no run was begun in this folder",
+            f"{folder} holds other things, and no {STATE}: no run was begun in this folder",
             "name another folder, or begin with --out",
         )
     if arguments.threads:

@@ -31,9 +31,9 @@ made picture at the time of its field (``filters``).
   is verified as ever.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
-- **A run that is stopped can go on** (``ledger``, ``segment_writer``): frames are coded in segments,
-  each by a fresh encoder, and the packets of whole segments are kept. Going on hands them to the
-  muxer again, so that the file is made in one way only, and has the bits of a run never stopped.
+- **A stopped run can go on** (``ledger``, ``segment_writer``): frames are coded in segments, each
+  by a fresh encoder, and the packets of whole segments are kept. Going on hands them to the muxer
+  again, so that the file is made in one way only, and has the bits of a run never stopped.
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
 that does beyond its own priming) would lose pictures, so that all streams are moved together by

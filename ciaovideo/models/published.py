@@ -8,10 +8,12 @@ whose names begin with ``generator.`` (``generator_ema.`` where averaged weights
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,7 +158,9 @@ def _load(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return {"state_dict": read(path)[1]}
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numbers()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another protocol; what is read is checked
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, *UNREADABLE) as cause:
         found = re.search(r"GLOBAL ([\w.]+)", str(cause))
         if found:
@@ -168,6 +172,14 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise MismatchedWeightsError(f"{path} holds no named tensors", "name a checkpoint file")
     return content
+
+
+def _numbers() -> list[Any]:
+    """What NumPy's scalars are read by: they stand among a checkpoint's notes, and run nothing."""
+    scalar = np.float64().__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    places = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [*((scalar, place) for place in places), np.dtype, *kinds]
 
 
 def _state(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:

@@ -123,12 +123,13 @@ def test_a_checkpoint_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert "going on from step 1" in capsys.readouterr().err
 
 
-def test_resumes_only_what_was_begun(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_command_begins_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("small.toml", "--device", "cpu", "--resume", "run")
     with pytest.raises(MissingInputError, match="no run was begun in this folder"):
-        train(*words)
-    assert not Path("run").exists()
-    assert train(*words[:3], "--out", "run", "--minutes", "0") == 0
+        train(*words[:-1], "pictures")
+    assert [path.name for path in Path("pictures").iterdir()] == ["a.png"]
+    assert train(*words, "--minutes", "0") == 0
+    assert "from the beginning" in capsys.readouterr().err
     assert train(*words) == 0
     assert "going on from step 1" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -98,7 +98,8 @@ def published(ours: Path) -> tuple[Path, dict[str, Any]]:
     assert run(["weights", "export", str(ours), str(path), "--overwrite"]) == 0
     content = torch.load(path, weights_only=True)
     content["state_dict"]["pixel_loss.extra"] = torch.zeros(3)
-    content["meta"] = {"iter": 1000, "env_info": "text", "seed": None}
+    numbers = {"psnr": np.float64(31.25), "epoch": np.int64(3), "loss": np.float32(0.01)}
+    content["meta"] = {"iter": 1000, "env_info": "text", "seed": None, **numbers}
     content["optimizer"] = {"generator": {"state": {0: {"step": 3}}, "param_groups": []}}
     torch.save(content, path)
     return path, content
