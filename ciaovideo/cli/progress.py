@@ -33,7 +33,7 @@ def frame_bar(
 ) -> Iterator[Callable[[Counts], None]]:
     """A bar of frames with rate and time left; what it yields takes each new count.
 
-    ``done`` frames were there before, and count for no rate.
+    ``done`` frames were there before; neither they nor the time until they are told count.
 
     Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
     of ``clock``.
@@ -63,6 +63,9 @@ class FrameLog:
 
     def __call__(self, progress: Counts) -> None:
         now = self._clock()
+        if progress.frames == self._done:
+            self._started = now
+            return
         if now < self._next or progress.frames == progress.total:
             return
         while self._next <= now:
@@ -86,4 +89,6 @@ def has_width() -> bool:
 
 
 def _move(bar: "tqdm[object]", frames: int) -> None:
+    if frames == bar.n:
+        bar.unpause()
     bar.update(frames - bar.n)

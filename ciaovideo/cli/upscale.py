@@ -159,10 +159,12 @@ def describe_plan(plan: "UpscalePlan") -> str:
         "dropped": ", ".join(map(str, plan.streams.dropped)) or "nothing",
     }
     if plan.seconds_per_frame is not None:
-        total = plan.seconds_per_frame * plan.frames
+        left = max(0, plan.frames - plan.finished)
+        total = plan.seconds_per_frame * left
         rows["time"] = (
             f"about {plan.seconds_per_frame:.2g} s a frame, {total:.0f} s "
-            f"for {_frames(plan.frames) if plan.frames else 'an unknown number of frames'}"
+            f"for {_frames(left) if plan.frames else 'an unknown number of frames'}"
+            f"{' that are missing' if plan.finished else ''}"
         )
     rows |= {f"note {index}": note for index, note in enumerate(plan.notes, 1)}
     return "\n".join(f"{name:8} {text}" for name, text in rows.items())

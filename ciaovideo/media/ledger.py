@@ -11,15 +11,17 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from ciaovideo.errors import EncodeError, StaleLedgerError
+from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
+from ciaovideo.media.output import sync
 
-MAGIC = b"ciaovideo ledger 1\n"
+KIND = b"ciaovideo ledger "
+MAGIC = KIND + b"1\n"
 PACKET, FRAME, END = b"P", b"F", b"E"
 HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that follow
 DIGEST = hashlib.sha256
@@ -71,8 +73,7 @@ class Ledger:
         self.end = 0  # bytes up to the end of the last whole segment
         self._file: BinaryIO | None = None
         self._digest = DIGEST()
-        if path.exists():
-            self._check()
+        self._check()
 
     def __enter__(self) -> Self:
         return self
@@ -126,16 +127,21 @@ class Ledger:
             os.fsync(file.fileno())
         except OSError as cause:
             raise self._unwritten(cause) from cause
+        if not self.end:
+            with suppress(OSError):  # some file systems cannot do that to a folder
+                sync(self.path.parent)  # the name of a file is not in it
         self.last, self.end = end, file.tell()
 
     def entries(self) -> Iterator[Entry]:
-        """All entries of whole segments, in order."""
-        with self.path.open("rb") as file:
+        """All entries of whole segments, in order; StaleLedgerError if they are no longer there."""
+        with self._reading() as file:
             _skip_facts(file)
-            while file.tell() < self.end:
-                entry, _ = _read(file)
+            while self.end and file.tell() < self.end:
+                entry, _ = _read(file, self.end)
                 if entry is None:
-                    return
+                    raise StaleLedgerError(
+                        f"{self.path} changed while it was read", "give the command again"
+                    )
                 yield entry
 
     def delete(self) -> None:
@@ -144,8 +150,20 @@ class Ledger:
             self.path.unlink(missing_ok=True)
 
     def _check(self) -> None:
-        """Find the last whole segment, and whether it was made from the same as ours will be."""
-        with self.path.open("rb") as file:
+        """Find the last whole segment, and whether it was made from the same as ours will be.
+
+        Raises StaleLedgerError where it was not, OpenError where that cannot be read.
+        """
+        if not self.path.exists():
+            return
+        with self._reading() as file:
+            kind = file.read(len(MAGIC))
+            if kind != MAGIC and kind.startswith(KIND) and len(kind) == len(MAGIC):
+                raise StaleLedgerError(
+                    f"{self.path} keeps what a run of another version of ciaovideo finished",
+                    "go on with that version, or delete that file to begin anew",
+                )
+            file.seek(0)
             theirs = _skip_facts(file)
             if theirs is None:
                 return
@@ -159,9 +177,9 @@ class Ledger:
             self._find_end(file)
 
     def _find_end(self, file: BinaryIO) -> None:
-        digest = DIGEST()
+        digest, size = DIGEST(), os.fstat(file.fileno()).st_size
         while True:
-            entry, raw = _read(file)
+            entry, raw = _read(file, size)
             if entry is None:
                 return
             if not isinstance(entry, SegmentEnd):
@@ -180,6 +198,17 @@ class Ledger:
             self._opened().write(data)
         except OSError as cause:
             raise self._unwritten(cause) from cause
+
+    @contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        try:
+            with self.path.open("rb") as file:
+                yield file
+        except OSError as cause:
+            raise OpenError(
+                f"reading {self.path}: {cause.strerror}",
+                "check its disk and who may read it, or delete it to begin anew",
+            ) from cause
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
@@ -204,12 +233,14 @@ def _skip_facts(file: BinaryIO) -> dict[str, str] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _read(file: BinaryIO) -> tuple[Entry | None, bytes]:
-    """The next entry and its bytes; None where the file ends within it or holds something else."""
+def _read(file: BinaryIO, end: int) -> tuple[Entry | None, bytes]:
+    """The next entry and its bytes; None where it goes past ``end`` or is something else."""
     head = file.read(HEAD.size)
     if len(head) < HEAD.size:
         return None, b""
     kind, first, second, third, key, size = HEAD.unpack(head)
+    if size > end - file.tell():  # a damaged number may ask for gigabytes
+        return None, b""
     data = file.read(size)
     if len(data) < size:
         return None, b""

@@ -94,14 +94,14 @@ def _store(temporary: Path, output: Path) -> None:
     try:
         if not temporary.stat().st_size:
             raise EncodeError(f"storing {output}: nothing was written", ROOM)
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(final)
-        _sync(final.parent)
+        sync(final.parent)
     except OSError as cause:
         raise EncodeError(f"storing {output}: {cause.strerror}", ROOM) from cause
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file's data, or a folder's names, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -71,7 +71,9 @@ class SegmentWriter(VideoWriter):
         """End the segment, if one was begun."""
         encoder, self._encoder = self._encoder, None
         if encoder:
-            self._keep(encoder.encode(None))
+            packets = encoder.encode(None)
+            self._mend_times(packets)
+            self._keep(packets)
             self._ledger.finish(self.frame_count)
 
     def _new_encoder(self) -> VideoCodecContext:

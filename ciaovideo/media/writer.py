@@ -25,7 +25,7 @@ from ciaovideo.media.matroska import ROOM, store_sar
 from ciaovideo.media.pixels import picture_of, repacked
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
-UNORDERED_FRAMES = 2  # too few to be reordered; x265 leaves their decoding times unset
+UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
 PROGRESSIVE = 1  # AVFieldOrder
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
@@ -250,10 +250,14 @@ class VideoWriter:
     def _flush(self) -> None:
         """Write what the encoder still holds."""
         packets = self._av_stream.encode(None)
+        self._mend_times(packets)
+        self._mux(packets)
+
+    def _mend_times(self, packets: "list[Packet[VideoStream]]") -> None:
+        """Set the decoding times of the last packets of an encoder that got the first frames."""
         if self.frame_count <= UNORDERED_FRAMES:
             for packet in packets:
                 packet.dts = packet.pts
-        self._mux(packets)
 
     def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
         """Write all packets but the newest, which may turn out to be the last."""

@@ -43,7 +43,7 @@ class UpscalePlan:
     """All that is decided before the first frame is computed.
 
     ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that
-    the output is one.
+    the output is one; ``finished`` frames are there from a run that was stopped.
     """
 
     source: Path
@@ -65,6 +65,7 @@ class UpscalePlan:
     piped_out: bool = False
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
+    finished: int = 0
 
     @property
     def next_words(self) -> tuple[str, ...]:

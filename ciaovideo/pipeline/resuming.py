@@ -3,6 +3,11 @@
 import dataclasses
 import hashlib
 import json
+import os
+import platform
+import re
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +25,7 @@ from ciaovideo.media.segment_writer import coding_versions
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan
 
+CPU = Path("/proc/cpuinfo")
 ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
 
 
@@ -46,10 +52,11 @@ def find_ledger(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> L
         ledger_path(plan.output),
         {
             "source": _source(plan.source),
+            "time of the source's last change": str(int(plan.source.stat().st_mtime)),
             "network": f"{plan.model} {_digest(engine.network)}",
             "set of options": _options(options),
             "set of versions": f"{_versions()} {coding_versions()}",
-            "machine": f"{plan.device} {plan.precision} {plan.workers} {torch.get_num_threads()}",
+            "machine": f"{_processors(plan)} {plan.precision} {plan.workers}",
         },
     )
 
@@ -63,6 +70,18 @@ def _source(path: Path) -> str:
         file.seek(max(0, found.st_size - ENDS))
         digest.update(file.read(ENDS))
     return f"{found.st_size} {digest.hexdigest()}"
+
+
+def _processors(plan: UpscalePlan) -> str:
+    """What computes and codes: how many cores there are decides how encoders divide pictures."""
+    model = platform.machine()
+    with suppress(OSError):
+        model = next(re.finditer("(?m)^model name.*", CPU.read_text()), [model])[0]
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    known = f"{model} {torch.backends.cpu.get_cpu_capability()} {cores} {torch.get_num_threads()}"
+    if plan.device.startswith("cuda"):
+        known += f" {torch.cuda.get_device_name(plan.device)}"
+    return f"{plan.device} {known}"
 
 
 def _digest(network: torch.nn.Module) -> str:

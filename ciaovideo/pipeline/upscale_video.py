@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -33,7 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: frames written, frames expected (0: unknown), seconds since it began."""
+    """Where a run stands: frames written, frames expected (0: unknown), seconds since it began.
+
+    The first one of a run that goes on comes when it begins to compute.
+    """
 
     frames: int
     total: int
@@ -86,7 +88,8 @@ class UpscaleRun:
             )
             plan, self.engine = make_plan(self._reader, output, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
-            self.plan = replace(plan, notes=(*plan.notes, *leftovers(output), *self._kept(output)))
+            notes = (*plan.notes, *leftovers(output), *self._kept(output))
+            self.plan = replace(plan, notes=notes, finished=self.finished)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -124,7 +127,11 @@ class UpscaleRun:
             )
             stack.enter_context(_torch_threads(plan))
             with open_writer(temporary, plan, self.options, self._ledger) as writer:
-                for made, frame in self._frames():
+                if before.frames:
+                    self._pass_over(before.frames)
+                    elapsed = time.perf_counter() - started
+                    on_progress(Progress(before.frames, plan.frames, elapsed))
+                for made, frame in self._frames(before.frames):
                     with self.clock.measure("encode"):
                         writer.write(frame)
                     work.count(made.job)
@@ -142,8 +149,17 @@ class UpscaleRun:
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
 
-    def _frames(self) -> Iterator[tuple[Made, Frame]]:
-        """HR frames in order. A frame's planes may be overwritten once the next is asked for."""
+    def _pass_over(self, count: int) -> None:
+        """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
+        with self.clock.measure("decode"):
+            for _ in self._reader.frames(count):
+                pass
+
+    def _frames(self, done: int) -> Iterator[tuple[Made, Frame]]:
+        """HR frames after those that are done, in order.
+
+        A frame's planes may be overwritten once the next is asked for.
+        """
         plan = self.plan
         depth = plan.workers + 1  # groups between decoder and encoder
         pinned = plan.device.startswith("cuda")
@@ -151,7 +167,8 @@ class UpscaleRun:
         outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
         self._reader.use(inputs)
         afresh = self._ledger.segment if self._ledger else 0
-        frames = self._new_frames(inputs)
+        limit = self.options.frames
+        frames = self._reader.frames(None if limit is None else limit - done)
         jobs = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
         groups = ordered_map(
             self._worker(outputs, self.clock),
@@ -175,19 +192,13 @@ class UpscaleRun:
                     inputs.release(before.planes)
                 before = made.job.frame
 
-    def _new_frames(self, inputs: PlanePool) -> Iterator[Frame]:
-        """The source's frames after those of the ledger, which are decoded all the same."""
-        frames = self._reader.frames(self.options.frames)
-        for frame in islice(frames, self.finished):
-            inputs.release(frame.planes)
-        yield from frames
-
     def _kept(self, output: Path) -> tuple[str, ...]:
         """A note on what a stopped run finished."""
         if self._ledger is None:
             return kept(output)
         done = self.finished
-        return (f"{done} frames are finished: going on after them",) if done else ()
+        how = "going on after them, once the input is decoded up to there"
+        return (f"{done} frames are finished: {how}",) if done else ()
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan

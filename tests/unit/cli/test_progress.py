@@ -70,6 +70,41 @@ def test_short_runs_and_quiet_ones_have_none(capsys: pytest.CaptureFixture[str])
     assert lines_of(capsys, LINE_EVERY_S, 10, 10, quiet=True) == []
 
 
+def test_frames_that_were_there_before_count_for_no_rate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor does the time that it takes to come to the first one that was not."""
+    clock = Clock()
+    with frame_bar(200, done=100, quiet=False, clock=clock) as on_progress:
+        clock.now += 10 * LINE_EVERY_S
+        for number in range(100, 117):
+            on_progress(Count(number, 200))
+            clock.now += 4
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "50.5%, 101 of 200 frames, 0.25 frames/s, 0:06:36 left"
+    assert lines[1].startswith("57.5%, 115 of 200 frames, 0.25 frames/s")
+
+
+def test_a_bar_begins_to_count_where_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    clock = Clock()
+    monkeypatch.setattr("tqdm.std.time", clock)
+    with TextIOWrapper(os.fdopen(theirs, "wb", 0), write_through=True) as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with frame_bar(200, done=100, quiet=False) as on_progress:
+            clock.now += 600
+            on_progress(Count(100, 200))
+            clock.now += 4
+            on_progress(Count(101, 200))
+        shown = b""
+        while select([ours], [], [], 0)[0]:
+            shown += os.read(ours, 4096)
+        monkeypatch.undo()
+    os.close(ours)
+    assert b"101/200 [00:04<06:36" in shown
+
+
 @pytest.mark.parametrize(("columns", "drawn"), [(0, False), (20, True)])
 def test_a_bar_is_drawn_within_the_width_if_there_is_one(
     monkeypatch: pytest.MonkeyPatch, columns: int, drawn: bool
