@@ -96,7 +96,8 @@ def _store(temporary: Path, output: Path) -> None:
             raise EncodeError(f"storing {output}: nothing was written", ROOM)
         sync(temporary)
         temporary.replace(final)
-        sync(final.parent)
+        with suppress(OSError):  # not every file system can do this for a folder
+            sync(final.parent)
     except OSError as cause:
         raise EncodeError(f"storing {output}: {cause.strerror}", ROOM) from cause
 

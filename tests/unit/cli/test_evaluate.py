@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+import ciaovideo.evaluate.clips
+import ciaovideo.media
 from ciaovideo.cli.evaluate import build_parser, run
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import (
@@ -213,6 +215,8 @@ def test_without_pyav_pictures_are_measured_and_videos_refused(
 ) -> None:
     make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=0.1)
     monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(ciaovideo, "media", ciaovideo.media)  # put back, as what is deleted below
+    monkeypatch.setattr(ciaovideo.evaluate, "clips", ciaovideo.evaluate.clips)
     videos = ("ciaovideo.media", "ciaovideo.evaluate.clips")
     for name in [name for name in sys.modules if name.startswith(videos)]:
         monkeypatch.delitem(sys.modules, name)
