@@ -16,6 +16,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # begun by nohup, which they inherit as well
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+import importlib
 import importlib.util
 import random
 import sys
@@ -78,3 +79,16 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder shared/ beside the project: its test data are not here")
     return folder
+
+
+@pytest.fixture
+def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without PyAV: what needs it is forgotten here, and cannot be imported again."""
+    for name in ("ciaovideo.media", "ciaovideo.evaluate.clips"):
+        parent, _, child = name.rpartition(".")
+        importlib.import_module(name)
+        package = importlib.import_module(parent)
+        monkeypatch.setattr(package, child, getattr(package, child))  # to be put back as well
+        for module in [module for module in sys.modules if module.startswith(name)]:
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "av", None)

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 
 from ciaovideo import upscale
 from ciaovideo.cli.main import run
@@ -37,12 +38,13 @@ SEGMENT = 8
 FRAMES = 29  # three segments and a piece
 KILLED = """
 import os, signal, sys
-from pathlib import Path
+import torch
 import ciaovideo.media.ledger
 from ciaovideo import upscale
 from ciaovideo.options import ModelOptions, UpscaleOptions
 
 ciaovideo.media.ledger.SEGMENT = int(sys.argv[3])
+torch.set_num_threads(int(sys.argv[4]))
 def die(progress):
     if progress.frames == 19:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -238,7 +240,8 @@ def test_a_killed_process(tmp_path: Path) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24, sound=True)
     whole, parts = tmp_path / "whole.mkv", tmp_path / "parts.mkv"
     upscale(clip, whole, options=options())
-    words = [sys.executable, "-c", KILLED, str(clip), str(parts), str(SEGMENT)]
+    threads = str(torch.get_num_threads())  # as here, or it would be another machine
+    words = [sys.executable, "-c", KILLED, str(clip), str(parts), str(SEGMENT), threads]
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
     with UpscaleRun(clip, parts, options()) as job:
         assert job.finished == 16

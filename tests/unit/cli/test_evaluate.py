@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-import ciaovideo.evaluate.clips
-import ciaovideo.media
 from ciaovideo.cli.evaluate import build_parser, run
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import (
@@ -210,16 +207,11 @@ def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) ->
         evaluate("bicubic", "--on", str(folder / "0.png"), str(Path(__file__)))
 
 
+@pytest.mark.usefixtures("no_pyav")
 def test_without_pyav_pictures_are_measured_and_videos_refused(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path
 ) -> None:
     make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=0.1)
-    monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr(ciaovideo, "media", ciaovideo.media)  # put back, as what is deleted below
-    monkeypatch.setattr(ciaovideo.evaluate, "clips", ciaovideo.evaluate.clips)
-    videos = ("ciaovideo.media", "ciaovideo.evaluate.clips")
-    for name in [name for name in sys.modules if name.startswith(videos)]:
-        monkeypatch.delitem(sys.modules, name)
     page = tmp_path / "page.html"
     assert evaluate("bicubic", "--on", str(folder), "--scales", "2", "--html", str(page)) == 0
     assert page.is_file()

@@ -1,6 +1,5 @@
 """Frames of videos among the pictures to train on."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +57,8 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
         load_pictures([tmp_path], 1)
 
 
-def test_without_pyav_it_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_pyav")
+def test_without_pyav_it_says_what_to_install(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=0.1)
-    monkeypatch.setitem(sys.modules, "av", None)
-    for name in [name for name in sys.modules if name.startswith("ciaovideo.media")]:
-        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(OptionError, match=r"a\.mkv: videos are read with PyAV"):
         load_pictures([tmp_path / "a.mkv"], 1)
