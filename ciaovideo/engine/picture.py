@@ -23,7 +23,7 @@ from ciaovideo.color.coefficients import Coefficients, Weights
 from ciaovideo.color.dither import dither_matrix
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import placed
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 from ciaovideo.tiling import Rect
 
 
@@ -115,7 +115,7 @@ def enlarge_opacity(
 
 def rgb_from_codes(planes: Sequence[Tensor], layout: PixelLayout, spec: ColorSpec) -> Tensor:
     """``color.to_rgb``, by the fused kernel where there is one."""
-    fused = fused_twin("color_signals", *planes)
+    fused = dispatch.fused_twin("color_signals", *planes)
     coefficients = Coefficients.of(layout, spec)
     if fused is None or layout.family != "yuv" or coefficients.luma is None:
         return to_rgb(planes, layout, spec)
@@ -130,7 +130,7 @@ def rgb_from_codes(planes: Sequence[Tensor], layout: PixelLayout, spec: ColorSpe
         factor=(1 << log2[0], 1 << log2[1]),
         position=coefficients.position,
     )
-    with PlainIfItFails("color_signals"):
+    with dispatch.PlainIfItFails("color_signals"):
         rgb: Tensor = fused.color_signals(planes, rule)
         return rgb
     return to_rgb(planes, layout, spec)
@@ -140,14 +140,14 @@ def codes_from_rgb(
     rgb: Tensor, layout: PixelLayout, spec: ColorSpec, dither: Dither | None = None
 ) -> tuple[Tensor, ...]:
     """``color.from_rgb``, by the fused kernel where there is one."""
-    fused = fused_twin("color_codes", rgb)
+    fused = dispatch.fused_twin("color_codes", rgb)
     if fused is None or rgb.dtype != torch.float32:
         return from_rgb(rgb, layout, spec, dither=dither)
     coefficients = Coefficients.of(layout, spec)
     shapes = layout.plane_shapes(rgb.shape[-2], rgb.shape[-1])
     planes = [rgb.new_empty(len(rgb), *shape, dtype=layout.dtype) for shape in shapes]
     matrix = placed(dither_matrix(), rgb.device) if dither else None
-    with PlainIfItFails("color_codes"):
+    with dispatch.PlainIfItFails("color_codes"):
         for index, (weights, zero) in enumerate(coefficients.rows(layout)):
             log2 = layout.log2_chroma if index else (0, 0)
             factor = (1 << log2[0], 1 << log2[1])

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.grid import View
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 
 SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
 LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one
@@ -120,8 +120,8 @@ class CrossScaleAttention(nn.Module):
         three by three places: pixel q receives, from its neighbour q - d that attends to place
         m - d, the value at m. Summing the probabilities over d first is the same sum.
         """
-        if fused := fused_twin("patch_attention", query, key, value):
-            with PlainIfItFails("patch_attention"):
+        if fused := dispatch.fused_twin("patch_attention", query, key, value):
+            with dispatch.PlainIfItFails("patch_attention"):
                 return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
         batch, _, height, width = query.shape
         size = value.shape[-2:]

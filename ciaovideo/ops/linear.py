@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 
 Layer = tuple[Tensor, Tensor]
 """Weight (out, in) and bias (out,)."""
@@ -34,9 +34,9 @@ def linear(points: Tensor, layer: Layer, *, relu: bool = False) -> Tensor:
 
 def perceptron(points: Tensor, layers: Sequence[Layer], *, relu_last: bool = False) -> Tensor:
     """Layers with a ReLU between them, and behind the last one if asked for."""
-    fused = fused_twin("linear", points, *chain.from_iterable(layers))
+    fused = dispatch.fused_twin("linear", points, *chain.from_iterable(layers))
     if fused and fused.fits(layers, relu_last=relu_last):
-        with PlainIfItFails("linear"):
+        with dispatch.PlainIfItFails("linear"):
             return cast(Tensor, fused.perceptron(points, layers))
     for index, layer in enumerate(layers):
         points = linear(points, layer, relu=relu_last or index < len(layers) - 1)

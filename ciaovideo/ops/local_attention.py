@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 PAIRS = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -96,9 +96,9 @@ def local_attention(
 
     ``size`` (h, w) of the box, P = h * w. Without keys there is one neighbour, its weight one.
     """
-    fused = fused_twin("local_attention", values.codes)
+    fused = dispatch.fused_twin("local_attention", values.codes)
     if fused and fused.fits(rows, columns, keys, values):
-        with PlainIfItFails("local_attention"):
+        with dispatch.PlainIfItFails("local_attention"):
             mixed: Tensor = fused.local_attention(rows, columns, size, keys, values)
             return mixed
     corners = [(y, x) for y in range(len(rows.neighbour)) for x in range(len(columns.neighbour))]

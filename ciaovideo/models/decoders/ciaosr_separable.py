@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
@@ -127,12 +127,12 @@ class SeparableCiaoSR(nn.Module):
         Works through gap rows in blocks that stay in cache; equals ``query`` up to rounding.
         """
         value, logit = latent["value"], latent["logit"]
-        if fused := fused_twin("separable_attention", value, self.basis.mix.weight):
+        if fused := dispatch.fused_twin("separable_attention", value, self.basis.mix.weight):
             taps = []
             for axis, cell in ((rows, latent["cell"][0, 0]), (columns, latent["cell"][0, 1])):
                 gap, of_key, of_value = self._tables(axis, cell)
                 taps.append(fused.GapTaps(placed(gap, value.device), of_key, of_value))
-            with PlainIfItFails("separable_attention"):
+            with dispatch.PlainIfItFails("separable_attention"):
                 fast: Tensor = fused.separable_attention(value, logit, *taps)
                 return fast
         size = BLOCK.get(value.device.type, max(BLOCK.values()))

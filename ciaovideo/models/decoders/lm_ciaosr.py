@@ -11,7 +11,7 @@ from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin
+from ciaovideo.ops import dispatch
 from ciaovideo.ops.linear import Layer, linear, perceptron
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
@@ -180,9 +180,9 @@ class LMCiaoSR(nn.Module):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid, block by block: -> (B, 3, rows, columns)."""
         like = latent["scale"]
-        fused = fused_twin("modulated_render", like, *self.render.parameters())
+        fused = dispatch.fused_twin("modulated_render", like, *self.render.parameters())
         if fused and fused.fits(self.width):
-            with PlainIfItFails("modulated_render"):
+            with dispatch.PlainIfItFails("modulated_render"):
                 return self._render_fused(fused, latent, rows, columns)
         gap_rows, block_columns = BLOCK.get(like.device.type, BLOCK["cuda"])
         down, across = _Along(rows, like), _Along(columns, like)

@@ -21,6 +21,7 @@ from ciaovideo.errors import (
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.reader import VideoReader
 from tests.media import Clip, make_clip, planes_of, read_counter
+from tests.unit.media.test_ending import faststart
 
 SMALL = {"width": 64, "height": 48}
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "options": {}}
@@ -232,17 +233,9 @@ def cut(path: Path, clip: Clip, share: float) -> int:
 
 
 def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
-    whole, fast = tmp_path / "whole.mp4", tmp_path / "fast.mp4"
+    whole = tmp_path / "whole.mp4"
     clip = make_clip(whole, seconds=2, counter=True, **SMALL)
-    with (
-        av.open(whole) as source,
-        av.open(fast, "w", container_options={"movflags": "faststart"}) as target,
-    ):
-        copied = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = copied
-                target.mux(packet)
+    fast = faststart(whole)
     count = cut(fast, clip, 0.6)
     with VideoReader(fast) as reader:
         found = counters(reader)

@@ -19,15 +19,6 @@ from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin, setbacks
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 NO_COMPILER = "Failed to find C compiler. Please specify via CC environment variable."
-TWINS = {
-    "linear": "ops.linear",
-    "local_attention": "ops.local_attention",
-    "patch_attention": "models.cross_scale_attention",
-    "separable_attention": "models.decoders.ciaosr_separable",
-    "modulated_render": "models.decoders.lm_ciaosr",
-    "color_signals": "engine.picture",
-    "color_codes": "engine.picture",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +47,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     def twin(operator: str, *_: Tensor) -> Twin | None:
         return None if operator in dispatch._setbacks else Twin(operator)
 
-    for module in set(TWINS.values()):
-        monkeypatch.setattr(f"ciaovideo.{module}.fused_twin", twin)
+    monkeypatch.setattr("ciaovideo.ops.dispatch.fused_twin", twin)
     yield asked
     assert len(asked) == len(set(asked)), "a twin that failed was asked again"
 
@@ -77,8 +67,7 @@ def test_decoders_go_on_without_kernels(name: str, failing: list[str]) -> None:
     assert failing
     again = picture(name)  # now they are not tried at all
     with pytest.MonkeyPatch.context() as patch:
-        for module in set(TWINS.values()):
-            patch.setattr(f"ciaovideo.{module}.fused_twin", lambda *_: None)
+        patch.setattr("ciaovideo.ops.dispatch.fused_twin", lambda *_: None)
         expected = picture(name)
     assert torch.equal(found, expected)
     assert torch.equal(again, expected)

@@ -32,14 +32,6 @@ CUDA = torch.cuda.is_available()
 SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
 CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.06}  # on a GPU, over the largest output
 CLOSE_RENDER = 0.01  # products of bf16, summed in fp32, over the largest output
-LOOKUPS = (
-    "ciaovideo.ops.local_attention",
-    "ciaovideo.ops.linear",
-    "ciaovideo.models.cross_scale_attention",
-    "ciaovideo.models.decoders.ciaosr_separable",
-    "ciaovideo.models.decoders.lm_ciaosr",
-    "ciaovideo.engine.picture",
-)
 
 pytest.importorskip("triton", reason="no triton here: it comes with torch on Linux")
 
@@ -71,8 +63,7 @@ def fused(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(operator)
         return importlib.import_module(f"ciaovideo.ops.{operator}_triton")
 
-    for module in LOOKUPS:
-        monkeypatch.setattr(f"{module}.fused_twin", twin)
+    monkeypatch.setattr("ciaovideo.ops.dispatch.fused_twin", twin)
     return asked
 
 
@@ -98,8 +89,7 @@ def products_of_bf16(interpreter: None, monkeypatch: pytest.MonkeyPatch) -> None
 def without(work: Callable[[], Any]) -> Any:
     """The same work by the definitions."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in LOOKUPS:
-            patch.setattr(f"{module}.fused_twin", lambda *_: None)
+        patch.setattr("ciaovideo.ops.dispatch.fused_twin", lambda *_: None)
         return work()
 
 

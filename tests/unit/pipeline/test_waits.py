@@ -31,14 +31,6 @@ from ciaovideo.tiling import Rect
 
 META = torch.device("meta")
 aten = torch.ops.aten
-LOOKUPS = (
-    "ciaovideo.ops.local_attention",
-    "ciaovideo.ops.linear",
-    "ciaovideo.models.cross_scale_attention",
-    "ciaovideo.models.decoders.ciaosr_separable",
-    "ciaovideo.models.decoders.lm_ciaosr",
-    "ciaovideo.engine.picture",
-)
 DECODERS: dict[str, dict[str, Any]] = {
     "ciaosr-separable": {"hidden": 8, "key_dim": 4, "rank": 3},
     "ciaosr": {"hidden": [16, 16], "window": 12, "window_margin": 3},
@@ -148,8 +140,7 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
                 monkeypatch.setattr(module, name, launch)
         return module
 
-    for module in LOOKUPS:
-        monkeypatch.setattr(f"{module}.fused_twin", twin)
+    monkeypatch.setattr("ciaovideo.ops.dispatch.fused_twin", twin)
     return True
 
 
