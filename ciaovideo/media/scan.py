@@ -284,8 +284,9 @@ def _shot(picture: av.VideoFrame) -> Shot:
         siting=Siting(picture.chroma_location),
     )
     picture.colorspace = Matrix.UNSPECIFIED  # or the gray would depend on it (measured: by 7 %)
+    # In 8 bits swscale is off by up to 3 of 255 in dark pictures, each size by something else.
     small = picture.reformat(
-        THUMBNAIL, THUMBNAIL, format="gray", interpolation=Interpolation.AREA, threads=1
+        THUMBNAIL, THUMBNAIL, format="gray16le", interpolation=Interpolation.AREA, threads=1
     )
     return Shot(
         size=(picture.height, picture.width),
@@ -294,7 +295,7 @@ def _shot(picture: av.VideoFrame) -> Shot:
         damaged=picture.is_corrupt,
         interlaced=picture.interlaced_frame,
         hdr10=read_hdr10(picture.side_data.values()),
-        look=small.to_ndarray().astype(np.float64) / 255,
+        look=small.to_ndarray().astype(np.float64) / 65535,
         opacity=_opacity(picture),
     )
 
@@ -303,9 +304,9 @@ def _opacity(picture: av.VideoFrame) -> NDArray[np.float64] | None:
     if not any(component.is_alpha for component in picture.format.components):
         return None
     small = picture.reformat(
-        THUMBNAIL, THUMBNAIL, format="rgba", interpolation=Interpolation.AREA, threads=1
+        THUMBNAIL, THUMBNAIL, format="rgba64le", interpolation=Interpolation.AREA, threads=1
     )
-    opacity: NDArray[np.float64] = small.to_ndarray()[..., 3].astype(np.float64) / 255
+    opacity: NDArray[np.float64] = small.to_ndarray()[..., 3].astype(np.float64) / 65535
     return opacity
 
 

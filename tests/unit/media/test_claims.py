@@ -1,5 +1,6 @@
 """Two runs of one output, and what a killed one leaves: by processes that really live and die."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_where_there_are_no_locks_nothing_is_refused_or_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_lock(handle: int, operation: int) -> None:
-        raise OSError(handle, operation)
+        raise OSError(errno.ENOLCK, f"no lock {operation} for file {handle}")
 
     monkeypatch.setattr("ciaovideo.media.claims.flock", no_lock)
     output = tmp_path / "out.mkv"

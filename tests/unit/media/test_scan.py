@@ -112,6 +112,22 @@ def test_the_look_goes_from_black_to_white_in_any_layout(tmp_path: Path) -> None
         assert look[:, THUMBNAIL // 2 + 1 :].min() > 0.99, pix_fmt
 
 
+@pytest.mark.parametrize("size", [(180, 320), (1080, 1920), (1620, 2880)])
+def test_a_dark_picture_looks_alike_in_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    # Seen on a fade from black: enlarged, two of its pictures counted as the same.
+    path = tmp_path / "dark.mkv"
+    grey = np.repeat(np.array([0, 4, 5, 9], np.uint8), size[0] // 4)[:, None]
+    picture = np.ascontiguousarray(np.broadcast_to(grey, size))
+    with av.open(path, "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = size[1], size[0], "gray"
+        container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+        container.mux(video.encode(None))
+    look = shots_by_number(scan_file(path), [0])[0].look
+    rows = look[2 :: THUMBNAIL // 4] * 255
+    assert np.abs(rows - [[0], [4], [5], [9]]).max() < 0.05
+
+
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.mp4"
     path.write_bytes(b"no video at all" * 100)
