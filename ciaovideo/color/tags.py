@@ -103,6 +103,13 @@ class Siting(_Tag):
     BOTTOMLEFT = 5
     BOTTOM = 6
 
+    @property
+    def level(self) -> "Siting":
+        """The siting without its height: where chroma has as many rows as luma, all sit level."""
+        if self in (Siting.TOPLEFT, Siting.BOTTOMLEFT):
+            return Siting.LEFT
+        return Siting.CENTER if self in (Siting.TOP, Siting.BOTTOM) else self
+
 
 # What silence means, where the standard of a coding says so. FFmpeg fills in other sitings itself.
 LIMITED_CODINGS = {

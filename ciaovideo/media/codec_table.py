@@ -20,6 +20,8 @@ Facts that surprise, measured unless it says otherwise:
 - ProRes and DNxHR are limited range whatever they are told; DNxHR says BT.709 of every picture.
 - utvideo stores BT.601 or BT.709 and no other tag, and lives in .avi only, which knows neither
   variable rates nor aspect ratios.
+- A siting can be told of 4:2:0 alone in H.264, H.265 and AV1, of other layouts FFmpeg reads left;
+  Matroska tells it of what has no word of its own, YUV4MPEG2 of 4:2:0 in 8 bits.
 - Alpha goes into ffv1, prores_ks (4444), utvideo and png. libx265 lists it and does not open,
   libvpx-vp9 codes it and its own decoder alone shows it.
 - nvenc takes 10 bits in the upper ones of 16: the same samples in another order.
@@ -30,7 +32,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from ciaovideo.color import Matrix, Primaries, Range, Siting
+from ciaovideo.color import Matrix, PixelLayout, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.options import EncodeOptions
 
@@ -46,6 +48,12 @@ CONTAINERS = {  # FFmpeg's muxers
 Y4M_CONTAINER = CONTAINERS[".y4m"]
 RATE_ONLY = ("avi", Y4M_CONTAINER)  # count frames from zero at one rate, and hold the video alone
 MATROSKA = ("matroska", "webm")  # both count milliseconds and store no time before zero
+MATROSKA_SITINGS = frozenset({Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP})
+CODING_SITINGS = {  # those that a coding itself tells of 4:2:0
+    "h264": frozenset(Siting),
+    "hevc": frozenset(Siting),
+    "av1": frozenset({Siting.LEFT, Siting.TOPLEFT}),
+}
 X26X_PRESETS = (
     "ultrafast",
     "superfast",
@@ -77,8 +85,8 @@ class Codec:
     ``layout_presets`` lists the presets of encoders whose presets go with a layout, the default
     first. ``params`` names the option that takes the encoder library's own parameters. ``even``
     says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
-    video itself holds the SAR, which then survives in every container; ``sitings`` are the chroma
-    sitings that it holds; ``stores_color`` that it holds the other tags, save for
+    video itself holds the SAR, which then survives in every container; ``sitings`` are those that
+    it tells of 4:2:0; ``stores_color`` that it holds the other tags, save for
     ``unknown_primaries``. ``matrices`` are those of encoders that always store one; empty
     ``matrices`` and ``ranges`` mean all. ``refusal`` says why it may not open.
     """
@@ -177,7 +185,7 @@ def _x26x(
         presets=X26X_PRESETS,
         default_preset="medium",
         params=params,
-        sitings=frozenset(Siting),
+        sitings=CODING_SITINGS["h264"],
         unknown_primaries=frozenset({Primaries.EBU3213}),
         fixed=MappingProxyType({params: fixed} if fixed else {}),
     )
@@ -218,7 +226,7 @@ CODECS: dict[str, Codec] = {
             params="svtav1-params",
             even=False,
             stores_sar=False,
-            sitings=frozenset({Siting.LEFT, Siting.TOPLEFT}),
+            sitings=CODING_SITINGS["av1"],
         ),
         Codec(
             name="ffv1",
@@ -304,7 +312,7 @@ Y4M = Codec(
     | {"gray", "gray9le", "gray10le", "gray12le", "gray16le", "yuv411p"},
     containers=frozenset({Y4M_CONTAINER}),
     even=False,
-    sitings=frozenset({Siting.CENTER, Siting.TOPLEFT}),  # of 8-bit 4:2:0, see codecs
+    sitings=frozenset({Siting.CENTER, Siting.TOPLEFT}),
     stores_primaries=False,
 )
 VIA_FFMPEG = Codec(
@@ -315,3 +323,20 @@ VIA_FFMPEG = Codec(
     even=False,
     sitings=frozenset(Siting),
 )
+
+
+def told_sitings(
+    sitings: frozenset[Siting], container: str, layout: PixelLayout
+) -> frozenset[Siting]:
+    """The sitings that a file can tell of a layout's chroma; what it does not tell is read as left.
+
+    ``sitings`` are those that its coding tells of 4:2:0.
+    """
+    of_420 = layout.log2_chroma == (1, 1)
+    told = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
+    if container == Y4M_CONTAINER:
+        return told | sitings if layout.name == "yuv420p" else told
+    if of_420:
+        told |= sitings
+    # A coding that has a word for it has the last one, also where that is silence.
+    return told | MATROSKA_SITINGS if container in MATROSKA and (of_420 or not sitings) else told

@@ -35,12 +35,12 @@ from ciaovideo.media.advice import advice
 from ciaovideo.media.codec_table import (
     CODECS,
     CONTAINERS,
-    MATROSKA,
     SLICES_ALONG,
     VIA_FFMPEG,
     Y4M,
     Y4M_CONTAINER,
     Codec,
+    told_sitings,
 )
 from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.media.pipes import is_pipe
@@ -54,7 +54,6 @@ WIDER = {
     "422": ("444",),
     "440": ("444",),
 }
-MATROSKA_SITINGS = {Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP}
 # Encoders that hold alpha, for each container and kind of colour.
 ALPHA = {
     ("matroska", "yuva"): "ffv1",
@@ -72,13 +71,15 @@ ENCODING = 1  # FFmpeg's flag of options that encoders read
 class CodecChoice:
     """An encoder with the planar layout of the frames it gets, and its options.
 
-    ``coded_pix_fmt`` is what the encoder itself is opened with; ``notes`` say in words what was
+    ``coded_pix_fmt`` is what the encoder itself is opened with; ``siting`` is where their chroma
+    sits, the source's own unless the output cannot tell that; ``notes`` say in words what was
     chosen for the user, ``losses`` what the source has and the output will not.
     """
 
     codec: Codec
     pix_fmt: str
     options: dict[str, str]
+    siting: Siting = Siting.UNSPECIFIED
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
 
@@ -191,13 +192,19 @@ def _choose(
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
         chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
-    losses += _lost_tags(codec, output, color, target)
+    siting = _siting(codec, output, color.siting, target)
+    if _level(siting, target) != _level(color.siting, target):
+        place = f"{target} by {codec.name} in {container_word(output)}"
+        notes.append(
+            f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
+        )
+    losses += _lost_tags(codec, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += () if params else (f"{hdr10}: {codec.name} cannot hold it",)
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    choice = CodecChoice(codec, target, chosen, tuple(notes), losses)
+    choice = CodecChoice(codec, target, chosen, siting, tuple(notes), losses)
     if codec.name in CODECS:
         _check_opens(choice, height, width)
     return choice
@@ -367,7 +374,7 @@ def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
         raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range")
 
 
-def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tuple[str, ...]:
+def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> tuple[str, ...]:
     losses = []
     if not codec.stores_primaries:
         tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
@@ -380,16 +387,19 @@ def _lost_tags(codec: Codec, output: Path, color: ColorSpec, target: str) -> tup
         ]
     if color.primaries in codec.unknown_primaries:
         losses.append(f"primaries {color.primaries.name}: {codec.name} cannot hold it")
-    # Unstored, it is read as left, which it mostly is.
-    stored = codec.sitings | {Siting.UNSPECIFIED, Siting.LEFT}
-    if codec is Y4M and target != "yuv420p":
-        stored = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
-    if container_format(output) in MATROSKA:
-        stored |= MATROSKA_SITINGS
-    subsampled = any(PixelLayout.of(target).log2_chroma)
-    if subsampled and color.siting not in stored:
-        losses.append(f"chroma siting {color.siting.name}: {codec.name} cannot hold it")
     return tuple(losses)
+
+
+def _siting(codec: Codec, output: Path, siting: Siting, target: str) -> Siting:
+    """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
+    layout = PixelLayout.of(target)
+    told = told_sitings(codec.sitings, container_format(output), layout)
+    return siting if siting in told or not any(layout.log2_chroma) else Siting.LEFT
+
+
+def _level(siting: Siting, target: str) -> Siting:
+    """The siting without its height where a layout has a row of chroma for each of luma."""
+    return siting if PixelLayout.of(target).log2_chroma[0] else siting.level
 
 
 def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:

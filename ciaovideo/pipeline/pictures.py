@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.media.codec_table import CODING_SITINGS, told_sitings
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.pixels import planar_name
 from ciaovideo.media.scan import FileScan, Shot, shots_by_number, shots_by_time
@@ -20,12 +21,6 @@ OTHER_PICTURE = 0.04
 OTHER_FIELDS = 0.12  # as much, where the source shows two fields at once
 SAME_PICTURE = 0.002  # below it nothing moves
 BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits, which coding costs
-LEVEL = {
-    Siting.TOPLEFT: Siting.LEFT,
-    Siting.BOTTOMLEFT: Siting.LEFT,
-    Siting.TOP: Siting.CENTER,
-    Siting.BOTTOM: Siting.CENTER,
-}
 TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 
 
@@ -33,8 +28,8 @@ TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 class Look:
     """What pictures must be: size (height, width), layout, tags; empty where it is not known.
 
-    ``tags`` names those of the five that the container can hold; ``hdr10`` says that the source's
-    mastering display and light level must be there.
+    ``tags`` names those of the five that the ``container`` can hold; ``hdr10`` says that the
+    source's mastering display and light level must be there.
     """
 
     size: tuple[int, int] | None
@@ -42,6 +37,8 @@ class Look:
     color: ColorSpec | None
     tags: tuple[str, ...] = TAGS
     hdr10: bool = False
+    coding: str = ""
+    container: str = ""
 
 
 def compare_pictures(
@@ -121,10 +118,16 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         color = replace(like.color, matrix=shot.color.matrix) if open_matrix else like.color
     if color is None:
         return
-    layout = PixelLayout.of(planar_name(like.pix_fmt if like else shot.pix_fmt))
-    wanted_tags, tags = _meant(color, layout), _meant(shot.color, layout)
+    tags = shot.color
+    # A tag counts where the output has what it is about, and the source, where nothing was decided.
+    decided = (wanted.pix_fmt,) if wanted.pix_fmt else ((like or shot).pix_fmt, shot.pix_fmt)
+    for layout in (PixelLayout.of(planar_name(pix_fmt)) for pix_fmt in decided):
+        color, tags = _meant(color, layout), _meant(tags, layout)
+    told = told_sitings(CODING_SITINGS.get(wanted.coding, frozenset()), wanted.container, layout)
+    if color.siting not in told:  # its chroma was moved to where readers take it to sit
+        color = replace(color, siting=Siting.LEFT)
     for tag in wanted.tags:
-        should, is_tagged = getattr(wanted_tags, tag), getattr(tags, tag)
+        should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:
             yield f"frame {place}: its {tag} is {is_tagged.name} instead of {should.name}"
 
@@ -158,9 +161,7 @@ def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
         return replace(color, siting=Siting.UNSPECIFIED)
     if color.siting == Siting.UNSPECIFIED:
         return replace(color, siting=Siting.LEFT)
-    if not layout.log2_chroma[0]:  # as many rows of chroma as of luma: all sit level
-        return replace(color, siting=LEVEL.get(color.siting, color.siting))
-    return color
+    return color if layout.log2_chroma[0] else replace(color, siting=color.siting.level)
 
 
 def _check_looks(made: dict[int, Shot], given: dict[int, Shot]) -> Iterator[str]:

@@ -42,8 +42,10 @@ MAX_BATCH = 8
 class UpscalePlan:
     """All that is decided before the first frame is computed.
 
-    ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that
-    the output is one; ``finished`` frames are there from a run that was stopped.
+    ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
+    the same but for where chroma sits. ``piped_in`` says that the source is a pipe, which cannot be
+    read again, ``piped_out`` that the output is one; ``finished`` frames are there from a run that
+    was stopped.
     """
 
     source: Path
@@ -57,6 +59,7 @@ class UpscalePlan:
     batch: int
     memory: EnginePlan
     color: ColorSpec
+    out_color: ColorSpec
     codec: CodecChoice
     streams: StreamPlan
     frames: int
@@ -88,10 +91,9 @@ def make_plan(
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     guesses = (*_cut_short(reader, options), *guesses)
-    even = sides_to_round(options.encode, output, info.pix_fmt)
-    out_size = options.size.resolve(*lr_size, even=even, sar=info.sar)
-    codec = _codec(info, output, options, out_size, spec)
-    spec, sited = spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
+    out_size, codec = _size_and_codec(info, output, options, spec)
+    out_spec = replace(spec, siting=codec.siting)
+    out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
     codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
     if options.streams.strict:
@@ -113,6 +115,7 @@ def make_plan(
         batch=batch,
         memory=engine.plan(batch, lr_size, out_size),
         color=spec,
+        out_color=out_spec,
         codec=codec,
         streams=streams,
         frames=frames,
@@ -141,7 +144,7 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     """What the written video looks like."""
     color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
     if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
-        color = replace(color, siting=plan.color.siting)
+        color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
     target = replace(target, reproducible=options.engine.deterministic)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
@@ -151,12 +154,12 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     """The colour tags of the output: the input's, and a guess where none would mislead."""
     info = plan.info
     layout, color = PixelLayout.of(info.pix_fmt), info.color
-    if not any(layout.log2_chroma):
-        color = replace(color, siting=plan.color.siting)  # of chroma that is made coarser here
+    if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
+        color = replace(color, siting=plan.out_color.siting)
     stored_anyhow = bool(plan.codec.codec.matrices)
     if stored_anyhow or _retagging(info, layout, plan.out_size):
-        color = replace(color, matrix=plan.color.matrix)
-    color = plan.color if tag_guessed else color
+        color = replace(color, matrix=plan.out_color.matrix)
+    color = plan.out_color if tag_guessed else color
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
@@ -205,6 +208,22 @@ def _rated(
         losses.append(f"{word} begins at 0: the first frame's {float(times[0]):g} s are left out")
     count = min(len(times) * fields, options.frames or len(times) * fields)
     return replace(info, frame_rate=rate * fields), count, tuple(losses)
+
+
+def _size_and_codec(
+    info: VideoInfo, output: Path, options: UpscaleOptions, spec: ColorSpec
+) -> tuple[tuple[int, int], CodecChoice]:
+    """The output (height, width), sides rounded for its layout's chroma, and the encoder."""
+    even = sides_to_round(options.encode, output, info.pix_fmt)
+    out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
+    codec = _codec(info, output, options, out_size, spec)
+    needed = PixelLayout.of(codec.pix_fmt).even_sides
+    if even == needed or even == (False, False):
+        return out_size, codec
+    # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
+    height, width = (one and other for one, other in zip(even, needed, strict=True))
+    out_size = options.size.resolve(info.height, info.width, even=(height, width), sar=info.sar)
+    return out_size, _codec(info, output, options, out_size, spec)
 
 
 def _codec(

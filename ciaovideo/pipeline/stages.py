@@ -143,7 +143,7 @@ class FrameWorker:
         engine: Engine,
         *,
         layouts: tuple[PixelLayout, PixelLayout],
-        spec: ColorSpec,
+        specs: tuple[ColorSpec, ColorSpec],
         out_size: tuple[int, int],
         outputs: PlanePool,
         clock: StageClock,
@@ -152,7 +152,7 @@ class FrameWorker:
         self.dither = dither
         self.engine = engine
         self.layout, self.out_layout = layouts
-        self.spec = spec
+        self.spec, self.out_spec = specs
         self.out_size = out_size
         self._outputs = outputs
         self._clock = clock
@@ -190,9 +190,9 @@ class FrameWorker:
             if self.out_layout.alpha:
                 batch.pop().copy_(self._opacity(frame), non_blocking=True)
             if self.engine.device.type == "cpu":
-                from_rgb(picture, self.out_layout.opaque, self.spec, out=batch, dither=dither)
+                from_rgb(picture, self.out_layout.opaque, self.out_spec, out=batch, dither=dither)
                 continue
-            made = codes_from_rgb(picture, self.out_layout.opaque, self.spec, dither)
+            made = codes_from_rgb(picture, self.out_layout.opaque, self.out_spec, dither)
             for target, source in zip(batch, made, strict=True):
                 target.copy_(source, non_blocking=True)
 
@@ -221,7 +221,7 @@ class FrameWorker:
     def _patch(self, frame: Frame, rgb: Tensor, part: Rect) -> Patch:
         read = self._read(part)
         dither = Dither((read.top, read.left)) if self.dither else None
-        made = codes_from_rgb(rgb, self.out_layout.opaque, self.spec, dither)
+        made = codes_from_rgb(rgb, self.out_layout.opaque, self.out_spec, dither)
         opacity = (self._opacity(frame, read),) if self.out_layout.alpha else ()
         planes, boxes = [], []
         for index, plane in enumerate((*made, *opacity)):

@@ -206,7 +206,7 @@ class UpscaleRun:
         return FrameWorker(
             self.engine,
             layouts=layouts,
-            spec=plan.color,
+            specs=(plan.color, plan.out_color),
             out_size=plan.out_size,
             outputs=outputs,
             clock=clock,

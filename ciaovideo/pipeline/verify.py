@@ -125,7 +125,15 @@ def verify(output: Path, contract: Contract) -> Verification:
         tags = STORED_TAGS.get(contract.streams.container, TAGS)
         holds = found.video.info.codec in HDR10_CODINGS
         hdr10 = holds if contract.hdr10 is None else contract.hdr10
-        wanted = Look(contract.size, contract.pix_fmt, contract.color, tags, hdr10)
+        wanted = Look(
+            size=contract.size,
+            pix_fmt=contract.pix_fmt,
+            color=contract.color,
+            tags=tags,
+            hdr10=hdr10,
+            coding=found.video.info.codec,
+            container=contract.streams.container,
+        )
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
         skip = begin % step
         beside = None if contract.counted else source

@@ -20,6 +20,7 @@ from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.reader import VideoReader
 from ciaovideo.media.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
+from ciaovideo.pipeline.verify import contract_between, verify
 from tests.media import make_clip
 
 TICK = Fraction(1, 25)
@@ -210,3 +211,72 @@ def test_primaries_that_an_encoder_does_not_know_are_a_loss(codec: str, tmp_path
     assert f"primaries EBU3213: {codec} cannot hold it" in summary.notes
     with VideoReader(output) as found:
         assert found.info.color.primaries == Primaries.UNSPECIFIED
+
+
+RISE = 40  # codes of 16 bits from one column of luma to the next
+MARGIN = 4  # columns of chroma that the picture's edges bend
+
+
+def columns_of(color: ColorSpec, count: int) -> torch.Tensor:
+    """Where each sample of a row of chroma sits, in columns of luma."""
+    return 2.0 * torch.arange(count) + (color.siting.level == Siting.CENTER) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp(Made):
+    """A made-up video whose chroma rises evenly from left to right."""
+
+    def frames(self) -> list[Frame]:
+        """Three frames of it."""
+        shapes = self.layout.plane_shapes(self.height, self.width)
+        luma = torch.full(shapes[0], 30000, dtype=self.layout.dtype)
+        row = (28000 + RISE * columns_of(self.color, shapes[1][1])).to(self.layout.dtype)
+        chroma = row.expand(shapes[1]).contiguous()
+        return [Frame((luma, chroma, chroma), number, TICK, 1) for number in range(3)]
+
+
+@pytest.mark.parametrize("siting", [Siting.CENTER, Siting.TOP, Siting.TOPLEFT])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "chroma", "tells"),
+    [
+        ("ffv1", ".mkv", "420", True),
+        ("ffv1", ".mkv", "422", True),
+        ("ffv1", ".mp4", "420", False),
+        ("ffv1", ".mp4", "422", False),
+        ("auto", ".y4m", "auto", False),
+    ],
+)
+def test_chroma_is_where_the_output_says_that_it_sits(
+    tmp_path: Path, siting: Siting, codec: str, suffix: str, chroma: str, tells: bool
+) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    layout, color = PixelLayout.of("yuv420p16le"), replace(WHOLE, siting=siting)
+    Ramp(layout, 64, 96, color, 0).write(source)
+    options = UpscaleOptions(
+        size=SizeOptions(scale=1),
+        encode=EncodeOptions(codec=codec, chroma=chroma),  # type: ignore[arg-type]
+        model=PLAIN,
+    )
+    summary = upscale(source, output, options=options)
+    level = siting.level if chroma == "422" else siting
+    moved = any(f"chroma moves from {siting.name} to LEFT" in note for note in summary.notes)
+    assert moved == (not tells and level != Siting.LEFT)
+    assert not verify(output, contract_between(source, output)).findings
+    with VideoReader(output) as found:
+        assert found.info.color.siting == siting or not tells
+        for plane in next(found.frames()).planes[1:]:
+            row = plane.double().mean(0)
+            wanted = 28000 + RISE * columns_of(found.info.color, len(row))
+            assert (row - wanted)[MARGIN:-MARGIN].abs().max() < RISE / 20
+
+
+def test_chroma_that_becomes_finer_needs_no_siting_and_no_even_sides(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    color = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.CENTER)
+    Made(PixelLayout.of("yuv420p"), 64, 96, color, 0).write(source)
+    options = UpscaleOptions(size=SizeOptions(width=127), model=PLAIN)  # by 84.67
+    notes = upscale(source, output, options=options).notes
+    assert not any("chroma moves" in note or "even sides" in note for note in notes)
+    with VideoReader(output) as found:
+        assert (found.info.height, found.info.width) == (85, 127)
+        assert found.info.pix_fmt == "yuv444p"

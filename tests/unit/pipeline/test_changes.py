@@ -127,7 +127,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     worker = FrameWorker(
         engine,
         layouts=(layout, layout),
-        spec=ColorSpec(Matrix.RGB, Range.FULL) if layout.family == "rgb" else SPEC,
+        specs=(ColorSpec(Matrix.RGB, Range.FULL) if layout.family == "rgb" else SPEC,) * 2,
         out_size=out_size,
         outputs=PlanePool(3),
         clock=StageClock(),

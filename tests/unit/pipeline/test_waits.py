@@ -164,7 +164,7 @@ def worker_of(
     return FrameWorker(
         Engine(network, EngineOptions(precision="bf16")),
         layouts=(PixelLayout.of(layout), PixelLayout.of(layout)),
-        spec=ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT),
+        specs=(ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT),) * 2,
         out_size=OUT_SIZE,
         outputs=PlanePool(4),
         clock=StageClock(),

@@ -134,7 +134,7 @@ def test_frames_equal_those_of_the_command_line(name: str, pix_fmt: str) -> None
     worker = FrameWorker(
         Engine(load_bundled("ciaosr-fast"), EngineOptions(device="cpu", precision="fp32")),
         layouts=(layout, layout),
-        spec=ColorSpec(Matrix.BT2020_NCL, Range.FULL, siting=Siting.TOPLEFT),
+        specs=(ColorSpec(Matrix.BT2020_NCL, Range.FULL, siting=Siting.TOPLEFT),) * 2,
         out_size=(80, 120),
         outputs=PlanePool(1),
         clock=StageClock(),
