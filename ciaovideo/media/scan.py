@@ -171,6 +171,20 @@ def decoded_times(
     return times
 
 
+def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
+    """Whether a sound's packets of these times decode to nothing, as the first one of AAC may."""
+    if track.info.kind != "audio":
+        return False
+    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+        av_stream: Any = container.streams[track.info.index]
+        wanted = (p for p in container.demux(av_stream) if (p.pts or 0) * track.tick in times)
+        for packet in islice(wanted, len(times)):
+            with suppress(av.error.FFmpegError):
+                if any(sound.samples for sound in packet.decode()):
+                    return False
+    return True
+
+
 def shots_by_time(
     scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
 ) -> dict[int, Shot]:

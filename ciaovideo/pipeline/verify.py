@@ -19,7 +19,7 @@ from ciaovideo.media.codec_table import RATE_ONLY, Y4M_CONTAINER
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.scan import FileScan, Track, decoded_times, scan_file
+from ciaovideo.media.scan import FileScan, Track, decoded_times, is_silent, scan_file
 from ciaovideo.media.stream_plan import StreamPlan, plan_streams
 from ciaovideo.media.timing import WHOLE, Span
 from ciaovideo.options import InputOptions
@@ -115,8 +115,10 @@ def verify(output: Path, contract: Contract) -> Verification:
     findings += _check_times(times, found, contract)
     becomes = {info.index: info.becomes for info in contract.streams.kept}
     for given, made in pairs:
-        check = _check_coded_anew if becomes[given.info.index] else _check_packets
-        findings += check(given, made, span, contract.streams.offset)
+        if not becomes[given.info.index]:
+            findings += _check_packets(given, made, span, contract.streams.offset)
+        elif made.pts or not is_silent(source, given, _times(given, span)):
+            findings += _check_coded_anew(given, made, span, contract.streams.offset)
     findings += _check_shape(source, found, contract)
     if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
         findings += _check_chapters(source, found, span, contract.streams.offset)

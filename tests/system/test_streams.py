@@ -78,6 +78,15 @@ def test_sound_and_text_that_webm_does_not_hold(
     assert codings(output) == ["av1", "opus", "webvtt"]
 
 
+def test_sound_that_decodes_to_nothing_is_none_to_be_missed(tmp_path: Path, shared: Path) -> None:
+    # Of its first packet, all that there is of the sound beside one frame, no sample comes.
+    source = shared / "data" / "media" / "mp4" / "sample_shorter_audio.mp4"
+    output = tmp_path / "out.webm"
+    words = ["--scale", "1", "--frames", "1", "--audio", "auto", "--model", "bicubic", "-q"]
+    assert run([str(source), str(output), *words, "--preset", "12"]) == 0
+    assert codings(output) == ["av1", "opus"]
+
+
 def test_avi_holds_pictures_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / "out.avi"
     make_clip(source, subtitle="Hello", chapters=2, **SMALL)

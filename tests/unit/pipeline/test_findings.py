@@ -155,6 +155,16 @@ def test_sound_in_another_coding_that_begins_late_or_ends_early_is_found(tmp_pat
         assert says in findings(output, contract)
 
 
+def test_sound_in_another_coding_of_which_nothing_is_left_is_found(tmp_path: Path) -> None:
+    source, whole, output = (tmp_path / name for name in ("in.mp4", "whole.mkv", "out.mkv"))
+    make_clip(source, seconds=1, sound=True, **SMALL)
+    contract = enlarge(source, whole)
+    anew = tuple(replace(info, becomes="opus") for info in contract.streams.kept)
+    contract = replace(contract, streams=replace(contract.streams, kept=anew))
+    remux(whole, output, lambda packet, _: packet.stream.type != "audio")
+    assert findings(output, contract).endswith(": nothing of it is in the output")
+
+
 def test_silence_about_the_range_stands_for_limited_range(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     drawn = {"codec": "ffv1", "options": {}, "color": (2, 1, 2, 2, 0)}
