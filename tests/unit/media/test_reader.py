@@ -20,6 +20,7 @@ from ciaovideo.errors import (
 )
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.options import InputOptions
 from tests.media import Clip, make_clip, planes_of, read_counter
 from tests.unit.media.test_ending import faststart
 
@@ -283,6 +284,27 @@ def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
         pytest.raises(DecodeError, match=r"strict: the picture of .* at \d\.\d{3} s is damaged"),
     ):
         list(reader.frames())
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"), [(InputOptions(end="0.8"), None), (InputOptions(), 20)]
+)
+def test_damage_is_told_where_only_a_part_is_read(
+    tmp_path: Path, options: InputOptions, limit: int | None
+) -> None:
+    path = tmp_path / "clip.ts"
+    make_clip(path, codec="mpeg2video", seconds=1, width=160, height=128, options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 16] = bytes(byte ^ 0xFF for byte in data[middle : middle + 16])
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        list(reader.frames())
+        (whole,) = (text for text in reader.warnings if "patched" in text)
+    with VideoReader(path, options=options) as reader:
+        assert 0 < len(list(reader.frames(limit))) <= 20
+        (told,) = (text for text in reader.warnings if "patched" in text)
+    assert told == whole
 
 
 # Real files, made by other people's tools. What cannot be read must be refused for its reason.
