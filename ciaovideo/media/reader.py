@@ -50,6 +50,7 @@ from ciaovideo.media.video_stream import (
     hides_alpha,
     main_video,
     pictures_of,
+    shown_by,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
@@ -280,7 +281,7 @@ class VideoReader:
         self._decoder = (
             picture
             for packet in packets
-            for picture in packet.decode()
+            for picture in shown_by(packet)
             if picture.pts is None or picture.pts >= first  # others are shown before it
         )
 

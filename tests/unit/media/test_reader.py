@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.packet import Packet
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import (
@@ -20,6 +21,7 @@ from ciaovideo.errors import (
 )
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.scan import decoded_times, scan_file
 from ciaovideo.options import InputOptions
 from tests.media import Clip, make_clip, planes_of, read_counter
 from tests.unit.media.test_ending import faststart
@@ -243,6 +245,31 @@ def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
         assert found == list(range(len(found)))
         assert 0 < len(found) < count
         assert any("may be cut off" in warning for warning in reader.warnings)
+
+
+def test_a_packet_of_no_bytes_lets_the_picture_stand(tmp_path: Path) -> None:
+    """As Theora stores a picture that repeats the one before; NUT holds such packets of any kind.
+
+    A decoder that is given one refuses it.
+    """
+    path = tmp_path / "clip.nut"
+    make_clip(tmp_path / "all.mkv", codec="mpeg4", options={"g": "99"}, seconds=0.5, **SMALL)
+    with av.open(tmp_path / "all.mkv") as source, av.open(path, "w") as container:
+        given = source.streams.video[0]
+        video = container.add_stream_from_template(given)
+        for number, packet in enumerate(p for p in source.demux(given) if p.size):
+            repeated = Packet(b"")
+            repeated.pts = repeated.dts = (packet.pts or 0) + 20
+            repeated.time_base = packet.time_base
+            for stored in (packet, repeated) if number == 3 else (packet,):
+                stored.stream = video
+                container.mux(stored)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+    assert len(frames) == 12
+    scan = scan_file(path)
+    assert decoded_times(scan) == [frame.time for frame in frames]
+    assert len(scan.video.pts) == 12
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
