@@ -461,7 +461,10 @@ class VideoReader:
             return
         self._closed_books = True
         indexed = self._indexed()
-        if self._decoded < indexed:
+        found = self._decoded
+        if self._container.format.name == "avi" and self._last is not None:
+            found = self._last + 1  # its clock counts frames, and its index those that were dropped
+        if found < indexed:
             self._warnings.append(
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"

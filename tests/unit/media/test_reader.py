@@ -247,6 +247,16 @@ def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
         assert any("may be cut off" in warning for warning in reader.warnings)
 
 
+def test_frames_dropped_by_a_capture_are_no_end_cut_off(tmp_path: Path) -> None:
+    """AVI counts them in its index, and their places in its times."""
+    path = tmp_path / "clip.avi"
+    kept = tuple(n for n in range(24) if not 5 <= n < 8)
+    make_clip(path, pts=kept, codec="mpeg4", options={}, **SMALL)
+    with VideoReader(path) as reader:
+        assert tuple(frame.pts for frame in reader.frames()) == kept
+        assert reader.warnings == []
+
+
 def test_a_packet_of_no_bytes_lets_the_picture_stand(tmp_path: Path) -> None:
     """As Theora stores a picture that repeats the one before; NUT holds such packets of any kind.
 
