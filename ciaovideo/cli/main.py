@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from ciaovideo.cli.loading import ENDING
@@ -89,6 +90,7 @@ def run(argv: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script: run, and leave at once even while a worker still computes a frame."""
+    _stand_in()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
     os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 tells a page on each start
     for number in ENDING:
@@ -99,6 +101,19 @@ def main() -> None:
     if any(thread.name.startswith("ciaovideo-") for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)
+
+
+def _stand_in() -> None:
+    """Nothing in place of standard streams that were closed (2>&-).
+
+    Their numbers would go to the next files that are opened, and what is meant for standard error
+    would be printed to standard output.
+    """
+    while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _terminate(number: int, _: object) -> None:

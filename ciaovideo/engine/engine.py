@@ -201,10 +201,12 @@ class Engine:
             raise MemoryExhaustedError(
                 f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
             ) from problem
-        side = math.ceil((plan.tile or max(height, width)) / 2)
-        if side < MIN_SIDE or plan.tiles >= height * width:
+        longest = max(height, width)
+        before = min(plan.tile or longest, longest)  # a tile that was asked for may be larger
+        side = math.ceil(before / 2)
+        if side < MIN_SIDE:
             raise MemoryExhaustedError(
-                f"memory ran out at the smallest tile ({plan.tile or max(height, width)} px)",
+                f"memory ran out at the smallest tile ({before} px)",
                 "free memory, or use a smaller network",
             ) from problem
         if self.device.type == "cuda":

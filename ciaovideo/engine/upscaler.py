@@ -22,6 +22,7 @@ from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOption
 
 GPU_WORKERS = 2  # one picture is computed while another is on its way to or from the device
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
+ARRAY_KINDS = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
 
 class Upscaler:
@@ -113,13 +114,14 @@ class Upscaler:
         return sr.to(picture.device, picture.dtype)
 
     def _array(self, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if picture.ndim not in (3, 4) or picture.shape[-1] != 3:
+        if picture.ndim not in (3, 4) or picture.shape[-1] != 3 or 0 in picture.shape[-3:]:
             raise OptionError(
                 f"an array {picture.shape} is no picture", "give (H, W, 3) or (B, H, W, 3)"
             )
-        if picture.dtype not in (np.uint8, np.uint16) and picture.dtype.kind != "f":
+        kind = picture.dtype.newbyteorder("=")
+        if kind not in ARRAY_KINDS:
             raise OptionError(f"samples of {picture.dtype}", "give uint8, uint16 or float")
-        given = torch.from_numpy(np.ascontiguousarray(picture))
+        given = torch.from_numpy(np.require(picture, kind, ["C", "W"]))
         peak = INTEGER_PEAKS.get(given.dtype, 1)
         lr = given.view(-1, *picture.shape[-3:]).permute(0, 3, 1, 2).float() / peak
         sr = self._tensor(lr).permute(0, 2, 3, 1)

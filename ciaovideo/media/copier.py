@@ -42,6 +42,7 @@ CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", 
 CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
 CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
 CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
+MOST_REORDERED = 16  # pictures that a coding hands out later than it could: H.264's and H.265's
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
@@ -165,14 +166,24 @@ class StreamCopier:
 
     def _relevant(self) -> "Iterator[Packet[Stream]]":
         """The packets to copy in the order of the file, each with both times or none."""
+        undated: dict[int, list[Packet[Stream]]] = {}  # first packets of a video, in decoding order
         for packet in self._container.demux():
-            if packet.stream_index not in self._targets or not packet.size:
+            index = packet.stream_index
+            if index not in self._targets or not packet.size:
                 continue
+            if packet.dts is None and _moves(packet.stream):
+                held = undated.setdefault(index, [])
+                if len(held) < MOST_REORDERED:
+                    held.append(packet)
+                    continue
+            yield from _dated(undated.pop(index, []), packet.dts)
             if packet.dts is None:
                 packet.dts = packet.pts
             if packet.pts is None:
                 packet.pts = packet.dts
             yield packet
+        for packets in undated.values():
+            yield from _dated(packets, None)
 
     def _copy(self, packet: "Packet[Stream]") -> None:
         end = self.plan.end
@@ -234,6 +245,21 @@ class StreamCopier:
             chapter["end"] = int((max(start, stop) + self.offset) / tick)
             kept.append(chapter)
         return kept
+
+
+def _moves(av_stream: Stream) -> bool:
+    """Whether it is a video and no cover."""
+    return av_stream.type == "video" and not av_stream.disposition & Disposition.attached_pic
+
+
+def _dated(packets: "list[Packet[Stream]]", after: int | None) -> "list[Packet[Stream]]":
+    """Packets with decoding times before that of the next one, where there is one.
+
+    Matroska stores none, and FFmpeg tells them only from where pictures are no longer reordered.
+    """
+    for left, packet in enumerate(reversed(packets), 1):
+        packet.dts = packet.pts if after is None else after - left * (packet.duration or 1)
+    return packets
 
 
 def _ticks(stamp: int | None) -> int:

@@ -66,8 +66,9 @@ def check_pipe_output(path: Path, *, overwrite: bool) -> None:
 
 
 def _is_open(number: int) -> bool:
+    """Whether a descriptor can be written to, as one that is only read cannot."""
     try:
-        os.fstat(number)
+        os.write(number, b"")
     except OSError:
         return False
     return True

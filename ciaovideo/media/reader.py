@@ -50,6 +50,7 @@ from ciaovideo.media.video_stream import (
     hides_alpha,
     main_video,
     pictures_of,
+    shown_by,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
@@ -97,13 +98,13 @@ class VideoReader:
         self._pipe = PipeInput(path) if reads_once(path) else None
         self.path = self._pipe.name if self._pipe else path
         self.notes: tuple[str, ...] = ()
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
         self._pool = pool
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
         self._strict = strict
-        self._damaged: list[str] = []  # when each damaged picture is shown
+        self._damaged: list[Fraction | int] = []  # when each is shown, or its number
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
@@ -132,10 +133,10 @@ class VideoReader:
         except BaseException:
             self.close()
             raise
-        self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+        self._warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
         display = self.info.hdr10.display if self.info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
-            self.warnings.append("HDR10's mastering display is not whole: not carried over")
+            self._warnings.append("HDR10's mastering display is not whole: not carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -159,6 +160,16 @@ class VideoReader:
     def piped(self) -> bool:
         """Whether this is a pipe, which cannot be read twice."""
         return self._pipe is not None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about the file, as far as it was read; the damaged pictures come last."""
+        if not self._damaged:
+            return self._warnings.copy()
+        listed = ", ".join(map(_when, self._damaged[:LISTED]))
+        more = " and more" if len(self._damaged) > LISTED else ""
+        damage = f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
+        return [*self._warnings, damage]
 
     @property
     def decoded(self) -> int:
@@ -270,7 +281,7 @@ class VideoReader:
         self._decoder = (
             picture
             for packet in packets
-            for picture in packet.decode()
+            for picture in shown_by(packet)
             if picture.pts is None or picture.pts >= first  # others are shown before it
         )
 
@@ -281,6 +292,8 @@ class VideoReader:
             time = shown.pts * self.info.time_base
             if finish is not None and time >= finish:
                 self._closed_books = True  # how the file ends was not looked at
+                inside = (w for w in self._damaged if isinstance(w, int) or w < finish)
+                self._damaged = list(inside)
                 return
             if time >= begin:
                 yield shown
@@ -339,7 +352,7 @@ class VideoReader:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
         if self._policy.refuses:
             raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
-        self.warnings.append(f"interlaced frames from number {self._decoded} on are made whole")
+        self._warnings.append(f"interlaced frames from number {self._decoded} on are made whole")
         self._start_filter()
 
     def _decode(self) -> av.VideoFrame | None:
@@ -360,7 +373,7 @@ class VideoReader:
             if rate is None:
                 raise TimestampError(f"{self.path} stores neither times nor a rate", RETIME_HINT)
             tick = 1 / rate
-            self.warnings.append(f"the file stores no times: {rate} frames a second are assumed")
+            self._warnings.append(f"the file stores no times: {rate} frames a second are assumed")
         if tick is None:
             raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
         self._tick = tick
@@ -407,10 +420,10 @@ class VideoReader:
 
     def _meet_damage(self, pts: int | None) -> None:
         """Note when it is, or raise DecodeError."""
-        when = f"frame {self._decoded}" if pts is None else f"{float(pts * self._tick):.3f} s"
+        when = self._decoded if pts is None else pts * self._tick
         if self._strict:
             raise DecodeError(
-                f"strict: the picture of {self.path} at {when} is damaged",
+                f"strict: the picture of {self.path} at {_when(when)} is damaged",
                 "leave strict out to have the decoder patch it",
             )
         self._damaged.append(when)
@@ -447,18 +460,20 @@ class VideoReader:
         if self._closed_books:
             return
         self._closed_books = True
-        if self._damaged:
-            listed = ", ".join(self._damaged[:LISTED])
-            more = " and more" if len(self._damaged) > LISTED else ""
-            self.warnings.append(
-                f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
-            )
         indexed = self._indexed()
-        if self._decoded < indexed:
-            self.warnings.append(
+        found = self._decoded
+        if self._container.format.name == "avi" and self._last is not None:
+            found = self._last + 1  # its clock counts frames, and its index those that were dropped
+        if found < indexed:
+            self._warnings.append(
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
+
+
+def _when(shown: Fraction | int) -> str:
+    """A time in seconds, or the number of a frame that has none, in words."""
+    return f"frame {shown}" if isinstance(shown, int) else f"{float(shown):.3f} s"
 
 
 def _video_of_pictures(path: Path) -> str:

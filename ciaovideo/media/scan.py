@@ -28,7 +28,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.timing import PEEK_PACKETS, exact, priming
-from ciaovideo.media.video_stream import describe, main_video
+from ciaovideo.media.video_stream import describe, main_video, shown_by
 
 FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
@@ -269,7 +269,8 @@ def _pictures(
     context: Any = av_stream.codec_context
     if not context.is_open:
         context.thread_type = threads
-    yield from container.decode(av_stream)  # type: ignore[misc]
+    for packet in container.demux(av_stream):
+        yield from shown_by(packet)  # type: ignore[arg-type]
 
 
 def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:

@@ -130,10 +130,15 @@ def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPol
         if lost.kind == "audio":
             raise EncodeError(
                 f"{output.suffix} cannot hold the sound as it is ({lost})",
-                "end the output's name in .mkv"
-                if sound == "auto" or output.suffix.lower() == ".mkv"
-                else "end the output's name in .mkv, or let sound be transcoded (audio auto)",
+                _silence_hint(output, sound),
             )
+
+
+def _silence_hint(output: Path, sound: SoundPolicy) -> str:
+    """What to do where an output cannot hold the sound."""
+    hints = ["end the output's name in .mkv"] if output.suffix.lower() != ".mkv" else []
+    hints += ["let sound be transcoded (audio auto)"] if sound != "auto" else []
+    return ", or ".join(hints) or "take the sound out first, for example with ffmpeg -an"
 
 
 def _left_out(

@@ -103,7 +103,7 @@ def first_frame_times(
         shown = (
             packet.pts
             for packet in container.demux(av_stream)
-            if packet.pts is not None and not packet.is_discard
+            if packet.pts is not None and packet.size and not packet.is_discard
         )
         # Packets come in decoding order: the packets of later frames may precede earlier ones.
         ticks: list[int] = []

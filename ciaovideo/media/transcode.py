@@ -6,11 +6,13 @@ puts before the first one is declared as priming, which containers store and pla
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -19,6 +21,7 @@ from av.stream import Stream
 
 from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.timing import exact
 
 LOSSLESS = (
     "flac",
@@ -60,9 +63,11 @@ class SoundTranscoder:
         self._path = Path(source.container.name)
         rate = OPUS_RATE if codec == "libopus" else given.sample_rate
         self._decoder = given
+        self._tick = Fraction(1, given.sample_rate)  # of frames
+        self._end = Fraction(0)  # of the newest frame, in seconds
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
         context = self.target.codec_context
-        context.layout = given.layout
+        context.layout = _known(given.layout)
         context.format = FORMATS[codec][given.format.name not in COARSE]
         context.time_base = Fraction(1, rate)
         if codec in ("aac", "libopus"):
@@ -74,11 +79,16 @@ class SoundTranscoder:
         with av_errors("decoding the sound of", self._path, DecodeError):
             frames = self._decoder.decode(cast("Packet[AudioStream]", packet))
         for frame in frames:
+            if frame.pts is not None:
+                self._tick = exact(frame.time_base) or self._tick
+                self._end = frame.pts * self._tick + Fraction(frame.samples, frame.sample_rate)
             yield from self._encode(frame)
 
     def flush(self) -> "Iterator[Packet[Stream]]":
         """What decoder and encoder still hold."""
         for frame in (*self._decoder.decode(None), None):
+            if frame is not None and frame.pts is None:  # what WMA's decoder kept back has no time
+                frame.time_base, frame.pts = self._tick, round(self._end / self._tick)
             yield from self._encode(frame)
 
     def _encode(self, frame: AudioFrame | None) -> "list[Packet[Stream]]":
@@ -91,6 +101,14 @@ class SoundTranscoder:
                 f"the sound of {self._path} changes its format midway: {cause}",
                 "end the output's name in .mkv, which may hold it as it is",
             ) from cause
+
+
+def _known(layout: AudioLayout) -> AudioLayout:
+    """The layout; where only the number of channels is known, as of WMA, the usual one for it."""
+    if layout.name == f"{layout.nb_channels} channels":
+        with suppress(ValueError):  # there is none for nine
+            return AudioLayout(f"{layout.nb_channels}c")
+    return layout
 
 
 def sound_codecs(container: str, source: Stream) -> tuple[str, ...]:

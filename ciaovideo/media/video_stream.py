@@ -7,6 +7,7 @@ from typing import cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -35,7 +36,8 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
 def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
     """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
     if not hides_alpha(av_stream):
-        yield from container.decode(av_stream)
+        for packet in container.demux(av_stream):
+            yield from shown_by(packet)
         return
     decoder = ALPHA_DECODERS[codec_name(av_stream)]
     context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
@@ -45,6 +47,17 @@ def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[a
     context.thread_type = "AUTO"
     for packet in container.demux(av_stream):
         yield from context.decode(packet)
+
+
+def shown_by(packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+    """The pictures that a packet makes its decoder hand out.
+
+    A packet with a time and no bytes says that the picture before it stays, as Theora does; the
+    decoder refuses it. The one without a time ends the stream.
+    """
+    if packet.size or packet.pts is None:
+        return packet.decode()
+    return []
 
 
 def hides_alpha(av_stream: VideoStream) -> bool:

@@ -1,5 +1,6 @@
 """How a command begins and ends: words that are no files, signals, and a full disk under stdout."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import ciaovideo
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.main import main, run
+from tests.media import make_clip
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,36 @@ def test_a_signal_that_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPat
     finally:
         for number, handler in zip((signal.SIGHUP, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_end_no_run(tmp_path: Path, closed: str) -> None:
+    """Nor do messages go to standard output in place of standard error."""
+    make_clip(tmp_path / "in.mkv", seconds=0.2, width=32, height=32)
+    words = [sys.executable, "-m", "ciaovideo", "in.mkv", "out.mkv", "--model", "bicubic", "--json"]
+    process = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(ciaovideo.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.returncode == 0
+    assert (tmp_path / "out.mkv").is_file()
+    assert not process.stdout or json.loads(process.stdout)["frames"] == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+def test_a_closed_standard_output_is_no_pipe(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mkv", seconds=0.2, width=32, height=32)
+    words = [sys.executable, "-m", "ciaovideo", "in.mkv", "-", "--model", "bicubic"]
+    process = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(ciaovideo.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert "standard output is not open" in process.stderr

@@ -139,6 +139,12 @@ def test_out_of_memory_goes_on_with_smaller_tiles(error: Callable[[], BaseExcept
     assert any("memory ran out" in notice for notice in narrow.notices)
 
 
+def test_out_of_memory_in_a_tile_larger_than_the_picture_halves_the_picture() -> None:
+    narrow = engine(limited(110 * 110, torch.OutOfMemoryError), tile=4096)
+    narrow(torch.rand(1, 3, 150, 130), (300, 260))
+    assert narrow.notices == ["memory ran out: going on with tiles of 75 px"]
+
+
 def test_out_of_memory_at_the_smallest_tile_is_an_error() -> None:
     narrow = engine(limited(20, torch.OutOfMemoryError))
     with pytest.raises(MemoryExhaustedError, match="smallest tile"):

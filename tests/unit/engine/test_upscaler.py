@@ -262,3 +262,23 @@ def test_opacity_never_leaves_its_range() -> None:
     opacity = PlaneFormat.of_opacity(PixelLayout.of("gray"), torch.float32)
     (made,) = upscaler(scale=3, model="lanczos")(Picture((plane,), opacity)).planes
     assert (float(made.min()), float(made.max())) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["u1", ">u2", ">f4", "<f8"])
+def test_arrays_that_are_only_read_or_of_the_other_byte_order(kind: str) -> None:
+    """Pillow's arrays cannot be written to; big-endian samples come out of files."""
+    enlarge = upscaler(model="bicubic")
+    plain = np.arange(4 * 5 * 3).reshape(4, 5, 3).astype(np.dtype(kind).newbyteorder("="))
+    given = plain.astype(kind)
+    given.flags.writeable = False
+    made = enlarge(given)
+    assert made.dtype == np.dtype(kind)
+    assert np.array_equal(made, enlarge(plain))
+
+
+@pytest.mark.parametrize(
+    "given", [np.zeros((0, 5, 3)), np.zeros((4, 5, 3), np.longdouble), np.zeros((4, 5, 3), bool)]
+)
+def test_arrays_that_are_no_pictures(given: np.ndarray[Any, Any]) -> None:
+    with pytest.raises(OptionError):
+        upscaler(model="bicubic")(given)

@@ -114,6 +114,34 @@ def test_the_order_of_streams_stays(tmp_path: Path) -> None:
     assert packets(output) == packets(swapped)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_another_video_with_reordered_pictures_is_copied(tmp_path: Path, suffix: str) -> None:
+    """Matroska has no decoding times; FFmpeg tells those of the first packets of none."""
+    plain, source, output = tmp_path / "plain.mp4", tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    make_clip(plain, options={"bf": "3", "b_strategy": "0"}, **SMALL)
+    with av.open(plain) as before, av.open(source, "w") as after:
+        targets = [after.add_stream_from_template(before.streams.video[0]) for _ in range(2)]
+        for target in targets:
+            before.seek(0)
+            for packet in (packet for packet in before.demux(video=0) if packet.size):
+                packet.stream = target
+                after.mux(packet)
+    with av.open(source) as container:
+        assert next(container.demux(video=1)).dts is None
+    process(source, output)
+    with av.open(source) as one, av.open(output) as other:
+        given, made = (
+            [
+                (packet.pts * Fraction(packet.time_base.num, packet.time_base.den), packet.size)
+                for packet in container.demux(video=1)
+                if packet.size and packet.pts is not None
+            ]
+            for container in (one, other)
+        )
+    assert len(given) == 48
+    assert given == made
+
+
 def test_sound_in_step_with_pictures(tmp_path: Path) -> None:
     """Packets of both streams alternate in the file, so that players need no large buffers."""
     source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.packet import Packet
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import (
@@ -20,6 +21,8 @@ from ciaovideo.errors import (
 )
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.scan import decoded_times, scan_file
+from ciaovideo.options import InputOptions
 from tests.media import Clip, make_clip, planes_of, read_counter
 from tests.unit.media.test_ending import faststart
 
@@ -244,6 +247,41 @@ def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
         assert any("may be cut off" in warning for warning in reader.warnings)
 
 
+def test_frames_dropped_by_a_capture_are_no_end_cut_off(tmp_path: Path) -> None:
+    """AVI counts them in its index, and their places in its times."""
+    path = tmp_path / "clip.avi"
+    kept = tuple(n for n in range(24) if not 5 <= n < 8)
+    make_clip(path, pts=kept, codec="mpeg4", options={}, **SMALL)
+    with VideoReader(path) as reader:
+        assert tuple(frame.pts for frame in reader.frames()) == kept
+        assert reader.warnings == []
+
+
+def test_a_packet_of_no_bytes_lets_the_picture_stand(tmp_path: Path) -> None:
+    """As Theora stores a picture that repeats the one before; NUT holds such packets of any kind.
+
+    A decoder that is given one refuses it.
+    """
+    path = tmp_path / "clip.nut"
+    make_clip(tmp_path / "all.mkv", codec="mpeg4", options={"g": "99"}, seconds=0.5, **SMALL)
+    with av.open(tmp_path / "all.mkv") as source, av.open(path, "w") as container:
+        given = source.streams.video[0]
+        video = container.add_stream_from_template(given)
+        for number, packet in enumerate(p for p in source.demux(given) if p.size):
+            repeated = Packet(b"")
+            repeated.pts = repeated.dts = (packet.pts or 0) + 20
+            repeated.time_base = packet.time_base
+            for stored in (packet, repeated) if number == 3 else (packet,):
+                stored.stream = video
+                container.mux(stored)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+    assert len(frames) == 12
+    scan = scan_file(path)
+    assert decoded_times(scan) == [frame.time for frame in frames]
+    assert len(scan.video.pts) == 12
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, seconds=2, options={"crf": "4", "g": "12"}, **SMALL)
@@ -283,6 +321,27 @@ def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
         pytest.raises(DecodeError, match=r"strict: the picture of .* at \d\.\d{3} s is damaged"),
     ):
         list(reader.frames())
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"), [(InputOptions(end="0.8"), None), (InputOptions(), 20)]
+)
+def test_damage_is_told_where_only_a_part_is_read(
+    tmp_path: Path, options: InputOptions, limit: int | None
+) -> None:
+    path = tmp_path / "clip.ts"
+    make_clip(path, codec="mpeg2video", seconds=1, width=160, height=128, options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 16] = bytes(byte ^ 0xFF for byte in data[middle : middle + 16])
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        list(reader.frames())
+        (whole,) = (text for text in reader.warnings if "patched" in text)
+    with VideoReader(path, options=options) as reader:
+        assert 0 < len(list(reader.frames(limit))) <= 20
+        (told,) = (text for text in reader.warnings if "patched" in text)
+    assert told == whole
 
 
 # Real files, made by other people's tools. What cannot be read must be refused for its reason.

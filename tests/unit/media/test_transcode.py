@@ -45,6 +45,8 @@ def sound_file(
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         sound = cast(AudioStream, container.add_stream(codec, rate=RATE))
         sound.codec_context.layout = layout
+        if codec == "wmav2":
+            sound.codec_context.bit_rate = 128_000
         for number in range(2):
             picture = av.VideoFrame(64, 48, "yuv420p")
             picture.pts, picture.time_base = number, Fraction(1, 25)
@@ -137,6 +139,32 @@ def test_the_channels_stay(tmp_path: Path, codec: str, go: str, layout: str, bec
     assert [info.becomes for info in plan.kept] == [becomes]
     assert heard(source)[1] == layout
     assert heard(output)[1] == layout.replace("(side)", "")
+
+
+@pytest.mark.parametrize(("go", "becomes"), [(".mkv", "flac"), (".mp4", "aac")])
+def test_sound_without_a_layout_and_a_last_time_is_transcoded(
+    tmp_path: Path, go: str, becomes: str
+) -> None:
+    """WMA: its files tell only how many channels there are, its decoder ends without a time."""
+    source, output = tmp_path / "in.asf", tmp_path / f"out{go}"
+    sound_file(source, "wmav2")
+    plan = transcoded(source, output)
+    assert [info.becomes for info in plan.kept] == [becomes]
+    with av.open(source) as container:
+        frames = list(container.decode(audio=0))
+    assert {frame.layout.name for frame in frames} == {"2 channels"}
+    assert frames[-1].pts is None
+    _, layout, made = heard(output)
+    assert layout == "stereo"
+    assert 0 <= made.shape[1] - sum(frame.samples for frame in frames) <= 2 * AAC_PRIMING
+
+
+def test_what_to_do_about_sound_is_not_what_was_done(tmp_path: Path) -> None:
+    source = tmp_path / "in.asf"
+    sound_file(source, "wmav2", seconds=0.1)
+    with pytest.raises(EncodeError, match="cannot hold the sound") as caught:
+        plan_streams(source, tmp_path / "out.mkv", 0)
+    assert caught.value.hint == "let sound be transcoded (audio auto)"
 
 
 def test_sound_is_not_transcoded_unasked(tmp_path: Path) -> None:
