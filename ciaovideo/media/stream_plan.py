@@ -32,7 +32,7 @@ from ciaovideo.media.timing import (
     with_fields,
 )
 from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
-from ciaovideo.media.video_stream import describe
+from ciaovideo.media.video_stream import counts_timecode, describe, timecode
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
@@ -85,11 +85,14 @@ def plan_streams(
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
+        tagged = container_name not in RATE_ONLY and timecode(container, container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
         for av_stream in container.streams:
             if av_stream.index == main or _holds_chapters(container, av_stream):
                 continue
+            if tagged and counts_timecode(av_stream):
+                continue  # mp4 and mov make a stream of the tag
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)

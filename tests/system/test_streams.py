@@ -162,3 +162,15 @@ def test_real_hdr(tmp_path: Path, shared: Path, name: str, codec: str, transfer:
     assert tags(output)[:4] == (9, 1, 9, transfer) == tags(source)[:4]
     with av.open(output) as container:
         assert container.streams.video[0].pix_fmt == "yuv420p10le"
+
+
+@pytest.mark.parametrize("kinds", [".mov .mov", ".mov .mp4", ".mp4 .mkv", ".mkv .mp4"])
+def test_a_timecode_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], kinds: str) -> None:
+    """In mp4 and mov it is a stream of its own, elsewhere a tag."""
+    source, output = (tmp_path / f"clip{n}{kind}" for n, kind in enumerate(kinds.split()))
+    make_clip(source, sound=True, tags={"timecode": "01:02:03:04"}, **SMALL)
+    assert run([str(source), str(output), "--strict"]) == 0
+    assert "left out" not in capsys.readouterr().err
+    with av.open(output) as container:
+        tags = {**container.metadata, **container.streams.video[0].metadata}
+    assert {key.lower(): text for key, text in tags.items()}["timecode"] == "01:02:03:04"
