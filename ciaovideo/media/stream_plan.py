@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
@@ -37,6 +38,7 @@ from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
@@ -234,25 +236,50 @@ def _loses_language(info: StreamInfo, container_name: str) -> bool:
 def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
-    A header is written into memory to find out.
+    A header is written into memory to find out; of covers and data, for which mp4 and mov write
+    theirs at the end, a whole file.
 
     Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
     YUV4MPEG2.
     """
     if container_name in RATE_ONLY:
         return False
-    trial = av.open(io.BytesIO(), "w", format=container_name)
+    memory = io.BytesIO()
+    trial = av.open(memory, "w", format=container_name)
     try:
         if codec:
             add_converted(trial, source, codec)
+            target = None
         else:
-            add_copy(trial, source, path)
+            target = add_copy(trial, source, path)
         trial.start_encoding()
+        if target is not None and container_name in ("mp4", "mov") and _may_vanish(source):
+            return _arrives(trial, target, memory)
     except (ValueError, av.error.FFmpegError):
         return False
     finally:
         trial.close()
     return True
+
+
+def _may_vanish(source: Stream) -> bool:
+    """Whether mp4 and mov may take a stream and leave it out, or without a word of what it is."""
+    return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
+
+
+def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
+    """Whether the only stream of a file is there once that is finished, and described."""
+    packet = Packet(bytes(8))
+    packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
+    packet.time_base = Fraction(1, 1000)
+    packet.is_keyframe = True
+    trial.mux(packet)
+    trial.close()
+    written = memory.getvalue()
+    if UNDESCRIBED in written:
+        return False
+    with av.open(io.BytesIO(written)) as container:
+        return len(container.streams) == 1
 
 
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
