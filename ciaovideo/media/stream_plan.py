@@ -164,8 +164,13 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def stream_tags(tags: Mapping[str, str], container_name: str) -> dict[str, str]:
-    """The same of a stream, with its language under the code that the container knows."""
+    """The same of a stream, with its language under the code that the container knows.
+
+    FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
+    """
     fresh = fresh_tags(tags)
+    if "name" in fresh and "title" not in fresh:
+        fresh["title"] = fresh.pop("name")
     if held := held_language(container_name, fresh.get("language", "")):
         fresh["language"] = held
     return fresh
@@ -180,7 +185,8 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
     matroska = output.format.name == "matroska"
     if isinstance(source, AttachmentStream):
         name = source.name or tags.get("filename", "attachment")
-        output.add_attachment(name, source.mimetype or "application/octet-stream", source.data)
+        kind = source.mimetype or "application/octet-stream"
+        output.add_attachment(name, kind, source.data).metadata.update(tags)
         return None
     if matroska and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")

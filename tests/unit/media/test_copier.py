@@ -169,7 +169,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
     make_clip(clip, **SMALL)
     with av.open(clip) as before, av.open(source, "w") as after:
         video = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        after.add_attachment("street.ttf", "font/ttf", font)
+        after.add_attachment("street.ttf", "font/ttf", font).metadata["title"] = "for signs"
         for packet in before.demux(video=0):
             if packet.pts is not None:
                 packet.stream = video
@@ -178,7 +178,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
     with av.open(tmp_path / "out.mkv") as container:
         attachment = container.streams.attachments[0]
         assert (attachment.name, attachment.mimetype) == ("street.ttf", "font/ttf")
-        assert attachment.data == font
+        assert (attachment.data, attachment.metadata["title"]) == (font, "for signs")
     plan = plan_streams(source, tmp_path / "out.mp4", 0)
     assert [info.kind for info in plan.dropped] == ["attachment"]
     assert plan.warnings == (f".mp4 cannot hold {plan.dropped[0]}: it is left out",)
@@ -428,3 +428,20 @@ def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
     monkeypatch.setitem(globals(), "StreamCopier", LateText)
     process(source, output, frames=24)
     assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]
+
+
+@pytest.mark.parametrize("kinds", [".mp4 .mp4", ".mov .mkv", ".mkv .mov"])
+def test_the_names_of_tracks_survive(tmp_path: Path, kinds: str) -> None:
+    source, output = (tmp_path / f"clip{n}{kind}" for n, kind in enumerate(kinds.split()))
+    make_clip(tmp_path / "bare.mkv", sound=True, options={"preset": "ultrafast"}, **SMALL)
+    with av.open(tmp_path / "bare.mkv") as given, av.open(source, "w") as made:
+        copies = [made.add_stream_from_template(one, opaque=True) for one in given.streams]
+        copies[1].metadata["title"] = "Kommentar"
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                made.mux(packet)
+    process(source, output)
+    with av.open(output) as container:
+        tags = container.streams.audio[0].metadata
+        assert tags["title" if output.suffix == ".mkv" else "name"] == "Kommentar"
