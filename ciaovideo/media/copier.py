@@ -4,6 +4,7 @@ Only text and, if it is asked for, sound that the container does not hold are co
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +43,7 @@ CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", 
 CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
 CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
 CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
+MAX_REORDERED = 16  # packets of a video that wait for the one before them, in any codec
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
@@ -164,15 +166,24 @@ class StreamCopier:
                     self._targets[index] = target
 
     def _relevant(self) -> "Iterator[Packet[Stream]]":
-        """The packets to copy in the order of the file, each with both times or none."""
+        """The packets to copy in the order of the file, each with both times or none.
+
+        Matroska stores no decoding times: FFmpeg knows them once it has seen as many packets of a
+        video as are reordered. Those wait here for the first one that has it.
+        """
+        waiting: dict[int, list[Packet[Stream]]] = defaultdict(list)
         for packet in self._container.demux():
             if packet.stream_index not in self._targets or not packet.size:
                 continue
-            if packet.dts is None:
-                packet.dts = packet.pts
-            if packet.pts is None:
-                packet.pts = packet.dts
-            yield packet
+            early = waiting[packet.stream_index]
+            early.append(packet)
+            reordered = packet.stream.type == "video" and packet.dts is None
+            if reordered and packet.pts is not None and len(early) <= MAX_REORDERED:
+                continue
+            yield from _timed(early)
+            early.clear()
+        for early in waiting.values():
+            yield from _timed(early)
 
     def _copy(self, packet: "Packet[Stream]") -> None:
         end = self.plan.end
@@ -234,6 +245,18 @@ class StreamCopier:
             chapter["end"] = int((max(start, stop) + self.offset) / tick)
             kept.append(chapter)
         return kept
+
+
+def _timed(packets: "list[Packet[Stream]]") -> "list[Packet[Stream]]":
+    """Packets with both times or none; the last one's decoding time tells that of the others."""
+    last = packets[-1].dts if packets else None
+    for left, packet in enumerate(reversed(packets)):
+        if packet.dts is None:
+            steps = left * (packet.duration or 1)
+            packet.dts = packet.pts if last is None else last - steps
+        if packet.pts is None:
+            packet.pts = packet.dts
+    return packets
 
 
 def _ticks(stamp: int | None) -> int:

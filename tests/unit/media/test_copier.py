@@ -445,3 +445,24 @@ def test_the_names_of_tracks_survive(tmp_path: Path, kinds: str) -> None:
     with av.open(output) as container:
         tags = container.streams.audio[0].metadata
         assert tags["title" if output.suffix == ".mkv" else "name"] == "Kommentar"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_second_video_with_reordered_pictures(tmp_path: Path, suffix: str) -> None:
+    """Matroska has no decoding times: those of the first packets are not known when they come."""
+    clip, source, output = (tmp_path / name for name in ("clip.mkv", "in.mkv", f"out{suffix}"))
+    make_clip(clip, options={"preset": "fast", "bf": "3"}, seconds=1, **SMALL)
+    with av.open(clip) as given, av.open(source, "w") as made:
+        copies = [made.add_stream_from_template(given.streams.video[0]) for _ in range(2)]
+        for packet in given.demux():
+            for copy in copies if packet.size else ():
+                twin = av.Packet(bytes(packet))
+                twin.pts, twin.dts, twin.time_base = packet.pts, packet.dts, packet.time_base
+                twin.duration, twin.is_keyframe = packet.duration, packet.is_keyframe
+                twin.stream = copy
+                made.mux(twin)
+    process(source, output)
+    with av.open(output) as container:
+        second = [picture.time for picture in container.decode(video=1)]
+    with av.open(clip) as container:
+        assert second == [picture.time for picture in container.decode(video=0)]
