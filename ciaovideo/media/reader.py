@@ -19,6 +19,7 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.errors import (
     DecodeError,
     InterlacedError,
+    LossError,
     MissingInputError,
     OpenError,
     OptionError,
@@ -48,6 +49,7 @@ from ciaovideo.media.video_stream import (
     describe,
     display_matrix,
     hides_alpha,
+    losses_of,
     main_video,
     pictures_of,
     tagged_color,
@@ -57,14 +59,6 @@ from ciaovideo.options import InputOptions
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
-# What hangs on pictures and is not carried over.
-LOST = {
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
-    Type.A53_CC: "closed captions inside the pictures",
-}
 LISTED = 5  # damaged pictures whose times are told
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
@@ -80,7 +74,8 @@ class VideoReader:
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
     A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
-    DecodeError there.
+    DecodeError there. So it is where the colour tags change, or what is not carried over begins
+    (closed captions, for one): a warning, or under ``strict`` a LossError.
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
     named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
@@ -104,6 +99,8 @@ class VideoReader:
         self._count = 0  # frames handed out
         self._strict = strict
         self._damaged: list[str] = []  # when each damaged picture is shown
+        self._told: set[Type] = set()  # what hung on pictures up to now
+        self._retagged = False  # whether the colour tags were seen to change
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
@@ -127,12 +124,13 @@ class VideoReader:
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
             hanging = {data.type for data in self._pending.side_data.values()}
+            self._told |= hanging
             if cut:
                 self._cut(options)
         except BaseException:
             self.close()
             raise
-        self.warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+        self.warnings += losses_of(hanging)
         display = self.info.hdr10.display if self.info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
             self.warnings.append("HDR10's mastering display is not whole: not carried over")
@@ -400,6 +398,7 @@ class VideoReader:
             )
         if picture.is_corrupt:
             self._meet_damage(picture.pts)
+        self._meet_losses(picture)
         whole = self._policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, self._decoded, 1, whole)
@@ -414,6 +413,21 @@ class VideoReader:
                 "leave strict out to have the decoder patch it",
             )
         self._damaged.append(when)
+
+    def _meet_losses(self, picture: av.VideoFrame) -> None:
+        """Note, once each, what the first picture did not have and is lost; or raise LossError."""
+        hanging = {data.type for data in picture.side_data.values()}
+        losses = losses_of(hanging - self._told)
+        self._told |= hanging
+        if not self._retagged and tagged_color(picture) != self.info.color:
+            self._retagged = True
+            losses.append(
+                f"the colour tags change at frame {self._decoded}, and those of the first frame"
+                " are used throughout"
+            )
+        if losses and self._strict:
+            raise LossError(f"strict: {self._place()}: {'; '.join(losses)}")
+        self.warnings += losses
 
     def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""

@@ -7,6 +7,7 @@ from typing import cast
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -17,6 +18,14 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.timing import exact
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+# What hangs on pictures and is not carried over.
+LOST = {
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
+    Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
+    Type.A53_CC: "closed captions inside the pictures",
+}
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -90,6 +99,11 @@ def timecode(container: InputContainer, video: Stream) -> str:
 def counts_timecode(av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the timecode, which the video has as a tag."""
     return av_stream.type == "data" and "timecode" in av_stream.metadata
+
+
+def losses_of(hanging: set[Type]) -> list[str]:
+    """What is lost of that which hangs on a picture."""
+    return [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
 
 
 def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
