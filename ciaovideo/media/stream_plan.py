@@ -39,6 +39,18 @@ from ciaovideo.options import SoundPolicy
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
+PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
+# What else each container stores of a stream's marks as FFmpeg writes it (measured).
+MARKS: dict[str, tuple[str, ...]] = {
+    "matroska": ("dub", "original", "comment", "forced", "hearing_impaired", "visual_impaired"),
+    "webm": ("forced",),
+    "mp4": (
+        *("dub", "comment", "forced", "hearing_impaired", "visual_impaired"),
+        *("captions", "descriptions"),
+    ),
+    "mov": (),
+}
+TEXT_MARKS = {"matroska": ("descriptions",), "webm": ("captions", "descriptions", "metadata")}
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
@@ -78,26 +90,22 @@ def plan_streams(
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
     ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
-    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold,
-    before any work is done.
+    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
+    marks: list[str] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
-        tagged = container_name not in RATE_ONLY and timecode(container, container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
-        for av_stream in container.streams:
-            if av_stream.index == main or _holds_chapters(container, av_stream):
-                continue
-            if tagged and counts_timecode(av_stream):
-                continue  # mp4 and mov make a stream of the tag
+        for av_stream in _others(container, main, container_name):
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
+            marks += () if becomes is None else _lost_marks(output, info, av_stream)
     if container_name != Y4M_CONTAINER:
         _refuse_silence(dropped, output, sound)
     copied = {info.index for info in kept}
@@ -108,6 +116,7 @@ def plan_streams(
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
     unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
     losses = [
+        *marks,
         *_left_out(output, dropped, chapters=chapters, tags=tags),
         *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
         *(f"{container_word(output)} cannot hold the language of {info}" for info in unnamed),
@@ -127,6 +136,16 @@ def plan_streams(
         warnings=tuple(warnings),
         losses=tuple(losses),
     )
+
+
+def _others(container: InputContainer, main: int, container_name: str) -> Iterator[Stream]:
+    """The streams beside the main video but those that store what is copied in another way."""
+    tagged = container_name not in RATE_ONLY and timecode(container, container.streams[main])
+    for av_stream in container.streams:
+        if av_stream.index == main or _holds_chapters(container, av_stream):
+            continue
+        if not (tagged and counts_timecode(av_stream)):  # mp4 and mov make a stream of the tag
+            yield av_stream
 
 
 def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPolicy) -> None:
@@ -152,6 +171,18 @@ def _left_out(
         yield f"{place} cannot hold chapters: they are left out"
     if tags and container_name == Y4M_CONTAINER:
         yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
+
+
+def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[str]:
+    """What a kept stream is said to be, forced or a comment for example, and is not any more."""
+    container_name = container_format(output)
+    known = MARKS[container_name]
+    if info.kind == "subtitle":
+        known += TEXT_MARKS.get(container_name, ())
+    lost = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
+    lost = [name.replace("_", " ") for name in lost if name not in known]
+    if lost:
+        yield f"{container_word(output)} cannot hold the marks of {info}: {', '.join(lost)}"
 
 
 def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -466,3 +466,35 @@ def test_a_second_video_with_reordered_pictures(tmp_path: Path, suffix: str) -> 
         second = [picture.time for picture in container.decode(video=1)]
     with av.open(clip) as container:
         assert second == [picture.time for picture in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str) -> None:
+    clip, source, output = (tmp_path / name for name in ("clip.mkv", "in.mkv", f"out{suffix}"))
+    make_clip(clip, sound=True, sound_codec="libopus", options={"preset": "ultrafast"}, **SMALL)
+    marks = [av.stream.Disposition[name] for name in ("dub", "comment", "forced", "original")]
+    with av.open(clip) as given, av.open(source, "w") as made:
+        video = made.add_stream_from_template(given.streams.video[0], opaque=True)
+        sounds = [made.add_stream_from_template(given.streams.audio[0], opaque=True) for _ in marks]
+        for sound, mark in zip(sounds, marks, strict=True):
+            sound.disposition = mark
+        for packet in given.demux():
+            for target in (sounds if packet.stream.type == "audio" else [video]) * bool(
+                packet.size
+            ):
+                twin = av.Packet(bytes(packet))
+                twin.pts, twin.dts, twin.time_base = packet.pts, packet.pts, packet.time_base
+                twin.is_keyframe, twin.stream = packet.is_keyframe, target
+                made.mux(twin)
+    plan = plan_streams(source, output, 0, sound="auto")
+    if suffix == ".mov":
+        assert len(plan.losses) == len(marks)
+        return
+    if suffix != ".webm":
+        process(source, output)
+        with av.open(output) as container:
+            found = [sound.disposition for sound in container.streams.audio]
+        lost = [mark.name for mark, all_of in zip(marks, found, strict=True) if mark not in all_of]
+    else:
+        lost = ["dub", "comment", "original"]
+    assert [loss.split(": ")[-1] for loss in plan.losses] == lost
