@@ -25,6 +25,9 @@ LOST = {
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
     Type.A53_CC: "closed captions inside the pictures",
+    Type.SPHERICAL: "the projection of a spherical video",
+    Type.ICC_PROFILE: "an ICC colour profile",
+    Type.AFD: "the active format description",
 }
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 

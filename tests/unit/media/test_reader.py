@@ -384,9 +384,13 @@ def raw(path: Path, **settings: Any) -> bytes:
     return path.read_bytes()
 
 
-def captioned(coded: bytes) -> bytes:
-    """The same with a closed caption in every picture (ATSC A/53 in ITU-T T.35)."""
-    words = b"\xb5\0\x31GA94\x03\x41\xff\xfc\x94\x2c\xff"
+CAPTION = b"GA94\x03\x41\xff\xfc\x94\x2c\xff"
+FORMAT = b"DTG1\x41\xf8"
+
+
+def told(coded: bytes, words: bytes) -> bytes:
+    """The same with user data in every picture, as ATSC A/53 and ETSI TS 101 154 have it."""
+    words = b"\xb5\0\x31" + words
     message = b"\0\0\1\6" + bytes([4, len(words)]) + words + b"\x80"
     return re.sub(rb"\0\0\x01([\x41\x61\x65])", lambda found: message + found[0], coded)
 
@@ -395,9 +399,11 @@ def test_what_is_lost_or_changes_midway_is_told(tmp_path: Path) -> None:
     first = raw(tmp_path / "first.h264")
     later = raw(tmp_path / "later.h264", color=(9, 1, 9, 1, 1))
     lost = "closed captions inside the pictures: not carried over"
+    format_lost = "the active format description: not carried over"
     changed = "the colour tags change at frame 2, and those of the first frame are used throughout"
     for name, coded, said in (
-        ("captions.h264", first + captioned(first), lost),
+        ("captions.h264", first + told(first, CAPTION), lost),
+        ("format.h264", first + told(first, FORMAT), format_lost),
         ("tags.h264", first + later, changed),
     ):
         path = tmp_path / name
