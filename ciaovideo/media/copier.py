@@ -259,6 +259,8 @@ def _dated(packets: "list[Packet[Stream]]", after: int | None) -> "list[Packet[S
     """
     for left, packet in enumerate(reversed(packets), 1):
         packet.dts = packet.pts if after is None else after - left * (packet.duration or 1)
+        if packet.pts is None:
+            packet.pts = packet.dts
     return packets
 
 

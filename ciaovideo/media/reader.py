@@ -12,7 +12,6 @@ from typing import Self
 
 import av
 import torch
-from av.sidedata.sidedata import Type
 from torch import Tensor
 
 from ciaovideo.color import PixelLayout
@@ -32,6 +31,7 @@ from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_field
 from ciaovideo.media.pipe_input import PipeInput
 from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.pixels import copy_planes, planar_layout
+from ciaovideo.media.remarks import Remarks
 from ciaovideo.media.seeking import Listing, list_packets, packets_from
 from ciaovideo.media.timing import (
     PEEK_PACKETS,
@@ -58,15 +58,6 @@ from ciaovideo.options import InputOptions
 # AVFieldOrder of the file, for frames that lose their flag by being repacked.
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
-# What hangs on pictures and is not carried over.
-LOST = {
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
-    Type.A53_CC: "closed captions inside the pictures",
-}
-LISTED = 5  # damaged pictures whose times are told
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
@@ -81,7 +72,8 @@ class VideoReader:
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
     A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
-    DecodeError there.
+    DecodeError there. So it is where the colour tags change, or what is not carried over begins
+    (closed captions, for one): a warning, or under ``strict`` a LossError.
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
     named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
@@ -98,13 +90,11 @@ class VideoReader:
         self._pipe = PipeInput(path) if reads_once(path) else None
         self.path = self._pipe.name if self._pipe else path
         self.notes: tuple[str, ...] = ()
-        self._warnings: list[str] = []
+        self._remarks = Remarks(self.path, strict=strict)
         self._pool = pool
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
-        self._strict = strict
-        self._damaged: list[Fraction | int] = []  # when each is shown, or its number
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
@@ -127,16 +117,12 @@ class VideoReader:
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
-            hanging = {data.type for data in self._pending.side_data.values()}
+            self._remarks.begin(self._pending, self.info)
             if cut:
                 self._cut(options)
         except BaseException:
             self.close()
             raise
-        self._warnings += [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
-        display = self.info.hdr10.display if self.info.hdr10 else None
-        if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
-            self._warnings.append("HDR10's mastering display is not whole: not carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -164,12 +150,7 @@ class VideoReader:
     @property
     def warnings(self) -> list[str]:
         """What is odd about the file, as far as it was read; the damaged pictures come last."""
-        if not self._damaged:
-            return self._warnings.copy()
-        listed = ", ".join(map(_when, self._damaged[:LISTED]))
-        more = " and more" if len(self._damaged) > LISTED else ""
-        damage = f"damaged frames, patched by the decoder: {len(self._damaged)}, at {listed}{more}"
-        return [*self._warnings, damage]
+        return self._remarks.listed()
 
     @property
     def decoded(self) -> int:
@@ -236,7 +217,7 @@ class VideoReader:
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty(begin, finish, origin)
-        self._damaged.clear()  # what came before does not count
+        self._remarks.forget_damage()  # what came before does not count
         self._pictures = chain([shown], self._pictures)
         self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
 
@@ -292,8 +273,7 @@ class VideoReader:
             time = shown.pts * self.info.time_base
             if finish is not None and time >= finish:
                 self._closed_books = True  # how the file ends was not looked at
-                inside = (w for w in self._damaged if isinstance(w, int) or w < finish)
-                self._damaged = list(inside)
+                self._remarks.forget_damage(since=finish)
                 return
             if time >= begin:
                 yield shown
@@ -352,7 +332,7 @@ class VideoReader:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
         if self._policy.refuses:
             raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
-        self._warnings.append(f"interlaced frames from number {self._decoded} on are made whole")
+        self._remarks.add(f"interlaced frames from number {self._decoded} on are made whole")
         self._start_filter()
 
     def _decode(self) -> av.VideoFrame | None:
@@ -373,7 +353,7 @@ class VideoReader:
             if rate is None:
                 raise TimestampError(f"{self.path} stores neither times nor a rate", RETIME_HINT)
             tick = 1 / rate
-            self._warnings.append(f"the file stores no times: {rate} frames a second are assumed")
+            self._remarks.add(f"the file stores no times: {rate} frames a second are assumed")
         if tick is None:
             raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
         self._tick = tick
@@ -412,21 +392,12 @@ class VideoReader:
                 "cut the file there and process the parts one by one",
             )
         if picture.is_corrupt:
-            self._meet_damage(picture.pts)
+            self._remarks.damage(self._decoded if picture.pts is None else picture.pts * self._tick)
+        self._remarks.meet(picture, self._decoded, info)
         whole = self._policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, self._decoded, 1, whole)
         return Shown(picture, self._later(picture.pts), max(picture.duration, 0), whole)
-
-    def _meet_damage(self, pts: int | None) -> None:
-        """Note when it is, or raise DecodeError."""
-        when = self._decoded if pts is None else pts * self._tick
-        if self._strict:
-            raise DecodeError(
-                f"strict: the picture of {self.path} at {_when(when)} is damaged",
-                "leave strict out to have the decoder patch it",
-            )
-        self._damaged.append(when)
 
     def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""
@@ -465,15 +436,10 @@ class VideoReader:
         if self._container.format.name == "avi" and self._last is not None:
             found = self._last + 1  # its clock counts frames, and its index those that were dropped
         if found < indexed:
-            self._warnings.append(
+            self._remarks.add(
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
-
-
-def _when(shown: Fraction | int) -> str:
-    """A time in seconds, or the number of a frame that has none, in words."""
-    return f"frame {shown}" if isinstance(shown, int) else f"{float(shown):.3f} s"
 
 
 def _video_of_pictures(path: Path) -> str:

@@ -28,7 +28,13 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.timing import PEEK_PACKETS, exact, priming
-from ciaovideo.media.video_stream import describe, main_video, shown_by
+from ciaovideo.media.video_stream import (
+    counts_timecode,
+    describe,
+    main_video,
+    shown_by,
+    timecode,
+)
 
 FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
@@ -66,7 +72,8 @@ class FileScan:
 
     ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
     is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
-    titles. Streams that only hold the chapters' titles are left out of ``tracks``.
+    titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
+    ``tracks``.
     """
 
     path: Path
@@ -78,6 +85,7 @@ class FileScan:
     sar: Fraction
     turn: tuple[int, ...]
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
+    timecode: str = ""
 
     @property
     def video(self) -> Track:
@@ -131,6 +139,7 @@ def scan_file(path: Path, frames: int | None = None, until: Fraction | None = No
             )
             for av_stream in container.streams
             if not _holds_titles(container, av_stream, len(chapters))
+            and not counts_timecode(av_stream)
         }
         _read(container, tracks, video.index, frames, until)
         return FileScan(
@@ -143,6 +152,7 @@ def scan_file(path: Path, frames: int | None = None, until: Fraction | None = No
             sar=exact(video.sample_aspect_ratio) or Fraction(1),
             turn=_turn(video),
             chapters=chapters,
+            timecode=timecode(container, video),
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
@@ -32,11 +33,24 @@ from ciaovideo.media.timing import (
     with_fields,
 )
 from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
-from ciaovideo.media.video_stream import describe
+from ciaovideo.media.video_stream import counts_timecode, describe, timecode
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
+PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
+# What else each container stores of a stream's marks as FFmpeg writes it (measured).
+MARKS: dict[str, tuple[str, ...]] = {
+    "matroska": ("dub", "original", "comment", "forced", "hearing_impaired", "visual_impaired"),
+    "webm": ("forced",),
+    "mp4": (
+        *("dub", "comment", "forced", "hearing_impaired", "visual_impaired"),
+        *("captions", "descriptions"),
+    ),
+    "mov": (),
+}
+TEXT_MARKS = {"matroska": ("descriptions",), "webm": ("captions", "descriptions", "metadata")}
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
@@ -76,23 +90,22 @@ def plan_streams(
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
     ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
-    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold,
-    before any work is done.
+    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold.
     """
     container_name = container_format(output)
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
+    marks: list[str] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
-        for av_stream in container.streams:
-            if av_stream.index == main or _holds_chapters(container, av_stream):
-                continue
+        for av_stream in _others(container, main, container_name):
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
+            marks += () if becomes is None else _lost_marks(output, info, av_stream)
     if container_name != Y4M_CONTAINER:
         _refuse_silence(dropped, output, sound)
     copied = {info.index for info in kept}
@@ -103,6 +116,7 @@ def plan_streams(
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
     unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
     losses = [
+        *marks,
         *_left_out(output, dropped, chapters=chapters, tags=tags),
         *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
         *(f"{container_word(output)} cannot hold the language of {info}" for info in unnamed),
@@ -122,6 +136,16 @@ def plan_streams(
         warnings=tuple(warnings),
         losses=tuple(losses),
     )
+
+
+def _others(container: InputContainer, main: int, container_name: str) -> Iterator[Stream]:
+    """The streams beside the main video but those that store what is copied in another way."""
+    tagged = container_name not in RATE_ONLY and timecode(container, container.streams[main])
+    for av_stream in container.streams:
+        if av_stream.index == main or _holds_chapters(container, av_stream):
+            continue
+        if not (tagged and counts_timecode(av_stream)):  # mp4 and mov make a stream of the tag
+            yield av_stream
 
 
 def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPolicy) -> None:
@@ -154,6 +178,18 @@ def _left_out(
         yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
 
 
+def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[str]:
+    """What a kept stream is said to be, forced or a comment for example, and is not any more."""
+    container_name = container_format(output)
+    known = MARKS[container_name]
+    if info.kind == "subtitle":
+        known += TEXT_MARKS.get(container_name, ())
+    lost = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
+    lost = [name.replace("_", " ") for name in lost if name not in known]
+    if lost:
+        yield f"{container_word(output)} cannot hold the marks of {info}: {', '.join(lost)}"
+
+
 def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Metadata without the entries that describe the input's own bytes."""
     return {
@@ -164,8 +200,13 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def stream_tags(tags: Mapping[str, str], container_name: str) -> dict[str, str]:
-    """The same of a stream, with its language under the code that the container knows."""
+    """The same of a stream, with its language under the code that the container knows.
+
+    FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
+    """
     fresh = fresh_tags(tags)
+    if "name" in fresh and "title" not in fresh:
+        fresh["title"] = fresh.pop("name")
     if held := held_language(container_name, fresh.get("language", "")):
         fresh["language"] = held
     return fresh
@@ -180,7 +221,8 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
     matroska = output.format.name == "matroska"
     if isinstance(source, AttachmentStream):
         name = source.name or tags.get("filename", "attachment")
-        output.add_attachment(name, source.mimetype or "application/octet-stream", source.data)
+        kind = source.mimetype or "application/octet-stream"
+        output.add_attachment(name, kind, source.data).metadata.update(tags)
         return None
     if matroska and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
@@ -236,25 +278,50 @@ def _loses_language(info: StreamInfo, container_name: str) -> bool:
 def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
-    A header is written into memory to find out.
+    A header is written into memory to find out; of covers and data, for which mp4 and mov write
+    theirs at the end, a whole file.
 
     Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
     YUV4MPEG2.
     """
     if container_name in RATE_ONLY:
         return False
-    trial = av.open(io.BytesIO(), "w", format=container_name)
+    memory = io.BytesIO()
+    trial = av.open(memory, "w", format=container_name)
     try:
         if codec:
             add_converted(trial, source, codec)
+            target = None
         else:
-            add_copy(trial, source, path)
+            target = add_copy(trial, source, path)
         trial.start_encoding()
+        if target is not None and container_name in ("mp4", "mov") and _may_vanish(source):
+            return _arrives(trial, target, memory)
     except (ValueError, av.error.FFmpegError):
         return False
     finally:
         trial.close()
     return True
+
+
+def _may_vanish(source: Stream) -> bool:
+    """Whether mp4 and mov may take a stream and leave it out, or without a word of what it is."""
+    return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
+
+
+def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
+    """Whether the only stream of a file is there once that is finished, and described."""
+    packet = Packet(bytes(8))
+    packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
+    packet.time_base = Fraction(1, 1000)
+    packet.is_keyframe = True
+    trial.mux(packet)
+    trial.close()
+    written = memory.getvalue()
+    if UNDESCRIBED in written:
+        return False
+    with av.open(io.BytesIO(written)) as container:
+        return len(container.streams) == 1
 
 
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:

@@ -94,6 +94,17 @@ def tagged_color(picture: av.VideoFrame) -> ColorSpec:
     )
 
 
+def timecode(container: InputContainer, video: Stream) -> str:
+    """What a clock in the picture would show in the first frame, as a file's tags say."""
+    tags = {**container.metadata, **video.metadata}
+    return next((text for key, text in tags.items() if key.lower() == "timecode"), "")
+
+
+def counts_timecode(av_stream: Stream) -> bool:
+    """Whether a stream is how mp4 and mov store the timecode, which the video has as a tag."""
+    return av_stream.type == "data" and "timecode" in av_stream.metadata
+
+
 def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
     """How long the file says that its video is, in seconds."""
     tick = exact(av_stream.time_base)

@@ -390,6 +390,8 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
         yield f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
     if source.turn != found.turn and contract.streams.container != Y4M_CONTAINER:
         yield f"video: turned by the matrix {found.turn} instead of {source.turn}"
+    if source.timecode != found.timecode and contract.streams.container not in RATE_ONLY:
+        yield f"the timecode is {found.timecode!r} instead of {source.timecode!r}"
 
 
 def _check_chapters(

@@ -171,3 +171,31 @@ def test_real_hdr(tmp_path: Path, shared: Path, name: str, codec: str, transfer:
     assert tags(output)[:4] == (9, 1, 9, transfer) == tags(source)[:4]
     with av.open(output) as container:
         assert container.streams.video[0].pix_fmt == "yuv420p10le"
+
+
+@pytest.mark.parametrize("kinds", [".mov .mov", ".mov .mp4", ".mp4 .mkv", ".mkv .mp4"])
+def test_a_timecode_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], kinds: str) -> None:
+    """In mp4 and mov it is a stream of its own, elsewhere a tag."""
+    source, output = (tmp_path / f"clip{n}{kind}" for n, kind in enumerate(kinds.split()))
+    make_clip(source, sound=True, tags={"timecode": "01:02:03:04"}, **SMALL)
+    assert run([str(source), str(output), "--strict"]) == 0
+    assert "left out" not in capsys.readouterr().err
+    with av.open(output) as container:
+        tags = {**container.metadata, **container.streams.video[0].metadata}
+    assert {key.lower(): text for key, text in tags.items()}["timecode"] == "01:02:03:04"
+
+
+def test_what_mov_would_leave_out_or_not_describe_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cover is not in the file that FFmpeg makes; other data has an empty description there."""
+    covered, camera = tmp_path / "cover.mp4", tmp_path / "camera.mov"
+    make_clip(covered, cover=True, **SMALL)
+    make_clip(camera, tags={"timecode": "01:02:03:04"}, **SMALL)
+    camera.write_bytes(camera.read_bytes().replace(b"tmcd", b"mebx"))
+    for source, lost in ((covered, "video 1: mjpeg"), (camera, "data 1: unknown (eng)")):
+        output = tmp_path / f"{source.stem}-out.mov"
+        assert run([str(source), str(output)]) == 0
+        assert f"note: .mov cannot hold {lost}: it is left out" in capsys.readouterr().err
+        with av.open(output) as container:
+            assert len(container.streams) == 1

@@ -130,14 +130,7 @@ def test_another_video_with_reordered_pictures_is_copied(tmp_path: Path, suffix:
         assert next(container.demux(video=1)).dts is None
     process(source, output)
     with av.open(source) as one, av.open(output) as other:
-        given, made = (
-            [
-                (packet.pts * Fraction(packet.time_base.num, packet.time_base.den), packet.size)
-                for packet in container.demux(video=1)
-                if packet.size and packet.pts is not None
-            ]
-            for container in (one, other)
-        )
+        given, made = ([f.time for f in file.decode(video=1)] for file in (one, other))
     assert len(given) == 48
     assert given == made
 
@@ -197,7 +190,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
     make_clip(clip, **SMALL)
     with av.open(clip) as before, av.open(source, "w") as after:
         video = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        after.add_attachment("street.ttf", "font/ttf", font)
+        after.add_attachment("street.ttf", "font/ttf", font).metadata["title"] = "for signs"
         for packet in before.demux(video=0):
             if packet.pts is not None:
                 packet.stream = video
@@ -206,7 +199,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
     with av.open(tmp_path / "out.mkv") as container:
         attachment = container.streams.attachments[0]
         assert (attachment.name, attachment.mimetype) == ("street.ttf", "font/ttf")
-        assert attachment.data == font
+        assert (attachment.data, attachment.metadata["title"]) == (font, "for signs")
     plan = plan_streams(source, tmp_path / "out.mp4", 0)
     assert [info.kind for info in plan.dropped] == ["attachment"]
     assert plan.warnings == (f".mp4 cannot hold {plan.dropped[0]}: it is left out",)
@@ -456,3 +449,52 @@ def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
     monkeypatch.setitem(globals(), "StreamCopier", LateText)
     process(source, output, frames=24)
     assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]
+
+
+@pytest.mark.parametrize("kinds", [".mp4 .mp4", ".mov .mkv", ".mkv .mov"])
+def test_the_names_of_tracks_survive(tmp_path: Path, kinds: str) -> None:
+    source, output = (tmp_path / f"clip{n}{kind}" for n, kind in enumerate(kinds.split()))
+    make_clip(tmp_path / "bare.mkv", sound=True, options={"preset": "ultrafast"}, **SMALL)
+    with av.open(tmp_path / "bare.mkv") as given, av.open(source, "w") as made:
+        copies = [made.add_stream_from_template(one, opaque=True) for one in given.streams]
+        copies[1].metadata["title"] = "Kommentar"
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                made.mux(packet)
+    process(source, output)
+    with av.open(output) as container:
+        tags = container.streams.audio[0].metadata
+        assert tags["title" if output.suffix == ".mkv" else "name"] == "Kommentar"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str) -> None:
+    clip, source, output = (tmp_path / name for name in ("clip.mkv", "in.mkv", f"out{suffix}"))
+    make_clip(clip, sound=True, sound_codec="libopus", options={"preset": "ultrafast"}, **SMALL)
+    marks = [av.stream.Disposition[name] for name in ("dub", "comment", "forced", "original")]
+    with av.open(clip) as given, av.open(source, "w") as made:
+        video = made.add_stream_from_template(given.streams.video[0], opaque=True)
+        sounds = [made.add_stream_from_template(given.streams.audio[0], opaque=True) for _ in marks]
+        for sound, mark in zip(sounds, marks, strict=True):
+            sound.disposition = mark
+        for packet in given.demux():
+            for target in (sounds if packet.stream.type == "audio" else [video]) * bool(
+                packet.size
+            ):
+                twin = av.Packet(bytes(packet))
+                twin.pts, twin.dts, twin.time_base = packet.pts, packet.pts, packet.time_base
+                twin.is_keyframe, twin.stream = packet.is_keyframe, target
+                made.mux(twin)
+    plan = plan_streams(source, output, 0, sound="auto")
+    if suffix == ".mov":
+        assert len(plan.losses) == len(marks)
+        return
+    if suffix != ".webm":
+        process(source, output)
+        with av.open(output) as container:
+            found = [sound.disposition for sound in container.streams.audio]
+        lost = [mark.name for mark, all_of in zip(marks, found, strict=True) if mark not in all_of]
+    else:
+        lost = ["dub", "comment", "original"]
+    assert [loss.split(": ")[-1] for loss in plan.losses] == lost

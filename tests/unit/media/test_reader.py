@@ -15,6 +15,7 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import (
     CiaoVideoError,
     DecodeError,
+    LossError,
     MissingInputError,
     OpenError,
     TimestampError,
@@ -434,3 +435,41 @@ def test_frames_last_as_long_as_the_file_says(tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         seconds = [frame.end - frame.time for frame in reader.frames()]
     assert [1000 * length for length in seconds] == [40, 1, 49, 80, 70]
+
+
+def raw(path: Path, **settings: Any) -> bytes:
+    """Two frames of H.264 as bytes that can be strung together."""
+    make_clip(path, seconds=Fraction(1, 12), options={"preset": "ultrafast"}, **settings, **SMALL)
+    return path.read_bytes()
+
+
+CAPTION = b"GA94\x03\x41\xff\xfc\x94\x2c\xff"
+FORMAT = b"DTG1\x41\xf8"
+
+
+def told(coded: bytes, words: bytes) -> bytes:
+    """The same with user data in every picture, as ATSC A/53 and ETSI TS 101 154 have it."""
+    words = b"\xb5\0\x31" + words
+    message = b"\0\0\1\6" + bytes([4, len(words)]) + words + b"\x80"
+    return re.sub(rb"\0\0\x01([\x41\x61\x65])", lambda found: message + found[0], coded)
+
+
+def test_what_is_lost_or_changes_midway_is_told(tmp_path: Path) -> None:
+    first = raw(tmp_path / "first.h264")
+    later = raw(tmp_path / "later.h264", color=(9, 1, 9, 1, 1))
+    lost = "closed captions inside the pictures: not carried over"
+    format_lost = "the active format description: not carried over"
+    changed = "the colour tags change at frame 2, and those of the first frame are used throughout"
+    for name, coded, said in (
+        ("captions.h264", first + told(first, CAPTION), lost),
+        ("format.h264", first + told(first, FORMAT), format_lost),
+        ("tags.h264", first + later, changed),
+    ):
+        path = tmp_path / name
+        path.write_bytes(coded)
+        with VideoReader(path) as reader:
+            assert said not in reader.warnings
+            assert len(list(reader.frames())) == 4
+            assert reader.warnings.count(said) == 1
+        with VideoReader(path, strict=True) as reader, pytest.raises(LossError, match=said):
+            list(reader.frames())
