@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.train.state import replacing
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -63,9 +65,9 @@ class Record:
         logged = self._losses and self._losses[-1][0] == str(step)
         if not logged and math.isfinite(loss):  # a run that was stopped at once has none
             self._losses.append([str(step), f"{loss:.6f}"])
-        _append(self.folder / LOG, self._losses)
+        _append(self.folder / LOG, self._losses, 2)
         if self._psnrs:
-            _append(self.folder / VALIDATION, self._psnrs)
+            _append(self.folder / VALIDATION, self._psnrs, 3)
         self._losses, self._psnrs = [], []
         if self._events is not None:
             self._events.flush()
@@ -84,24 +86,35 @@ class Record:
 
 def read_losses(folder: Path) -> list[tuple[float, float]]:
     """Step and loss, as far as they were logged."""
-    return [(float(step), float(loss)) for step, loss in _lines(folder / LOG)]
+    return [(float(step), float(loss)) for step, loss in _lines(folder / LOG, 2)]
 
 
 def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """Step and PSNR by the name of the scale, as far as they were measured."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for step, scale, psnr in _lines(folder / VALIDATION):
+    for step, scale, psnr in _lines(folder / VALIDATION, 3):
         found.setdefault(f"x{scale}", []).append((float(step), float(psnr)))
     return found
 
 
-def _append(path: Path, lines: list[list[str]]) -> None:
-    with path.open("a", newline="", encoding="utf-8") as sink:
-        csv.writer(sink).writerows(lines)
+def _append(path: Path, lines: list[list[str]], columns: int) -> None:
+    """The file with these lines at its end, or as it was: a full disk leaves no half of a line."""
+    whole = [*_lines(path, columns), *lines]
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as sink:
+        csv.writer(sink).writerows(whole)
 
 
-def _lines(path: Path) -> list[list[str]]:
+def _lines(path: Path, columns: int) -> list[list[str]]:
+    """The lines of as many numbers as there are columns; what else a file holds is left out."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as source:
-        return list(csv.reader(source))
+    with path.open(newline="", encoding="utf-8", errors="replace") as source:
+        return [line for line in csv.reader(source) if len(line) == columns and _numbers(line)]
+
+
+def _numbers(line: list[str]) -> bool:
+    try:
+        list(map(float, line))
+    except ValueError:
+        return False
+    return True
