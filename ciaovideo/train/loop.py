@@ -225,9 +225,9 @@ class Trainer:
             raise self._diverged()
         folder = self.run_options.folder
         try:
+            self.record.flush(self.step, self.loss)
             save_state(folder / STATE, self._state(), self.run_options.part_bytes)
             self._write(WEIGHTS)
-            self.record.flush(self.step, self.loss)
         except UNWRITABLE as cause:
             raise self._unwritable(cause) from cause
 
@@ -418,7 +418,9 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
-        self.step, self._loss.value = state["step"], state["loss"]
+        if type(state["step"]) is not int or state["step"] < 0:
+            raise TypeError(f"step {state['step']!r}")
+        self.step, self._loss.value = state["step"], float(state["loss"])
         best, measured_by = state.get("best", (-math.inf, ""))
         if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
             self.best = best

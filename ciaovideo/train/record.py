@@ -22,8 +22,9 @@ class Record:
     """Collects a run's figures; ``flush`` writes those that came since the last one.
 
     ``log.csv`` has lines of step and smoothed loss, ``validation.csv`` lines of step, scale and
-    PSNR. Lines are written together with a checkpoint, so that a run that was killed and
-    goes on has each of them once. ``tensorboard/`` is there where that package is.
+    PSNR. Lines are written just before the checkpoint of their step, and what is beyond the one
+    that a run goes on from is dropped: killed at any moment, it has each of them once.
+    ``tensorboard/`` is there where that package is.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:
@@ -32,9 +33,11 @@ class Record:
         self._losses: list[list[str]] = []
         self._psnrs: list[list[str]] = []
         self._events: SummaryWriter | None = None
+        self._kept = math.inf  # the step to which lines in the files are of this run
 
     def start(self, step: int) -> str:
         """Open the event files where they can be; a note for people where they cannot."""
+        self._kept = step
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -65,9 +68,10 @@ class Record:
         logged = self._losses and self._losses[-1][0] == str(step)
         if not logged and math.isfinite(loss):  # a run that was stopped at once has none
             self._losses.append([str(step), f"{loss:.6f}"])
-        _append(self.folder / LOG, self._losses, 2)
-        if self._psnrs:
-            _append(self.folder / VALIDATION, self._psnrs, 3)
+        _append(self.folder / LOG, self._losses, 2, self._kept)
+        if self._psnrs or (self.folder / VALIDATION).is_file():
+            _append(self.folder / VALIDATION, self._psnrs, 3, self._kept)
+        self._kept = step
         self._losses, self._psnrs = [], []
         if self._events is not None:
             self._events.flush()
@@ -97,9 +101,14 @@ def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def _append(path: Path, lines: list[list[str]], columns: int) -> None:
-    """The file with these lines at its end, or as it was: a full disk leaves no half of a line."""
-    whole = [*_lines(path, columns), *lines]
+def _append(path: Path, lines: list[list[str]], columns: int, kept: float) -> None:
+    """These lines after those up to step ``kept``; a full disk leaves the file as it was."""
+    first = float(lines[0][0]) if lines else math.inf
+    before = _lines(path, columns)
+    whole = [
+        *(line for line in before if float(line[0]) <= kept and float(line[0]) < first),
+        *lines,
+    ]
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as sink:
         csv.writer(sink).writerows(whole)
 

@@ -38,3 +38,20 @@ def test_a_full_disk_leaves_the_log_as_it_was(
             written.flush(2, 0.25)
     assert read_losses(tmp_path) == [(1, 0.5)]
     assert [path.name for path in tmp_path.iterdir()] == [LOG]
+
+
+def test_lines_beyond_the_checkpoint_are_written_again(tmp_path: Path) -> None:
+    killed = Record(tmp_path, 9)
+    for step in (1, 2):  # the checkpoint of step 2 was never written
+        killed.validated(step, {2.0: 30.0 + step})
+        killed.flush(step, 1 / step)
+    resumed = Record(tmp_path, 9)
+    resumed.start(1)
+    resumed.validated(2, {2.0: 32.0})
+    resumed.flush(2, 0.5)
+    resumed.flush(3, 0.25)
+    assert read_losses(tmp_path) == [(1, 1), (2, 0.5), (3, 0.25)]
+    assert read_psnrs(tmp_path) == {"x2": [(1, 31), (2, 32)]}
+    resumed.close()
+    Record(tmp_path, 9).flush(3, 0.25)  # weights that are missing are saved again at the end
+    assert len(read_losses(tmp_path)) == 3
