@@ -125,7 +125,7 @@ def _checked(annotation: Any, value: Any, where: str) -> Any:
             return from_mapping(cast(type[Any], kind), value, where)
         if get_origin(kind) is tuple and isinstance(value, list):
             return _tuple(kind, value, where, _checked)
-        if kind is Path and isinstance(value, str):
+        if kind is Path and isinstance(value, str) and value:  # empty, it would be this folder
             return Path(value)
         if kind is float and type(value) in (int, float):
             return float(value)

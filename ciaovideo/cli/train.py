@@ -111,11 +111,12 @@ def run(arguments: Namespace) -> int:
     import torch
 
     with loading():
-        from ciaovideo.train.loop import STATE, RunOptions
+        from ciaovideo.train.loop import FILES, STATE, RunOptions
         from ciaovideo.train.recipe import read_recipe
 
-    begun = (folder / STATE).is_file() or not folder.is_dir() or not any(folder.iterdir())
-    if arguments.resume is not None and not begun:
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = {name for name in there - FILES if not name.startswith(".")}
+    if arguments.resume is not None and STATE not in there and others:
         raise MissingInputError(
             f"{folder} holds other things, and no {STATE}: no run was begun in this folder",
             "name another folder, or begin with --out",

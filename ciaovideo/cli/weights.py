@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ciaovideo.models.checkpoints import WeightsEntry
 
 SUFFIX = ".safetensors"
+WITHOUT_NOTES = "`weights import` writes it beside the weights; other files have none"
 PUBLISHED_WINDOW = 160  # the published program cuts pictures into 192 px that overlap by 32
 
 
@@ -93,7 +94,10 @@ def _show(name: str, *, as_json: bool) -> int:
     from ciaovideo.models.checkpoints import find_weights, read_entries
 
     if name.endswith(SUFFIX):
-        (entry,) = read_entries(Path(name).with_suffix(".toml")).values()
+        notes = Path(name).with_suffix(".toml")
+        (entry, *_) = read_entries(notes, WITHOUT_NOTES).values() or [None]
+        if entry is None:
+            raise CorruptWeightsError(f"{notes} is empty", WITHOUT_NOTES)
     else:
         entry = find_weights(name)
     whole = json.dumps(dataclasses.asdict(entry), default=str, indent=2)

@@ -198,5 +198,9 @@ def _decode(name: str, content: bytes) -> Picture:
                 if picture.mode.startswith(DEEP_MODES):
                     raise ValueError("more than 8 bit per sample")
                 return np.array(picture.convert("RGB"))
+    except UnidentifiedImageError as cause:  # its text is about memory, not about the file
+        raise DecodeError(
+            f"{name}: not a readable picture (of no known kind)", "remove it"
+        ) from cause
     except UNREADABLE as cause:
         raise DecodeError(f"{name}: not a readable picture ({cause})", "remove it") from cause

@@ -45,7 +45,7 @@ def crop_step(scale: float) -> int:
 
     At x2.5 = 5/2 it is 5.
     """
-    if not 1 < scale <= MAX_SCALE:
+    if not 1 < scale <= MAX_SCALE or _fraction(scale) == 1:
         raise UnsupportedScaleError(
             f"x{scale:g} cannot be measured", f"scales are above 1 and at most {MAX_SCALE:g}"
         )

@@ -2,10 +2,13 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from ciaovideo.errors import MemoryExhaustedError
 from ciaovideo.models.protocols import Footprint
 
 FLOAT_BYTES = 4
@@ -74,3 +77,14 @@ def is_exhaustion(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in EXHAUSTED)
+
+
+@contextmanager
+def exhaustion_named(doing: str, hint: str) -> Iterator[None]:
+    """Inside, memory that runs out is a MemoryExhaustedError with this hint."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as cause:
+        if not is_exhaustion(cause):
+            raise
+        raise MemoryExhaustedError(f"{doing}: memory ran out", hint) from cause

@@ -53,6 +53,17 @@ def claim(output: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+def lock(handle: int) -> bool:
+    """Lock an open file until it is closed: False where another run has it. Without locks, True."""
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def refuse_other_run(output: Path) -> None:
     """Raise OutputExistsError if a run that lives writes this output, also one of this process."""
     for path, process in _temporaries(output):

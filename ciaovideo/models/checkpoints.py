@@ -17,12 +17,15 @@ from ciaovideo.errors import (
     MismatchedWeightsError,
     MissingWeightsError,
     UnknownNameError,
+    UsageError,
 )
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.encoders import ENCODERS
 from ciaovideo.models.implicit import RGB_MEAN, ImplicitSR
 from ciaovideo.models.tensor_file import read, write
 
+# What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
+UNBUILT = (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError)
 SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
 
 
@@ -106,15 +109,18 @@ def read_manifest(folder: Path | None = None) -> dict[str, WeightsEntry]:
     return read_entries((folder or weights_folder()) / "manifest.toml")
 
 
-def read_entries(path: Path) -> dict[str, WeightsEntry]:
-    """The tables of a manifest, or of the file of one table that an import writes."""
+def read_entries(path: Path, hint: str = "install the package again") -> dict[str, WeightsEntry]:
+    """The tables of a manifest, or of the file of one table that an import writes.
+
+    Raises MissingWeightsError or CorruptWeightsError, with this hint.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return {name: _entry(name, table, path.parent) for name, table in tables.items()}
     except OSError as cause:
-        raise MissingWeightsError(f"{path} is not there", "install the package again") from cause
-    except tomllib.TOMLDecodeError as cause:
-        raise CorruptWeightsError(f"{path}: {cause}", "install the package again") from cause
+        raise MissingWeightsError(f"{path} is not there", hint) from cause
+    except (AttributeError, LookupError, TypeError, ValueError) as cause:
+        raise CorruptWeightsError(f"{path} is no manifest of weights ({cause})", hint) from cause
 
 
 def entry_text(entry: WeightsEntry) -> str:
@@ -178,7 +184,7 @@ def load_file(path: Path) -> ImplicitSR:
     spec, tensors = read_tensors(path)
     try:
         network = spec.build()
-    except (TypeError, UnknownNameError) as cause:
+    except UNBUILT as cause:
         raise MismatchedWeightsError(
             f"{path} belongs to a network that this version cannot build ({cause})",
             "use the version of ciaovideo that wrote the file",

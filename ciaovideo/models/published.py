@@ -103,7 +103,9 @@ def read_published(
     from_liif = "model" in content
     if from_liif:
         state = {_plain_name(name): tensor for name, tensor in state.items()}
-    tensors = {name: tensor.float() for name, tensor in from_published(state).items()}
+    tensors = {
+        name: _numbers_of(tensor, name, path) for name, tensor in from_published(state).items()
+    }
     spec = NetworkSpec(
         **_encoder(tensors, path),
         decoder="ciaosr",
@@ -111,13 +113,13 @@ def read_published(
         mean=LIIF_MEAN if from_liif else RGB_MEAN,
         residual=residual,
     )
-    if from_liif:
-        _fold_deviation(tensors)
     scales = spec.decoder_options["non_local_scales"]
     for name in [name for name in tensors if name.startswith("decoder.non_local.down.2.")]:
         if scales and 2 not in scales:
             del tensors[name]  # stored by the published program for any scales
     _compare(spec, tensors, path)
+    if from_liif:
+        _fold_deviation(tensors)
     return spec, tensors
 
 
@@ -188,12 +190,14 @@ def _state(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     if "model" in content:
         model = content["model"]
         state = model.get("sd") if isinstance(model, dict) else None
-    if not isinstance(state, dict) or not state:
+    tensors: dict[str, Tensor] = {}
+    if isinstance(state, dict):
+        tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
         raise MismatchedWeightsError(
             f"{path} holds no state_dict and no model.sd, but {_some(content)}",
             "name a checkpoint of a network",
         )
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     for prefix in PREFIXES:
         if any(name.startswith(prefix) for name in tensors):
             return {
@@ -202,6 +206,17 @@ def _state(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
                 if name.startswith(prefix)
             }
     return tensors
+
+
+def _numbers_of(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """A tensor in fp32; CorruptWeightsError for one without values, or with some that are none."""
+    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
+    if not plain or tensor.is_complex() or not tensor.isfinite().all():
+        raise CorruptWeightsError(
+            f"{path}: {published_name(name)} holds values that are no plain finite numbers",
+            "get it again, or another checkpoint of the run",
+        )
+    return tensor.float()
 
 
 def _plain_name(name: str) -> str:
@@ -220,7 +235,7 @@ def _encoder(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
     def count(prefix: str) -> int:
         pattern = re.compile(rf"encoder\.{prefix}\.(\d+)\.")
         found = (pattern.match(name) for name in tensors)
-        return 1 + max((int(match[1]) for match in found if match), default=-1)
+        return len({match[1] for match in found if match})  # a gap is found by comparing
 
     if size("embed_norm.weight"):
         block = "layers.0.blocks.0"
@@ -256,17 +271,17 @@ def _decoder_options(
 ) -> dict[str, Any]:
     """Sizes of the decoder by the shapes of its tensors."""
     wanted = [f"decoder.{mlp}.layers.0.weight" for mlp in ("color", "key", "value")]
-    missing = [name for name in wanted if name not in tensors]
+    missing = [name for name in wanted if name not in tensors or tensors[name].ndim != 2]
     if missing:
         raise MismatchedWeightsError(
-            f"{path} holds no CiaoSR decoder: {_some(map(published_name, missing))} are missing; "
-            f"found {_some(map(published_name, tensors))}",
+            f"{path} holds no CiaoSR decoder: {_some(map(published_name, missing))} are missing or "
+            f"no matrices; found {_some(map(published_name, tensors))}",
             "name a checkpoint of CiaoSR",
         )
     layers = sorted(
         (int(match[1]), tensor.shape[0])
         for name, tensor in tensors.items()
-        if (match := re.fullmatch(r"decoder\.color\.layers\.(\d+)\.weight", name))
+        if (match := re.fullmatch(r"decoder\.color\.layers\.(\d+)\.weight", name)) and tensor.ndim
     )
     color, key, _ = (tensors[name].shape for name in wanted)
     key_dim, value_dim = key[-1] - 4, color[-1]

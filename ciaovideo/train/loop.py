@@ -5,6 +5,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ciaovideo.data.images import PictureStore, load_pictures
 from ciaovideo.data.precoded import read_pairs, write_pairs
 from ciaovideo.data.sampling import Sampler
 from ciaovideo.engine.engine import choose_device
+from ciaovideo.engine.memory import exhaustion_named
 from ciaovideo.errors import (
     CiaoVideoError,
     CorruptWeightsError,
@@ -31,11 +33,12 @@ from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.optimizer import make_optimizer
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
-from ciaovideo.train.record import Record, read_losses, read_psnrs
+from ciaovideo.train.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
 from ciaovideo.train.schedule import learning_rate
 from ciaovideo.train.state import (
     OBJECTIVE,
     Average,
+    claimed,
     load_state,
     load_weights,
     replacing,
@@ -50,9 +53,13 @@ WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 FIRST_STAGE = "first-stage.safetensors"
 PAIRS = "pairs.pt"
+FILES = frozenset(
+    {STATE, WEIGHTS, BEST, FIRST_STAGE, PAIRS, CURVES, EVENTS, LOG, VALIDATION}
+)  # of a run
 
 # What writing a file raises; RuntimeError is torch's writer.
 UNWRITABLE = (OSError, RuntimeError)
+LESS = "lower data.batch or data.queries, or free memory; the last checkpoint is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Trainer:
     come from one generator that is saved.
     """
 
+    @exhaustion_named("training", LESS)
     def __init__(self, recipe: Recipe, run: RunOptions) -> None:
         self.recipe = recipe
         self.run_options = run
@@ -113,7 +121,8 @@ class Trainer:
             self.objective = Objective(recipe.options.loss, self.device)
         start = recipe.options.start
         if start is not None:
-            load_weights(self.network, load_file(start).state_dict(), start)
+            hint = "set start to weights of the recipe's network"
+            load_weights(self.network, load_file(start).state_dict(), start, hint)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
@@ -140,6 +149,7 @@ class Trainer:
         """Whether the schedule is at its end."""
         return self.step >= self.recipe.options.optim.steps
 
+    @exhaustion_named("training", LESS)
     def prepare(self) -> int:
         """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
         if self._sampler is None:
@@ -168,9 +178,16 @@ class Trainer:
 
         Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
         them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges,
-        BackendError where another process of the run has gone. Progress is the first one's to tell.
+        BackendError where another process of the run has gone, OutputExistsError where another
+        run has the folder. Progress is the first one's to tell.
         """
         self.prepare()
+        with claimed(self.run_options.folder) if self.ranks.first else nullcontext():
+            self._run(on_progress)
+
+    @exhaustion_named("training", LESS)
+    def _run(self, on_progress: Callable[[TrainProgress], None]) -> None:
+        """What ``run`` says, in a folder that is this run's."""
         started = saved = time.monotonic()
         first = self.step
         over = False
@@ -208,9 +225,9 @@ class Trainer:
             raise self._diverged()
         folder = self.run_options.folder
         try:
+            self.record.flush(self.step, self.loss)
             save_state(folder / STATE, self._state(), self.run_options.part_bytes)
             self._write(WEIGHTS)
-            self.record.flush(self.step, self.loss)
         except UNWRITABLE as cause:
             raise self._unwritable(cause) from cause
 
@@ -401,7 +418,9 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
-        self.step, self._loss.value = state["step"], state["loss"]
+        if type(state["step"]) is not int or state["step"] < 0:
+            raise TypeError(f"step {state['step']!r}")
+        self.step, self._loss.value = state["step"], float(state["loss"])
         best, measured_by = state.get("best", (-math.inf, ""))
         if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
             self.best = best

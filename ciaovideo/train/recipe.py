@@ -17,6 +17,7 @@ from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"
+HALVES = ("encoder", "decoder")  # of a network: another one has other options
 
 
 def _at_least(options: Any, least: int, *names: str) -> None:
@@ -98,7 +99,7 @@ class OptimOptions:
         _at_least(self, 0, "learning_rate", "warmup", "weight_decay", "clip_norm", "ema", "seed")
         if self.seed >= 2**32:
             raise OptionError(f"seed {self.seed} is not below {2**32}")
-        if max(self.ema, *self.betas) >= 1 or min(self.betas) < 0:
+        if not all(0 <= decay < 1 for decay in (self.ema, *self.betas)):
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
         if self.weight_decay and self.optimizer != "muon":
             raise OptionError("weight_decay is muon's", "set optimizer to muon, or leave it out")
@@ -209,8 +210,8 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
 
     A recipe may name another as its ``base``, by name or by a path relative to its own file, and
-    say only what differs. Options of an encoder or decoder are not handed on to another one.
-    Raises UnknownNameError or OptionError.
+    say only what differs. Options of an encoder or decoder are not handed on to another one that
+    the recipe or an override names. Raises UnknownNameError or OptionError.
     """
     values = _recipe_values(name_or_path)
     for override in overrides:
@@ -242,7 +243,7 @@ def _recipe_values(name_or_path: str, below: tuple[str, ...] = ()) -> dict[str, 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Tables merged key by key; what describes a half of the network goes when the half does."""
     merged = dict(base)
-    for half in ("encoder", "decoder"):
+    for half in HALVES:
         if changes.get(half, base.get(half)) != base.get(half):
             merged.pop(f"{half}_options", None)
     for name, value in changes.items():
@@ -302,7 +303,9 @@ def _override(values: dict[str, Any], override: str) -> None:
             raise OptionError(f"{override!r}: {table} is no part of a recipe")
     value = _value(text)
     if _is_list(dotted) and not isinstance(value, list):
-        value = [_value(part.strip()) for part in text.split(",")]
+        value = [_value(part.strip()) for part in text.split(",") if part.strip()]
+    if tables == ["network"] and key in HALVES and value != where.get(key):
+        where.pop(f"{key}_options", None)
     where[key] = value
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.train.state import replacing
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -20,8 +22,9 @@ class Record:
     """Collects a run's figures; ``flush`` writes those that came since the last one.
 
     ``log.csv`` has lines of step and smoothed loss, ``validation.csv`` lines of step, scale and
-    PSNR. Lines are written together with a checkpoint, so that a run that was killed and
-    goes on has each of them once. ``tensorboard/`` is there where that package is.
+    PSNR. Lines are written just before the checkpoint of their step, and what is beyond the one
+    that a run goes on from is dropped: killed at any moment, it has each of them once.
+    ``tensorboard/`` is there where that package is.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:
@@ -30,9 +33,11 @@ class Record:
         self._losses: list[list[str]] = []
         self._psnrs: list[list[str]] = []
         self._events: SummaryWriter | None = None
+        self._kept = math.inf  # the step to which lines in the files are of this run
 
     def start(self, step: int) -> str:
         """Open the event files where they can be; a note for people where they cannot."""
+        self._kept = step
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -63,9 +68,10 @@ class Record:
         logged = self._losses and self._losses[-1][0] == str(step)
         if not logged and math.isfinite(loss):  # a run that was stopped at once has none
             self._losses.append([str(step), f"{loss:.6f}"])
-        _append(self.folder / LOG, self._losses)
-        if self._psnrs:
-            _append(self.folder / VALIDATION, self._psnrs)
+        _append(self.folder / LOG, self._losses, 2, self._kept)
+        if self._psnrs or (self.folder / VALIDATION).is_file():
+            _append(self.folder / VALIDATION, self._psnrs, 3, self._kept)
+        self._kept = step
         self._losses, self._psnrs = [], []
         if self._events is not None:
             self._events.flush()
@@ -84,24 +90,40 @@ class Record:
 
 def read_losses(folder: Path) -> list[tuple[float, float]]:
     """Step and loss, as far as they were logged."""
-    return [(float(step), float(loss)) for step, loss in _lines(folder / LOG)]
+    return [(float(step), float(loss)) for step, loss in _lines(folder / LOG, 2)]
 
 
 def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """Step and PSNR by the name of the scale, as far as they were measured."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for step, scale, psnr in _lines(folder / VALIDATION):
+    for step, scale, psnr in _lines(folder / VALIDATION, 3):
         found.setdefault(f"x{scale}", []).append((float(step), float(psnr)))
     return found
 
 
-def _append(path: Path, lines: list[list[str]]) -> None:
-    with path.open("a", newline="", encoding="utf-8") as sink:
-        csv.writer(sink).writerows(lines)
+def _append(path: Path, lines: list[list[str]], columns: int, kept: float) -> None:
+    """These lines after those up to step ``kept``; a full disk leaves the file as it was."""
+    first = float(lines[0][0]) if lines else math.inf
+    before = _lines(path, columns)
+    whole = [
+        *(line for line in before if float(line[0]) <= kept and float(line[0]) < first),
+        *lines,
+    ]
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as sink:
+        csv.writer(sink).writerows(whole)
 
 
-def _lines(path: Path) -> list[list[str]]:
+def _lines(path: Path, columns: int) -> list[list[str]]:
+    """The lines of as many numbers as there are columns; what else a file holds is left out."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as source:
-        return list(csv.reader(source))
+    with path.open(newline="", encoding="utf-8", errors="replace") as source:
+        return [line for line in csv.reader(source) if len(line) == columns and _numbers(line)]
+
+
+def _numbers(line: list[str]) -> bool:
+    try:
+        list(map(float, line))
+    except ValueError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
+from ciaovideo.errors import (
+    CorruptWeightsError,
+    MismatchedWeightsError,
+    MissingWeightsError,
+    OutputExistsError,
+)
+from ciaovideo.media.claims import lock
 from ciaovideo.models.tensor_file import read
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
@@ -48,6 +55,32 @@ class Average:
     def finite(self) -> bool:
         """Whether every weight is a number."""
         return all(bool(weight.isfinite().all()) for weight in self.weights.values())
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have a run's folder alone; raises OutputExistsError while another run has it.
+
+    The kernel lets go of the lock when a process ends, however that ends. Where there are no locks,
+    nothing is known, and nothing is refused.
+    """
+    path = folder / ".lock"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:  # a disk that is full, or may not be written to: the checkpoint will say so
+        yield
+        return
+    try:
+        if not lock(handle):
+            raise OutputExistsError(
+                f"another run is training in {folder}", "wait for it, or name another folder"
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -93,14 +126,17 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def load_weights(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    path: Path,
+    hint: str = "resume with the recipe that wrote it",
+) -> None:
     """Put weights into a network; raises MismatchedWeightsError where they do not fit."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as cause:
-        raise MismatchedWeightsError(
-            f"{path} belongs to another network", "resume with the recipe that wrote it"
-        ) from cause
+        raise MismatchedWeightsError(f"{path} belongs to another network", hint) from cause
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -162,5 +198,11 @@ def _load_whole(path: Path, source: Path | io.BytesIO) -> Any:
 
 
 def _reason(cause: Exception) -> str:
-    """The first line of what a reader said, or what kind of error it was."""
+    """The first line of what a reader said, or what kind of error it was.
+
+    Of a file with code in it, whose it is: torch's own words tell how to have it executed.
+    """
+    found = re.search(r"GLOBAL ([\w.]+)", str(cause))
+    if found:
+        return f"it holds an object of {found[1]}, which only running code could read"
     return str(cause).partition("\n")[0] or type(cause).__name__

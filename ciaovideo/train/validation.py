@@ -14,7 +14,9 @@ from torch import Tensor
 from ciaovideo.data.images import list_pictures, read_picture, resize
 from ciaovideo.data.pairs import pair
 from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import OptionError
 from ciaovideo.metrics import METRICS
+from ciaovideo.metrics.luma import without_border
 from ciaovideo.models.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions
 from ciaovideo.train.recipe import ValidationOptions
@@ -42,7 +44,8 @@ class Validation:
         paths = list_pictures(folder)[: options.pictures or None]
         pictures = [read_picture(path) for path in paths]
         self._pairs = {
-            scale: [pair(picture, scale) for picture in pictures] for scale in options.scales
+            scale: [_measurable(*each, scale) for each in zip(paths, pictures, strict=True)]
+            for scale in options.scales
         }
 
     def measure(self, weights: Mapping[str, Tensor]) -> dict[float, float]:
@@ -75,6 +78,16 @@ class Validation:
 
     def _enlarge(self, lr: Tensor, size: tuple[int, int]) -> Tensor:
         return self._engine(lr.float() / 255, size).cpu()
+
+
+def _measurable(path: Path, picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """HR and LR of a picture; OptionError where no pixel is left to measure."""
+    try:
+        hr, lr = pair(picture, scale)
+        without_border(hr, hr, math.ceil(scale))
+    except OptionError as cause:
+        raise OptionError(f"{path}: {cause.problem}", cause.hint) from cause
+    return hr, lr
 
 
 @contextmanager

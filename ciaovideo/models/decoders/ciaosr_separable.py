@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops import dispatch
@@ -67,6 +68,8 @@ class SeparableCiaoSR(nn.Module):
         slope: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= slope <= 1:
+            raise OptionError(f"ciaosr-separable: slope {slope} is outside 0 to 1")
         self.slope = slope
         self.halo = 2  # LR pixels: one for the 3x3 convolution, one for the codes around a gap
         self.footprint = Footprint(14 * rank * rank + 2 * hidden + 6 * key_dim, 6)

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ciaovideo.errors import OptionError
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a ReLU between them, added to the input.
@@ -32,6 +34,8 @@ class EDSR(nn.Module):
 
     def __init__(self, channels: int = 64, blocks: int = 16, slope: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= slope <= 1:
+            raise OptionError(f"edsr: slope {slope} is outside 0 to 1")
         self.out_channels = channels
         self.halo = 2 * blocks + 2  # LR pixels: every 3x3 convolution reads one further
         self.alignment = 1

@@ -13,10 +13,17 @@ import torch
 from PIL import Image
 
 from ciaovideo.cli.train import build_parser, run
-from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.errors import (
+    MemoryExhaustedError,
+    MissingInputError,
+    OptionError,
+    OutputExistsError,
+    UnknownNameError,
+)
 from ciaovideo.models.checkpoints import load_file
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import read_recipe
+from ciaovideo.train.state import claimed
 
 RECIPE = """
 [network]
@@ -134,6 +141,25 @@ def test_one_command_begins_and_goes_on(capsys: pytest.CaptureFixture[str]) -> N
     assert "going on from step 1" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         train(*words, "--out", "run")
+
+
+def test_what_a_run_left_before_its_first_checkpoint_is_its_own() -> None:
+    Path("run/tensorboard").mkdir(parents=True)
+    Path("run/.state.pt.part").touch()
+    assert train("small.toml", "--device", "cpu", "--resume", "run", "--minutes", "0") == 0
+
+
+def test_a_batch_that_memory_cannot_hold() -> None:
+    with pytest.raises(MemoryExhaustedError, match=r"lower data\.batch"):
+        train("small.toml", "--out", "run", "--device", "cpu", "--set", f"data.batch={1 << 50}")
+
+
+def test_one_run_at_a_time_in_a_folder() -> None:
+    train("small.toml", "--out", "run", "--device", "cpu", "--minutes", "0")
+    before = Path("run/state.pt").read_bytes()
+    with claimed(Path("run")), pytest.raises(OutputExistsError, match="another run is training"):
+        train("small.toml", "--out", "run", "--device", "cpu")
+    assert Path("run/state.pt").read_bytes() == before
 
 
 def test_writes_pairs_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:

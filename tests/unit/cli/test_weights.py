@@ -195,6 +195,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "numpy": ({"state_dict": {"conv_first.weight": np.zeros(3)}}, "holds an object of numpy"),
     "list": ([torch.zeros(3)], "no named tensors"),
     "empty": ({"state_dict": {}}, "no state_dict and no model.sd"),
+    "params": ({"params": {"conv_first.weight": torch.zeros(3)}}, "model.sd, but params"),
     "other": ({"state_dict": {"layer4.weight": torch.zeros(3)}}, "layer4.weight"),
     "edsr alone": ({"conv_first.weight": torch.zeros(4, 3, 3, 3)}, "imnet_k.layers.0.weight"),
     "liif": (
@@ -234,6 +235,47 @@ def test_keys_that_differ_are_named(ours: Path, capsys: pytest.CaptureFixture[st
         assert run(["weights", "import", str(theirs)]) == 4
         assert "theirs.pth" in capsys.readouterr().err
     assert run(["weights", "import", str(theirs) + "x"]) == 4
+
+
+@pytest.mark.parametrize("ours", ["edsr"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "made", "said"),
+    [
+        ("imnet_q.layers.0.weight", lambda x: x.sum(), "no matrices"),
+        ("imnet_q.layers.2.weight", lambda x: x.sum(), "imnet_q.layers.2"),
+        ("imnet_k.layers.0.weight", lambda x: x.sum(), "no matrices"),
+        ("conv_first.weight", lambda x: x / 0, "conv_first.weight holds values"),
+        ("conv_first.weight", lambda x: x.to_sparse(), "conv_first.weight holds values"),
+        ("conv_first.weight", lambda x: x.to("meta"), "conv_first.weight holds values"),
+        ("body.99999.conv1.weight", lambda _: torch.zeros(3), "unknown body.99999"),
+    ],
+)
+def test_tensors_that_are_no_weights(
+    name: str,
+    made: Callable[[Tensor], Tensor],
+    said: str,
+    ours: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    theirs, content = published(ours)
+    state = content["state_dict"]
+    state[f"generator.{name}"] = made(state.get(f"generator.{name}", torch.zeros(0)))
+    torch.save(content, theirs)
+    assert run(["weights", "import", str(theirs)]) == 4
+    assert said in capsys.readouterr().err
+    assert not theirs.with_suffix(".safetensors").exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "x = 3", "[x]", "[x]\nscales = 3", "\0"])
+def test_notes_that_are_none(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "my.toml").write_text(text, encoding="utf-8")
+    assert run(["weights", "show", str(tmp_path / "my.safetensors")]) == 4
+    said = capsys.readouterr().err
+    assert "my.toml" in said
+    assert "`weights import` writes it" in said
 
 
 def test_export_of_bundled_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

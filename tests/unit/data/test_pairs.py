@@ -22,7 +22,7 @@ def test_sides_are_cropped_so_that_lr_is_whole(scale: float, step: int) -> None:
     assert (step / scale).is_integer()
 
 
-@pytest.mark.parametrize("scale", [1, 0.5, 31, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [1, 1.0001, 0.5, 31, float("nan"), float("inf")])
 def test_scales_that_cannot_be_measured(scale: float) -> None:
     with pytest.raises(UnsupportedScaleError):
         crop_step(scale)

@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ciaovideo.engine.memory import FLOAT_BYTES, MIN_SIDE, fit_side, free_memory, is_exhaustion
+from ciaovideo.engine.memory import (
+    FLOAT_BYTES,
+    MIN_SIDE,
+    exhaustion_named,
+    fit_side,
+    free_memory,
+    is_exhaustion,
+)
+from ciaovideo.errors import MemoryExhaustedError
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.tiling import plan_tiles
 
@@ -64,3 +72,13 @@ def test_only_exhaustion_is_taken_for_exhaustion() -> None:
     assert not is_exhaustion(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
     assert not is_exhaustion(RuntimeError("out of resource: shared memory"))
     assert not is_exhaustion(ValueError("can't allocate memory"))
+
+
+def test_memory_that_runs_out_gets_a_hint_and_other_errors_stay() -> None:
+    with (
+        pytest.raises(MemoryExhaustedError, match="training: memory ran out: use less"),
+        exhaustion_named("training", "use less"),
+    ):
+        torch.empty(1 << 58, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="shape"), exhaustion_named("training", "use less"):
+        torch.zeros(3).view(2)

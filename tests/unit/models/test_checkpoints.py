@@ -144,6 +144,9 @@ def test_a_file_that_is_cut_off_or_no_such_file(path: Path, tmp_path: Path) -> N
         '{"encoder": "edsr", "decoder": "ciaosr", "depth": 3}',
         '{"encoder": "edrs", "decoder": "ciaosr"}',
         '{"encoder": "edsr", "decoder": "ciaosr", "encoder_options": {"depth": 3}}',
+        '{"encoder": "edsr", "decoder": "ciaosr", "encoder_options": {"channels": -1}}',
+        '{"encoder": "edsr", "decoder": "ciaosr", "encoder_options": {"slope": -1}}',
+        '{"encoder": "edsr", "decoder": "ciaosr", "mean": [1]}',
     ],
 )
 def test_a_file_of_an_unknown_network(text: str, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def test_overrides() -> None:
         ("optim.learning_rate=nan", "learning_rate nan"),
         ("optim.betas=0.9,1.0", "outside 0 to 1"),
         ("optim.ema=1.0", "outside 0 to 1"),
+        ("optim.betas=nan,nan", "outside 0 to 1"),
+        ("validation.folder=", "'' is not a path"),
         ("optim.seed=4294967296", "seed 4294967296 is not below"),
         ("data.batch=0", "batch 0 is below 1"),
         ("data.every=0", "every 0 is below 1"),
@@ -186,6 +188,8 @@ def test_overrides_that_cannot_be_meant(override: str, said: str) -> None:
         ("encoder_options.channels=0", r"encoder\.\S+ is empty"),
         ("encoder_options.channels=-3", "negative"),
         ("encoder_options.blocks=many", "ciaosr-fast: network"),
+        ("encoder_options.slope=nan", "slope nan"),
+        ("decoder_options.slope=-0.1", "slope -0.1"),
         ("decoder_options.rank=-1", "negative"),
         ("decoder_options.hidden=[8]", "ciaosr-fast: network"),
     ],
@@ -193,6 +197,21 @@ def test_overrides_that_cannot_be_meant(override: str, said: str) -> None:
 def test_sizes_that_no_network_has(override: str, said: str) -> None:
     with pytest.raises(OptionError, match=said):
         read_recipe("ciaosr-fast", [f"network.{override}"]).build()
+
+
+def test_another_half_of_the_network_leaves_the_options_of_the_first() -> None:
+    words = ["network.encoder=rdn", "network.encoder_options.blocks=2", "network.decoder=lm-ciaosr"]
+    network = read_recipe("ciaosr-fast", words).network
+    assert (network.encoder_options, network.decoder_options) == ({"blocks": 2}, {})
+    network = read_recipe("ciaosr-fast", ["network.encoder=edsr"]).network
+    assert network.encoder_options == {"channels": 32, "blocks": 8, "slope": 0.1}
+
+
+def test_no_source_is_not_the_current_folder() -> None:
+    assert read_recipe("ciaosr-fast", ["data.sources=a,"]).options.data.sources == ("a",)
+    recipe = read_recipe("ciaosr-fast", ["data.sources="])
+    with pytest.raises(MissingInputError, match="none named"):
+        recipe.sources()
 
 
 def test_no_more_distinct_pixels_than_the_smallest_crop_has() -> None:

@@ -1,15 +1,17 @@
 """Checkpoints that are whole or not there, and averaged weights."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError
+from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, OutputExistsError
 from ciaovideo.train.state import (
     KEYS,
     Average,
+    claimed,
     load_state,
     load_weights,
     replacing,
@@ -133,3 +135,28 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
 def test_weights_of_another_network(tmp_path: Path) -> None:
     with pytest.raises(MismatchedWeightsError, match="another network"):
         load_weights(nn.Linear(2, 2), nn.Linear(3, 2).state_dict(), tmp_path / "state.pt")
+
+
+def test_a_folder_is_claimed_once_and_let_go_of(tmp_path: Path) -> None:
+    with claimed(tmp_path):
+        with pytest.raises(OutputExistsError, match="another run"), claimed(tmp_path):
+            pass
+        with pytest.raises(OutputExistsError), claimed(tmp_path):
+            pass
+    with claimed(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+class Harmful:
+    """What a pickle of it does when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("false",)
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_in_our_words(tmp_path: Path) -> None:
+    torch.save({"step": Harmful()}, tmp_path / "state.pt")
+    with pytest.raises(CorruptWeightsError, match="which only running code could read") as caught:
+        load_state(tmp_path / "state.pt")
+    assert "weights_only" not in str(caught.value)
