@@ -6,7 +6,6 @@ only meaning that None has here (TOML knows no null).
 """
 
 import dataclasses
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -68,17 +67,6 @@ def from_mapping[C](config: type[C], values: Mapping[str, Any], where: str) -> C
         raise OptionError(f"{where}: {cause.problem}", cause.hint) from cause
     except TypeError as cause:  # a field without a default was left out
         raise OptionError(f"{where}: {cause}") from cause
-
-
-def read_toml[C](config: type[C], path: Path) -> C:
-    """Read a config from a TOML file."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as cause:
-        raise OptionError(f"{path}: {cause.strerror}", "name a readable TOML file") from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise OptionError(f"{path}: not valid TOML ({cause})") from cause
-    return from_mapping(config, values, str(path))
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

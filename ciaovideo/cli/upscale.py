@@ -44,8 +44,8 @@ An input that is called like a command is written with its folder: ./train.
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
 tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
 Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
-exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 6 resuming, 130 interrupted, 141
-nobody reads the output any more.
+exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 6 resuming, 129 terminal closed, 130
+interrupted, 141 nobody reads the output any more, 143 terminated.
 """
 
 

@@ -57,19 +57,3 @@ class Decoder(Protocol):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a rectangular grid, the fast way: -> (B, 3, rows, columns)."""
         ...
-
-
-class ImplicitNetwork(Protocol):
-    """A network that encodes a picture once and decodes any part of it at any size."""
-
-    halo: int
-    alignment: int
-    footprint: Footprint
-
-    def encode(self, lr: Tensor, view: View) -> Latent:
-        """lr (B, 3, h, w) in [0, 1], the part of a frame that ``view`` tells -> latent."""
-        ...
-
-    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
-        """Colour, not clamped: -> (B, 3, rows, columns), fp32."""
-        ...

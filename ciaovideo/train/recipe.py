@@ -214,8 +214,9 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     the recipe or an override names. Raises UnknownNameError or OptionError.
     """
     values = _recipe_values(name_or_path)
-    for override in overrides:
-        _override(values, override)
+    halves = tuple(f"network.{half}=" for half in HALVES)
+    for override in sorted(overrides, key=lambda text: not text.startswith(halves)):
+        _override(values, override)  # another half first: it takes the old one's options with it
     spec = _network(values.pop("network", {}), name_or_path)
     options = from_mapping(TrainOptions, values, name_or_path)
     return Recipe(name=Path(name_or_path).stem, network=spec, options=options)

@@ -14,7 +14,6 @@ from ciaovideo.config import (
     from_mapping,
     opt,
     parse_text,
-    read_toml,
     to_mapping,
 )
 from ciaovideo.errors import OptionError
@@ -77,12 +76,6 @@ def test_a_config_comes_back_from_its_plain_values(job: Job) -> None:
 def test_a_config_comes_back_from_toml(job: Job) -> None:
     text = tomlkit.dumps(to_mapping(job))
     assert from_mapping(Job, tomllib.loads(text), "test") == job
-
-
-def test_a_config_is_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "job.toml"
-    path.write_text('name = "Träume"\nquality = 20\n[grain]\nseed = 7\n', encoding="utf-8")
-    assert read_toml(Job, path) == Job(name="Träume", quality=20.0, grain=Grain(seed=7))
 
 
 def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
@@ -148,19 +141,6 @@ def test_a_missing_option_is_an_option_error() -> None:
 
     with pytest.raises(OptionError, match=r"needy\.toml: .*'name'"):
         from_mapping(Needy, {}, "needy.toml")
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [(b"name = ", "not valid TOML"), (b"\xff\xfe", "not valid TOML"), (None, "No such file")],
-)
-def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    path = tmp_path / "job.toml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(OptionError, match=problem) as caught:
-        read_toml(Job, path)
-    assert str(path) in caught.value.problem
 
 
 def word(value: Any) -> str:
