@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.video_stream import shown_by
+from ciaovideo.media.video_stream import decoded
 from ciaovideo.options import InputOptions
 
 PLACES = 3  # from the start, and from these many thirds of the file
@@ -158,8 +158,7 @@ def sample_fields(path: Path, index: int) -> FieldEvidence:
             try:
                 if place:
                     container.seek(start + duration * place // PLACES)
-                packets = container.demux(av_stream)
-                pictures = (picture for packet in packets for picture in shown_by(packet))
+                pictures = decoded(container, container.demux(av_stream))
                 found += _looks(islice(pictures, PLACES * FRAMES_AT_PLACE // places))
             except (av.error.FFmpegError, ValueError):
                 continue

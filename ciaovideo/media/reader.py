@@ -45,12 +45,12 @@ from ciaovideo.media.timing import (
 from ciaovideo.media.video_stream import (
     claimed_duration,
     codec_name,
+    decoded,
     describe,
     display_matrix,
     hides_alpha,
     main_video,
     pictures_of,
-    shown_by,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
@@ -261,8 +261,7 @@ class VideoReader:
         self._pending, self._last, self._decoded = None, None, listing.place(number)
         self._decoder = (
             picture
-            for packet in packets
-            for picture in shown_by(packet)
+            for picture in decoded(self._container, packets)
             if picture.pts is None or picture.pts >= first  # others are shown before it
         )
 

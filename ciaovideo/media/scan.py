@@ -30,9 +30,9 @@ from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.timing import PEEK_PACKETS, exact, priming
 from ciaovideo.media.video_stream import (
     counts_timecode,
+    decoded,
     describe,
     main_video,
-    shown_by,
     timecode,
 )
 
@@ -279,8 +279,7 @@ def _pictures(
     context: Any = av_stream.codec_context
     if not context.is_open:
         context.thread_type = threads
-    for packet in container.demux(av_stream):
-        yield from shown_by(packet)  # type: ignore[arg-type]
+    yield from decoded(container, container.demux(av_stream))  # type: ignore[arg-type]
 
 
 def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:

@@ -1,7 +1,10 @@
 """What FFmpeg says of a file's streams, in the house's words, and the pictures of its video."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from heapq import heappop, heappush
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +21,7 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.timing import exact
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+AHEAD = 2  # pictures of .avi that are looked at before one is shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -36,8 +40,7 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
 def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
     """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
     if not hides_alpha(av_stream):
-        for packet in container.demux(av_stream):
-            yield from shown_by(packet)
+        yield from decoded(container, container.demux(av_stream))
         return
     decoder = ALPHA_DECODERS[codec_name(av_stream)]
     context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
@@ -49,15 +52,43 @@ def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[a
         yield from context.decode(packet)
 
 
-def shown_by(packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
-    """The pictures that a packet makes its decoder hand out.
+def decoded(
+    container: InputContainer, packets: "Iterable[Packet[VideoStream]]"
+) -> Iterator[av.VideoFrame]:
+    """The pictures that packets make their decoder hand out.
 
     A packet with a time and no bytes says that the picture before it stays, as Theora does; the
     decoder refuses it. The one without a time ends the stream.
     """
-    if packet.size or packet.pts is None:
-        return packet.decode()
-    return []
+    pictures = (
+        picture
+        for packet in packets
+        if packet.size or packet.pts is None
+        for picture in packet.decode()
+    )
+    return in_order(pictures) if container.format.name == "avi" else pictures
+
+
+def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """The same pictures with their times in rising order.
+
+    AVI stores when a picture is decoded, not when it is shown. What FFmpeg makes of that for Xvid's
+    B-frames has the right times on the wrong ones of neighbouring pictures.
+    """
+    waiting: deque[av.VideoFrame] = deque()
+    times: list[int] = []
+    for picture in chain(pictures, [None]):
+        ahead = AHEAD
+        if picture is None or picture.pts is None:  # the end, or nothing is known of its order
+            ahead = 0
+        else:
+            waiting.append(picture)
+            heappush(times, picture.pts)
+        while len(waiting) > ahead:
+            waiting[0].pts = heappop(times)
+            yield waiting.popleft()
+        if picture is not None and picture.pts is None:
+            yield picture
 
 
 def hides_alpha(av_stream: VideoStream) -> bool:

@@ -1,0 +1,34 @@
+"""Pictures in the order of their times."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from ciaovideo.media.video_stream import in_order
+
+
+@dataclass
+class Picture:
+    """As much of a decoded picture as counts here."""
+
+    name: str
+    pts: int | None
+
+
+@pytest.mark.parametrize(
+    ("times", "wanted"),
+    [
+        ([3, 4, 6, 5, 7, 9, 8, 10], [3, 4, 5, 6, 7, 8, 9, 10]),  # Xvid with two B-frames
+        ([0, 1, 2, 3], [0, 1, 2, 3]),
+        ([2, 1, None, 4, 3], [1, 2, None, 3, 4]),
+        ([5], [5]),
+        ([], []),
+    ],
+)
+def test_pictures_of_avi_get_their_times_in_order(
+    times: list[int | None], wanted: list[int | None]
+) -> None:
+    pictures = [Picture(str(number), time) for number, time in enumerate(times)]
+    found = list(in_order(pictures))  # type: ignore[arg-type]
+    assert [picture.pts for picture in found] == wanted
+    assert list(map(id, found)) == list(map(id, pictures))  # in the decoder's order
