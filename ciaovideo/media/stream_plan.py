@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
@@ -32,12 +33,18 @@ from ciaovideo.media.timing import (
     first_times,
     with_fields,
 )
-from ciaovideo.media.transcode import WHOLE_NUMBERS, SoundTranscoder, sound_codecs
+from ciaovideo.media.transcode import (
+    WHOLE_NUMBERS,
+    SoundTranscoder,
+    sound_codecs,
+    usual_layout,
+)
 from ciaovideo.media.video_stream import counts_timecode, describe, timecode
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
 STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 # What else each container stores of a stream's marks as FFmpeg writes it (measured).
@@ -230,6 +237,8 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
         output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
         return None
     target = output.add_stream_from_template(source, opaque=True)
+    if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
+        target.codec_context.layout = usual_layout(target.codec_context.layout)
     target.metadata.update(tags)
     target.disposition = source.disposition
     return target
@@ -278,8 +287,8 @@ def _loses_language(info: StreamInfo, container_name: str) -> bool:
 def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
-    A header is written into memory to find out; of covers and data, for which mp4 and mov write
-    theirs at the end, a whole file.
+    A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
+    write theirs at the end, a whole file.
 
     Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
     YUV4MPEG2.
@@ -305,13 +314,15 @@ def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> 
 
 
 def _may_vanish(source: Stream) -> bool:
-    """Whether mp4 and mov may take a stream and leave it out, or without a word of what it is."""
+    """Whether mp4 and mov may take a stream and then fail, or say no word of what it is."""
+    if source.type == "audio":
+        return source.codec_context.name.startswith("pcm_")
     return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
 
 
 def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
     """Whether the only stream of a file is there once that is finished, and described."""
-    packet = Packet(bytes(8))
+    packet = Packet(bytes(TRIAL_BYTES))
     packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
     packet.time_base = Fraction(1, 1000)
     packet.is_keyframe = True

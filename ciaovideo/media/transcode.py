@@ -67,7 +67,7 @@ class SoundTranscoder:
         self._end = Fraction(0)  # of the newest frame, in seconds
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
         context = self.target.codec_context
-        context.layout = _known(given.layout)
+        context.layout = usual_layout(given.layout)
         context.format = FORMATS[codec][given.format.name not in COARSE]
         context.time_base = Fraction(1, rate)
         if codec in ("aac", "libopus"):
@@ -103,7 +103,7 @@ class SoundTranscoder:
             ) from cause
 
 
-def _known(layout: AudioLayout) -> AudioLayout:
+def usual_layout(layout: AudioLayout) -> AudioLayout:
     """The layout; where only the number of channels is known, as of WMA, the usual one for it."""
     if layout.name == f"{layout.nb_channels} channels":
         with suppress(ValueError):  # there is none for nine

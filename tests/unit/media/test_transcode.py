@@ -38,7 +38,7 @@ def sound_file(
     path: Path, codec: str, *, layout: str = "stereo", start: int = 0, seconds: float = 1.0
 ) -> Samples:
     """A file with two pictures and sound that begins ``start`` samples after them."""
-    count = len(av.AudioLayout(layout).channels)
+    count = av.AudioLayout(layout).nb_channels
     samples = chirp(round(RATE * seconds), count)
     with av.open(path, "w") as container:
         video = container.add_stream("mpeg4", rate=25)
@@ -215,3 +215,31 @@ def test_damaged_sound_is_an_error_of_ours(tmp_path: Path) -> None:
         container.start_encoding()
         with pytest.raises(DecodeError, match=r"decoding the sound of .*in\.mkv"):
             list(transcoder.convert(av.Packet(b"\0" * 500)))
+
+
+@pytest.mark.parametrize("go", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize(
+    ("codec", "come", "layout"),
+    [
+        ("pcm_s16le", ".mkv", "stereo"),  # Matroska and AVI tell how many channels, not which
+        ("pcm_s24le", ".mkv", "5.1"),
+        ("pcm_f32le", ".mkv", "mono"),
+        ("pcm_s16le", ".avi", "mono"),
+    ],
+)
+def test_pcm_stays_as_it_is(tmp_path: Path, codec: str, come: str, layout: str, go: str) -> None:
+    source, output = tmp_path / f"in{come}", tmp_path / f"out{go}"
+    sound_file(source, codec, layout=layout, seconds=0.25)
+    plan = transcoded(source, output)
+    assert [info.becomes for info in plan.kept] == [""]
+    with av.open(output) as container:
+        assert container.streams.audio[0].codec_context.name == codec
+    (_, _, given), (_, _, made) = heard(source), heard(output)
+    assert np.array_equal(given, made)
+
+
+def test_sound_that_fails_with_the_last_byte_is_known_before(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    sound_file(source, "pcm_s16le", layout="9 channels", seconds=0.25)  # no usual layout has nine
+    with pytest.raises(EncodeError, match="cannot hold the sound"):
+        plan_streams(source, output, 0)
