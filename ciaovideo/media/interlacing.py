@@ -9,7 +9,7 @@ nearest rows differ more than those two apart.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.video_stream import decoded
 from ciaovideo.options import InputOptions
 
+FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder, as fields are shown
 PLACES = 3  # from the start, and from these many thirds of the file
 FRAMES_AT_PLACE = 12
 LONG_S = 3.0  # shorter files are looked at from the start only
@@ -45,7 +46,8 @@ class FieldEvidence:
     ``header`` says that there is no sample, only the flag that a pipe begins with.
     ``unflagged_combed`` counts frames that idet takes for interlaced and that carry no flag.
     ``motion`` is the mean share of pixels that move, ``combing`` the measure of ``COMBED`` over
-    the frames that idet takes for interlaced.
+    the frames that idet takes for interlaced, ``declared`` the order of fields that the container
+    tells.
     """
 
     header: bool = False
@@ -57,20 +59,22 @@ class FieldEvidence:
     unflagged_combed: int = 0
     motion: float = 0.0
     combing: float = 0.0
+    declared: str = ""
 
     @property
     def interlaced(self) -> bool:
         """The judgement: flags hold unless the sample moves and is progressive throughout.
 
-        Without flags, the sample must be interlaced for idet, clearly of one field order, and
-        combed.
+        Without flags, the sample must be interlaced for idet, clearly of one field order unless the
+        container tells it, and combed.
         """
         seen = self.top_first + self.bottom_first
         if self.flagged:
             refuted = self.progressive >= max(ENOUGH, FEW * self.frames)
             return not (refuted and not seen and self.motion >= MOTION)
         many = seen >= max(ENOUGH, TELECINE * self.frames)
-        return many and self.order != "" and self.motion >= MOTION and self.combing > COMBED
+        ordered = bool(self.order or self.declared)
+        return many and ordered and self.motion >= MOTION and self.combing > COMBED
 
     @property
     def order(self) -> str:
@@ -88,6 +92,7 @@ class FieldEvidence:
             f"of {self.frames} frames looked at, {self.flagged} are flagged as interlaced; by their"
             f" content {self.top_first} have the top field first, {self.bottom_first} the bottom"
             f" field, {self.progressive} are progressive"
+            + (f"; the container says {self.declared}" if self.declared and not self.order else "")
             + ("" if self.motion >= MOTION else "; hardly anything moves in them")
         )
 
@@ -162,7 +167,8 @@ def sample_fields(path: Path, index: int) -> FieldEvidence:
                 found += _looks(islice(pictures, PLACES * FRAMES_AT_PLACE // places))
             except (av.error.FFmpegError, ValueError):
                 continue
-    return _summed(found)
+        declared = FIELD_ORDERS.get(av_stream.codec_context.field_order, "")
+    return replace(_summed(found), declared=declared)
 
 
 @dataclass(frozen=True, slots=True)

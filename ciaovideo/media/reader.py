@@ -55,8 +55,6 @@ from ciaovideo.media.video_stream import (
 )
 from ciaovideo.options import InputOptions
 
-# AVFieldOrder of the file, for frames that lose their flag by being repacked.
-FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
@@ -296,18 +294,17 @@ class VideoReader:
             info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
             self.info = replace(info, frame_count=info.frame_count * 2)
         elif policy.forced:
-            order = evidence.order or self._flagged_order()
+            order = evidence.order or evidence.declared
             self.info = replace(info, interlaced=True, field_order=order)
 
     def _start_filter(self) -> None:
-        order = self._policy.evidence.order
-        if not order and self.info.coded_pix_fmt.replace("yuvj", "yuv") != self.info.pix_fmt:
-            order = self._flagged_order()
+        evidence, info = self._policy.evidence, self.info
+        repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt  # which loses the flag
+        order = evidence.order
+        if not order and (repacked or not evidence.flagged):
+            order = evidence.declared
         every = self._policy.every_field
         self._filter = FieldFilter(self.info, self._tick, order=order or "auto", every_field=every)
-
-    def _flagged_order(self) -> str:
-        return FIELD_ORDERS.get(self._av_stream.codec_context.field_order, "")
 
     def _whole_pictures(self) -> Iterator[Shown]:
         """Every picture with its time, of whole frames."""

@@ -31,6 +31,8 @@ COMBED = replace(MOVING, top_first=36, combing=1.4, unflagged_combed=36)
         (replace(COMBED, combing=0.9), False, "tff"),  # a test card
         (replace(COMBED, motion=0.005), False, "tff"),
         (replace(COMBED, top_first=19, bottom_first=8), False, ""),
+        (replace(COMBED, top_first=19, bottom_first=8, declared="bff"), True, ""),
+        (replace(MOVING, progressive=36, declared="bff"), False, ""),
     ],
 )
 def test_the_judgement(evidence: FieldEvidence, interlaced: bool, order: str) -> None:
