@@ -102,17 +102,17 @@ def plan_streams(
     container_name = container_format(output)
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
-    marks: list[str] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
+        losses = [*_late_timecode(container, main, container_name, span)]
         for av_stream in _others(container, main, container_name):
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
-            marks += () if becomes is None else _lost_marks(output, info, av_stream)
+            losses += () if becomes is None else _lost_marks(output, info, av_stream)
     if container_name != Y4M_CONTAINER:
         _refuse_silence(dropped, output, sound)
     copied = {info.index for info in kept}
@@ -122,8 +122,7 @@ def plan_streams(
         starts = first_times(source, main, timed, span)
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
     unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
-    losses = [
-        *marks,
+    losses += [
         *_left_out(output, dropped, chapters=chapters, tags=tags),
         *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
         *(f"{container_word(output)} cannot hold the language of {info}" for info in unnamed),
@@ -183,6 +182,15 @@ def _left_out(
         yield f"{place} cannot hold chapters: they are left out"
     if tags and container_name == Y4M_CONTAINER:
         yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
+
+
+def _late_timecode(
+    container: InputContainer, main: int, container_name: str, span: Span
+) -> Iterator[str]:
+    """That a part which begins later has the timecode of the whole video."""
+    clock = timecode(container, container.streams[main])
+    if clock and span.start is not None and container_name not in RATE_ONLY:
+        yield f"the timecode stays {clock}, that of the whole video"
 
 
 def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[str]:

@@ -185,6 +185,18 @@ def test_a_timecode_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert {key.lower(): text for key, text in tags.items()}["timecode"] == "01:02:03:04"
 
 
+def test_a_part_keeps_the_timecode_of_the_whole_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.mov", tmp_path / "out.mov"
+    make_clip(source, tags={"timecode": "01:02:03:04"}, **SMALL)
+    words = [str(source), str(output), "--start", "0.05"]
+    assert run([*words, "--strict"]) == 3
+    assert "the timecode stays 01:02:03:04, that of the whole video" in capsys.readouterr().err
+    assert run(words) == 0
+    assert "note: the timecode stays 01:02:03:04" in capsys.readouterr().err
+
+
 def test_what_mov_would_leave_out_or_not_describe_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
