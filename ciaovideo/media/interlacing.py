@@ -20,9 +20,10 @@ from torch import Tensor
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.video_stream import decoded
+from ciaovideo.media.video_stream import codec_name, decoded
 from ciaovideo.options import InputOptions
 
+WHOLE_CODINGS = {"gif", "apng", "webp"}  # made for computers' screens; what idet sees is dither
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder, as fields are shown
 PLACES = 3  # from the start, and from these many thirds of the file
 FRAMES_AT_PLACE = 12
@@ -156,6 +157,8 @@ def sample_fields(path: Path, index: int) -> FieldEvidence:
     found: list[_Look] = []
     with av_errors("opening", path, OpenError), av.open(path) as container:
         av_stream = next(s for s in container.streams.video if s.index == index)
+        if codec_name(av_stream) in WHOLE_CODINGS:
+            return FieldEvidence()
         av_stream.codec_context.thread_type = "AUTO"
         start, duration = container.start_time or 0, container.duration or 0
         places = PLACES if duration >= LONG_S * av.time_base else 1

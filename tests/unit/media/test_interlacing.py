@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
@@ -95,6 +96,19 @@ def test_woven_clips_are_found_with_their_order(
     assert evidence.frames == 24
     assert evidence.flagged == 24 * flagged
     assert "24 frames looked at" in str(evidence)
+
+
+def test_animations_for_screens_have_no_fields(tmp_path: Path) -> None:
+    clip, animation = tmp_path / "clip.mkv", tmp_path / "clip.gif"
+    make_clip(clip, width=128, height=96, seconds=1, interlaced=True)
+    with av.open(clip) as given, av.open(animation, "w") as made:
+        video = made.add_stream("gif", rate=24)
+        video.width, video.height, video.pix_fmt = 128, 96, "gray"
+        for picture in given.decode(video=0):
+            made.mux(video.encode(picture.reformat(format="gray")))
+        made.mux(video.encode(None))
+    assert sample_fields(clip, 0).interlaced
+    assert not sample_fields(animation, 0).interlaced
 
 
 def test_a_progressive_clip_is_no_less_for_its_flags(tmp_path: Path) -> None:
