@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import av.error
 import torch
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from ciaovideo.errors import OpenError
@@ -170,8 +171,13 @@ def sample_fields(path: Path, index: int) -> FieldEvidence:
                 found += _looks(islice(pictures, PLACES * FRAMES_AT_PLACE // places))
             except (av.error.FFmpegError, ValueError):
                 continue
-        declared = FIELD_ORDERS.get(av_stream.codec_context.field_order, "")
+        declared = declared_order(av_stream)
     return replace(_summed(found), declared=declared)
+
+
+def declared_order(av_stream: VideoStream) -> str:
+    """The order of fields that a container tells: ``tff``, ``bff`` or nothing."""
+    return FIELD_ORDERS.get(av_stream.codec_context.field_order, "")
 
 
 @dataclass(frozen=True, slots=True)

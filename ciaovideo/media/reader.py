@@ -27,7 +27,12 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.filters import FieldFilter, Shown
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
-from ciaovideo.media.interlacing import FieldEvidence, FieldPolicy, sample_fields
+from ciaovideo.media.interlacing import (
+    FieldEvidence,
+    FieldPolicy,
+    declared_order,
+    sample_fields,
+)
 from ciaovideo.media.pipe_input import PipeInput
 from ciaovideo.media.pipes import reads_once
 from ciaovideo.media.pixels import copy_planes, planar_layout
@@ -278,11 +283,11 @@ class VideoReader:
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
         """Decide from flags and a sample what is done with interlaced frames, and note why."""
         info = self.info
-        evidence = (
-            FieldEvidence(header=True, frames=1, flagged=int(first.interlaced_frame))
-            if self._pipe
-            else sample_fields(self.path, info.index)
-        )
+        if self._pipe:
+            flagged, order = int(first.interlaced_frame), declared_order(self._av_stream)
+            evidence = FieldEvidence(header=True, frames=1, flagged=flagged, declared=order)
+        else:
+            evidence = sample_fields(self.path, info.index)
         policy = self._policy = FieldPolicy(evidence, options)
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
