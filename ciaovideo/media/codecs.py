@@ -394,7 +394,9 @@ def _siting(codec: Codec, output: Path, siting: Siting, target: str) -> Siting:
     """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
     layout = PixelLayout.of(target)
     told = told_sitings(codec.sitings, container_format(output), layout)
-    return siting if siting in told or not any(layout.log2_chroma) else Siting.LEFT
+    if not any(layout.log2_chroma):
+        return siting
+    return next((place for place in (siting, _level(siting, target)) if place in told), Siting.LEFT)
 
 
 def _level(siting: Siting, target: str) -> Siting:

@@ -21,7 +21,7 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.timing import exact
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
-AHEAD = 2  # pictures of .avi that are looked at before one is shown
+AHEAD = 4  # pictures of .avi that are looked at before one is shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -127,8 +127,8 @@ def tagged_color(picture: av.VideoFrame) -> ColorSpec:
 
 def timecode(container: InputContainer, video: Stream) -> str:
     """What a clock in the picture would show in the first frame, as a file's tags say."""
-    tags = {**container.metadata, **video.metadata}
-    return next((text for key, text in tags.items() if key.lower() == "timecode"), "")
+    tags = (*container.metadata.items(), *video.metadata.items())  # mp4 and mov write the file's
+    return next((text for key, text in tags if key.lower() == "timecode"), "")
 
 
 def counts_timecode(av_stream: Stream) -> bool:

@@ -126,6 +126,8 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
     told = told_sitings(CODING_SITINGS.get(wanted.coding, frozenset()), wanted.container, layout)
     if color.siting not in told:  # its chroma was moved to where readers take it to sit
         color = replace(color, siting=Siting.LEFT)
+    if wanted.coding == "utvideo" and color.matrix == Matrix.SMPTE170M:
+        color = replace(color, matrix=Matrix.BT470BG)  # the same numbers, and what it calls both
     for tag in wanted.tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:

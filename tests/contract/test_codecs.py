@@ -181,6 +181,20 @@ def test_chroma_sits_where_readers_take_it_to_sit(
     assert any(siting.name in note for note in target.codec.notes) == (len(set(moved)) == 2)
 
 
+def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
+    for siting, place in ((Siting.BOTTOM, Siting.CENTER), (Siting.BOTTOMLEFT, Siting.LEFT)):
+        choice = choose_codec(
+            EncodeOptions(codec="prores_ks"),
+            Path("out.mkv"),
+            "yuv422p10le",
+            HEIGHT,
+            WIDTH,
+            color=ColorSpec(Matrix.BT709, Range.LIMITED, siting=siting),
+        )
+        assert choice.siting == place
+        assert not any("chroma moves" in note for note in choice.notes)
+
+
 @every_place
 @pytest.mark.parametrize("size", [(129, 257), (128, 257), (129, 256)])
 def test_odd_sides(tmp_path: Path, codec: str, suffix: str, size: tuple[int, int]) -> None:

@@ -1,5 +1,6 @@
 """What is lost, guessed or changed: listed, refused, or tagged, as the user wishes."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -183,6 +184,29 @@ def test_a_timecode_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     with av.open(output) as container:
         tags = {**container.metadata, **container.streams.video[0].metadata}
     assert {key.lower(): text for key, text in tags.items()}["timecode"] == "01:02:03:04"
+
+
+def test_of_two_timecodes_the_file_s_own_goes_on(tmp_path: Path) -> None:
+    plain, source, output = (tmp_path / name for name in ("plain.mkv", "in.mkv", "out.mp4"))
+    make_clip(plain, **SMALL)
+    with av.open(plain) as given, av.open(source, "w") as made:
+        video = made.add_stream_from_template(given.streams.video[0])
+        video.metadata["timecode"] = "01:00:00:00"
+        made.metadata["timecode"] = "01:02:03:04"
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                made.mux(packet)
+    assert run([str(source), str(output), "-q"]) == 0
+    with av.open(output) as container:
+        assert container.streams.video[0].metadata["timecode"] == "01:02:03:04"
+
+
+def test_a_small_untagged_video_goes_into_avi(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.avi"
+    make_clip(source, color=UNTAGGED, codec="ffv1", options={}, fps=Fraction(25), **SMALL)
+    assert run([str(source), str(output), "-q"]) == 0
+    assert tags(output)[0] == 5  # BT.601, by the name that utvideo's decoder has for it
 
 
 def test_a_part_keeps_the_timecode_of_the_whole_and_says_so(

@@ -19,6 +19,7 @@ class Picture:
     ("times", "wanted"),
     [
         ([3, 4, 6, 5, 7, 9, 8, 10], [3, 4, 5, 6, 7, 8, 9, 10]),  # Xvid with two B-frames
+        ([1, 2, 3, 0, 4], [0, 1, 2, 3, 4]),  # further apart, as H.264's may be
         ([0, 1, 2, 3], [0, 1, 2, 3]),
         ([2, 1, None, 4, 3], [1, 2, None, 3, 4]),
         ([5], [5]),
