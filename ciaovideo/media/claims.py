@@ -53,7 +53,7 @@ def claim(output: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def lock(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
     """Lock an open file until it is closed: False where another run has it. Without locks, True."""
     try:
         flock(handle, LOCK_EX | LOCK_NB)

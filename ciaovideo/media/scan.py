@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
@@ -275,11 +276,11 @@ def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:
 def _pictures(
     container: InputContainer, index: int, threads: str = "AUTO"
 ) -> Iterator[av.VideoFrame]:
-    av_stream = container.streams[index]
+    av_stream = cast(VideoStream, container.streams[index])
     context: Any = av_stream.codec_context
     if not context.is_open:
         context.thread_type = threads
-    yield from decoded(container, container.demux(av_stream))  # type: ignore[arg-type]
+    yield from decoded(container, container.demux(av_stream))
 
 
 def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:

@@ -123,15 +123,20 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
     decided = (wanted.pix_fmt,) if wanted.pix_fmt else ((like or shot).pix_fmt, shot.pix_fmt)
     for layout in (PixelLayout.of(planar_name(pix_fmt)) for pix_fmt in decided):
         color, tags = _meant(color, layout), _meant(tags, layout)
-    told = told_sitings(CODING_SITINGS.get(wanted.coding, frozenset()), wanted.container, layout)
-    if color.siting not in told:  # its chroma was moved to where readers take it to sit
-        color = replace(color, siting=Siting.LEFT)
+    if wanted.color is None and color.siting not in _told(wanted, shot):
+        color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
     if wanted.coding == "utvideo" and color.matrix == Matrix.SMPTE170M:
         color = replace(color, matrix=Matrix.BT470BG)  # the same numbers, and what it calls both
     for tag in wanted.tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:
             yield f"frame {place}: its {tag} is {is_tagged.name} instead of {should.name}"
+
+
+def _told(wanted: Look, shot: Shot) -> frozenset[Siting]:
+    """The sitings that the file could tell of its chroma."""
+    of_420 = CODING_SITINGS.get(wanted.coding, frozenset())
+    return told_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shot.pix_fmt)))
 
 
 def _same_layout(found: str, wanted: str) -> bool:

@@ -18,7 +18,7 @@ from ciaovideo.errors import (
     MissingWeightsError,
     OutputExistsError,
 )
-from ciaovideo.media.claims import lock
+from ciaovideo.media.claims import try_lock
 from ciaovideo.models.tensor_file import read
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
@@ -71,7 +71,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        if not lock(handle):
+        if not try_lock(handle):
             raise OutputExistsError(
                 f"another run is training in {folder}", "wait for it, or name another folder"
             )

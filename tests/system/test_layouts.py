@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 import torch
@@ -247,14 +248,19 @@ class Ramp(Made):
     ],
 )
 def test_chroma_is_where_the_output_says_that_it_sits(
-    tmp_path: Path, siting: Siting, codec: str, suffix: str, chroma: str, tells: bool
+    tmp_path: Path,
+    siting: Siting,
+    codec: str,
+    suffix: str,
+    chroma: Literal["auto", "420", "422"],
+    tells: bool,
 ) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
     layout, color = PixelLayout.of("yuv420p16le"), replace(WHOLE, siting=siting)
     Ramp(layout, 64, 96, color, 0).write(source)
     options = UpscaleOptions(
         size=SizeOptions(scale=1),
-        encode=EncodeOptions(codec=codec, chroma=chroma),  # type: ignore[arg-type]
+        encode=EncodeOptions(codec=codec, chroma=chroma),
         model=PLAIN,
     )
     summary = upscale(source, output, options=options)

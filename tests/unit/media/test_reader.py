@@ -305,14 +305,19 @@ def test_damage_is_told(tmp_path: Path) -> None:
         list(reader.frames())
 
 
-def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
-    """MPEG-2 has no checks: slices that cannot be read are patched, and the picture is marked."""
-    path = tmp_path / "clip.ts"
+def damaged_clip(folder: Path) -> Path:
+    """One second of MPEG-2, which has no checks: what cannot be read is patched, and marked."""
+    path = folder / "clip.ts"
     make_clip(path, codec="mpeg2video", seconds=1, width=160, height=128, options={"g": "12"})
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 16] = bytes(byte ^ 0xFF for byte in data[middle : middle + 16])
     path.write_bytes(data)
+    return path
+
+
+def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
+    path = damaged_clip(tmp_path)
     with VideoReader(path) as reader:
         assert len(list(reader.frames())) == 24
         (told,) = (text for text in reader.warnings if "patched" in text)
@@ -330,12 +335,7 @@ def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
 def test_damage_is_told_where_only_a_part_is_read(
     tmp_path: Path, options: InputOptions, limit: int | None
 ) -> None:
-    path = tmp_path / "clip.ts"
-    make_clip(path, codec="mpeg2video", seconds=1, width=160, height=128, options={"g": "12"})
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 16] = bytes(byte ^ 0xFF for byte in data[middle : middle + 16])
-    path.write_bytes(data)
+    path = damaged_clip(tmp_path)
     with VideoReader(path) as reader:
         list(reader.frames())
         (whole,) = (text for text in reader.warnings if "patched" in text)

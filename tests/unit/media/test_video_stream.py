@@ -1,18 +1,9 @@
 """Pictures in the order of their times."""
 
-from dataclasses import dataclass
-
+import av
 import pytest
 
 from ciaovideo.media.video_stream import in_order
-
-
-@dataclass
-class Picture:
-    """As much of a decoded picture as counts here."""
-
-    name: str
-    pts: int | None
 
 
 @pytest.mark.parametrize(
@@ -29,7 +20,9 @@ class Picture:
 def test_pictures_of_avi_get_their_times_in_order(
     times: list[int | None], wanted: list[int | None]
 ) -> None:
-    pictures = [Picture(str(number), time) for number, time in enumerate(times)]
-    found = list(in_order(pictures))  # type: ignore[arg-type]
+    pictures = [av.VideoFrame(16, 16, "gray") for _ in times]
+    for picture, time in zip(pictures, times, strict=True):
+        picture.pts = time
+    found = list(in_order(pictures))
     assert [picture.pts for picture in found] == wanted
     assert list(map(id, found)) == list(map(id, pictures))  # in the decoder's order

@@ -1,6 +1,7 @@
 """The files that a run tells its figures in."""
 
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -25,11 +26,11 @@ def test_a_full_disk_leaves_the_log_as_it_was(
     written.flush(1, 0.5)
 
     class Full:
-        def __init__(self, sink: object) -> None:
+        def __init__(self, sink: TextIO) -> None:
             self.sink = sink
 
         def writerows(self, lines: list[list[str]]) -> None:
-            self.sink.write("1,0.")  # type: ignore[attr-defined]
+            self.sink.write("1,0.")
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
