@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from ciaovideo.models.checkpoints import list_models, load_model
+    from ciaovideo.models.weights import list_models, load_model
     from ciaovideo.options import (
         EncodeOptions,
         EngineOptions,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         StreamOptions,
         UpscaleOptions,
     )
-    from ciaovideo.pipeline.upscale_video import Progress, Summary, upscale
+    from ciaovideo.pipeline.session import Progress, Summary, upscale
 
 __all__ = [
     "CiaoVideoError",
@@ -104,11 +104,11 @@ _PLACES = {
     ),
     **dict.fromkeys(("Picture", "PlaneFormat"), "ciaovideo.engine.picture"),
     "Upscaler": "ciaovideo.engine.upscaler",
-    "Progress": "ciaovideo.pipeline.upscale_video",
-    "Summary": "ciaovideo.pipeline.upscale_video",
-    "list_models": "ciaovideo.models.checkpoints",
-    "load_model": "ciaovideo.models.checkpoints",
-    "upscale": "ciaovideo.pipeline.upscale_video",
+    "Progress": "ciaovideo.pipeline.session",
+    "Summary": "ciaovideo.pipeline.session",
+    "list_models": "ciaovideo.models.weights",
+    "load_model": "ciaovideo.models.weights",
+    "upscale": "ciaovideo.pipeline.session",
 }
 
 

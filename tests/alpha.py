@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ciaovideo.color import ColorSpec, PixelLayout
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of
 

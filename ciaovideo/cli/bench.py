@@ -62,7 +62,7 @@ def run(arguments: Namespace) -> int:
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
     )
-    from ciaovideo.media.pipes import reads_once
+    from ciaovideo.storage.endpoints import reads_once
 
     if reads_once(arguments.input):
         raise OptionError(f"{arguments.input} can be read only once", "give a file to bench")

@@ -25,8 +25,8 @@ from ciaovideo.options import (
 )
 
 if TYPE_CHECKING:
-    from ciaovideo.pipeline.plan import UpscalePlan
-    from ciaovideo.pipeline.upscale_video import Summary
+    from ciaovideo.pipeline.decide import UpscalePlan
+    from ciaovideo.pipeline.session import Summary
 
 GROUPS = (
     SizeOptions,
@@ -87,8 +87,8 @@ def run(arguments: Namespace) -> int:
     options = read_options(arguments)
     with loading():
         from ciaovideo.cli.progress import frame_bar
-        from ciaovideo.media.pipes import descriptor
-        from ciaovideo.pipeline.upscale_video import UpscaleRun
+        from ciaovideo.pipeline.session import UpscaleRun
+        from ciaovideo.storage.endpoints import descriptor
 
     results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:

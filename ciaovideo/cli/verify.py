@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
     part = InputOptions(start=arguments.start, end=arguments.end)
     with loading():
-        from ciaovideo.pipeline.verify import contract_between, verify
+        from ciaovideo.pipeline.verification.verify import contract_between, verify
 
     contract = contract_between(
         source, output, frames, every_field=arguments.every_field, part=part

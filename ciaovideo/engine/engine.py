@@ -26,8 +26,8 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import Axis, View, nearest_index, once_per_axis
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles

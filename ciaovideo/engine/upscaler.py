@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ciaovideo.engine.crew import Crew, shared_crew
 from ciaovideo.engine.engine import Engine, choose_device
 from ciaovideo.engine.picture import Picture, enlarge_opacity, planes_to_rgb, rgb_to_planes
 from ciaovideo.engine.precision import choose_precision
+from ciaovideo.engine.workers import Crew, shared_crew
 from ciaovideo.errors import OptionError
-from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import KERNELS, Interpolation
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import KERNELS, Interpolation
+from ciaovideo.models.weights import load_bundled, load_file, read_manifest
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
 GPU_WORKERS = 2  # one picture is computed while another is on its way to or from the device

@@ -13,7 +13,7 @@ from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.engine.picture import PlaneFormat, planes_to_rgb
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.temporal import temporal_error
 

@@ -17,8 +17,8 @@ from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import OpenError
+from ciaovideo.media.clock import exact
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.timing import exact
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 AHEAD = 4  # pictures of .avi that are looked at before one is shown

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb
-from ciaovideo.engine.crew import ThreadStreams
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity, rgb_from_codes
+from ciaovideo.engine.workers import ThreadStreams
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
 from ciaovideo.tiling import Rect

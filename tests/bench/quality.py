@@ -22,10 +22,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.metrics.psnr import psnr
 from ciaovideo.metrics.ssim import ssim
 from ciaovideo.options import EncodeOptions

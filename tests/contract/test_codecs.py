@@ -11,11 +11,11 @@ import torch
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, TimestampError, UnknownNameError
-from ciaovideo.media.codec_table import CODECS, CONTAINERS
-from ciaovideo.media.codecs import CodecChoice, choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import CodecChoice, choose_codec
+from ciaovideo.media.write.codecs import CODECS, CONTAINERS
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha
 from tests.bench.quality import coded, read

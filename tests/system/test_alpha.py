@@ -14,7 +14,7 @@ from ciaovideo.cli.main import run
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine import picture
 from ciaovideo.engine.engine import Engine
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.pipeline import stages
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.tiling import Rect

@@ -15,13 +15,13 @@ from ciaovideo import ModelOptions, SizeOptions, UpscaleOptions, upscale
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.color.coefficients import RED_BLUE
 from ciaovideo.errors import ColorError
-from ciaovideo.media.codec_table import CODECS
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codecs import CODECS
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
-from ciaovideo.pipeline.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip
 
 TICK = Fraction(1, 25)

@@ -15,7 +15,7 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
-from ciaovideo.media.timing import exact
+from ciaovideo.media.clock import exact
 from tests.media import make_clip
 from tests.system.test_upscale import ENDS_S, counters, left_behind, packets, times
 

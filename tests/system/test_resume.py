@@ -19,10 +19,9 @@ import torch
 from ciaovideo import upscale
 from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, OptionError, StaleLedgerError
-from ciaovideo.media.claims import ledger_path
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.segment_writer import SegmentWriter
-from ciaovideo.media.writer import VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.segment_writer import SegmentWriter
+from ciaovideo.media.write.writer import VideoWriter
 from ciaovideo.options import (
     EncodeOptions,
     EngineOptions,
@@ -31,7 +30,8 @@ from ciaovideo.options import (
     SizeOptions,
     UpscaleOptions,
 )
-from ciaovideo.pipeline.upscale_video import Progress, UpscaleRun
+from ciaovideo.pipeline.session import Progress, UpscaleRun
+from ciaovideo.storage.claims import ledger_path
 from tests.media import make_clip
 
 SEGMENT = 8
@@ -39,11 +39,11 @@ FRAMES = 29  # three segments and a piece
 KILLED = """
 import os, signal, sys
 import torch
-import ciaovideo.media.ledger
+import ciaovideo.storage.segments
 from ciaovideo import upscale
 from ciaovideo.options import ModelOptions, UpscaleOptions
 
-ciaovideo.media.ledger.SEGMENT = int(sys.argv[3])
+ciaovideo.storage.segments.SEGMENT = int(sys.argv[3])
 torch.set_num_threads(int(sys.argv[4]))
 def die(progress):
     if progress.frames == 19:
@@ -63,7 +63,7 @@ class StoppedError(Exception):
 
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ciaovideo.media.ledger.SEGMENT", SEGMENT)
+    monkeypatch.setattr("ciaovideo.storage.segments.SEGMENT", SEGMENT)
 
 
 def options(**changes: Any) -> UpscaleOptions:
@@ -146,7 +146,7 @@ def test_stopped_before_it_is_verified(tmp_path: Path, monkeypatch: pytest.Monke
         raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("ciaovideo.pipeline.upscale_video.check_result", stopped)
+        patch.setattr("ciaovideo.pipeline.session.check_result", stopped)
         with pytest.raises(StoppedError):
             upscale(clip, parts, options=options())
     with UpscaleRun(clip, parts, options()) as job:

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.125}

@@ -19,7 +19,7 @@ from av.rational import AVRational
 
 import ciaovideo
 from ciaovideo.cli.main import run
-from ciaovideo.media.timing import exact
+from ciaovideo.media.clock import exact
 from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
 

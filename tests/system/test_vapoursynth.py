@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip, read_counter
 
 ROOT = Path(__file__).resolve().parents[2]

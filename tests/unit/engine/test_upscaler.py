@@ -14,11 +14,11 @@ import torch
 
 from ciaovideo import ColorSpec, Matrix, Picture, PixelLayout, PlaneFormat, Range, Siting, Upscaler
 from ciaovideo.color import from_rgb, to_rgb
-from ciaovideo.engine.crew import Crew
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.picture import planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.workers import Crew
 from ciaovideo.errors import MissingWeightsError, OptionError, UnsupportedScaleError
-from ciaovideo.models.checkpoints import load_model
+from ciaovideo.models.weights import load_model
 
 COLOR = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 FLOAT_ERROR = 1e-6  # of fp32 arithmetic on values about 1

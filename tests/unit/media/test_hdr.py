@@ -12,7 +12,6 @@ import torch
 from av.sidedata.sidedata import Type
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Transfer
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import (
     Hdr10,
@@ -22,8 +21,9 @@ from ciaovideo.media.hdr import (
     read_hdr10,
     same_hdr10,
 )
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of
 

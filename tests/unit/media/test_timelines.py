@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ciaovideo.media.codecs import choose_codec
-from ciaovideo.media.copier import StreamCopier
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.stream_plan import StreamPlan, plan_streams
-from ciaovideo.media.timing import first_frame_times
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.clock import first_frame_times
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.streams.copier import StreamCopier
+from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verify import Contract, contract_between, verify
+from ciaovideo.pipeline.verification.verify import Contract, contract_between, verify
 from tests.media import make_clip, read_counter
 
 TICK = Fraction(1, 1000)

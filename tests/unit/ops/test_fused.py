@@ -21,10 +21,10 @@ from torch import Tensor
 from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
 from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
 from ciaovideo.grid import View
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
+from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
 from ciaovideo.ops.dispatch import setbacks
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -186,7 +186,7 @@ def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: li
 def test_patch_attention(
     size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ciaovideo.models.cross_scale_attention.GPU_PAIRS", pairs)
+    monkeypatch.setattr("ciaovideo.models.parts.cross_scale_attention.GPU_PAIRS", pairs)
     torch.manual_seed(0)
     attention = CrossScaleAttention(8, scales=(2, 3), window=4, margin=2).eval()
     features = torch.randn(2, 8, *size)

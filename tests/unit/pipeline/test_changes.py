@@ -11,7 +11,7 @@ from torch import Tensor
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import load_bundled
+from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.stages import FrameWorker, StageClock, Work, mark_changes

@@ -22,9 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import Interpolation
+from ciaovideo.models.weights import NetworkSpec
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.stages import FrameWorker, Job, Made, StageClock
 from ciaovideo.tiling import Rect

@@ -12,8 +12,8 @@ import torch
 
 from ciaovideo import Upscaler
 from ciaovideo.engine.engine import Engine
-from ciaovideo.models.checkpoints import load_bundled
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.weights import load_bundled
 from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale, vs
 
 pytestmark = pytest.mark.vapoursynth

@@ -18,7 +18,7 @@ from ciaovideo import Upscaler
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import load_bundled
+from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.stages import FrameWorker, Job, StageClock
 from ciaovideo.tiling import Rect

@@ -1,0 +1,287 @@
+"""One source to one output, with progress and a summary."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ciaovideo.color import PixelLayout
+from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.output import check_output
+from ciaovideo.ops.dispatch import setbacks
+from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.decide import UpscalePlan, make_plan
+from ciaovideo.pipeline.destination import check_result, open_writer
+from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
+from ciaovideo.pipeline.prefetch import ordered_map
+from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
+from ciaovideo.pipeline.verification.verify import Verification
+from ciaovideo.storage.atomic import atomic_output
+from ciaovideo.storage.claims import kept, leftovers
+from ciaovideo.storage.endpoints import reads_once
+from ciaovideo.storage.segments import NOTHING
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: frames written, frames expected (0: unknown), seconds since it began.
+
+    The first one of a run that goes on comes when it begins to compute.
+    """
+
+    frames: int
+    total: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+
+    ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
+    share of all output pixels that were taken from the frame before.
+    """
+
+    source: Path
+    output: Path
+    frames: int
+    computed: int
+    reused: float
+    out_size: tuple[int, int]
+    model: str
+    device: str
+    precision: str
+    seconds: float
+    stage_seconds: dict[str, float]
+    kept: tuple[StreamInfo, ...]
+    dropped: tuple[StreamInfo, ...]
+    notes: tuple[str, ...]
+    verification: Verification
+
+
+class UpscaleRun:
+    """One run from a source to an output: plan it, look at the plan, then carry it out.
+
+    A context manager, which holds the source open. Raises on construction whatever can be known
+    to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
+    """
+
+    def __init__(
+        self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
+    ) -> None:
+        if reads_once(source) or source.is_file():
+            check_output(source, output, overwrite=options.overwrite)
+        self.options = options = reproducible(source, output, options)
+        self.clock = StageClock()
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            self._reader = stack.enter_context(
+                VideoReader(source, options=options.input, strict=options.streams.strict)
+            )
+            plan, self.engine = make_plan(self._reader, output, options)
+            self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
+            notes = (*plan.notes, *leftovers(output), *self._kept(output))
+            self.plan = replace(plan, notes=notes, finished=self.finished)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "UpscaleRun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def finished(self) -> int:
+        """How many frames are kept for a run that goes on if this one is stopped."""
+        return self._ledger.last.frames if self._ledger else 0
+
+    def estimate(self) -> UpscalePlan:
+        """The plan with the seconds that a frame takes, from computing the first one now."""
+        frame = next(self._reader.frames(1))
+        worker = self._worker(PlanePool(1), StageClock())
+        with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
+            started = time.perf_counter()
+            worker(tuple(mark_changes([frame], self._finder(), StageClock())))
+            seconds = (time.perf_counter() - started) / self.plan.workers
+        return replace(self.plan, seconds_per_frame=seconds)
+
+    def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
+        """Compute every frame and write the output, which appears whole or not at all.
+
+        Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
+        """
+        plan, started = self.plan, time.perf_counter()
+        before = self._ledger.last if self._ledger else NOTHING
+        work = Work(math.prod(plan.out_size), before.frames, before.computed, before.pixels)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(
+                atomic_output(plan.output, overwrite=self.options.overwrite)
+            )
+            stack.enter_context(_torch_threads(plan))
+            with open_writer(temporary, plan, self.options, self._ledger) as writer:
+                if before.frames:
+                    self._pass_over(before.frames)
+                    elapsed = time.perf_counter() - started
+                    on_progress(Progress(before.frames, plan.frames, elapsed))
+                for made, frame in self._frames(before.frames):
+                    with self.clock.measure("encode"):
+                        writer.write(frame)
+                    work.count(made.job)
+                    if self._ledger:
+                        self._ledger.computed, self._ledger.pixels = work.computed, work.pixels
+                    on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
+                flushing = time.perf_counter()
+            self.clock.add("encode", time.perf_counter() - flushing)
+            with self.clock.measure("verify"):
+                decoded = self._reader.decoded if self._reader.piped else None
+                verification = check_result(temporary, plan, self.options, (work.frames, decoded))
+        if self._ledger:
+            self._ledger.delete()
+        seconds = time.perf_counter() - started
+        log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
+        return self._summary(work, seconds, verification)
+
+    def _pass_over(self, count: int) -> None:
+        """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
+        with self.clock.measure("decode"):
+            for _ in self._reader.frames(count):
+                pass
+
+    def _frames(self, done: int) -> Iterator[tuple[Made, Frame]]:
+        """HR frames after those that are done, in order.
+
+        A frame's planes may be overwritten once the next is asked for.
+        """
+        plan = self.plan
+        depth = plan.workers + 1  # groups between decoder and encoder
+        pinned = plan.device.startswith("cuda")
+        inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
+        outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
+        self._reader.use(inputs)
+        afresh = self._ledger.segment if self._ledger else 0
+        limit = self.options.frames
+        frames = self._reader.frames(None if limit is None else limit - done)
+        jobs = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
+        groups = ordered_map(
+            self._worker(outputs, self.clock),
+            in_batches(jobs, plan.batch, afresh=afresh),
+            workers=plan.workers,
+            depth=depth,
+            interrupt=self._reader.interrupt,
+        )
+        before: Frame | None = None  # its planes were compared with the next frame's by then
+        shown: tuple[torch.Tensor, ...] = ()
+        with closing(groups):
+            for made in (made for group in groups for made in group):
+                if made.planes:
+                    if shown:
+                        outputs.release(shown)
+                    shown = made.planes
+                for patch in made.patches:  # over the frame before, which the encoder has copied
+                    patch.paste(shown)
+                yield made, replace(made.job.frame, planes=shown)
+                if before is not None:
+                    inputs.release(before.planes)
+                before = made.job.frame
+
+    def _kept(self, output: Path) -> tuple[str, ...]:
+        """A note on what a stopped run finished."""
+        if self._ledger is None:
+            return kept(output)
+        done = self.finished
+        how = "going on after them, once the input is decoded up to there"
+        return (f"{done} frames are finished: {how}",) if done else ()
+
+    def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
+        plan = self.plan
+        layouts = PixelLayout.of(plan.info.pix_fmt), PixelLayout.of(plan.codec.pix_fmt)
+        return FrameWorker(
+            self.engine,
+            layouts=layouts,
+            specs=(plan.color, plan.out_color),
+            out_size=plan.out_size,
+            outputs=outputs,
+            clock=clock,
+            dither=self.options.encode.dither == "ordered",
+        )
+
+    def _finder(self) -> ChangeFinder:
+        """What tells the parts of a frame that need no computing, the same for every frame."""
+        info = self.plan.info
+        return ChangeFinder(
+            PixelLayout.of(info.pix_fmt),
+            (info.height, info.width),
+            self.plan.out_size,
+            self.engine.halo,
+        )
+
+    def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
+        plan = self.plan
+        notes = dict.fromkeys(
+            (
+                *plan.notes,
+                *self._reader.warnings,
+                *self.engine.notices,
+                *setbacks(),
+                *verification.notes,
+            )
+        )
+        return Summary(
+            source=plan.source,
+            output=plan.output,
+            frames=work.frames,
+            computed=work.computed,
+            reused=work.reused,
+            out_size=plan.out_size,
+            model=plan.model,
+            device=plan.device,
+            precision=plan.precision,
+            seconds=seconds,
+            stage_seconds=dict(self.clock.seconds),
+            kept=plan.streams.kept,
+            dropped=plan.streams.dropped,
+            notes=tuple(notes),
+            verification=verification,
+        )
+
+
+def upscale(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    scale: float | None = None,
+    options: UpscaleOptions = UpscaleOptions(),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Summary:
+    """Upscale the main video of a file into another file, with everything else in it kept.
+
+    ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and
+    devices. ``scale`` is any number
+    from 1 to 30 and stands for the size in ``options``. Raises
+    CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
+    """
+    if scale is not None:
+        options = replace(options, size=SizeOptions(scale=scale))
+    with UpscaleRun(Path(src), Path(dst), options) as run:
+        return run.run(on_progress)
+
+
+@contextmanager
+def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
+    """On a CPU, give each worker its part of the cores: a frame a core beats a frame on all."""
+    before = torch.get_num_threads()
+    if plan.device == "cpu":
+        torch.set_num_threads(max(1, before // plan.workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
