@@ -18,7 +18,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # A part may import itself and what stands on lower floors: no neighbour, nothing above.
 FLOORS = (
     ("errors",),
-    ("config", "registry"),
+    ("config", "registry", "findings"),
     ("options",),
     ("grid", "tiling", "color", "ops", "storage"),
     ("models", "media", "metrics", "plot"),
@@ -45,7 +45,7 @@ HOME = {
     "vapoursynth": set[str](),
 }
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
-WITHOUT_TORCH = {"errors", "config", "registry", "options", "__init__", "__main__"}
+WITHOUT_TORCH = {"errors", "findings", "config", "registry", "options", "__init__", "__main__"}
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
