@@ -12,16 +12,18 @@ import torch
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, TimestampError, UnknownNameError
 from ciaovideo.findings import Kind
+from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.choice import CodecChoice, choose_codec
-from ciaovideo.media.write.codecs import CODECS, CONTAINERS
+from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha
 from tests.bench.quality import coded, read
 from tests.found import by_kind, losses_of
 from tests.media import Clip, make_clip, read_counter
+from tests.places import container_of
 
 MOVED = (Kind.CHANGED, "chroma siting")
 
@@ -41,7 +43,7 @@ CLOSE = 1 / 50  # of the peak: lossy coding is far within, a wrong plane or dept
 
 def opens(name: str) -> bool:
     try:
-        choose_codec(EncodeOptions(codec=name), Path("out.mp4"), "yuv420p", HEIGHT, WIDTH)
+        choose_codec(EncodeOptions(codec=name), container_of(".mp4"), "yuv420p", HEIGHT, WIDTH)
     except EncodeError:
         return False
     return True
@@ -51,8 +53,9 @@ USABLE = [name for name in CODECS if not name.endswith("_nvenc") or opens(name)]
 PLACES = [
     (name, suffix)
     for name in USABLE
-    for suffix, container in CONTAINERS.items()
-    if container in CODECS[name].containers and suffix != ".m4v"
+    for container in CONTAINERS.values()
+    for suffix in container.suffixes[:1]
+    if name in container.codecs
 ]
 OF_RGB = {name for name in USABLE if not any("yuv" in n for n in CODECS[name].pix_fmts)}
 every_place_of_chroma = pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def target_for(
 ) -> VideoTarget:
     options = EncodeOptions(codec=codec, preset=FASTEST.get(codec))
     size = clip.height, clip.width
-    choice = choose_codec(options, path, clip.pix_fmt, *size, color=color)
+    choice = choose_codec(options, container_of(path), clip.pix_fmt, *size, color=color)
     info = VideoInfo(
         path="",
         height=clip.height,
@@ -189,7 +192,7 @@ def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
     for siting, place in ((Siting.BOTTOM, Siting.CENTER), (Siting.BOTTOMLEFT, Siting.LEFT)):
         choice = choose_codec(
             EncodeOptions(codec="prores_ks"),
-            Path("out.mkv"),
+            container_of(Path("out.mkv")),
             "yuv422p10le",
             HEIGHT,
             WIDTH,
@@ -238,7 +241,7 @@ def test_every_preset_opens(codec: str) -> None:
     for pix_fmt in sorted(entry.pix_fmts):
         for preset in entry.layout_presets.get(pix_fmt, entry.presets):
             options = EncodeOptions(codec=codec, preset=preset)
-            choice = choose_codec(options, Path(f"out{suffix}"), pix_fmt, HEIGHT, WIDTH)
+            choice = choose_codec(options, container_of(suffix), pix_fmt, HEIGHT, WIDTH)
             assert choice.options[entry.preset_option] == preset
 
 
@@ -293,7 +296,7 @@ def test_one_crf_is_one_quality(tmp_path: Path, crf: float, pix_fmt: str) -> Non
 
 def choose(codec: str, name: str, pix_fmt: str, **options: object) -> CodecChoice:
     wishes = EncodeOptions(codec=codec, **options)  # type: ignore[arg-type]
-    return choose_codec(wishes, Path(name), pix_fmt, HEIGHT, WIDTH)
+    return choose_codec(wishes, container_of(Path(name)), pix_fmt, HEIGHT, WIDTH)
 
 
 @every_codec

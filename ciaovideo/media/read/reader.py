@@ -34,6 +34,7 @@ from ciaovideo.media.clock import (
     frame_rate,
     with_fields,
 )
+from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.layouts import copy_planes, planar_layout
@@ -425,7 +426,7 @@ class VideoReader:
 
     def _indexed(self) -> int:
         """How many frames an mp4 file's index promises, less those an edit list hides."""
-        if "mp4" not in self._container.format.name:
+        if not read_container(self._container.format.name).iso:
             return self._av_stream.frames
         return sum(not entry.is_discard for entry in self._av_stream.index_entries)
 
@@ -436,7 +437,8 @@ class VideoReader:
         self._closed_books = True
         indexed = self._indexed()
         found = self._decoded
-        if self._container.format.name == "avi" and self._last is not None:
+        counts = read_container(self._container.format.name).coding_times
+        if counts and self._last is not None:
             found = self._last + 1  # its clock counts frames, and its index those that were dropped
         if found < indexed:
             text = (

@@ -22,6 +22,7 @@ from av.stream import Stream
 from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import Container
 
 LOSSLESS = (
     "flac",
@@ -35,12 +36,6 @@ LOSSLESS = (
     "shorten",
     "wmalossless",
 )
-TARGETS = {  # for lossless sources, for others; the second where the first does not open
-    "matroska": (("flac",), ("flac",)),
-    "mp4": (("alac", "aac"), ("aac", "alac")),
-    "mov": (("alac", "aac"), ("aac", "alac")),
-    "webm": (("libopus",), ("libopus",)),
-}
 # The sample formats that each encoder wants for sources of up to 16 bits, and for finer ones.
 FORMATS = {
     "flac": ("s16", "s32"),
@@ -111,11 +106,11 @@ def usual_layout(layout: AudioLayout) -> AudioLayout:
     return layout
 
 
-def sound_codecs(container: str, source: Stream) -> tuple[str, ...]:
+def sound_codecs(container: Container, source: Stream) -> tuple[str, ...]:
     """What a sound stream may become in a container, the best first; nothing if it is no sound."""
     context = source.codec_context
-    if source.type != "audio" or context is None or container not in TARGETS:
+    if source.type != "audio" or context is None:
         return ()
     name = context.codec.canonical_name
-    lossless, lossy = TARGETS[container]
+    lossless, lossy = container.sound
     return lossless if name.startswith("pcm_") or name in LOSSLESS else lossy
