@@ -16,7 +16,6 @@ from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
-from ciaovideo.media.inspect.truncation import early_end
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import (
@@ -90,7 +89,6 @@ def make_plan(
     info, expected, retimed = _rated(reader, output, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    guesses = (*_cut_short(reader, options), *guesses)
     out_size, codec = _size_and_codec(info, output, options, spec)
     out_spec = replace(spec, siting=codec.siting)
     out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
@@ -162,12 +160,6 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     color = plan.out_color if tag_guessed else color
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
-
-
-def _cut_short(reader: VideoReader, options: UpscaleOptions) -> tuple[str, ...]:
-    """That the source ends early, where its end is wanted."""
-    limited = options.frames is not None or reader.span.end is not None
-    return () if reader.piped or limited else early_end(reader.path)
 
 
 def _rated(

@@ -12,6 +12,7 @@ import torch
 
 from ciaovideo.color import PixelLayout
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.output import check_output
 from ciaovideo.ops.dispatch import setbacks
@@ -85,7 +86,11 @@ class UpscaleRun:
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(
-                VideoReader(source, options=options.input, strict=options.streams.strict)
+                VideoReader(
+                    _looked_at(source, options),
+                    options=options.input,
+                    strict=options.streams.strict,
+                )
             )
             plan, self.engine = make_plan(self._reader, output, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
@@ -252,6 +257,16 @@ class UpscaleRun:
             notes=tuple(notes),
             verification=verification,
         )
+
+
+def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
+    """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
+    if reads_once(source):
+        return source
+    wanted = options.input
+    return probe(
+        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
+    )
 
 
 def upscale(
