@@ -272,7 +272,7 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    for part in ("stream_plan", "copier"):
+    for part in ("streams.plan", "streams.copier"):
         monkeypatch.setattr(f"ciaovideo.media.{part}.first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
