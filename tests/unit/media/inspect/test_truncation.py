@@ -102,4 +102,4 @@ def test_a_run_tells_it_at_the_start_and_strict_refuses(
     assert not output.exists()
     assert run([*words, "--strict", "--frames", "2"]) == 0
     assert run([*words, "--overwrite", "--dry-run"]) == 0
-    assert "it may be cut, or still being written" in capsys.readouterr().out
+    assert "it may be truncated, or still being written" in capsys.readouterr().out
