@@ -13,6 +13,7 @@ import av.error
 from av.container import InputContainer
 
 from ciaovideo.errors import OpenError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 
@@ -22,8 +23,8 @@ SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the las
 FRAMES = 4  # in ways of their own
 
 
-def early_end(path: Path) -> tuple[str, ...]:
-    """A note if no packet of a file comes near the end that its header tells.
+def early_end(path: Path) -> tuple[Finding, ...]:
+    """A finding if no packet of a file comes near the end that its header tells.
 
     The last packets are looked at; only where they do not reach that far, all are.
     """
@@ -39,10 +40,11 @@ def early_end(path: Path) -> tuple[str, ...]:
             end = _end(container, begin + min(start, Fraction(0)))
         if max(end, end - start) >= claimed - slack:
             return ()
-    return (
+    text = (
         f"the file says it lasts {float(claimed):.1f} s, but ends after {float(end):.1f} s: it may"
-        " be cut, or still being written",
+        " be cut, or still being written"
     )
+    return (Finding(kind=Kind.DAMAGED, subject="file", text=text, at=end),)
 
 
 def _end(container: InputContainer, begin: Fraction) -> Fraction:

@@ -8,7 +8,9 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.findings import Kind
 from ciaovideo.media.inspect.truncation import early_end
+from tests.found import by_kind
 from tests.media import make_clip
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48, "fps": Fraction(12), "options": {}}
@@ -43,9 +45,11 @@ def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     make_clip(path, seconds=10, codec=codec, **SMALL)
     path = faststart(path) if suffix == ".mp4" else path
     assert early_end(path) == ()
-    (note,) = early_end(cut(path, 0.5))
-    assert note.startswith("the file says it lasts 10.0 s, but ends after ")
-    assert 4 < float(note.partition("after ")[2].partition(" s:")[0]) < 6
+    (finding,) = early_end(cut(path, 0.5))
+    assert by_kind([finding]) == [(Kind.DAMAGED, "file")]
+    assert "lasts 10.0 s" in finding.text
+    assert finding.at is not None
+    assert 4 < finding.at < 6
 
 
 @pytest.mark.parametrize(
