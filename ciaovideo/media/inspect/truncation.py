@@ -55,7 +55,7 @@ def truncation(
         f"the file says it lasts {float(claimed):.1f} s, but ends after {float(end):.1f} s: it may"
         " be truncated, or still being written"
     )
-    return (Finding(kind=Kind.DAMAGED, subject="end of file", text=text, at=end),)
+    return (Finding(kind=Kind.DAMAGED, subject="file", text=text, at=end),)
 
 
 def _end(container: InputContainer, begin: Fraction | None) -> Fraction:

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.video_stream import codec_name, decoded
 from ciaovideo.options import InputOptions
 
@@ -136,8 +137,12 @@ class FieldPolicy:
         return not flagged or self.evidence.flagged > 0
 
     @property
-    def note(self) -> str:
+    def findings(self) -> tuple[Finding, ...]:
         """What is done and why; nothing for progressive video without flags."""
+        text = self._decision()
+        return (Finding(kind=Kind.CHOSEN, subject="interlacing", text=text),) if text else ()
+
+    def _decision(self) -> str:
         evidence = self.evidence
         if self.every_field:
             doubt = "" if evidence.interlaced else ", though the video seems to be progressive"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -245,7 +246,7 @@ def with_rate(
             raise TimestampError(f"{info.path} stores neither times nor a rate", RETIME_HINT)
         tick = 1 / rate
         text = f"the file stores no times: {rate} frames a second are assumed"
-        findings = (Finding(kind=Kind.GUESSED, subject="frame times", text=text),)
+        findings = (Finding(kind=Kind.GUESSED, subject="frame rate", text=text),)
     if not tick:
         raise TimestampError(f"{info.path} has no time base", RETIME_HINT)
     claimed = round((claimed_duration(container, av_stream) or 0) * (rate or 0))
@@ -279,7 +280,7 @@ class _Head:
         """The main video's packets, in the order of the file."""
         for packet in self._packets:
             if packet.stream.index == self._video.index:  # a flushing packet has no other number
-                yield packet
+                yield cast("Packet[VideoStream]", packet)
 
     def finish(self) -> None:
         """Read on until all is known, or to the end of the file."""
@@ -330,7 +331,7 @@ class _Head:
 
     def _note_frame(self, packet: "Packet[Stream]") -> None:
         if self.lister is not None:
-            self.lister.add(packet)
+            self.lister.add(cast("Packet[VideoStream]", packet))
         if packet.pts is None or packet.is_discard:
             return
         self._pts.append(packet.pts)

@@ -20,13 +20,14 @@ from ciaovideo.errors import (
     OptionError,
     TimestampError,
 )
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     WHOLE,
     Span,
     with_fields,
 )
-from ciaovideo.media.frame import Frame, PlanePool
+from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
 from ciaovideo.media.read.fields import (
@@ -34,6 +35,7 @@ from ciaovideo.media.read.fields import (
     FieldPolicy,
     declared_order,
 )
+from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import (
     RETIME_HINT,
     ProbeRange,
@@ -42,7 +44,6 @@ from ciaovideo.media.read.probe import (
     probe,
     with_rate,
 )
-from ciaovideo.media.read.remarks import Remarks
 from ciaovideo.media.read.seeking import Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.video_stream import (
@@ -63,13 +64,13 @@ class VideoReader:
 
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
-    interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
+    interlaced; ``findings`` say what follows from that, and grow while frames are read.
     ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
-    A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
+    A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
     DecodeError there. So it is where the colour tags change, or what is not carried over begins
-    (closed captions, for one): a warning, or under ``strict`` a LossError.
+    (closed captions, for one): a finding, or under ``strict`` a LossError.
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
     named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
@@ -86,8 +87,7 @@ class VideoReader:
         path = source.path if isinstance(source, SourceFacts) else source
         self._pipe = PipeInput(path) if reads_once(path) else None
         self.path = self._pipe.name if self._pipe else path
-        self.notes: tuple[str, ...] = ()
-        self._remarks = Remarks(self.path, strict=strict)
+        self._found = PictureFindings(self.path, strict=strict)
         self._pool = pool
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
@@ -107,11 +107,11 @@ class VideoReader:
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{self.path} holds no picture that can be decoded")
-            self._describe(self._pending)
+            self.info: VideoInfo = self._describe(self._pending)
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
-            self._remarks.begin(self._pending, self.info)
+            self._found.begin(self._pending, self.info)
             if self.facts and cut:
                 self._cut(self.facts, options)
         except BaseException:
@@ -142,9 +142,9 @@ class VideoReader:
         return self._pipe is not None
 
     @property
-    def warnings(self) -> list[str]:
-        """What is odd about the file, as far as it was read; the damaged pictures come last."""
-        return self._remarks.listed()
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in the file, as far as it was read; the damaged pictures come last."""
+        return (*self._policy.findings, *self._found.listed())
 
     @property
     def decoded(self) -> int:
@@ -210,7 +210,7 @@ class VideoReader:
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty(begin, finish, origin)
-        self._remarks.forget_damage()  # what came before does not count
+        self._found.forget_damage()  # what came before does not count
         self._pictures = chain([shown], self._pictures)
         self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
 
@@ -265,13 +265,13 @@ class VideoReader:
             time = shown.pts * self.info.time_base
             if finish is not None and time >= finish:
                 self._closed_books = True  # how the file ends was not looked at
-                self._remarks.forget_damage(since=finish)
+                self._found.forget_damage(since=finish)
                 return
             if time >= begin:
                 yield shown
 
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
-        """Decide from flags and a sample what is done with interlaced frames, and note why."""
+        """Decide from flags and a sample what is done with interlaced frames."""
         info = self.info
         if self._pipe:
             flagged, order = int(first.interlaced_frame), declared_order(self._av_stream)
@@ -279,10 +279,10 @@ class VideoReader:
         else:
             assert self.facts is not None
             evidence = self.facts.fields
-        policy = self._policy = FieldPolicy(evidence, options)
+        self._policy: FieldPolicy = FieldPolicy(evidence, options)
+        policy = self._policy
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
-        self.notes = (policy.note,) if policy.note else ()
         if policy.deinterlaces:
             self._start_filter()
         if policy.every_field:
@@ -324,24 +324,25 @@ class VideoReader:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
         if self._policy.refuses:
             raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
-        self._remarks.add(f"interlaced frames from number {self._decoded} on are made whole")
+        text = f"interlaced frames from number {self._decoded} on are made whole"
+        self._found.add(Kind.CHOSEN, "interlacing", text)
         self._start_filter()
 
     def _decode(self) -> av.VideoFrame | None:
         with av_errors(f"decoding frame {self._decoded} of", self.path, DecodeError):
             return next(self._decoder, None)
 
-    def _describe(self, first: av.VideoFrame) -> None:
+    def _describe(self, first: av.VideoFrame) -> VideoInfo:
         """What is known of the video: of a file all that was probed, of a pipe its header."""
         if self.facts:
-            self.info, self._timeless = self.facts.info, self.facts.timeless
+            info, timeless = self.facts.info, self.facts.timeless
             findings = self.facts.findings
         else:
-            info = describe_video(self._container, self._av_stream, first, self.path)
-            self.info, self._timeless, findings = with_rate(info, first, None, self._container)
-        self._tick = self.info.time_base
-        for finding in findings:
-            self._remarks.add(finding.text)
+            found = describe_video(self._container, self._av_stream, first, self.path)
+            info, timeless, findings = with_rate(found, first, None, self._container)
+        self._timeless, self._tick = timeless, info.time_base
+        self._found.take(findings)
+        return info
 
     def _checked(self, picture: av.VideoFrame) -> Shown:
         """A picture from the decoder, of the size and layout of the first and later than the last.
@@ -356,9 +357,10 @@ class VideoReader:
                 f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
                 "cut the file there and process the parts one by one",
             )
+        at = None if picture.pts is None else picture.pts * self._tick
         if picture.is_corrupt:
-            self._remarks.damage(self._decoded if picture.pts is None else picture.pts * self._tick)
-        self._remarks.meet(picture, self._decoded, info)
+            self._found.damage(self._decoded if at is None else at)
+        self._found.meet(picture, self._decoded, info, at)
         whole = self._policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, self._decoded, 1, whole)
@@ -386,7 +388,7 @@ class VideoReader:
         return f"{self.path}: frame {self._decoded}"
 
     def _close_books(self) -> None:
-        """Note, once, what is odd about a file that was read to its end."""
+        """Find, once, what is odd about a file that was read to its end."""
         if self._closed_books:
             return
         self._closed_books = True
@@ -395,10 +397,11 @@ class VideoReader:
         if self._container.format.name == "avi" and self._last is not None:
             found = self._last + 1  # its clock counts frames, and its index those that were dropped
         if found < indexed:
-            self._remarks.add(
+            text = (
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
+            self._found.add(Kind.DAMAGED, "file", text)
 
 
 def _probed(source: Path | SourceFacts, options: InputOptions) -> SourceFacts:

@@ -10,6 +10,7 @@ import pytest
 from ciaovideo.cli.main import run
 from ciaovideo.findings import Kind
 from ciaovideo.media.read.probe import probe
+from tests.found import by_kind
 from tests.media import make_clip
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48, "fps": Fraction(12), "options": {}}
@@ -45,10 +46,10 @@ def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     path = faststart(path) if suffix == ".mp4" else path
     assert probe(path).findings == ()
     (finding,) = probe(cut(path, 0.5)).findings
-    assert (finding.kind, finding.subject) == (Kind.DAMAGED, "end of file")
+    assert by_kind([finding]) == [(Kind.DAMAGED, "file")]
     assert finding.at is not None
     assert 4 < finding.at < 6
-    assert finding.text.startswith("the file says it lasts 10.0 s, but ends after ")
+    assert "lasts 10.0 s" in finding.text
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_the_policy(
     policy = FieldPolicy(evidence, InputOptions(deinterlace=mode, force=force))
     assert policy.deinterlaces == filtered
     assert (policy.whole(False), policy.whole(True)) == whole
-    assert (words in policy.note) if words else not policy.note
+    assert all(words in finding.text for finding in policy.findings)
+    assert bool(policy.findings) == bool(words)
     assert policy.refuses == (mode == "off" and not force)
 
 
