@@ -84,11 +84,12 @@ def shared() -> Path:
 @pytest.fixture
 def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without PyAV: what needs it is forgotten here, and cannot be imported again."""
-    for name in ("ciaovideo.media", "ciaovideo.evaluate.clips"):
+    names = ("ciaovideo.media", "ciaovideo.evaluate.clips")
+    for name in names:  # all of them before any is forgotten: the second imports the first
         parent, _, child = name.rpartition(".")
         importlib.import_module(name)
         package = importlib.import_module(parent)
         monkeypatch.setattr(package, child, getattr(package, child))  # to be put back as well
-        for module in [module for module in sys.modules if module.startswith(name)]:
-            monkeypatch.delitem(sys.modules, module)
+    for module in [module for module in sys.modules if module.startswith(names)]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "av", None)
