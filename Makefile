@@ -30,7 +30,7 @@ test: $(READY)
 
 demo: $(READY)
 	mkdir -p demo
-	$(BIN)/python tests/media.py demo/clip.mp4
+	$(BIN)/python -m tests.media demo/clip.mp4
 	$(BIN)/ciaovideo demo/clip.mp4 demo/clip-x$(SCALE).mp4 --scale $(SCALE) --overwrite
 	$(BIN)/python tests/demo.py demo/clip.mp4 demo/clip-x$(SCALE).mp4 demo/compare.png
 	@echo "Look at demo/compare.png, then play demo/clip-x$(SCALE).mp4."
