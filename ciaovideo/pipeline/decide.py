@@ -86,8 +86,6 @@ def make_plan(
 
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    words = options.encode.via_ffmpeg
-    external = None if words is None else find_encoder(words)
     info, expected, retimed = _rated(reader, output, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
@@ -108,6 +106,8 @@ def make_plan(
     )
     if options.streams.strict:
         _refuse(findings)
+    words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
+    external = None if words is None else find_encoder(words)
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
