@@ -21,7 +21,8 @@ FLOORS = (
     ("errors",),
     ("config", "registry", "findings"),
     ("options",),
-    ("grid", "tiling", "color", "ops", "storage"),
+    ("grid", "tiling", "ops", "storage"),
+    ("color",),  # its fused twins are in ops
     ("models", "media", "metrics", "plot"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),

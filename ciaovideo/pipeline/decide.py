@@ -10,6 +10,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import WHOLE, average_rate, constant_rate
@@ -34,7 +35,6 @@ from ciaovideo.media.write.y4m import color_words
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.storage.endpoints import is_pipe
 
-GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
 
@@ -299,7 +299,7 @@ def _share(
     frames: int | None,
 ) -> int:
     """How many threads compute at once: as many as memory lets work on whole frames."""
-    most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
+    most = usual_workers(engine.device)
     for workers in range(max(1, min(most, frames or most)), 0, -1):
         engine.share(workers)
         if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:
