@@ -86,7 +86,7 @@ def test_the_wheel_holds_the_package_the_weights_and_nothing_else(wheel: Path) -
     package = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "ciaovideo").rglob("*")
-        if path.name == "py.typed" or path.suffix in (".py", ".toml")
+        if path.name == "py.typed" or path.suffix in (".py", ".toml", ".html")
     }
     weights = {
         f"ciaovideo/weights/{path.name}"
