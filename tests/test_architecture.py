@@ -23,7 +23,7 @@ FLOORS = (
     ("options",),
     ("grid", "tiling", "ops", "storage"),
     ("color",),  # its fused twins are in ops
-    ("models", "media", "metrics", "plot"),
+    ("models", "media", "metrics", "charts"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
     ("bench",),  # it measures whole runs, so it stands above the pipeline
@@ -35,12 +35,14 @@ FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
 # Where a package may be imported at all; a part, or one file of a part. No one else knows of it.
 HOME = {
-    "PIL": {"data", "evaluate", "cli", "plot", "train"},
+    "PIL": {"data", "evaluate"},
     "argparse": {"cli"},
     "av": {"media"},
     "dask": {"jobs/cluster"},
     "distributed": {"jobs/cluster"},
     "ffmpeg": {"media/ffmpeg/program"},
+    "jinja2": {"evaluate"},
+    "matplotlib": {"charts", "evaluate/inline", "train/curves"},
     "safetensors": {"models/tensor_file"},
     "tqdm": {"cli", "train"},
     "triton": {"ops"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
@@ -19,11 +20,12 @@ from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.output import check_output
 from ciaovideo.ops.dispatch import setbacks
-from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
 from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
+from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import (
     FrameWorker,
@@ -280,18 +282,15 @@ def upscale(
     src: str | Path,
     dst: str | Path,
     *,
-    scale: float | None = None,
     options: UpscaleOptions = UpscaleOptions(),
     on_progress: Callable[[Progress], None] = lambda _: None,
+    **values: Unpack[UpscaleFields],
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
+    Options are given by name, ``scale=2.5, crf=14, codec="libx265"``, over those in ``options``.
     ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and
-    devices. ``scale`` is any number
-    from 1 to 30 and stands for the size in ``options``. Raises
-    CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
+    devices. Raises CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
-    if scale is not None:
-        options = replace(options, size=SizeOptions(scale=scale))
-    with UpscaleRun(Path(src), Path(dst), options) as run:
+    with UpscaleRun(Path(src), Path(dst), with_fields(options, values)) as run:
         return run.run(on_progress)
