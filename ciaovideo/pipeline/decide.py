@@ -10,6 +10,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import WHOLE, average_rate, constant_rate
@@ -19,7 +20,6 @@ from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
-from ciaovideo.media.inspect.truncation import early_end
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import (
@@ -34,7 +34,6 @@ from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.options import UpscaleOptions
 
-GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
 
@@ -86,13 +85,10 @@ def make_plan(
 
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    words = options.encode.via_ffmpeg
-    external = None if words is None else find_encoder(words)
     place = destination.container
     info, expected, retimed = _rated(reader, place, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    guesses = (*_cut_short(reader, options), *guesses)
     out_size, codec = _size_and_codec(info, place, options, spec)
     out_spec = replace(spec, siting=codec.siting)
     out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
@@ -110,6 +106,8 @@ def make_plan(
     )
     if options.streams.strict:
         _refuse(findings)
+    words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
+    external = None if words is None else find_encoder(words)
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
@@ -164,12 +162,6 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     color = plan.out_color if tag_guessed else color
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
-
-
-def _cut_short(reader: VideoReader, options: UpscaleOptions) -> tuple[Finding, ...]:
-    """That the source ends early, where its end is wanted."""
-    limited = options.frames is not None or reader.span.end is not None
-    return () if reader.piped or limited else early_end(reader.path)
 
 
 def _rated(
@@ -305,7 +297,7 @@ def _share(
     frames: int | None,
 ) -> int:
     """How many threads compute at once: as many as memory lets work on whole frames."""
-    most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
+    most = usual_workers(engine.device)
     for workers in range(max(1, min(most, frames or most)), 0, -1):
         engine.share(workers)
         if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:

@@ -1,5 +1,6 @@
 """What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,6 +40,10 @@ class PictureFindings:
     def add(self, kind: Kind, subject: str, text: str) -> None:
         """Add one."""
         self._found.append(Finding(kind=kind, subject=subject, text=text))
+
+    def take(self, findings: Iterable[Finding]) -> None:
+        """Add those that are known already."""
+        self._found += findings
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
         """Add what is lost of that which hangs on the first picture; no error yet."""

@@ -35,6 +35,7 @@ def started(output: Path) -> tuple["subprocess.Popen[str]", Path]:
     return process, Path(process.stdout.readline().strip())
 
 
+@pytest.mark.slow
 def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> None:
     output, link = tmp_path / "out.mkv", tmp_path / "link.mkv"
     link.symlink_to(output)
@@ -54,6 +55,7 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
     assert sorted(tmp_path.iterdir()) == [link, output]
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=64, height=48, seconds=0.2)
     options = UpscaleOptions(model=ModelOptions(model="bicubic"))
