@@ -13,7 +13,7 @@ from ciaovideo.findings import Kind
 from ciaovideo.media.clock import WHOLE, Span
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.streams.plan import StreamPlan, fresh_tags, plan_streams
+from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
@@ -313,11 +313,6 @@ def test_free_tags_survive_in_mp4(tmp_path: Path) -> None:
         found = {key.lower(): text for key, text in container.metadata.items()}
     assert found["title"] == "Street"
     assert found["com.maker.model"] == "X100"
-
-
-def test_tags_about_the_old_bytes_are_dropped() -> None:
-    tags = {"title": "T", "ENCODER": "x", "DURATION": "0", "BPS-eng": "1", "_STATISTICS_TAGS": "B"}
-    assert fresh_tags(tags) == {"title": "T"}
 
 
 REAL = [

@@ -136,7 +136,7 @@ def test_what_does_not_go_together_is_refused(
         ("yuv420p", ".avi", "ffv1", "end the output's name in .mkv or .mp4 or .m4v"),
         ("yuv420p12le", ".mp4", "libx264", "choose libx265 or ffv1, or ask for bit depth 10"),
         ("yuv444p", ".webm", "av1_nvenc", "end the output's name in .mkv or .mp4 and leave"),
-        ("gbrp", ".y4m", "auto", "end the output's name in .mkv or .mp4"),
+        ("gbrp", ".y4m", "auto", "name a file that ends in .mkv or .mp4"),
     ],
 )
 def test_what_is_advised_works_in_the_container(
