@@ -8,7 +8,7 @@ Facts that surprise:
 
 - MXF is written as OP1a. It stores numbers of frames instead of times, one video, which comes
   first, and PCM of 16 or 24 bits at 48 kHz that begins with it; its timecode is 00:00:00:00 where
-  nobody sets one.
+  nobody sets one. DNxHR is not written into it: FFmpeg calls every such picture 16:9.
 - mp4 and mov store steps between decoding times; Matroska and WebM milliseconds and no time before
   zero, but for the priming of sound.
 - .avi counts frames, and here holds the video alone: FFmpeg's muxer moves most sound.
@@ -16,11 +16,11 @@ Facts that surprise:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from ciaovideo.color import Siting
+from ciaovideo.color import ColorSpec, Matrix, Primaries, Siting, Transfer
 
 TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 MATROSKA_SITINGS = frozenset({Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP})
@@ -46,6 +46,33 @@ class Fate(Enum):
     REFUSED = "an error"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagNames:
+    """How colour tags come back that a container itself stores: by another name, or unspecified.
+
+    A tag that is not listed keeps its name; another name means the same numbers.
+    """
+
+    matrix: Mapping[Matrix, Matrix] = field(default_factory=dict)
+    primaries: Mapping[Primaries, Primaries] = field(default_factory=dict)
+    transfer: Mapping[Transfer, Transfer] = field(default_factory=dict)
+
+    def shown(self, color: ColorSpec) -> ColorSpec:
+        """The tags as they come back."""
+        return replace(
+            color,
+            matrix=self.matrix.get(color.matrix, color.matrix),
+            primaries=self.primaries.get(color.primaries, color.primaries),
+            transfer=self.transfer.get(color.transfer, color.transfer),
+        )
+
+    def unknown(self, color: ColorSpec) -> tuple[str, ...]:
+        """The names, as fields of the spec, of the tags that do not come back."""
+        shown = self.shown(color)
+        names = ("matrix", "primaries", "transfer")
+        return tuple(name for name in names if getattr(color, name) and not getattr(shown, name))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Container:
     """One container: its muxer, its names, its clock, and what it holds.
@@ -59,18 +86,21 @@ class Container:
     written in one pass.
 
     ``streams`` says whether it holds any stream beside the video, ``video_first`` that the video
-    must be the first, ``in_step`` that all begin with it, ``before_zero`` whether times before zero
+    must be the first, ``in_step`` that all begin with it and sound is cut into packets of a frame
+    each, ``before_zero`` whether times before zero
     are stored. ``text`` is the coding that text becomes in it, ``sound`` those that sound becomes,
-    for lossless sources and for others, the second where the first does not open. ``marks`` are the
+    for lossless sources and for others, the second where the first does not open, at
+    ``sound_rate`` samples a second or the source's. ``marks`` are the
     dispositions that it stores, ``text_marks`` those of text only. ``languages`` is whether it
     stores any code, or (None) only those that a trial gives back. ``blank_timecode`` is the
     timecode that a file without one gets.
 
     ``sitings`` are those that it tells of chroma itself, where the coding has no word for it;
     ``siting_layout`` names the only layout of which any is told. ``stored_tags`` are the colour
-    tags that come back. ``rotation`` and ``sar`` say what becomes of them. ``iso`` means an ISO
-    base media file; ``coding_times`` that it has only times at which pictures are decoded, and
-    counts those that were dropped; ``tells_end`` that its header says how long the file lasts.
+    tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation`` and
+    ``sar`` say what becomes of them. ``iso`` means an ISO base media file; ``coding_times`` that it
+    has only times at which pictures are decoded, and counts those that were dropped; ``tells_end``
+    that its header says how long the file lasts.
     ``options`` are its muxer's, ``steady_options`` those that make its bytes the same in each run.
     """
 
@@ -95,12 +125,14 @@ class Container:
     blank_timecode: str = ""
     text: str = ""
     sound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    sound_rate: int | None = None
     marks: tuple[str, ...] = ()
     text_marks: tuple[str, ...] = ()
     languages: bool | None = True
     sitings: frozenset[Siting] = frozenset()
     siting_layout: str = ""
     stored_tags: tuple[str, ...] = TAGS
+    tag_names: TagNames = TagNames()
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
     display_units: bool = False
@@ -135,6 +167,32 @@ class Container:
 
 # Without it, their muxers draw random numbers for streams or packages.
 BITEXACT = MappingProxyType({"fflags": "+bitexact"})
+
+# MXF's labels, as FFmpeg has them; it calls gamma 2.8 gamma 2.2, which would be false.
+MXF_TAGS = TagNames(
+    matrix={
+        Matrix.SMPTE170M: Matrix.BT470BG,
+        **{
+            Matrix[name]: Matrix.UNSPECIFIED
+            for name in (
+                *("FCC", "BT2020_CL", "SMPTE2085", "CHROMA_DERIVED_NCL", "CHROMA_DERIVED_CL"),
+                *("ICTCP", "IPT_C2", "YCGCO_RE", "YCGCO_RO"),
+            )
+        },
+    },
+    primaries={
+        Primaries.SMPTE240M: Primaries.SMPTE170M,
+        **{Primaries[name]: Primaries.UNSPECIFIED for name in ("BT470M", "FILM", "EBU3213")},
+    },
+    transfer={
+        Transfer.SMPTE170M: Transfer.BT709,
+        Transfer.BT2020_12: Transfer.BT2020_10,
+        **{
+            Transfer[name]: Transfer.UNSPECIFIED
+            for name in ("GAMMA28", "LOG", "LOG_SQRT", "IEC61966_2_1")
+        },
+    },
+)
 
 YUV4MPEG = Container(
     name="yuv4mpegpipe",
@@ -226,6 +284,7 @@ CONTAINERS: dict[str, Container] = {
             keeps_empty_streams=True,
             text="webvtt",
             sound=(("libopus",), ("libopus",)),
+            sound_rate=48000,
             marks=("forced",),
             text_marks=("captions", "descriptions", "metadata"),
             sitings=MATROSKA_SITINGS,
@@ -243,9 +302,29 @@ CONTAINERS: dict[str, Container] = {
             chapters=False,
             timecode=False,
             stored_tags=("matrix",),
+            tag_names=TagNames(matrix={Matrix.SMPTE170M: Matrix.BT470BG}),
             rotation=Fate.REFUSED,
             sar=Fate.REFUSED,
             coding_times=True,
+        ),
+        Container(
+            name="mxf",
+            suffixes=(".mxf",),
+            clock=Clock.NUMBERS,
+            codecs=frozenset({"prores_ks", "ffv1"}),
+            automatic=((10, False, "prores_ks"), (16, True, "ffv1")),
+            video_first=True,
+            in_step=True,
+            chapters=False,
+            metadata=False,
+            blank_timecode="00:00:00:00",
+            sound=(("pcm_s24le",), ("pcm_s24le",)),
+            sound_rate=48000,
+            languages=False,
+            tag_names=MXF_TAGS,
+            rotation=Fate.LOST,
+            options=MappingProxyType({"strict": "unofficial"}),  # for rates that are not broadcast
+            steady_options=BITEXACT,
         ),
         YUV4MPEG,
     )

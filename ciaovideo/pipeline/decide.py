@@ -146,7 +146,12 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
+    place = plan.streams.container
     target = replace(target, reproducible=options.engine.deterministic)
+    if place.rotation is Fate.LOST:
+        target = replace(target, display_matrix=())
+    if place.clock is Clock.NUMBERS and target.frame_rate:
+        target = replace(target, time_base=1 / target.frame_rate)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
 
 
@@ -160,6 +165,9 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.out_color.matrix)
     color = plan.out_color if tag_guessed else color
+    if not plan.codec.codec.stores_color:
+        names = plan.codec.container.tag_names.unknown(color)
+        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 

@@ -95,11 +95,13 @@ class StreamCopier:
     def declare_before(self, output: OutputContainer) -> None:
         """Add the streams that come before the video in the input, so that the order stays."""
         self._output = output
-        self._declare(range(self.plan.main))
+        if not self.plan.container.video_first:
+            self._declare(range(self.plan.main))
 
     def declare_after(self, output: OutputContainer, video: Stream) -> None:
         """Add the other streams, then chapters and tags; nothing is written yet."""
-        self._declare(range(self.plan.main, len(self._container.streams)))
+        first = 0 if self.plan.container.video_first else self.plan.main
+        self._declare(range(first, len(self._container.streams)))
         source = self._container.streams[self.plan.main]
         video.metadata.update(stream_tags(source.metadata, self.plan.container))
         video.disposition = source.disposition

@@ -6,9 +6,11 @@ Whether a container takes a stream is found by a trial: its header is written in
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -16,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
@@ -40,10 +43,19 @@ from ciaovideo.media.streams.sound import (
 )
 from ciaovideo.media.streams.text import STYLED, TextConverter, text_codec
 from ciaovideo.media.video_stream import counts_timecode, describe, timecode
+from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
-STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+STALE_TAGS = (
+    *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
+    # of MXF: which program wrote it, and numbers that must differ between any two files
+    *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
+    *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
+    *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
+)
+STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+TRIAL_SIZE = (256, 120)  # the least that each encoder takes
 TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
@@ -93,6 +105,8 @@ def plan_streams(
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
+        if place.timecode:
+            tags.pop("timecode", "")
         found = [*_late_timecode(container, main, place, span)]
         for av_stream in _others(container, main, place):
             becomes = _becoming(place, av_stream, source, sound)
@@ -102,11 +116,14 @@ def plan_streams(
     if not place.bare:
         _refuse_silence(dropped, place, sound)
     copied = {info.index for info in kept}
-    timed = set[int]() if place.before_zero else copied
+    timed = set[int]() if place.before_zero and not place.in_step else copied
     offset = Fraction(0)
     if not place.bare:  # which has no times to move
         starts = first_times(source, main, timed, span)
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
+        if place.in_step:
+            offset = -starts.get(main, Fraction(0))
+            _refuse_steps(starts, main, kept, place)
     unnamed = [info for info in (video, *kept) if _loses_language(info, place)]
     found += [
         *_left_out(place, dropped, chapters=chapters, tags=tags),
@@ -114,7 +131,7 @@ def plan_streams(
         *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
     ]
     if offset:
-        found.append(_moved(offset, span))
+        found.append(_moved(offset, span, place))
     return StreamPlan(
         source=source,
         main=main,
@@ -144,6 +161,19 @@ def _refuse_silence(dropped: Sequence[StreamInfo], place: Container, sound: Soun
         if lost.kind == "audio":
             raise EncodeError(
                 f"{place} cannot hold the sound as it is ({lost})", _silence_hint(place, sound)
+            )
+
+
+def _refuse_steps(
+    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], place: Container
+) -> None:
+    """Raise EncodeError for a stream that does not begin with the video, where all must."""
+    for info in kept:
+        late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
+        if abs(late) > STEP:
+            raise EncodeError(
+                f"{place} cannot hold {info}: it begins {float(late):+.3f} s from the video",
+                "end the output's name in .mkv",
             )
 
 
@@ -288,6 +318,8 @@ def _takes(place: Container, source: Stream, path: Path, codec: str = "") -> boo
     memory = io.BytesIO()
     trial = av.open(memory, "w", format=place.name)
     try:
+        if place.video_first:
+            _add_video(trial, place)
         if codec:
             add_converted(trial, source, codec)
             target = None
@@ -299,8 +331,17 @@ def _takes(place: Container, source: Stream, path: Path, codec: str = "") -> boo
     except (ValueError, av.error.FFmpegError):
         return False
     finally:
-        trial.close()
+        with suppress(av.error.FFmpegError):  # MXF cannot end without a packet
+            trial.close()
     return True
+
+
+def _add_video(trial: OutputContainer, place: Container) -> None:
+    """Add a video stream, of no particular size, that a container wants before any other."""
+    codec = CODECS[place.automatic[0][-1]]
+    av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
+    av_stream.width, av_stream.height = TRIAL_SIZE
+    av_stream.pix_fmt = min(codec.pix_fmts)
 
 
 def _may_vanish(source: Stream) -> bool:
@@ -355,8 +396,10 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     return -(earliest // step) * step
 
 
-def _moved(offset: Fraction, span: Span) -> Finding:
-    if span.start is None:
+def _moved(offset: Fraction, span: Span, place: Container) -> Finding:
+    if span.start is None and offset < 0:
+        text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
+    elif span.start is None:
         text = f"the input starts before zero: all times are {float(offset):g} s later"
     else:
         way = "earlier" if offset < 0 else "later"

@@ -1,8 +1,9 @@
 """Sound that a container does not hold, decoded and coded again: losslessly where that is possible.
 
-Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus. Channel
-layout and sample rate stay (Opus knows 48 kHz only). Each sample keeps its time: what an encoder
-puts before the first one is declared as priming, which containers store and players skip.
+Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus, MXF PCM of
+24 bits. Channel layout and sample rate stay (Opus and MXF know 48 kHz only). Each sample keeps its
+time: what an encoder puts before the first one is declared as priming, which containers store and
+players skip.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from av.stream import Stream
 from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
-from ciaovideo.media.containers import Container
+from ciaovideo.media.containers import CONTAINERS, Container
 
 LOSSLESS = (
     "flac",
@@ -42,11 +43,11 @@ FORMATS = {
     "alac": ("s16p", "s32p"),
     "aac": ("fltp", "fltp"),
     "libopus": ("flt", "flt"),
+    "pcm_s24le": ("s32", "s32"),
 }
-WHOLE_NUMBERS = ("flac", "alac")  # of at most 24 bits
+WHOLE_NUMBERS = ("flac", "alac", "pcm_s24le")  # of at most 24 bits
 COARSE = ("u8", "u8p", "s16", "s16p")
 AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
-OPUS_RATE = 48000
 
 
 class SoundTranscoder:
@@ -56,7 +57,7 @@ class SoundTranscoder:
         assert isinstance(source, AudioStream)
         given = source.codec_context
         self._path = Path(source.container.name)
-        rate = OPUS_RATE if codec == "libopus" else given.sample_rate
+        rate = CONTAINERS[output.format.name].sound_rate or given.sample_rate
         self._decoder = given
         self._tick = Fraction(1, given.sample_rate)  # of frames
         self._end = Fraction(0)  # of the newest frame, in seconds

@@ -167,7 +167,7 @@ def _choose(
         place = f"{target} by {codec.name} in {container}"
         text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
         findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
-    losses += _lost_tags(codec, color, target)
+    losses += _lost_tags(codec, container, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
@@ -346,8 +346,12 @@ def _lost(subject: str, text: str) -> Finding:
     return Finding(kind=Kind.LOST, subject=subject, text=text)
 
 
-def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> list[Finding]:
-    losses = []
+def _lost_tags(codec: Codec, container: Container, color: ColorSpec, target: str) -> list[Finding]:
+    names = () if codec.stores_color else container.tag_names.unknown(color)
+    losses = [
+        _lost(f"color {name}", f"{name} {getattr(color, name).name}: {container} cannot hold it")
+        for name in names
+    ]
     if not codec.stores_primaries:
         tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
         if codec is Y4M and target.startswith("yuv"):

@@ -136,8 +136,7 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         color, tags = _meant(color, layout), _meant(tags, layout)
     if wanted.color is None and color.siting not in _told(wanted, shot):
         color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
-    if wanted.coding == "utvideo" and color.matrix == Matrix.SMPTE170M:
-        color = replace(color, matrix=Matrix.BT470BG)  # the same numbers, and what it calls both
+    color, tags = (wanted.container.tag_names.shown(spec) for spec in (color, tags))
     for tag in wanted.tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:
