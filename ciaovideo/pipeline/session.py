@@ -16,8 +16,9 @@ from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
-from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
+from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import UpscaleOptions
@@ -273,10 +274,7 @@ def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
     """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
     if reads_once(source):
         return source
-    wanted = options.input
-    return probe(
-        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
-    )
+    return probe(source, Selection.asked(options.input, options.frames))
 
 
 def upscale(

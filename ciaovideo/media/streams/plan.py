@@ -24,16 +24,13 @@ from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
-    WHOLE,
-    Span,
     common_tick,
     exact,
     first_frame_times,
-    first_times,
-    with_fields,
 )
 from ciaovideo.media.containers import CONTAINERS, MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.selection import EVERYTHING, Selection, first_times
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
     WHOLE_NUMBERS,
@@ -66,9 +63,9 @@ STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 class StreamPlan:
     """What becomes of a file's streams in an output container; nothing is written to know it.
 
-    ``offset`` seconds are added to all times of the output; nearly always 0 unless the ``span``
-    begins later than the file. ``end`` is where a run over part of the file will end, None if at
-    its end. ``findings`` are what the output will not have, and what it has in another form.
+    ``offset`` seconds are added to all times of the output; nearly always 0 unless the
+    ``selection``, on the file's own clock, begins later than the file. ``findings`` are what the
+    output will not have, and what it has in another form.
     """
 
     source: Path
@@ -77,8 +74,7 @@ class StreamPlan:
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
-    span: Span = WHOLE
-    end: Fraction | None = None
+    selection: Selection = EVERYTHING
     findings: tuple[Finding, ...] = ()
 
 
@@ -86,17 +82,15 @@ def plan_streams(
     source: Path,
     place: Container,
     main: int,
-    frames: int | None = None,
+    selection: Selection = EVERYTHING,
     *,
-    every_field: bool = False,
     sound: SoundPolicy = "copy",
-    span: Span = WHOLE,
 ) -> StreamPlan:
     """Decide which streams besides the video ``main`` a container takes, and how.
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
-    ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
-    fields, two to a frame. Raises EncodeError for other sound that the container cannot hold.
+    The ``selection`` is on the file's own clock. Raises EncodeError for other sound that the
+    container cannot hold.
     """
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
@@ -107,7 +101,7 @@ def plan_streams(
         tags = fresh_tags(container.metadata)
         if place.timecode:
             tags.pop("timecode", "")
-        found = [*_late_timecode(container, main, place, span)]
+        found = [*_late_timecode(container, main, place, selection)]
         for av_stream in _others(container, main, place):
             becomes = _becoming(place, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
@@ -119,8 +113,8 @@ def plan_streams(
     timed = set[int]() if place.before_zero and not place.in_step else copied
     offset = Fraction(0)
     if not place.bare:  # which has no times to move
-        starts = first_times(source, main, timed, span)
-        offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
+        starts = first_times(source, main, timed, selection)
+        offset = _offset(starts, [ticks[index] for index in {main} | copied], selection)
         if place.in_step:
             offset = -starts.get(main, Fraction(0))
             _refuse_steps(starts, main, kept, place)
@@ -131,7 +125,7 @@ def plan_streams(
         *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
     ]
     if offset:
-        found.append(_moved(offset, span, place))
+        found.append(_moved(offset, selection, place))
     return StreamPlan(
         source=source,
         main=main,
@@ -139,8 +133,7 @@ def plan_streams(
         kept=tuple(kept),
         dropped=tuple(dropped),
         offset=offset,
-        span=span,
-        end=_end(source, main, frames, every_field, span),
+        selection=_ended(source, main, selection),
         findings=tuple(found),
     )
 
@@ -198,11 +191,11 @@ def _left_out(
 
 
 def _late_timecode(
-    container: InputContainer, main: int, place: Container, span: Span
+    container: InputContainer, main: int, place: Container, selection: Selection
 ) -> Iterator[Finding]:
     """That a part which begins later has the timecode of the whole video."""
     clock = timecode(container, container.streams[main])
-    if clock and span.start is not None and place.timecode:
+    if clock and selection.start is not None and place.timecode:
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
 
 
@@ -379,7 +372,9 @@ def _cover(path: Path, index: int) -> bytes:
         return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)
 
 
-def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Span) -> Fraction:
+def _offset(
+    starts: Mapping[int, Fraction], ticks: Sequence[Fraction], selection: Selection
+) -> Fraction:
     """What to add to all times so that nothing that counts begins before zero.
 
     mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
@@ -387,8 +382,8 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
     frames' clock; other streams are moved to the nearest tick of theirs.
     """
-    if span.start is not None:
-        return -(min([span.start, *starts.values()]) // span.tick) * span.tick
+    if selection.start is not None:
+        return -(min([selection.start, *starts.values()]) // selection.tick) * selection.tick
     earliest = min([*starts.values(), Fraction(0)])
     if earliest >= 0:
         return Fraction(0)
@@ -396,29 +391,23 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     return -(earliest // step) * step
 
 
-def _moved(offset: Fraction, span: Span, place: Container) -> Finding:
-    if span.start is None and offset < 0:
+def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
+    if selection.start is None and offset < 0:
         text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
-    elif span.start is None:
+    elif selection.start is None:
         text = f"the input starts before zero: all times are {float(offset):g} s later"
     else:
         way = "earlier" if offset < 0 else "later"
         text = (
-            f"the first frame is the one at {float(span.start):.9g} s of the file's own time;"
+            f"the first frame is the one at {float(selection.start):.9g} s of the file's own time;"
             f" all times are {float(abs(offset)):.9g} s {way}"
         )
-    return Finding(kind=Kind.CHANGED, subject="times", text=text, at=span.start)
+    return Finding(kind=Kind.CHANGED, subject="times", text=text, at=selection.start)
 
 
-def _end(
-    source: Path, main: int, frames: int | None, every_field: bool, span: Span
-) -> Fraction | None:
-    """Where the first ``frames`` frames end: at the next one's start, or where the span does."""
-    if frames is None:
-        return span.end
-    times = first_frame_times(source, main, frames + 1, span.start)
-    if every_field:
-        times = with_fields(times)
-    after = [time for time in times if span.start is None or time >= span.start]
-    ends = [*after[frames : frames + 1], *([] if span.end is None else [span.end])]
-    return min(ends, default=None)
+def _ended(source: Path, main: int, selection: Selection) -> Selection:
+    """The selection with the end that its number of frames means."""
+    if selection.count is None:
+        return selection
+    times = first_frame_times(source, main, selection.count + 1, selection.start)
+    return selection.ended(times)

@@ -31,7 +31,7 @@ from ciaovideo.errors import (
     UnknownNameError,
 )
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.containers import BY_SUFFIX, Container
+from ciaovideo.media.containers import CONTAINERS, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.media.write.advice import advice
 from ciaovideo.media.write.codecs import (
@@ -230,7 +230,7 @@ def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
 def _fitting_container(codec: Codec, container: Container) -> Codec:
     """The codec, if the container holds it."""
     if codec.name not in container.codecs:
-        suffixes = [end for end, row in BY_SUFFIX.items() if codec.name in row.codecs]
+        suffixes = [row.suffix for row in CONTAINERS.values() if codec.name in row.codecs]
         fits = codec.name == "ffv1" and "libx265" in container.codecs
         needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
         raise OptionError(

@@ -16,15 +16,15 @@ from pathlib import Path
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.clock import WHOLE, Span
 from ciaovideo.media.containers import YUV4MPEG, Clock, Fate
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.scan import FileScan, Track, decoded_times, is_silent, scan_file
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.output import Destination
-from ciaovideo.options import InputOptions
+from ciaovideo.options import Deinterlace, InputOptions
 from ciaovideo.pipeline.verification.pictures import Look, compare_pictures, wrong
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,8 @@ MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 class Contract:
     """What an output must be, besides its source enlarged: the streams it keeps, and its look.
 
-    ``start`` and ``end``, counted from the source's first frame, limit it to the frames that appear
-    between them, and ``frames`` to the first of these, or with ``every_field`` of their fields,
-    each of which became a frame. What a run decided for its output is empty where it is
+    ``selection`` says which frames of the source it has, counted from the first one. What a run
+    decided for its output is empty where it is
     not known: then any size and layout goes, and the source's own tags. ``hdr10`` says whether its
     encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
@@ -48,10 +47,7 @@ class Contract:
     """
 
     streams: StreamPlan
-    frames: int | None = None
-    every_field: bool = False
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
+    selection: Selection = EVERYTHING
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
@@ -75,46 +71,31 @@ class Verification:
         return tuple(finding for finding in self.findings if finding.kind == Kind.WRONG)
 
 
-def contract_between(
-    source: Path,
-    output: Path,
-    frames: int | None = None,
-    *,
-    every_field: bool = False,
-    part: InputOptions = InputOptions(),
-) -> Contract:
+def contract_between(source: Path, output: Path, selection: Selection = EVERYTHING) -> Contract:
     """What a file made earlier must be, as far as its name and its source say.
 
-    ``part`` says where it was cut from the source, if it was.
+    ``selection``, counted from the source's first frame, says what of it was taken.
     """
-    main, span = scan_file(source, 1).main, WHOLE
     place = Destination.of(output).container
-    if part.start_time or part.end_time is not None:
-        part = replace(part, deinterlace="field" if every_field else "auto")
+    main, located = scan_file(source, 1).main, selection
+    if selection.cut:
+        field: Deinterlace = "field" if selection.every_field else "auto"
+        part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
         with VideoReader(source, options=part) as reader:
-            span = reader.span
-    streams = plan_streams(
-        source, place, main, frames, every_field=every_field, sound="auto", span=span
-    )
-    return Contract(
-        streams=streams,
-        frames=frames,
-        every_field=every_field,
-        start=part.start_time,
-        end=part.end_time,
-    )
+            located = replace(reader.selection, count=selection.count)
+    streams = plan_streams(source, place, main, located, sound="auto")
+    return Contract(streams=streams, selection=selection)
 
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
-    limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
-    source = contract.counted or scan_file(contract.streams.source, *limits)
+    source = contract.counted or scan_file(contract.streams.source, *_limits(contract))
     found = scan_file(output)
     times, odd_times = _expected_times(source, found, contract)
     begin, stop = _part(times, contract)
     shown = times[begin:stop]
-    span = Span(
-        start=times[begin] if contract.start and shown else None,
+    span = Selection(
+        start=times[begin] if contract.selection.start and shown else None,
         end=times[stop] if stop < len(times) else None,
     )
     pairs, findings = _pair_tracks(source, found, contract, span)
@@ -145,7 +126,9 @@ def verify(output: Path, contract: Contract) -> Verification:
             coding=found.video.info.codec,
             container=place,
         )
-        step = 2 if contract.every_field else 1  # second fields have no picture of their own
+        step = (
+            2 if contract.selection.every_field else 1
+        )  # second fields have no picture of their own
         skip = begin % step
         beside = None if contract.counted else source
         pictures, odd = compare_pictures(
@@ -209,8 +192,7 @@ def _expected_times(
         return listed, []
     if plausible and not _check_times(listed, found, contract):
         return listed, []
-    limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
-    times = _spread(decoded_times(source, *limits), contract)
+    times = _spread(decoded_times(source, *_limits(contract)), contract)
     counts = [stop - begin for begin, stop in (_part(t, contract) for t in (listed, times))]
     if plausible and counts[0] != counts[1]:
         text = f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
@@ -218,26 +200,29 @@ def _expected_times(
     return times, []
 
 
-def _is_cut(contract: Contract) -> bool:
-    """Whether times limit it, not only a number of frames."""
-    return bool(contract.start) or contract.end is not None
+def _limits(contract: Contract) -> tuple[int | None, Fraction | None]:
+    """How far the source is read: to a number of frames, or where times cut it to one of these."""
+    if contract.selection.cut:
+        return None, contract.streams.selection.end
+    return contract.selection.count, None
 
 
 def _part(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
     """The numbers of the first frame that is wanted, and of the first one after the last."""
     if not times:
         return 0, 0
-    begin = bisect_left(times, times[0] + contract.start)
-    stop = len(times) if contract.end is None else bisect_left(times, times[0] + contract.end)
-    if contract.frames is not None:
-        stop = min(stop, begin + contract.frames)
+    wanted = contract.selection
+    begin = bisect_left(times, times[0] + (wanted.start or 0))
+    stop = len(times) if wanted.end is None else bisect_left(times, times[0] + wanted.end)
+    if wanted.count is not None:
+        stop = min(stop, begin + wanted.count)
     return begin, max(begin, stop)
 
 
 def _spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
     """When the output's frames appear: with the source's, or one for each of their fields."""
-    if not contract.every_field or len(times) < 2:
-        return times * (2 if contract.every_field else 1)
+    if not contract.selection.every_field or len(times) < 2:
+        return times * (2 if contract.selection.every_field else 1)
     after = [*times[1:], 2 * times[-1] - times[-2]]
     middles = [(one + other) / 2 for one, other in zip(times, after, strict=True)]
     return sorted([*times, *middles])
@@ -267,7 +252,11 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
     actual = [pts * tick for pts in sorted(found.video.pts)]
     if found.video.hidden:
         return [wrong("video", f"video: an edit list hides {found.video.hidden} frames")]
-    if contract.every_field and len(actual) == len(wanted) > 1 and actual[-1] > actual[-2]:
+    if (
+        contract.selection.every_field
+        and len(actual) == len(wanted) > 1
+        and actual[-1] > actual[-2]
+    ):
         wanted[-1] = actual[-1]
     if actual == wanted:
         return []
@@ -275,7 +264,7 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
 
 
 def _check_packets(
-    given: Track, made: Track, span: Span, offset: Fraction, *, padded: bool = False
+    given: Track, made: Track, span: Selection, offset: Fraction, *, padded: bool = False
 ) -> Iterator[Finding]:
     """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
@@ -301,7 +290,9 @@ def _check_packets(
         )
 
 
-def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[Finding]:
+def _check_coded_anew(
+    given: Track, made: Track, span: Selection, offset: Fraction
+) -> Iterator[Finding]:
     """A stream in another coding: text that is there, sound that begins and ends where it did."""
     wanted = _times(given, span)
     found = [pts * made.tick for pts in made.pts]
@@ -318,7 +309,9 @@ def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -
                 yield wrong(given.info.name, text, is_at)
 
 
-def _same_sound(given: Track, made: Track, span: Span, offset: Fraction, more: Fraction) -> bool:
+def _same_sound(
+    given: Track, made: Track, span: Selection, offset: Fraction, more: Fraction
+) -> bool:
     """Whether two PCM streams are heard without a break between the same times.
 
     The second may end later by less than ``more``.
@@ -356,7 +349,7 @@ def _heard(
     return found
 
 
-def _times(track: Track, span: Span) -> list[Fraction]:
+def _times(track: Track, span: Selection) -> list[Fraction]:
     """When the packets of a stream begin, those outside left out.
 
     One that begins earlier counts while it lasts, but for Vorbis, which first is silent; all but
@@ -396,7 +389,7 @@ def _first_difference(
 
 
 def _pair_tracks(
-    source: FileScan, found: FileScan, contract: Contract, span: Span
+    source: FileScan, found: FileScan, contract: Contract, span: Selection
 ) -> tuple[list[tuple[Track, Track]], list[Finding]]:
     """Each kept stream with its copy, in the order of each kind; and what has no partner.
 
@@ -460,7 +453,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
 
 
 def _check_chapters(
-    source: FileScan, found: FileScan, span: Span, offset: Fraction
+    source: FileScan, found: FileScan, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
     """Every chapter that lies in the span, cut where that begins."""
     earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
