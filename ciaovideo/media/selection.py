@@ -7,7 +7,7 @@ first frame appears and its end when the first one after it does. A segment of a
 Verification uses this noun, and the packets of a part (``PacketHead``) are told here and nowhere
 else. It doubles on purpose, in its own words, what a mistake here would hide from it: which frames
 of the source are in the part, when the fields of a frame appear, which packets of the other
-streams were copied, and where chapters are cut (``pipeline.verification``).
+streams were copied, and where chapters are cut (``pipeline/verification``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -24,11 +24,11 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import (
     CodecChoice,
-    check_tags,
     choose_codec,
     sides_to_round,
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
+from ciaovideo.media.write.colors import check_tags
 from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
@@ -136,7 +136,12 @@ def make_plan(
     if external:
         plan = _tried_out(plan, external, options)
     else:
-        check_tags(codec, output_tags(plan, tag_guessed=options.streams.tag_guessed))
+        check_tags(
+            codec.codec,
+            place,
+            codec.pix_fmt,
+            output_tags(plan, tag_guessed=options.streams.tag_guessed),
+        )
     return plan, engine
 
 

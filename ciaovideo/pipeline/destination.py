@@ -29,9 +29,8 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan, target_of
+from ciaovideo.pipeline.verification.contract import Contract, Verification
 from ciaovideo.pipeline.verification.verify import (
-    Contract,
-    Verification,
     counted_scan,
     require,
     verify,

@@ -36,7 +36,7 @@ from ciaovideo.pipeline.stages import (
     in_batches,
     mark_changes,
 )
-from ciaovideo.pipeline.verification.verify import Verification
+from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once

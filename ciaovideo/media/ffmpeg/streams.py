@@ -23,7 +23,8 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.streams.plan import StreamPlan, fresh_tags, stream_tags
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.streams.targets import fresh_tags, stream_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,14 +25,9 @@ from ciaovideo.media.clock import (
     movie_clock,
 )
 from ciaovideo.media.selection import CUT_KINDS, PacketHead, first_times
-from ciaovideo.media.streams.plan import (
-    StreamPlan,
-    add_converted,
-    add_copy,
-    fresh_tags,
-    stream_tags,
-)
+from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import SoundTranscoder
+from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.

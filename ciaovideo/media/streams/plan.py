@@ -1,24 +1,15 @@
-"""What becomes of a file's streams besides its main video; nothing is written to know it.
+"""What becomes of a file's streams besides its main video; nothing is written to know it."""
 
-Whether a container takes a stream is found by a trial: its header is written into memory.
-"""
-
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import av.error
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
-from av.packet import Packet
-from av.stream import AttachmentStream, Disposition, Stream
-from av.video.stream import VideoStream
+from av.container import InputContainer
+from av.stream import Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
@@ -28,35 +19,22 @@ from ciaovideo.media.clock import (
     exact,
     first_frame_times,
 )
-from ciaovideo.media.containers import CONTAINERS, MATROSKA, Container, read_container
+from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.selection import EVERYTHING, Selection, first_times
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
     WHOLE_NUMBERS,
-    SoundTranscoder,
     sound_codecs,
-    usual_layout,
 )
-from ciaovideo.media.streams.text import STYLED, TextConverter, text_codec
+from ciaovideo.media.streams.targets import fresh_tags
+from ciaovideo.media.streams.text import STYLED, text_codec
+from ciaovideo.media.streams.trial import takes
 from ciaovideo.media.video_stream import counts_timecode, describe, timecode
-from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.options import SoundPolicy
 
-# Facts about the input's bytes, wrong for the output's.
-STALE_TAGS = (
-    *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
-    # of MXF: which program wrote it, and numbers that must differ between any two files
-    *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
-    *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
-    *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
-)
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
-TRIAL_SIZE = (256, 120)  # the least that each encoder takes
-TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
-UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
-STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,75 +190,13 @@ def _lost_marks(place: Container, info: StreamInfo, source: Stream) -> Iterator[
         yield _lost(info.name, f"{place} cannot hold the marks of {info}: {lost}")
 
 
-def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Metadata without the entries that describe the input's own bytes."""
-    return {
-        key: text
-        for key, text in tags.items()
-        if key.upper() not in STALE_TAGS and not key.upper().startswith(STALE_PREFIXES)
-    }
-
-
-def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
-    """The same of a stream, with its language under the code that the container knows.
-
-    FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
-    """
-    fresh = fresh_tags(tags)
-    if "name" in fresh and "title" not in fresh:
-        fresh["title"] = fresh.pop("name")
-    if held := held_language(place, fresh.get("language", "")):
-        fresh["language"] = held
-    return fresh
-
-
-def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | None:
-    """Add a stream like ``source`` to a container; None if it is whole with the header.
-
-    Raises ValueError or FFmpeg's error if the container does not take it.
-    """
-    place = CONTAINERS[output.format.name]
-    tags = stream_tags(source.metadata, place)
-    if isinstance(source, AttachmentStream):
-        name = source.name or tags.get("filename", "attachment")
-        kind = source.mimetype or "application/octet-stream"
-        output.add_attachment(name, kind, source.data).metadata.update(tags)
-        return None
-    if place.covers_attached and source.disposition & Disposition.attached_pic:
-        kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
-        suffix = kind.replace("jpeg", "jpg")
-        output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
-        return None
-    target = output.add_stream_from_template(source, opaque=True)
-    if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
-        target.codec_context.layout = usual_layout(target.codec_context.layout)
-    target.metadata.update(tags)
-    target.disposition = source.disposition
-    return target
-
-
-def add_converted(
-    output: OutputContainer, source: Stream, codec: str
-) -> TextConverter | SoundTranscoder:
-    """Add a stream to a container that holds what ``source`` does in another coding.
-
-    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
-    """
-    kind = SoundTranscoder if source.type == "audio" else TextConverter
-    converter = kind(output, source, codec)
-    tags = stream_tags(source.metadata, CONTAINERS[output.format.name])
-    converter.target.metadata.update(tags)
-    converter.target.disposition = source.disposition
-    return converter
-
-
 def _becoming(place: Container, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
     codecs = ["", text_codec(place, source)]
     if sound == "auto":
         codecs += sound_codecs(place, source)
     for codec in dict.fromkeys(codecs):
-        if _takes(place, source, path, codec):
+        if takes(place, source, path, codec):
             return codec
     return None
 
@@ -298,78 +214,11 @@ def _loses_language(info: StreamInfo, place: Container) -> bool:
     return info.language not in UNKNOWN and not held_language(place, info.language)
 
 
-def _takes(place: Container, source: Stream, path: Path, codec: str = "") -> bool:
-    """Whether a container holds a stream as it is, or as ``codec``.
-
-    A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
-    write theirs at the end, a whole file.
-
-    Not asked of those that hold the video alone.
-    """
-    if not place.streams:
-        return False
-    memory = io.BytesIO()
-    trial = av.open(memory, "w", format=place.name)
-    try:
-        if place.video_first:
-            _add_video(trial, place)
-        if codec:
-            add_converted(trial, source, codec)
-            target = None
-        else:
-            target = add_copy(trial, source, path)
-        trial.start_encoding()
-        if target is not None and place.iso and _may_vanish(source):
-            return _arrives(trial, target, memory)
-    except (ValueError, av.error.FFmpegError):
-        return False
-    finally:
-        with suppress(av.error.FFmpegError):  # MXF cannot end without a packet
-            trial.close()
-    return True
-
-
-def _add_video(trial: OutputContainer, place: Container) -> None:
-    """Add a video stream, of no particular size, that a container wants before any other."""
-    codec = CODECS[place.automatic[0][-1]]
-    av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
-    av_stream.width, av_stream.height = TRIAL_SIZE
-    av_stream.pix_fmt = min(codec.pix_fmts)
-
-
-def _may_vanish(source: Stream) -> bool:
-    """Whether mp4 and mov may take a stream and then fail, or say no word of what it is."""
-    if source.type == "audio":
-        return source.codec_context.name.startswith("pcm_")
-    return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
-
-
-def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
-    """Whether the only stream of a file is there once that is finished, and described."""
-    packet = Packet(bytes(TRIAL_BYTES))
-    packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
-    packet.time_base = Fraction(1, 1000)
-    packet.is_keyframe = True
-    trial.mux(packet)
-    trial.close()
-    written = memory.getvalue()
-    if UNDESCRIBED in written:
-        return False
-    with av.open(io.BytesIO(written)) as container:
-        return len(container.streams) == 1
-
-
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
     chapters = container.chapters()
     titles = av_stream.type == "data" and av_stream.frames == len(chapters)
     return bool(chapters) and titles and read_container(container.format.name).iso
-
-
-def _cover(path: Path, index: int) -> bytes:
-    """The coded picture of a cover stream."""
-    with av.open(path) as container:
-        return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)
 
 
 def _offset(

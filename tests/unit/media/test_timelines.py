@@ -21,7 +21,8 @@ from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verification.verify import Contract, contract_between, verify
+from ciaovideo.pipeline.verification.contract import Contract
+from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip, read_counter
 from tests.places import container_of
 

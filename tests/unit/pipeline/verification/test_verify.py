@@ -22,10 +22,8 @@ from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
-from ciaovideo.pipeline.verification.pictures import wrong
+from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
 from ciaovideo.pipeline.verification.verify import (
-    Contract,
-    Verification,
     contract_between,
     require,
     verify,
