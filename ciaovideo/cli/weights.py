@@ -121,6 +121,7 @@ def _import(arguments: Namespace) -> int:
     import torch
 
     from ciaovideo.models.foreign.ciaosr import read_published
+    from ciaovideo.models.protocols import Scales
     from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
     from ciaovideo.train.state import replacing
 
@@ -145,7 +146,7 @@ def _import(arguments: Namespace) -> int:
             data="unknown",
             licence="that of the imported file",
             steps=0,
-            scales=(1.0, 4.0),
+            scales=Scales(1.0, 4.0),
             devices=("cuda",),
             psnr={},
         )
@@ -199,12 +200,11 @@ def _unwritten(out: Path, cause: Exception) -> EncodeError:
 
 def describe(entry: "WeightsEntry") -> str:
     """An entry of the manifest in lines."""
-    low, high = entry.scales
     rows = {
         "file": entry.path,
         "sha256": entry.sha256,
         "summary": entry.summary,
-        "recipe": f"{entry.recipe}, {entry.steps} steps, scales {low:g} to {high:g}",
+        "recipe": f"{entry.recipe}, {entry.steps} steps, scales {entry.scales}",
         "data": entry.data,
         "licence": entry.licence,
         "meant for": ", ".join(entry.devices),

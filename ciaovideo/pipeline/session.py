@@ -16,7 +16,6 @@ from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.output import check_output
-from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
@@ -228,7 +227,7 @@ class UpscaleRun:
             PixelLayout.of(info.pix_fmt),
             (info.height, info.width),
             self.plan.out_size,
-            self.engine.halo,
+            self.engine.reach((info.height, info.width), self.plan.out_size),
         )
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
@@ -238,7 +237,6 @@ class UpscaleRun:
                 *plan.notes,
                 *self._reader.warnings,
                 *self.engine.notices,
-                *setbacks(),
                 *verification.notes,
             )
         )

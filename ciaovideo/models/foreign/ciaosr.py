@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.models.networks.implicit import RGB_MEAN
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read
-from ciaovideo.models.weights import NetworkSpec
 
 # What torch's reader raises for bytes that are no checkpoint at all.
 UNREADABLE = (pickle.UnpicklingError, LookupError, TypeError, AttributeError)

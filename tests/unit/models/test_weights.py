@@ -15,9 +15,10 @@ from ciaovideo.errors import (
     UnknownNameError,
 )
 from ciaovideo.models import weights as checkpoints
+from ciaovideo.models.protocols import Scales
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import (
     SPEC_KEY,
-    NetworkSpec,
     file_sha256,
     list_models,
     load_bundled,
@@ -171,7 +172,7 @@ def test_a_specification_survives_its_text() -> None:
 def test_bundled_weights_by_name(bundle: Path) -> None:
     entry = read_manifest()["tiny"]
     assert entry.path == bundle / "tiny.safetensors"
-    assert entry.scales == (1.0, 4.0)
+    assert entry.scales == Scales(1.0, 4.0)
     assert entry.psnr["set5"]["x2"] == 33.5
     assert list_models() == ["tiny"]
     for network in (load_bundled("tiny"), load_model("tiny"), load_model(entry.path)):
