@@ -1,7 +1,7 @@
 """Video super-resolution to any size with CiaoSR, everything else in the file kept.
 
 >>> import ciaovideo
->>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5)  # doctest: +SKIP
+>>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5, crf=14)  # doctest: +SKIP
 >>> ciaovideo.Upscaler(scale=2.5)(picture)  # doctest: +SKIP
 
 Names are imported on first use, so that importing the package costs nothing.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from ciaovideo.findings import Finding, Kind
     from ciaovideo.models.weights import list_models, load_model
     from ciaovideo.options import (
         EncodeOptions,
@@ -44,13 +45,17 @@ if TYPE_CHECKING:
     )
     from ciaovideo.pipeline.session import Progress, Summary, upscale
 
+    __version__: str
+
 __all__ = [
     "CiaoVideoError",
     "ColorSpec",
     "EncodeOptions",
     "EngineError",
     "EngineOptions",
+    "Finding",
     "InputOptions",
+    "Kind",
     "Matrix",
     "MediaError",
     "ModelOptions",
@@ -69,6 +74,7 @@ __all__ = [
     "Upscaler",
     "UsageError",
     "WeightsError",
+    "__version__",
     "from_rgb",
     "list_models",
     "load_model",
@@ -104,6 +110,7 @@ _PLACES = {
         ),
         "ciaovideo.color",
     ),
+    **dict.fromkeys(("Finding", "Kind"), "ciaovideo.findings"),
     "Picture": "ciaovideo.engine.picture",
     "Upscaler": "ciaovideo.engine.upscaler",
     "Progress": "ciaovideo.pipeline.session",
@@ -115,6 +122,8 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # read when asked for: importlib.metadata takes its time
+        return import_module("importlib.metadata").version("ciaovideo")
     if name not in __all__:
         raise AttributeError(f"module 'ciaovideo' has no attribute {name!r}")
     return getattr(import_module(_PLACES.get(name, "ciaovideo.errors")), name)

@@ -28,9 +28,10 @@ ARRAY_KINDS = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 class Upscaler:
     """Enlarges pictures: a tensor (B, 3, H, W) in [0, 1], numpy (H, W, 3) or (B, H, W, 3), Picture.
 
-    ``scale`` any number from 1 to 30, or ``size`` as (height, width), or one of the sides. numpy
-    may be uint8, uint16 or float in [0, 1]; what comes back is of the same kind, dtype and device,
-    integers rounded and clamped, floats as the network made them.
+    Options have the names that ``upscale`` gives them: ``scale`` any number from 1 to 30, or
+    ``size`` as (height, width) or "1920x1080", or one of the sides. numpy may be uint8, uint16 or
+    float in [0, 1]; what comes back is of the same kind, dtype and device, integers rounded and
+    clamped, floats as the network made them.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
     tile, ``deterministic`` and ``workers`` share one copy of the weights and the threads that
@@ -43,7 +44,7 @@ class Upscaler:
         *,
         weights: str | Path | None = None,
         scale: float | None = None,
-        size: tuple[int, int] | None = None,
+        size: str | tuple[int, int] | None = None,
         width: int | None = None,
         height: int | None = None,
         device: str = "auto",
@@ -52,7 +53,7 @@ class Upscaler:
         workers: int | None = 1,
         deterministic: bool = False,
     ) -> None:
-        text = None if size is None else f"{size[1]}x{size[0]}"
+        text = f"{size[1]}x{size[0]}" if isinstance(size, tuple) else size
         self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
         options = ModelOptions(model=model, weights=None if weights is None else Path(weights))
         engine_options = EngineOptions(

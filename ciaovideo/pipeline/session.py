@@ -7,20 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
 from ciaovideo.color import PixelLayout, PlaneFormat
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.output import check_output
-from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.media.write.output import Destination, check_output
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
 from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
+from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import (
     FrameWorker,
@@ -53,7 +57,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+    """What a run did: how many frames, what else went along, and all that was found on the way.
 
     ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
     share of all output pixels that were taken from the frame before.
@@ -72,7 +76,7 @@ class Summary:
     stage_seconds: dict[str, float]
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     verification: Verification
 
 
@@ -86,19 +90,24 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
+        destination = Destination.of(output)
         if reads_once(source) or source.is_file():
-            check_output(source, output, overwrite=options.overwrite)
-        self.options = options = reproducible(source, output, options)
+            check_output(source, destination, overwrite=options.overwrite)
+        self.options = options = reproducible(source, destination, options)
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(
-                VideoReader(source, options=options.input, strict=options.streams.strict)
+                VideoReader(
+                    _looked_at(source, options),
+                    options=options.input,
+                    strict=options.streams.strict,
+                )
             )
-            plan, self.engine = make_plan(self._reader, output, options)
+            plan, self.engine = make_plan(self._reader, destination, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
-            notes = (*plan.notes, *leftovers(output), *self._kept(output))
-            self.plan = replace(plan, notes=notes, finished=self.finished)
+            found = (*plan.findings, *leftovers(output), *self._kept(output))
+            self.plan = replace(plan, findings=found, finished=self.finished)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -202,13 +211,14 @@ class UpscaleRun:
                     inputs.release(before.planes)
                 before = rendered.task.frame
 
-    def _kept(self, output: Path) -> tuple[str, ...]:
-        """A note on what a stopped run finished."""
+    def _kept(self, output: Path) -> tuple[Finding, ...]:
+        """A finding if a stopped run finished some frames."""
         if self._ledger is None:
             return kept(output)
         done = self.finished
         how = "going on after them, once the input is decoded up to there"
-        return (f"{done} frames are finished: {how}",) if done else ()
+        text = f"{done} frames are finished: {how}"
+        return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan
@@ -232,13 +242,14 @@ class UpscaleRun:
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        notes = dict.fromkeys(
-            (
-                *plan.notes,
-                *self._reader.warnings,
-                *self.engine.notices,
-                *verification.notes,
-            )
+        findings = (
+            *plan.findings,
+            *self._reader.findings,
+            *(
+                Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
+                for text in self.engine.notices
+            ),
+            *verification.findings,
         )
         return Summary(
             source=plan.source,
@@ -254,27 +265,34 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            notes=tuple(notes),
+            findings=without_repeats(findings),
             verification=verification,
         )
+
+
+def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
+    """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
+    if reads_once(source):
+        return source
+    wanted = options.input
+    return probe(
+        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
+    )
 
 
 def upscale(
     src: str | Path,
     dst: str | Path,
     *,
-    scale: float | None = None,
     options: UpscaleOptions = UpscaleOptions(),
     on_progress: Callable[[Progress], None] = lambda _: None,
+    **values: Unpack[UpscaleFields],
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
+    Options are given by name, ``scale=2.5, crf=14, codec="libx265"``, over those in ``options``.
     ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and
-    devices. ``scale`` is any number
-    from 1 to 30 and stands for the size in ``options``. Raises
-    CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
+    devices. Raises CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
-    if scale is not None:
-        options = replace(options, size=SizeOptions(scale=scale))
-    with UpscaleRun(Path(src), Path(dst), options) as run:
+    with UpscaleRun(Path(src), Path(dst), with_fields(options, values)) as run:
         return run.run(on_progress)

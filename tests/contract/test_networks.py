@@ -64,9 +64,9 @@ def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
         halo = network.reach(view).within(SIZE)
         middle = [side // 2 for side in view.out_size]
         own = [round((m + 0.5) / scale - 0.5) for m in middle]
-        near = tuple(slice(max(0, at - halo), at + halo + 1) for at in own)
+        y, x = (slice(max(0, at - halo), at + halo + 1) for at in own)
         others = torch.rand(1, 3, *SIZE)
-        others[(..., *near)] = picture()[(..., *near)]
+        others[..., y, x] = picture()[..., y, x]
         found = [
             network.decode(
                 network.encode(lr, view),

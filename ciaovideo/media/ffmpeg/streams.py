@@ -19,11 +19,11 @@ import av
 from av.stream import Disposition, Stream
 
 from ciaovideo.errors import OpenError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import WHOLE, exact
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, fresh_tags, stream_tags
-from ciaovideo.media.write.codecs import MATROSKA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ def other_streams(plan: StreamPlan | None, folder: Path) -> Iterator[OtherStream
 
 def carried(plan: StreamPlan) -> StreamPlan:
     """The plan without the cover pictures that ffmpeg would turn into videos in Matroska."""
-    if plan.container not in MATROSKA:
+    if not plan.container.covers_attached:
         return plan
     with av_errors("opening", plan.source, OpenError), av.open(plan.source) as container:
         covers = tuple(
@@ -122,13 +122,19 @@ def carried(plan: StreamPlan) -> StreamPlan:
             for kept in plan.kept
             if container.streams[kept.index].disposition & Disposition.attached_pic
         )
-    lost = tuple(f"{cover}: ffmpeg cannot store it as a cover: it is left out" for cover in covers)
+    lost = (
+        Finding(
+            kind=Kind.LOST,
+            subject=cover.name,
+            text=f"{cover}: ffmpeg cannot store it as a cover: it is left out",
+        )
+        for cover in covers
+    )
     return replace(
         plan,
         kept=tuple(kept for kept in plan.kept if kept not in covers),
         dropped=(*plan.dropped, *covers),
-        warnings=(*plan.warnings, *lost),
-        losses=(*plan.losses, *lost),
+        findings=(*plan.findings, *lost),
     )
 
 

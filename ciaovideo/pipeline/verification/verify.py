@@ -15,21 +15,22 @@ from pathlib import Path
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import WHOLE, Span
+from ciaovideo.media.containers import YUV4MPEG, Clock, Fate
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.scan import FileScan, Track, decoded_times, is_silent, scan_file
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
-from ciaovideo.media.write.codecs import RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.write.output import Destination
 from ciaovideo.options import InputOptions
-from ciaovideo.pipeline.verification.pictures import TAGS, Look, compare_pictures
+from ciaovideo.pipeline.verification.pictures import Look, compare_pictures, wrong
 
 log = logging.getLogger(__name__)
 
 CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
-STORED_TAGS = {"avi": ("matrix",), Y4M_CONTAINER: ("color_range",)}
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
 
@@ -60,14 +61,18 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was compared, and what was found: nothing, if the output is what it should be."""
+    """What was compared, and what was found: nothing wrong, if the output is what it should be."""
 
     frames: int
     streams: int
     packets: int
     pictures: int
-    notes: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        """In what the output is not what it should be."""
+        return tuple(finding for finding in self.findings if finding.kind == Kind.WRONG)
 
 
 def contract_between(
@@ -83,12 +88,13 @@ def contract_between(
     ``part`` says where it was cut from the source, if it was.
     """
     main, span = scan_file(source, 1).main, WHOLE
+    place = Destination.of(output).container
     if part.start_time or part.end_time is not None:
         part = replace(part, deinterlace="field" if every_field else "auto")
         with VideoReader(source, options=part) as reader:
             span = reader.span
     streams = plan_streams(
-        source, output, main, frames, every_field=every_field, sound="auto", span=span
+        source, place, main, frames, every_field=every_field, sound="auto", span=span
     )
     return Contract(
         streams=streams,
@@ -104,7 +110,7 @@ def verify(output: Path, contract: Contract) -> Verification:
     limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
     source = contract.counted or scan_file(contract.streams.source, *limits)
     found = scan_file(output)
-    times, notes = _expected_times(source, found, contract)
+    times, odd_times = _expected_times(source, found, contract)
     begin, stop = _part(times, contract)
     shown = times[begin:stop]
     span = Span(
@@ -112,29 +118,32 @@ def verify(output: Path, contract: Contract) -> Verification:
         end=times[stop] if stop < len(times) else None,
     )
     pairs, findings = _pair_tracks(source, found, contract, span)
+    findings = odd_times + findings
     findings += _check_times(times, found, contract)
     becomes = {info.index: info.becomes for info in contract.streams.kept}
     for given, made in pairs:
         if not becomes[given.info.index]:
-            findings += _check_packets(given, made, span, contract.streams.offset)
+            padded = contract.streams.container.in_step
+            offset = contract.streams.offset
+            findings += _check_packets(given, made, span, offset, padded=padded)
         elif made.pts or not is_silent(source, given, _times(given, span)):
             findings += _check_coded_anew(given, made, span, contract.streams.offset)
     findings += _check_shape(source, found, contract)
-    if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
+    place = contract.streams.container
+    if place.chapters:
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        tags = STORED_TAGS.get(contract.streams.container, TAGS)
         holds = found.video.info.codec in HDR10_CODINGS
         hdr10 = holds if contract.hdr10 is None else contract.hdr10
         wanted = Look(
             size=contract.size,
             pix_fmt=contract.pix_fmt,
             color=contract.color,
-            tags=tags,
+            tags=place.stored_tags,
             hdr10=hdr10,
             coding=found.video.info.codec,
-            container=contract.streams.container,
+            container=place,
         )
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
         skip = begin % step
@@ -148,7 +157,6 @@ def verify(output: Path, contract: Contract) -> Verification:
         streams=len(found.tracks),
         packets=sum(len(made.pts) for _, made in pairs),
         pictures=pictures,
-        notes=tuple(notes),
         findings=tuple(findings),
     )
 
@@ -159,7 +167,7 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
     track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
     return FileScan(
         path=Path(info.path),
-        matroska=False,
+        container=YUV4MPEG,
         main=0,
         tracks=(track,),
         rate=1 / tick,
@@ -172,14 +180,14 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
 
 def require(verification: Verification, output: Path, kept_as: Path) -> None:
     """Raise VerificationError if anything was found: the first thing, and where the file is."""
-    findings = verification.findings
-    if not findings:
+    found = verification.wrong
+    if not found:
         return
-    for finding in findings:
+    for finding in found:
         log.info("%s: %s", output, finding)
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise VerificationError(
-        f"{output} is not what it should be: {findings[0]}{more}", f"the file is kept as {kept_as}"
+        f"{output} is not what it should be: {found[0]}{more}", f"the file is kept as {kept_as}"
     )
 
 
@@ -192,7 +200,7 @@ def on_clock(time: Fraction, tick: Fraction) -> int:
 
 def _expected_times(
     source: FileScan, found: FileScan, contract: Contract
-) -> tuple[list[Fraction], list[str]]:
+) -> tuple[list[Fraction], list[Finding]]:
     """When the source's frames appear (some more than asked for, for the end), and what is odd."""
     video = source.video
     listed = _spread([pts * video.tick for pts in sorted(video.pts)], contract)
@@ -205,9 +213,8 @@ def _expected_times(
     times = _spread(decoded_times(source, *limits), contract)
     counts = [stop - begin for begin, stop in (_part(t, contract) for t in (listed, times))]
     if plausible and counts[0] != counts[1]:
-        return times, [
-            f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
-        ]
+        text = f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
+        return times, [Finding(kind=Kind.DAMAGED, subject="video", text=text)]
     return times, []
 
 
@@ -244,7 +251,7 @@ def _every(found: FileScan, skip: int, step: int) -> FileScan:
     return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
 
 
-def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[str]:
+def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[Finding]:
     """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
 
     The last field's time hangs on how long the last frame is shown, which not every file says: it
@@ -253,45 +260,53 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
     tick = found.video.tick
     shown = times[slice(*_part(times, contract))]
     wanted = [time + contract.streams.offset for time in shown]
-    if contract.streams.container == Y4M_CONTAINER:  # it has no times: frames are counted
+    if contract.streams.container.clock is Clock.NUMBERS:
         wanted = [number * tick for number in range(len(shown))]
-    if found.matroska:
+    if found.container.clock is Clock.MILLISECONDS:
         wanted = [on_clock(time, tick) * tick for time in wanted]
     actual = [pts * tick for pts in sorted(found.video.pts)]
     if found.video.hidden:
-        return [f"video: an edit list hides {found.video.hidden} frames"]
+        return [wrong("video", f"video: an edit list hides {found.video.hidden} frames")]
     if contract.every_field and len(actual) == len(wanted) > 1 and actual[-1] > actual[-2]:
         wanted[-1] = actual[-1]
     if actual == wanted:
         return []
-    return [_first_difference("video: frame", wanted, actual)]
+    return [_first_difference("video", "video: frame", wanted, actual)]
 
 
-def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
+def _check_packets(
+    given: Track, made: Track, span: Span, offset: Fraction, *, padded: bool = False
+) -> Iterator[Finding]:
     """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
-    Where the source's clock is the coarser one, its rounding may have been undone.
+    Where the source's clock is the coarser one, its rounding may have been undone. PCM may be in
+    packets of another length, of which the last may be ``padded`` with silence.
     """
     if given.cover:
         return
     wanted = [on_clock(time + offset, made.tick) for time in _times(given, span)]
     slack = given.tick / made.tick if given.tick > made.tick else 0
-    if len(made.pts) != len(wanted) or any(
-        abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True)
+    more = max(made.lasts, default=0) * made.tick if padded else Fraction(0)
+    pcm = given.info.codec.startswith("pcm_")
+    repacked = pcm and _same_sound(given, made, span, offset, more)
+    if not repacked and (
+        len(made.pts) != len(wanted)
+        or any(abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True))
     ):
         yield _first_difference(
+            given.info.name,
             f"{given.info}: packet",
             [made.tick * pts for pts in wanted],
             [made.tick * pts for pts in made.pts],
         )
 
 
-def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
+def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[Finding]:
     """A stream in another coding: text that is there, sound that begins and ends where it did."""
     wanted = _times(given, span)
     found = [pts * made.tick for pts in made.pts]
     if wanted and not found:
-        yield f"{given.info}: nothing of it is in the output"
+        yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
     elif wanted and given.info.kind == "audio":
         longest = max(given.lasts) * given.tick  # the output's packets may be shorter
         for side, should, is_at, slack in (
@@ -299,7 +314,46 @@ def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -
             ("ends", max(wanted) + offset, max(found), longest),
         ):
             if not -SOUND_STEP <= is_at - should <= SOUND_STEP + slack:
-                yield f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+                text = f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+                yield wrong(given.info.name, text, is_at)
+
+
+def _same_sound(given: Track, made: Track, span: Span, offset: Fraction, more: Fraction) -> bool:
+    """Whether two PCM streams are heard without a break between the same times.
+
+    The second may end later by less than ``more``.
+    """
+    slack = given.tick + made.tick  # of which each may round once
+    times = set(_times(given, span))
+    packets = [
+        (pts * given.tick + offset, lasts * given.tick)
+        for pts, lasts in zip(given.pts, given.lasts, strict=True)
+        if pts * given.tick in times
+    ]
+    sides = (
+        _heard(packets, slack),
+        _heard(
+            [(p * made.tick, n * made.tick) for p, n in zip(made.pts, made.lasts, strict=True)],
+            slack,
+        ),
+    )
+    return len(sides[0]) == len(sides[1]) and all(
+        abs(one[0] - other[0]) <= slack and -slack <= other[1] - one[1] <= slack + more
+        for one, other in zip(*sides, strict=True)
+    )
+
+
+def _heard(
+    packets: Iterable[tuple[Fraction, Fraction]], slack: Fraction
+) -> list[tuple[Fraction, Fraction]]:
+    """Begin and end of each stretch of packets that follow each other without a break."""
+    found: list[tuple[Fraction, Fraction]] = []
+    for begin, lasts in packets:
+        if found and abs(begin - found[-1][1]) <= slack:
+            found[-1] = found[-1][0], begin + lasts
+        else:
+            found.append((begin, begin + lasts))
+    return found
 
 
 def _times(track: Track, span: Span) -> list[Fraction]:
@@ -321,24 +375,29 @@ def _times(track: Track, span: Span) -> list[Fraction]:
     return [time for time in times if span.end is None or time < span.end]
 
 
-def _first_difference(what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]) -> str:
-    """In words, where two lists of times begin to differ."""
+def _first_difference(
+    subject: str, what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]
+) -> Finding:
+    """Where two lists of times begin to differ."""
     counts = "" if len(wanted) == len(actual) else f"; {len(wanted)} expected, {len(actual)} found"
     for place, (should, is_at) in enumerate(zip(wanted, actual, strict=False)):
         if should != is_at:
-            return (
+            text = (
                 f"{what} {place} should be at {float(should):.6f} s"
                 f" and is at {float(is_at):.6f} s{counts}"
             )
+            return wrong(subject, text, is_at)
     place = min(len(wanted), len(actual))
     if place < len(wanted):
-        return f"{what} {place} at {float(wanted[place]):.6f} s is missing{counts}"
-    return f"{what} {place} at {float(actual[place]):.6f} s should not be there{counts}"
+        at, says = wanted[place], "is missing"
+    else:
+        at, says = actual[place], "should not be there"
+    return wrong(subject, f"{what} {place} at {float(at):.6f} s {says}{counts}", at)
 
 
 def _pair_tracks(
     source: FileScan, found: FileScan, contract: Contract, span: Span
-) -> tuple[list[tuple[Track, Track]], list[str]]:
+) -> tuple[list[tuple[Track, Track]], list[Finding]]:
     """Each kept stream with its copy, in the order of each kind; and what has no partner.
 
     A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
@@ -348,7 +407,7 @@ def _pair_tracks(
     accounted = kept.keys() | {info.index for info in plan.dropped}
     given = [track for track in source.others if track.info.index in kept]
     findings = [
-        f"{track.info} is neither kept nor reported as left out"
+        wrong(track.info.name, f"{track.info} is neither kept nor reported as left out")
         for track in source.others
         if track.info.index not in accounted
     ]
@@ -361,11 +420,11 @@ def _pair_tracks(
         partner = next((made for made in like if filled or not made.pts), None)
         if partner is None:
             if filled:
-                findings.append(f"{track.info} is missing")
+                findings.append(wrong(track.info.name, f"{track.info} is missing"))
         else:
             left.remove(partner)
             pairs.append((track, partner))
-    findings += [f"{track.info} should not be there" for track in left]
+    findings += [wrong(track.info.name, f"{track.info} should not be there") for track in left]
     return pairs, findings
 
 
@@ -378,25 +437,31 @@ def _same_kind(given: Track, made: Track, anew: bool) -> bool:
     return one.kind == other.kind and same_coding
 
 
-def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[str]:
-    """The size, the shape on screen, and how the picture is turned."""
+def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
+    """The size, the shape on screen, how the picture is turned, and the timecode."""
     height, width = found.size
     if contract.size and found.size != contract.size:
-        yield f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+        text = f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+        yield wrong("video", text)
     if height < source.size[0] or width < source.size[1]:
-        yield f"video: {width}x{height} is smaller than the source"
+        yield wrong("video", f"video: {width}x{height} is smaller than the source")
     before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
-        yield f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
-    if source.turn != found.turn and contract.streams.container != Y4M_CONTAINER:
-        yield f"video: turned by the matrix {found.turn} instead of {source.turn}"
-    if source.timecode != found.timecode and contract.streams.container not in RATE_ONLY:
-        yield f"the timecode is {found.timecode!r} instead of {source.timecode!r}"
+        text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+        yield wrong("video", text)
+    place = contract.streams.container
+    if source.turn != found.turn and place.rotation is not Fate.LOST:
+        text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
+        yield wrong("rotation", text)
+    wanted = source.timecode or place.blank_timecode
+    if place.timecode and wanted != found.timecode:
+        text = f"the timecode is {found.timecode!r} instead of {wanted!r}"
+        yield wrong("timecode", text)
 
 
 def _check_chapters(
     source: FileScan, found: FileScan, span: Span, offset: Fraction
-) -> Iterator[str]:
+) -> Iterator[Finding]:
     """Every chapter that lies in the span, cut where that begins."""
     earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
     first = earliest if span.start is None else span.start
@@ -406,13 +471,15 @@ def _check_chapters(
         if (start >= first or end > first) and (span.end is None or start < span.end)
     ]
     if len(wanted) != len(found.chapters):
-        yield f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        yield wrong("chapters", text)
         return
     for number, ((start, title), (at, _, made)) in enumerate(
         zip(wanted, found.chapters, strict=True)
     ):
         if title != made or abs(start + offset - at) > CHAPTER_STEP:
-            yield (
+            text = (
                 f"chapter {number} should be {title!r} at {float(start + offset):.3f} s"
                 f" and is {made!r} at {float(at):.3f} s"
             )
+            yield wrong("chapters", text, at)

@@ -18,6 +18,8 @@ from ciaovideo.media.clock import exact
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.streams.sound import SoundTranscoder
+from tests.found import losses_of
+from tests.places import container_of
 
 RATE = 48000
 AAC_PRIMING = 1024
@@ -62,7 +64,7 @@ def sound_file(
 
 def transcoded(source: Path, output: Path) -> StreamPlan:
     """Copy all but the video, sound by the policy auto."""
-    plan = plan_streams(source, output, 0, sound="auto")
+    plan = plan_streams(source, container_of(output), 0, sound="auto")
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
         copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
@@ -110,7 +112,7 @@ def test_samples_keep_their_times(
     sound_file(source, codec, start=start)
     plan = transcoded(source, output)
     assert [info.becomes for info in plan.kept] == [becomes]
-    assert any("rounded to 24 bits" in loss for loss in plan.losses) == (codec == "pcm_f64be")
+    assert bool(losses_of(plan.findings)) == (codec == "pcm_f64be")
     begin, layout, given = heard(source)
     made_begin, made_layout, made = heard(output)
     assert made_layout == layout or layout == "2 channels"  # which nobody named
@@ -163,7 +165,7 @@ def test_what_to_do_about_sound_is_not_what_was_done(tmp_path: Path) -> None:
     source = tmp_path / "in.asf"
     sound_file(source, "wmav2", seconds=0.1)
     with pytest.raises(EncodeError, match="cannot hold the sound") as caught:
-        plan_streams(source, tmp_path / "out.mkv", 0)
+        plan_streams(source, container_of(".mkv"), 0)
     assert caught.value.hint == "let sound be transcoded (audio auto)"
 
 
@@ -171,9 +173,9 @@ def test_sound_is_not_transcoded_unasked(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     sound_file(source, "wavpack", seconds=0.1)
     with pytest.raises(EncodeError, match=r"cannot hold the sound as it is .*audio auto"):
-        plan_streams(source, tmp_path / "out.mp4", 0)
+        plan_streams(source, container_of(".mp4"), 0)
     with pytest.raises(EncodeError, match=r"cannot hold the sound .*in \.mkv$"):
-        plan_streams(source, tmp_path / "out.avi", 0, sound="auto")
+        plan_streams(source, container_of(".avi"), 0, sound="auto")
 
 
 @pytest.mark.parametrize("go", [".mov", ".webm"])
@@ -242,4 +244,4 @@ def test_sound_that_fails_with_the_last_byte_is_known_before(tmp_path: Path) -> 
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     sound_file(source, "pcm_s16le", layout="9 channels", seconds=0.25)  # no usual layout has nine
     with pytest.raises(EncodeError, match="cannot hold the sound"):
-        plan_streams(source, output, 0)
+        plan_streams(source, container_of(output), 0)

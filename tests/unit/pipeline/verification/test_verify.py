@@ -21,6 +21,7 @@ from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
+from ciaovideo.pipeline.verification.pictures import wrong
 from ciaovideo.pipeline.verification.verify import (
     Contract,
     Verification,
@@ -29,6 +30,7 @@ from ciaovideo.pipeline.verification.verify import (
     verify,
 )
 from tests.media import make_clip
+from tests.places import container_of
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 FACTOR = 2
@@ -59,8 +61,10 @@ def enlarge(
     with VideoReader(source) as reader:
         info = reader.info
         size = (info.height * FACTOR, info.width * FACTOR)
-        choice = choose_codec(EncodeOptions(preset="ultrafast"), output, info.pix_fmt, *size)
-        plan = plan_streams(source, output, info.index, frames)
+        choice = choose_codec(
+            EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
+        )
+        plan = plan_streams(source, container_of(output), info.index, frames)
         target = VideoTarget.of(info, choice, size)
         with (
             StreamCopier(streams(plan)) as copier,
@@ -117,7 +121,7 @@ def remux(
 
 
 def findings(output: Path, contract: Contract) -> str:
-    return " | ".join(verify(output, contract).findings)
+    return " | ".join(map(str, verify(output, contract).findings))
 
 
 @pytest.fixture(scope="module")
@@ -411,9 +415,9 @@ def test_the_source_is_decoded_where_its_packets_do_not_tell(tmp_path: Path) -> 
 def test_findings_become_one_error_that_names_the_file() -> None:
     result = Verification(frames=1, streams=1, packets=0, pictures=0)
     require(result, Path("out.mp4"), Path(".out.part.mp4"))
-    wrong = replace(result, findings=("frame 3 is black", "frame 4 is black"))
+    found = tuple(wrong(f"frame {n}", f"frame {n} is black") for n in (3, 4))
     with pytest.raises(VerificationError) as caught:
-        require(wrong, Path("out.mp4"), Path(".out.part.mp4"))
+        require(replace(result, findings=found), Path("out.mp4"), Path(".out.part.mp4"))
     assert caught.value.problem == (
         "out.mp4 is not what it should be: frame 3 is black (and 1 more)"
     )
