@@ -120,7 +120,7 @@ def _verify() -> int:
 def _import(arguments: Namespace) -> int:
     import torch
 
-    from ciaovideo.models.foreign.ciaosr import read_published
+    from ciaovideo.models.foreign import Unsaid, read_foreign
     from ciaovideo.models.protocols import Scales
     from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
     from ciaovideo.train.state import replacing
@@ -130,9 +130,8 @@ def _import(arguments: Namespace) -> int:
     _check_output(source, out, (SUFFIX,), overwrite=arguments.overwrite)
     if arguments.window < 0:
         raise OptionError(f"a window of {arguments.window} px", "0 or more")
-    spec, tensors = read_published(
-        source, window=arguments.window or None, residual=not arguments.no_residual
-    )
+    unsaid = Unsaid(arguments.window or None, not arguments.no_residual)
+    spec, tensors = read_foreign(source, unsaid)
     count = sum(tensor.numel() for tensor in tensors.values())
     try:
         with replacing(out) as part:

@@ -82,8 +82,13 @@ def entry_text(entry: WeightsEntry) -> str:
     values: dict[str, Any] = {"file": entry.path.name}
     for key in ("sha256", "summary", "recipe", "data", "licence", "steps", "devices"):
         values[key] = getattr(entry, key)
-    values["scales"] = [entry.scales.least, entry.scales.most]
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    scales = [entry.scales.least, entry.scales.most]
+    lines.append(
+        f"scales = {{ only = {list(entry.scales.only)} }}"
+        if entry.scales.only
+        else f"scales = {scales}"
+    )
     return "\n".join([f"[{json.dumps(entry.name)}]", *lines, "psnr = {}", ""])
 
 
@@ -141,7 +146,10 @@ def list_models() -> list[str]:
 
 
 def load_bundled(name: str) -> Network:
-    """A bundled network, its file checked against the manifest's hash."""
+    """A bundled network, its file checked against the manifest's hash.
+
+    Where the manifest lists scales, the network does no others.
+    """
     entry = find_weights(name)
     if not entry.path.is_file():
         raise MissingWeightsError(f"{entry.path} is not there", "install the package again")
@@ -149,7 +157,10 @@ def load_bundled(name: str) -> Network:
         raise CorruptWeightsError(
             f"{entry.path} is not the file that the manifest names", "install the package again"
         )
-    return load_file(entry.path)
+    network = load_file(entry.path)
+    if entry.scales.only:
+        network.scales = entry.scales
+    return network
 
 
 def load_file(path: Path) -> Network:

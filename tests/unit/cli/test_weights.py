@@ -198,10 +198,10 @@ WRONG: dict[str, tuple[object, str]] = {
     "empty": ({"state_dict": {}}, "no state_dict and no model.sd"),
     "params": ({"params": {"conv_first.weight": torch.zeros(3)}}, "model.sd, but params"),
     "other": ({"state_dict": {"layer4.weight": torch.zeros(3)}}, "layer4.weight"),
-    "edsr alone": ({"conv_first.weight": torch.zeros(4, 3, 3, 3)}, "imnet_k.layers.0.weight"),
+    "edsr alone": ({"conv_first.weight": torch.zeros(4, 3, 3, 3)}, "but conv_first.weight"),
     "liif": (
         {"model": {"name": "liif", "sd": {"encoder.head.0.weight": torch.zeros(4, 3, 3, 3)}}},
-        "no CiaoSR decoder",
+        "no network that is known here",
     ),
 }
 
