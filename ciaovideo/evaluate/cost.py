@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.engine import Engine
+from ciaovideo.models.protocols import Network
 
 SIDE = 192  # px of LR, and
 SCALE = 4.0  # the scale that is taken here: the paper names none
