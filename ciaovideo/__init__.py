@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ColorSpec,
         Matrix,
         PixelLayout,
+        PlaneFormat,
         Primaries,
         Range,
         Siting,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         from_rgb,
         to_rgb,
     )
-    from ciaovideo.engine.picture import Picture, PlaneFormat
+    from ciaovideo.engine.picture import Picture
     from ciaovideo.engine.upscaler import Upscaler
     from ciaovideo.errors import (
         CiaoVideoError,
@@ -99,6 +100,7 @@ _PLACES = {
             "ColorSpec",
             "Matrix",
             "PixelLayout",
+            "PlaneFormat",
             "Primaries",
             "Range",
             "Siting",
@@ -109,7 +111,7 @@ _PLACES = {
         "ciaovideo.color",
     ),
     **dict.fromkeys(("Finding", "Kind"), "ciaovideo.findings"),
-    **dict.fromkeys(("Picture", "PlaneFormat"), "ciaovideo.engine.picture"),
+    "Picture": "ciaovideo.engine.picture",
     "Upscaler": "ciaovideo.engine.upscaler",
     "Progress": "ciaovideo.pipeline.session",
     "Summary": "ciaovideo.pipeline.session",

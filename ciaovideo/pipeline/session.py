@@ -4,15 +4,19 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 import torch
 
-from ciaovideo.color import PixelLayout
+from ciaovideo.color import PixelLayout, PlaneFormat
+from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.output import check_output
 from ciaovideo.ops.dispatch import setbacks
@@ -23,7 +27,14 @@ from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
+from ciaovideo.pipeline.stages import (
+    FrameWorker,
+    Rendered,
+    StageClock,
+    Work,
+    in_batches,
+    mark_changes,
+)
 from ciaovideo.pipeline.verification.verify import Verification
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
@@ -47,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+    """What a run did: how many frames, what else went along, and all that was found on the way.
 
     ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
     share of all output pixels that were taken from the frame before.
@@ -66,7 +77,7 @@ class Summary:
     stage_seconds: dict[str, float]
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     verification: Verification
 
 
@@ -87,12 +98,16 @@ class UpscaleRun:
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(
-                VideoReader(source, options=options.input, strict=options.streams.strict)
+                VideoReader(
+                    _looked_at(source, options),
+                    options=options.input,
+                    strict=options.streams.strict,
+                )
             )
             plan, self.engine = make_plan(self._reader, output, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
-            notes = (*plan.notes, *leftovers(output), *self._kept(output))
-            self.plan = replace(plan, notes=notes, finished=self.finished)
+            found = (*plan.findings, *leftovers(output), *self._kept(output))
+            self.plan = replace(plan, findings=found, finished=self.finished)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -110,9 +125,10 @@ class UpscaleRun:
         """The plan with the seconds that a frame takes, from computing the first one now."""
         frame = next(self._reader.frames(1))
         worker = self._worker(PlanePool(1), StageClock())
-        with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
+        tasks = tuple(mark_changes([frame], self._finder(), StageClock()))
+        with WorkerPool(self.engine, self.plan.workers) as pool:  # on its part of the cores
             started = time.perf_counter()
-            worker(tuple(mark_changes([frame], self._finder(), StageClock())))
+            pool.enqueue(lambda: worker(tasks)).result()
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
@@ -128,16 +144,16 @@ class UpscaleRun:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
-            stack.enter_context(_torch_threads(plan))
+            pool = stack.enter_context(WorkerPool(self.engine, plan.workers))
             with open_writer(temporary, plan, self.options, self._ledger) as writer:
                 if before.frames:
                     self._pass_over(before.frames)
                     elapsed = time.perf_counter() - started
                     on_progress(Progress(before.frames, plan.frames, elapsed))
-                for made, frame in self._frames(before.frames):
+                for rendered, frame in self._frames(before.frames, pool):
                     with self.clock.measure("encode"):
                         writer.write(frame)
-                    work.count(made.job)
+                    work.count(rendered.task)
                     if self._ledger:
                         self._ledger.computed, self._ledger.pixels = work.computed, work.pixels
                     on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
@@ -158,7 +174,7 @@ class UpscaleRun:
             for _ in self._reader.frames(count):
                 pass
 
-    def _frames(self, done: int) -> Iterator[tuple[Made, Frame]]:
+    def _frames(self, done: int, pool: WorkerPool) -> Iterator[tuple[Rendered, Frame]]:
         """HR frames after those that are done, in order.
 
         A frame's planes may be overwritten once the next is asked for.
@@ -172,49 +188,47 @@ class UpscaleRun:
         afresh = self._ledger.segment if self._ledger else 0
         limit = self.options.frames
         frames = self._reader.frames(None if limit is None else limit - done)
-        jobs = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
+        tasks = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
         groups = ordered_map(
             self._worker(outputs, self.clock),
-            in_batches(jobs, plan.batch, afresh=afresh),
-            workers=plan.workers,
+            in_batches(tasks, plan.batch, afresh=afresh),
+            pool=pool,
             depth=depth,
             interrupt=self._reader.interrupt,
         )
         before: Frame | None = None  # its planes were compared with the next frame's by then
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
-            for made in (made for group in groups for made in group):
-                if made.planes:
+            for rendered in (rendered for group in groups for rendered in group):
+                if rendered.planes:
                     if shown:
                         outputs.release(shown)
-                    shown = made.planes
-                for patch in made.patches:  # over the frame before, which the encoder has copied
+                    shown = rendered.planes
+                for patch in rendered.patches:  # over the frame before: the encoder has copied it
                     patch.paste(shown)
-                yield made, replace(made.job.frame, planes=shown)
+                yield rendered, replace(rendered.task.frame, planes=shown)
                 if before is not None:
                     inputs.release(before.planes)
-                before = made.job.frame
+                before = rendered.task.frame
 
-    def _kept(self, output: Path) -> tuple[str, ...]:
-        """A note on what a stopped run finished."""
+    def _kept(self, output: Path) -> tuple[Finding, ...]:
+        """A finding if a stopped run finished some frames."""
         if self._ledger is None:
             return kept(output)
         done = self.finished
         how = "going on after them, once the input is decoded up to there"
-        return (f"{done} frames are finished: {how}",) if done else ()
+        text = f"{done} frames are finished: {how}"
+        return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan
-        layouts = PixelLayout.of(plan.info.pix_fmt), PixelLayout.of(plan.codec.pix_fmt)
-        return FrameWorker(
+        renderer = Renderer(
             self.engine,
-            layouts=layouts,
-            specs=(plan.color, plan.out_color),
-            out_size=plan.out_size,
-            outputs=outputs,
-            clock=clock,
+            PlaneFormat(PixelLayout.of(plan.info.pix_fmt), plan.color),
+            PlaneFormat(PixelLayout.of(plan.codec.pix_fmt), plan.out_color),
             dither=self.options.encode.dither == "ordered",
         )
+        return FrameWorker(renderer, plan.out_size, outputs, clock)
 
     def _finder(self) -> ChangeFinder:
         """What tells the parts of a frame that need no computing, the same for every frame."""
@@ -228,14 +242,12 @@ class UpscaleRun:
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        notes = dict.fromkeys(
-            (
-                *plan.notes,
-                *self._reader.warnings,
-                *self.engine.notices,
-                *setbacks(),
-                *verification.notes,
-            )
+        slower = (*self.engine.notices, *setbacks())
+        findings = (
+            *plan.findings,
+            *self._reader.findings,
+            *(Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in slower),
+            *verification.findings,
         )
         return Summary(
             source=plan.source,
@@ -251,9 +263,19 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            notes=tuple(notes),
+            findings=without_repeats(findings),
             verification=verification,
         )
+
+
+def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
+    """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
+    if reads_once(source):
+        return source
+    wanted = options.input
+    return probe(
+        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
+    )
 
 
 def upscale(
@@ -272,15 +294,3 @@ def upscale(
     """
     with UpscaleRun(Path(src), Path(dst), with_fields(options, values)) as run:
         return run.run(on_progress)
-
-
-@contextmanager
-def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
-    """On a CPU, give each worker its part of the cores: a frame a core beats a frame on all."""
-    before = torch.get_num_threads()
-    if plan.device == "cpu":
-        torch.set_num_threads(max(1, before // plan.workers))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -35,6 +35,7 @@ def started(output: Path) -> tuple["subprocess.Popen[str]", Path]:
     return process, Path(process.stdout.readline().strip())
 
 
+@pytest.mark.slow
 def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> None:
     output, link = tmp_path / "out.mkv", tmp_path / "link.mkv"
     link.symlink_to(output)
@@ -54,6 +55,7 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
     assert sorted(tmp_path.iterdir()) == [link, output]
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=64, height=48, seconds=0.2)
     options = UpscaleOptions(model=ModelOptions(model="bicubic"))
@@ -61,11 +63,11 @@ def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> N
     process, temporary = started(output)
     with process:
         process.kill()
-    (note,) = leftovers(output)
-    assert str(temporary) in note
-    assert "2.0 MB; delete it" in note
+    (finding,) = leftovers(output)
+    assert finding.subject == "temporary file"
+    assert f"{temporary}, 2.0 MB" in finding.text
     with UpscaleRun(clip, output, options) as job:
-        assert note in job.plan.notes
+        assert finding in job.plan.findings
     assert leftovers(other) == leftovers(output.with_suffix(".mp4")) == ()
     check_output(tmp_path / "in.mkv", output)
     with atomic_output(output) as written:
