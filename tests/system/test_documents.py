@@ -29,7 +29,7 @@ CLIPS = {
     "in.mov": SMALL | {"width": 128},  # a width of 2048 is 16 times that
     "dv.mov": SMALL | {"width": 90, "interlaced": True, "sar": Fraction(16, 15)},
     "film.mkv": SMALL,
-    "pictures.mkv": SMALL | {"codec": "ffv1", "pix_fmt": "bgr0", "options": {}},
+    "pictures.mkv": SMALL,
     "city.mkv": SMALL,
     "vhs.avi": SMALL,
     "talk.mkv": SMALL | {"seconds": 104, "fps": Fraction(2)},
