@@ -100,6 +100,20 @@ def test_every_link_leads_somewhere(name: str) -> None:
             assert part in anchors, f"{name}: no heading for #{part}"
 
 
+def test_the_table_of_encoders_is_that_of_the_containers() -> None:
+    from ciaovideo.media.containers import CONTAINERS
+
+    rows = re.findall(r"^\| (`[.].*`) \| (.*) \| (.*) \|$", text_of(DOCUMENTS[1]), re.MULTILINE)
+    shown = {names: (re.sub(r" \(.*?\)", "", held), chosen) for names, held, chosen in rows}
+    files = [container for container in CONTAINERS.values() if not container.bare]
+    assert len(shown) == len(files)
+    for container in files:
+        held, chosen = shown[", ".join(f"`{suffix}`" for suffix in container.suffixes)]
+        assert {*held.split(", ")} == container.codecs - {"ffmpeg"}
+        automatic = [name for _, _, name in container.automatic if name in container.codecs]
+        assert chosen.split(", ") == automatic
+
+
 def test_the_readme_is_short() -> None:
     assert len(text_of("README.md").splitlines()) <= 200
 

@@ -9,12 +9,14 @@ output is held against the count, and no picture is compared.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import WHOLE
+from ciaovideo.media.containers import Clock
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
@@ -23,7 +25,7 @@ from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.segment_writer import SegmentWriter
-from ciaovideo.media.write.writer import VideoWriter
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan, target_of
@@ -45,6 +47,21 @@ class FrameWriter(Protocol):
         ...
 
 
+class NumberedWriter:
+    """Hands frames on with their numbers as times: for containers that store nothing else."""
+
+    def __init__(self, writer: VideoWriter, offset: Fraction) -> None:
+        self._writer = writer
+        self._tick = writer.target.time_base  # a frame's length
+        moved = int(offset / self._tick)  # which the writer adds, as it does to all times
+        self._number = writer.frame_count - moved
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame, whatever its time."""
+        self._writer.write(replace(frame, pts=self._number, time_base=self._tick, duration=1))
+        self._number += 1
+
+
 @contextmanager
 def open_writer(
     path: Path, plan: UpscalePlan, options: UpscaleOptions, ledger: Ledger | None = None
@@ -53,7 +70,18 @@ def open_writer(
 
     With a ledger it has what that holds, and goes on after it.
     """
-    target = target_of(plan, options)
+    with _open_writer(path, plan, target_of(plan, options), ledger) as writer:
+        numbers = plan.streams.container.clock is Clock.NUMBERS
+        if numbers and isinstance(writer, VideoWriter):
+            yield NumberedWriter(writer, plan.streams.offset)
+        else:
+            yield writer
+
+
+@contextmanager
+def _open_writer(
+    path: Path, plan: UpscalePlan, target: VideoTarget, ledger: Ledger | None
+) -> Iterator[FrameWriter]:
     streams = None if plan.piped_in else plan.streams
     if ledger:
         with (

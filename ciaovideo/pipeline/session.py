@@ -18,7 +18,7 @@ from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.output import check_output
+from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
@@ -91,9 +91,10 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
+        destination = Destination.of(output)
         if reads_once(source) or source.is_file():
-            check_output(source, output, overwrite=options.overwrite)
-        self.options = options = reproducible(source, output, options)
+            check_output(source, destination, overwrite=options.overwrite)
+        self.options = options = reproducible(source, destination, options)
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
@@ -104,7 +105,7 @@ class UpscaleRun:
                     strict=options.streams.strict,
                 )
             )
-            plan, self.engine = make_plan(self._reader, output, options)
+            plan, self.engine = make_plan(self._reader, destination, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
             found = (*plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)

@@ -17,11 +17,11 @@ from av.video.stream import VideoStream
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import EncodeError, TimestampError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.containers import Fate
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.write.choice import CodecChoice, container_format
-from ciaovideo.media.write.codecs import MATROSKA
+from ciaovideo.media.write.choice import CodecChoice
 from ciaovideo.media.write.matroska_sar import ROOM, store_sar
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
@@ -81,7 +81,7 @@ class VideoWriter:
     """Codes frames into a file, and lets a copier add the other streams as time goes on.
 
     A context manager: leaving it finishes the file, an exception inside it discards the file.
-    ``path`` is usually the temporary name of ``atomic_output``; its suffix picks the container.
+    ``path`` is usually the temporary name of ``atomic_output``.
     """
 
     def __init__(self, path: Path, target: VideoTarget, copier: StreamCopier | None = None) -> None:
@@ -94,12 +94,12 @@ class VideoWriter:
         self._first_pts = self._end_pts = 0
         self._shift = int(copier.offset / target.time_base) if copier else 0
         self._stores_sar_later = False
-        self._stores_steps = container_format(path) in ("mp4", "mov")
+        self._place = target.codec.container
         with av_errors("creating", path, EncodeError):
             self._container: OutputContainer = av.open(
                 path,
                 "w",
-                format=container_format(path),
+                format=self._place.name,
                 container_options=self._container_options(),
             )
         try:
@@ -142,8 +142,7 @@ class VideoWriter:
                     self._copier.finish()
                 self._container.close()
             if self._stores_sar_later and self.target.sar:
-                webm = container_format(self.path) == "webm"
-                store_sar(self.path, self.target.sar, webm=webm)
+                store_sar(self.path, self.target.sar, webm=not self._place.display_units)
         except BaseException:
             self.abort()
             raise
@@ -156,10 +155,8 @@ class VideoWriter:
             self.path.unlink(missing_ok=True)
 
     def _container_options(self) -> dict[str, str]:
-        options = self._copier.container_options if self._copier else {}
-        if self.target.reproducible and container_format(self.path) in MATROSKA:
-            options["fflags"] = "+bitexact"  # else it draws random numbers for its streams
-        return options
+        options = self._copier.container_options if self._copier else dict(self._place.options)
+        return {**options, **(self._place.steady_options if self.target.reproducible else {})}
 
     def _count(self, pts: int, duration: int) -> None:
         """Note a frame that the encoder has, and let the other streams catch up."""
@@ -175,11 +172,11 @@ class VideoWriter:
             self._copier.declare_before(self._container)
         target, choice = self.target, self.target.codec
         rate = target.frame_rate or FALLBACK_RATE
-        self._grid = 1 / rate if self._container.format.name == "avi" else None
+        self._grid = 1 / rate if self._place.numbered else None
         av_stream = cast(VideoStream, self._container.add_stream(choice.codec.name, rate=rate))
         self._av_stream = av_stream
-        if target.display_matrix and self._grid:
-            raise EncodeError(f"{self.path.suffix} cannot store a rotation", "choose .mkv")
+        if target.display_matrix and self._place.rotation is Fate.REFUSED:
+            raise EncodeError(f"{self._place} cannot store a rotation", "choose .mkv")
         if target.sar:
             self._check_sar(target.sar)
         self._set_up(av_stream.codec_context)
@@ -215,10 +212,10 @@ class VideoWriter:
         codec = self.target.codec.codec
         if sar == 1 or codec.stores_sar:
             return
-        self._stores_sar_later = self._container.format.name in MATROSKA
-        if self._container.format.name == "avi":
+        self._stores_sar_later = self._place.sar is Fate.PATCHED
+        if self._place.sar is Fate.REFUSED:
             raise EncodeError(
-                f"{codec.name} in {self.path.suffix} cannot store the sample aspect ratio {sar}",
+                f"{codec.name} in {self._place} cannot store the sample aspect ratio {sar}",
                 "end the output's name in .mp4 or .mkv and leave the codec out",
             )
 
@@ -228,7 +225,7 @@ class VideoWriter:
             self.frame_count * self._grid
         ):
             raise TimestampError(
-                f"frame {self.frame_count} at {float(frame.time):g} s: {self.path.suffix} holds"
+                f"frame {self.frame_count} at {float(frame.time):g} s: {self._place} holds"
                 " only videos that begin at 0 and have a constant frame rate",
                 "end the output's name in .mkv and leave the codec out, or choose ffv1",
             )
@@ -278,7 +275,7 @@ class VideoWriter:
         if packet is None:
             return
         first, last = self._first_dts, packet.dts
-        if self._stores_steps and packet.duration and first is not None and last is not None:
+        if self._place.iso and packet.duration and first is not None and last is not None:
             packet.duration = max((self._end_pts - self._first_pts) - (last - first), 1)
         self._container.mux(packet)
         self._held = None

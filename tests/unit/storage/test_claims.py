@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import OutputExistsError
-from ciaovideo.media.write.output import check_output
+from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.storage.atomic import atomic_output
@@ -44,11 +44,11 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
         for name in (output, link):
             for overwrite in (False, True):
                 with pytest.raises(OutputExistsError, match=f"written by process {process.pid}"):
-                    check_output(tmp_path / "in.mkv", name, overwrite=overwrite)
+                    check_output(tmp_path / "in.mkv", Destination.of(name), overwrite=overwrite)
             with pytest.raises(OutputExistsError, match="wait"), atomic_output(name):
                 pass
         assert leftovers(output) == ()
-        check_output(tmp_path / "in.mkv", tmp_path / "out.mp4")
+        check_output(tmp_path / "in.mkv", Destination.of(tmp_path / "out.mp4"))
         assert sorted(tmp_path.iterdir()) == [temporary, link]
         process.communicate("")
     assert output.stat().st_size == 2_000_000
@@ -69,7 +69,7 @@ def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> N
     with UpscaleRun(clip, output, options) as job:
         assert finding in job.plan.findings
     assert leftovers(other) == leftovers(output.with_suffix(".mp4")) == ()
-    check_output(tmp_path / "in.mkv", output)
+    check_output(tmp_path / "in.mkv", Destination.of(output))
     with atomic_output(output) as written:
         written.write_bytes(b"whole")
     assert temporary.exists()
@@ -93,7 +93,7 @@ def test_where_there_are_no_locks_nothing_is_refused_or_said(
     monkeypatch.setattr("ciaovideo.storage.claims.flock", no_lock)
     output = tmp_path / "out.mkv"
     with atomic_output(output) as temporary:
-        check_output(tmp_path / "in.mkv", output)
+        check_output(tmp_path / "in.mkv", Destination.of(output))
         assert leftovers(output) == ()
         temporary.write_bytes(b"whole")
     assert output.read_bytes() == b"whole"
