@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ from tests.media import make_clip
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"width": 64, "height": 48, "seconds": 1 / 6}  # four frames
-CLIPS = {
+SMALL: dict[str, Any] = {"width": 64, "height": 48, "seconds": 1 / 6}  # four frames
+CLIPS: dict[str, dict[str, Any]] = {
     "in.mp4": SMALL | {"sound": True},
     "in.mkv": SMALL | {"sound": True},
     "in.mov": SMALL | {"width": 128},  # a width of 2048 is 16 times that
