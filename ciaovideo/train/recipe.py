@@ -195,7 +195,8 @@ class Recipe:
         if missing or not paths:
             raise MissingInputError(
                 f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
-                "set data.sources to your folders, tars or zips of pictures, or to videos",
+                "set data.sources to a folder, tar or zip of pictures, or to a video; the papers"
+                " train on DIV2K: its DIV2K_train_HR is such a folder",
             )
         return paths
 
