@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciaovideo.pipeline.prefetch import ordered_map
+from tests.waiting import wait_until
 
 
 @settings(max_examples=20)
@@ -27,19 +28,19 @@ def test_results_come_in_order(pauses: list[int], workers: int, depth: int) -> N
 
 
 def test_no_more_than_depth_items_are_under_way() -> None:
-    taken = 0
+    handed, most = 0, 0
 
     def items() -> Iterator[int]:
-        nonlocal taken
-        for item in range(100):
-            taken = item + 1
+        nonlocal most
+        for item in range(300):
+            most = max(most, item + 1 - handed)
             yield item
 
     results = ordered_map(lambda item: item, items(), workers=2, depth=3)
-    assert next(results) == 0
-    time.sleep(0.3)
-    assert taken <= 5  # three under way, the caller's, and the one that waits for a place
-    results.close()
+    for handed, _ in enumerate(results, 1):  # noqa: B007
+        time.sleep(0.001)  # as long as items take, and longer: they would pile up here
+    assert handed == 300
+    assert 3 <= most <= 5  # three under way, the caller's, and the one that waits for a place
 
 
 def test_work_is_done_at_once() -> None:
@@ -84,8 +85,10 @@ def test_closing_stops_the_source_before_it_returns() -> None:
     results = ordered_map(lambda item: item, items(), workers=2, depth=4)
     next(results)
     results.close()
-    time.sleep(0.2)
-    assert not [t for t in threading.enumerate() if t.name.startswith("ciaovideo-")]
+    wait_until(
+        lambda: not [t for t in threading.enumerate() if t.name.startswith("ciaovideo-work")]
+    )
+    assert not [t for t in threading.enumerate() if t.name == "ciaovideo-read"]
 
 
 def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
