@@ -35,8 +35,15 @@ REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(
 if importlib.util.find_spec("hypothesis"):  # a GPU machine with little installed has none
     import hypothesis
 
-    # Machines that run tests are busy ones: a slow example is not a wrong one.
-    hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
+    # Machines that run tests are busy ones: a slow example is not a wrong one. The examples are the
+    # same in every run and on every machine, but where CI looks for new ones.
+    hypothesis.settings.register_profile(
+        "house",
+        deadline=None,
+        derandomize=not os.environ.get("CIAOVIDEO_NEW_EXAMPLES"),
+        max_examples=60,
+        print_blob=True,
+    )
     hypothesis.settings.load_profile("house")
 
 
