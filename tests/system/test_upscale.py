@@ -21,7 +21,7 @@ from ciaovideo.cli.main import run
 from ciaovideo.media.timing import exact
 from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
-from tests.waiting import ENDS_S, wait_until
+from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until
 
 Packets = list[tuple[Fraction, bytes]]
 
@@ -361,7 +361,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, clip: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     process = command(clip, output, "--scale", "2", "--crf", "5", preexec_fn=limit)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=FAR_TOO_LONG_S)
     assert process.returncode == 3, error
     assert "Traceback" not in error
     assert left_behind(tmp_path) == []

@@ -21,6 +21,7 @@ from tests.system.test_vapoursynth import (
     vspipe,
 )
 from tests.vapoursynth_picture import crops, drawn
+from tests.waiting import FAR_TOO_LONG_S
 
 pytestmark = [
     pytest.mark.vapoursynth,
@@ -81,7 +82,7 @@ def test_the_commands_in_the_readme_run(command: str, tmp_path: Path) -> None:
         env={**surroundings(tmp_path), "MPV_HOME": str(tmp_path)},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=FAR_TOO_LONG_S,
     )
     assert done.returncode == 0, done.stderr
     if "| mpv " in command:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciaovideo.pipeline.prefetch import ordered_map
-from tests.waiting import wait_until
+from tests.waiting import FAR_TOO_LONG_S, wait_until
 
 
 @settings(max_examples=20)
@@ -44,7 +44,7 @@ def test_no_more_than_depth_items_are_under_way() -> None:
 
 
 def test_work_is_done_at_once() -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=FAR_TOO_LONG_S)
     results = ordered_map(lambda _: meeting.wait(), range(3), workers=3, depth=3)
     assert sorted(results) == [0, 1, 2]
 
@@ -103,7 +103,7 @@ def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
 
     results = ordered_map(lambda item: item, items(), workers=1, depth=2)
     next(results)
-    assert busy.wait(10)
+    assert busy.wait(FAR_TOO_LONG_S)
     results.close()
     assert not busy.is_set()
     assert not [t for t in threading.enumerate() if t.name == "ciaovideo-read"]
