@@ -19,10 +19,11 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # A part may import itself and what stands on lower floors: no neighbour, nothing above.
 FLOORS = (
     ("errors",),
-    ("config", "registry"),
+    ("config", "registry", "findings"),
     ("options",),
-    ("grid", "tiling", "color", "ops"),
-    ("models", "media", "metrics", "plot"),
+    ("grid", "tiling", "ops", "storage"),
+    ("color",),  # its fused twins are in ops
+    ("models", "media", "metrics", "charts"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
     ("bench",),  # it measures whole runs, so it stands above the pipeline
@@ -34,19 +35,21 @@ FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
 # Where a package may be imported at all; a part, or one file of a part. No one else knows of it.
 HOME = {
-    "PIL": {"data", "evaluate", "cli", "plot", "train"},
+    "PIL": {"data", "evaluate"},
     "argparse": {"cli"},
     "av": {"media"},
     "dask": {"jobs/cluster"},
     "distributed": {"jobs/cluster"},
-    "ffmpeg": {"media/external"},
+    "ffmpeg": {"media/ffmpeg/program"},
+    "jinja2": {"evaluate"},
+    "matplotlib": {"charts", "evaluate/inline", "train/curves"},
     "safetensors": {"models/tensor_file"},
     "tqdm": {"cli", "train"},
     "triton": {"ops"},
     "vapoursynth": set[str](),
 }
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
-WITHOUT_TORCH = {"errors", "config", "registry", "options", "__init__", "__main__"}
+WITHOUT_TORCH = {"errors", "findings", "config", "registry", "options", "__init__", "__main__"}
 
 FILE_LINES = 500
 FUNCTION_LINES = 60

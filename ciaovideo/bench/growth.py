@@ -14,7 +14,7 @@ from torch import Tensor
 from ciaovideo.bench.harness import measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.options import UpscaleOptions
-from ciaovideo.pipeline.upscale_video import UpscaleRun
+from ciaovideo.pipeline.session import UpscaleRun
 
 LR_SIZES = ((90, 160), (135, 240), (180, 320), (270, 480))  # (height, width)
 SCALES = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ciaovideo.errors import CorruptWeightsError, EncodeError, OptionError, OutputExistsError
 
 if TYPE_CHECKING:
-    from ciaovideo.models.checkpoints import WeightsEntry
+    from ciaovideo.models.weights import WeightsEntry
 
 SUFFIX = ".safetensors"
 WITHOUT_NOTES = "`weights import` writes it beside the weights; other files have none"
@@ -83,7 +83,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _list() -> int:
-    from ciaovideo.models.checkpoints import read_manifest
+    from ciaovideo.models.weights import read_manifest
 
     for name, entry in read_manifest().items():
         print(f"{name}: {entry.summary}")
@@ -91,7 +91,7 @@ def _list() -> int:
 
 
 def _show(name: str, *, as_json: bool) -> int:
-    from ciaovideo.models.checkpoints import find_weights, read_entries
+    from ciaovideo.models.weights import find_weights, read_entries
 
     if name.endswith(SUFFIX):
         notes = Path(name).with_suffix(".toml")
@@ -106,7 +106,7 @@ def _show(name: str, *, as_json: bool) -> int:
 
 
 def _verify() -> int:
-    from ciaovideo.models.checkpoints import load_bundled, read_manifest
+    from ciaovideo.models.weights import load_bundled, read_manifest
 
     for name, entry in read_manifest().items():
         network = load_bundled(name)
@@ -120,8 +120,8 @@ def _verify() -> int:
 def _import(arguments: Namespace) -> int:
     import torch
 
-    from ciaovideo.models.checkpoints import WeightsEntry, entry_text, file_sha256, save
-    from ciaovideo.models.published import read_published
+    from ciaovideo.models.foreign.ciaosr import read_published
+    from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
     from ciaovideo.train.state import replacing
 
     source: Path = arguments.file
@@ -160,8 +160,8 @@ def _import(arguments: Namespace) -> int:
 def _export(arguments: Namespace) -> int:
     import torch
 
-    from ciaovideo.models.checkpoints import find_weights, read_tensors, save
-    from ciaovideo.models.published import to_published
+    from ciaovideo.models.foreign.ciaosr import to_published
+    from ciaovideo.models.weights import find_weights, read_tensors, save
     from ciaovideo.train.state import replacing
 
     out: Path = arguments.out

@@ -5,5 +5,5 @@ falls back to smaller tiles when memory runs out and to fp32 when a value is not
 depends on the network and the precision alone, never on tile, batch or memory.
 
 ``Upscaler`` joins a network and an engine for scripts and plug-ins; ``picture.py`` is what it
-takes, ``crew.py`` the threads behind ``submit``, shared by all who ask for the same network.
+takes, ``workers.py`` the threads behind ``submit``, shared by all who ask for the same network.
 """

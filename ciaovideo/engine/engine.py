@@ -26,8 +26,8 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import Axis, View, nearest_index, once_per_axis
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import Interpolation
 from ciaovideo.models.protocols import Footprint
 from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles
@@ -76,8 +76,9 @@ class Engine:
 
     def share(self, workers: int) -> None:
         """Plan from now on for this many threads that call at once."""
-        self.workers = workers
-        self._plans.clear()
+        if workers != self.workers:
+            self.workers = workers
+            self._plans.clear()
 
     def plan(self, batch: int, lr_size: tuple[int, int], out_size: tuple[int, int]) -> EnginePlan:
         """Tiles for a batch of this size, fitted to what was free when it was first asked."""

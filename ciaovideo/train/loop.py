@@ -26,7 +26,7 @@ from ciaovideo.errors import (
     NonFiniteError,
     OptionError,
 )
-from ciaovideo.models.checkpoints import load_file, save
+from ciaovideo.models.weights import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.meter import DataShare, SmoothedLoss

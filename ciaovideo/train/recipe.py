@@ -12,8 +12,8 @@ from typing import Any, Literal
 from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.weights import NetworkSpec
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"

@@ -29,7 +29,7 @@ from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe

@@ -14,7 +14,7 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
-from ciaovideo.media.timing import exact
+from ciaovideo.media.clock import exact
 from tests.media import make_clip
 from tests.system.test_upscale import counters, left_behind, packets, times
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until, wait_until_it_holds, wait_while_busy

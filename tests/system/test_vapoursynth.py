@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip, read_counter
 from tests.waiting import FAR_TOO_LONG_S, wait_until
 

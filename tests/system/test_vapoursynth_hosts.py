@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip
 from tests.system.test_vapoursynth import (
     HAS_BESTSOURCE,

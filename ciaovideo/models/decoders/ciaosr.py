@@ -19,8 +19,8 @@ from ciaovideo.grid import (
     placed,
     shifted,
 )
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
-from ciaovideo.models.mlp import MLP
+from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
+from ciaovideo.models.parts.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops.linear import Layer, linear, perceptron
 from ciaovideo.ops.local_attention import (

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.grid import Axis, View, constant, gaps, placed
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
-from ciaovideo.models.mlp import MLP
+from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
+from ciaovideo.models.parts.mlp import MLP
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops import dispatch
 from ciaovideo.ops.linear import Layer, linear, perceptron

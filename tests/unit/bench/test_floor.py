@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ciaovideo.bench.floor import Floor, copy_rate, flop_per_pixel, matrix_rate
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.networks.interpolation import Interpolation
+from ciaovideo.models.weights import NetworkSpec
 
 
 def test_convolutions_and_linear_layers_are_counted() -> None:

@@ -20,7 +20,7 @@ from ciaovideo.errors import (
     OutputExistsError,
     UnknownNameError,
 )
-from ciaovideo.models.checkpoints import load_file
+from ciaovideo.models.weights import load_file
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import read_recipe
 from ciaovideo.train.state import claimed

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ciaovideo.cli.main import run
 from ciaovideo.grid import View
-from ciaovideo.models.checkpoints import (
+from ciaovideo.models.foreign.ciaosr import LIIF_NAMES, published_name
+from ciaovideo.models.weights import (
     NetworkSpec,
     list_models,
     load_file,
     save,
     weights_folder,
 )
-from ciaovideo.models.published import LIIF_NAMES, published_name
 
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +42,7 @@ def test_a_changed_file_and_a_wrong_name(
 ) -> None:
     for path in weights_folder().iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr("ciaovideo.models.checkpoints.weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("ciaovideo.models.weights.weights_folder", lambda: tmp_path)
     file = next(tmp_path.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     assert run(["weights", "verify"]) == 4

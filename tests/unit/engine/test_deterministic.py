@@ -13,7 +13,7 @@ from ciaovideo.engine.deterministic import TILE, deterministic_kernels
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import MemoryExhaustedError
 from ciaovideo.grid import View
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.protocols import Latent
 from ciaovideo.options import EngineOptions
 from tests.unit.engine.test_engine import small_network

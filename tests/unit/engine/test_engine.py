@@ -19,10 +19,10 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import View
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import KERNELS, Interpolation
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import KERNELS, Interpolation
 from ciaovideo.models.protocols import Latent
+from ciaovideo.models.weights import NetworkSpec
 from ciaovideo.options import EngineOptions
 
 TILED = 1e-5  # convolutions of other sizes add up in another order

@@ -24,7 +24,7 @@ from ciaovideo.errors import (
     NonFiniteError,
     OptionError,
 )
-from ciaovideo.models.checkpoints import load_file
+from ciaovideo.models.weights import load_file
 from ciaovideo.train.curves import CURVES
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD

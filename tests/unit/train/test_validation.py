@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ciaovideo.errors import OptionError
-from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.weights import NetworkSpec
 from ciaovideo.train.recipe import ValidationOptions
 from ciaovideo.train.validation import Validation
 

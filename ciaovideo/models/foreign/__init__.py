@@ -1,0 +1,1 @@
+"""Published layouts of weights, one module each: they become ours when they are read."""

@@ -1,0 +1,1 @@
+"""Whole networks: LR image in, colour at any point out."""
