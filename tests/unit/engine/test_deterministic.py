@@ -17,6 +17,7 @@ from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.protocols import NOTHING, Latent, Summary
 from ciaovideo.options import EngineOptions
 from tests.unit.engine.test_engine import small_network
+from tests.waiting import FAR_TOO_LONG_S
 
 OPTIONS = EngineOptions(device="cpu", precision="fp32", deterministic=True)
 OFF, ON = (False, False, False), (True, True, False)
@@ -66,11 +67,11 @@ def test_the_last_thread_to_finish_puts_the_flags_back() -> None:
     def hold() -> None:
         with deterministic_kernels():
             inside.set()
-            leave.wait(10)
+            leave.wait(FAR_TOO_LONG_S)
 
     with ThreadPoolExecutor(1) as team:
         held = team.submit(hold)
-        assert inside.wait(10)
+        assert inside.wait(FAR_TOO_LONG_S)
         with deterministic_kernels():
             pass
         assert flags() == ON

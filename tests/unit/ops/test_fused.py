@@ -118,6 +118,7 @@ def ciaosr(channels: int = 8, hidden: tuple[int, ...] = (32,) * 4, **options: An
 
 
 VIEWS = (View((3, 4), (6, 8)), View((4, 3), (10, 7)), View((2, 3), (7, 11)), View((5, 5), (6, 6)))
+FEW_QUICKLY = (VIEWS[0], *(pytest.param(view, marks=pytest.mark.slow) for view in VIEWS[1:]))
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -163,7 +164,7 @@ def test_how_a_kernel_is_cut_goes_by_the_room_on_chip(
 @pytest.mark.parametrize(
     ("channels", "options"),
     [
-        (180, {"hidden": (16, 16)}),
+        pytest.param(180, {"hidden": (16, 16)}, marks=pytest.mark.slow),
         (64, {"hidden": (16,) * 4}),
         (8, {"hidden": (32, 32), "non_local_scales": (), "unfold": False}),
         (8, {"hidden": (16, 16), "non_local_scales": (2, 3), "softmax_scale": 3.0}),
@@ -191,7 +192,7 @@ def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: li
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("pairs", [1, 1 << 22])
+@pytest.mark.parametrize("pairs", [pytest.param(1, marks=pytest.mark.slow), 1 << 22])
 @pytest.mark.parametrize("size", [(5, 7), (9, 4), (1, 2)], ids=str)
 def test_patch_attention(
     size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
@@ -207,7 +208,7 @@ def test_patch_attention(
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@pytest.mark.parametrize("view", FEW_QUICKLY, ids=str)
 def test_separable(view: View, fused: list[str]) -> None:
     torch.manual_seed(0)
     decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
