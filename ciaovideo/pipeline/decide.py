@@ -249,12 +249,11 @@ def _codec(
 
 def _streams(reader: VideoReader, place: Container, options: UpscaleOptions) -> StreamPlan:
     """What becomes of the other streams; a pipe has none."""
-    if reader.piped:
+    if reader.facts is None:
         return StreamPlan(source=reader.path, main=0, container=place, kept=(), dropped=())
     plan = plan_streams(
-        reader.path,
+        reader.facts,
         place,
-        reader.info.index,
         replace(reader.selection, count=options.frames),
         sound=options.streams.audio,
     )
