@@ -28,7 +28,7 @@ from ciaovideo.media.write.choice import (
     sides_to_round,
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M, Y4M_CONTAINER
-from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.storage.endpoints import is_pipe

@@ -6,7 +6,7 @@ pipe cannot be read back: its frames are counted. What came out of one cannot be
 output is held against the count, and no picture is compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,7 @@ from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.codecs import Y4M
-from ciaovideo.media.write.segment_writer import SegmentWriter
-from ciaovideo.media.write.writer import VideoWriter
+from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan, target_of
@@ -33,7 +32,8 @@ from ciaovideo.pipeline.verification.verify import (
     require,
     verify,
 )
-from ciaovideo.storage.segments import Ledger
+from ciaovideo.storage.ledger import Ledger
+from ciaovideo.storage.segments import Tally
 
 
 class FrameWriter(Protocol):
@@ -46,11 +46,17 @@ class FrameWriter(Protocol):
 
 @contextmanager
 def open_writer(
-    path: Path, plan: UpscalePlan, options: UpscaleOptions, ledger: Ledger | None = None
+    path: Path,
+    plan: UpscalePlan,
+    options: UpscaleOptions,
+    ledger: Ledger | None = None,
+    *,
+    done: Callable[[], Tally] = Tally,
 ) -> Iterator[FrameWriter]:
     """The writer that a plan asks for; leaving it finishes the output.
 
-    With a ledger it has what that holds, and goes on after it.
+    With a ledger it takes the frames that are missing there. ``done`` tells what was computed, the
+    frame included that is written; it is asked at the end of each segment.
     """
     target = target_of(plan, options)
     streams = None if plan.piped_in else plan.streams
@@ -58,7 +64,7 @@ def open_writer(
         with (
             StreamCopier(plan.streams) as copier,
             ledger.open(),
-            SegmentWriter(path, target, copier, ledger) as kept,
+            SegmentWriter(path, target, ledger, copier, done=done) as kept,
         ):
             yield kept
     elif plan.codec.codec is Y4M:

@@ -15,6 +15,7 @@ from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacit
 from ciaovideo.engine.workers import ThreadStreams
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import STEP, ChangeFinder
+from ciaovideo.storage.segments import Tally
 from ciaovideo.tiling import Rect
 
 
@@ -63,6 +64,11 @@ class Work:
         self.frames += 1
         self.computed += bool(job.parts)
         self.pixels += sum(part.area for part in job.parts)
+
+    @property
+    def tally(self) -> Tally:
+        """What of it was not taken from the frame before."""
+        return Tally(self.computed, self.pixels)
 
     @property
     def reused(self) -> float:

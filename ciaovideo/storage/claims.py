@@ -95,7 +95,8 @@ def kept(output: Path) -> tuple[str, ...]:
         return ()
     path = ledger_path(output)
     try:
-        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        files = [path, *path.iterdir()] if path.is_dir() else [path]
+        size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
     except OSError:
         return ()
     return (f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that",)
