@@ -19,6 +19,7 @@ class Kind(StrEnum):
     CHANGED = "changed"  # carried over in another form: moved times, converted subtitles
     LOST = "lost"  # in the source, and not in the output
     DAMAGED = "damaged"  # the source itself is broken there
+    WRONG = "wrong"  # the output is not what it should be; only verification finds it
 
 
 STRICT = frozenset({Kind.GUESSED, Kind.LOST, Kind.DAMAGED})
@@ -41,6 +42,11 @@ class Finding:
 
     def __str__(self) -> str:
         return self.text
+
+    def plain(self) -> dict[str, str | float | None]:
+        """It in the types that JSON has; ``time`` is in seconds, or None."""
+        time = None if self.at is None else float(self.at)
+        return {"kind": self.kind.value, "subject": self.subject, "text": self.text, "time": time}
 
 
 def strict_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.json_output import to_plain
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
-from ciaovideo.cli.upscale import to_plain
 from ciaovideo.errors import OptionError
 from ciaovideo.options import (
     EncodeOptions,

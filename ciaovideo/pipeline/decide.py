@@ -1,5 +1,6 @@
 """All that is decided before the first frame is computed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +11,13 @@ from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import WHOLE, average_rate, constant_rate
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
-from ciaovideo.media.inspect.truncation import early_end
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import (
@@ -63,7 +64,7 @@ class UpscalePlan:
     codec: CodecChoice
     streams: StreamPlan
     frames: int
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     piped_in: bool = False
     piped_out: bool = False
     external: ExternalEncoder | None = None
@@ -90,14 +91,23 @@ def make_plan(
     info, expected, retimed = _rated(reader, output, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    guesses = (*_cut_short(reader, options), *guesses)
     out_size, codec = _size_and_codec(info, output, options, spec)
     out_spec = replace(spec, siting=codec.siting)
     out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
     streams = _streams(reader, output, options)
-    codec = replace(codec, losses=(*codec.losses, *retimed, *_unturned(info, output)))
+    findings = (
+        *reader.findings,
+        *_rounding(options, info, out_size, codec),
+        *guesses,
+        *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
+        *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
+        *codec.findings,
+        *retimed,
+        *_unturned(info, output),
+        *streams.findings,
+    )
     if options.streams.strict:
-        _refuse((*guesses, *reader.warnings, *codec.losses, *streams.losses))
+        _refuse(findings)
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
@@ -121,17 +131,7 @@ def make_plan(
         frames=frames,
         piped_in=reader.piped,
         piped_out=is_pipe(output),
-        notes=(
-            *reader.notes,
-            *_rounding(options, info, out_size, codec),
-            *guesses,
-            *sited,
-            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
-            *codec.notes,
-            *codec.losses,
-            *streams.warnings,
-            *reader.warnings,
-        ),
+        findings=without_repeats(findings),
     )
     if external:
         plan = _tried_out(plan, external, options)
@@ -164,15 +164,9 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
-def _cut_short(reader: VideoReader, options: UpscaleOptions) -> tuple[str, ...]:
-    """That the source ends early, where its end is wanted."""
-    limited = options.frames is not None or reader.span.end is not None
-    return () if reader.piped or limited else early_end(reader.path)
-
-
 def _rated(
     reader: VideoReader, output: Path, options: UpscaleOptions
-) -> tuple[VideoInfo, int, tuple[str, ...]]:
+) -> tuple[VideoInfo, int, tuple[Finding, ...]]:
     """For an output without times: the video at one rate, how many frames it has, what is lost.
 
     The times come from a look at the source's packets of its own. Raises TimestampError where
@@ -206,8 +200,9 @@ def _rated(
         )
     if times[0] and span.start is None:
         losses.append(f"{word} begins at 0: the first frame's {float(times[0]):g} s are left out")
+    found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
     count = min(len(times) * fields, options.frames or len(times) * fields)
-    return replace(info, frame_rate=rate * fields), count, tuple(losses)
+    return replace(info, frame_rate=rate * fields), count, tuple(found)
 
 
 def _size_and_codec(
@@ -259,11 +254,12 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
-def _unturned(info: VideoInfo, output: Path) -> tuple[str, ...]:
+def _unturned(info: VideoInfo, output: Path) -> tuple[Finding, ...]:
     """The rotation, where the output cannot hold it and goes on without."""
     if not info.display_matrix or container_format(output) != Y4M_CONTAINER:
         return ()
-    return (f"{container_word(output)} cannot hold the rotation by {info.rotation:g} degrees",)
+    text = f"{container_word(output)} cannot hold the rotation by {info.rotation:g} degrees"
+    return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
 
 
 def _tried_out(
@@ -271,19 +267,21 @@ def _tried_out(
 ) -> UpscalePlan:
     """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
     external = try_out(external, target_of(plan, options), plan.output)
-    losses = external.losses
+    found = external.findings
     if plan.info.interlaced:
-        losses += ("interlaced: ffmpeg is not told that frames hold two fields",)
+        text = "interlaced: ffmpeg is not told that frames hold two fields"
+        found += (Finding(kind=Kind.LOST, subject="interlacing", text=text),)
     if options.streams.strict:
-        _refuse(losses)
-    return replace(plan, external=external, notes=(*plan.notes, *external.notes, *losses))
+        _refuse(found)
+    return replace(plan, external=external, findings=without_repeats((*plan.findings, *found)))
 
 
-def _refuse(losses: tuple[str, ...]) -> None:
-    """Raise LossError if there are any."""
-    if losses:
-        count = f"{len(losses)} things" if len(losses) > 1 else "one thing"
-        raise LossError(f"strict: {count} would be lost or guessed: {'; '.join(losses)}")
+def _refuse(findings: Iterable[Finding]) -> None:
+    """Raise LossError if a strict run refuses any."""
+    if refused := strict_findings(findings):
+        count = f"{len(refused)} things" if len(refused) > 1 else "one thing"
+        told = "; ".join(map(str, refused))
+        raise LossError(f"strict: {count} would be lost or guessed: {told}")
 
 
 def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
@@ -311,21 +309,22 @@ def _share(
 
 def _rounding(
     options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], codec: CodecChoice
-) -> tuple[str, ...]:
+) -> tuple[Finding, ...]:
     exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
-    return (
+    text = (
         f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: of {codec.pix_fmt}"
         f" {'encoders take' if codec.codec in (Y4M, VIA_FFMPEG) else f'{codec.codec.name} takes'}"
-        " even sides only; a size given as such is kept",
+        " even sides only; a size given as such is kept"
     )
+    return (Finding(kind=Kind.CHOSEN, subject="size", text=text),)
 
 
 def _retagging(
     info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int], *, bare: bool = False
-) -> tuple[str, ...]:
-    """A note if players would guess another colour matrix at the output's size than at the input's.
+) -> tuple[Finding, ...]:
+    """A finding if players would guess another colour matrix at the output's size.
 
     Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
     be tagged.
@@ -335,5 +334,7 @@ def _retagging(
     if here == there:
         return ()
     if bare:
-        return (f"the output is {here.name}, and untagged: players would take it for {there.name}",)
-    return (f"the output is tagged {here.name}: untagged, players would take it for {there.name}",)
+        text = f"the output is {here.name}, and untagged: players would take it for {there.name}"
+    else:
+        text = f"the output is tagged {here.name}: untagged, players would take it for {there.name}"
+    return (Finding(kind=Kind.CHANGED, subject="color matrix", text=text),)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import WHOLE
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
@@ -114,17 +115,21 @@ def check_result(
 def _verified(
     path: Path, plan: UpscalePlan, contract: Contract, decoded: int | None
 ) -> Verification:
-    notes: tuple[str, ...] = ()
+    found: tuple[Finding, ...] = ()
     if decoded is not None:
         tick = plan.info.time_base * (2 if contract.every_field else 1)
         contract = replace(contract, counted=counted_scan(plan.info, decoded, tick))
-        notes = (
+        found = _plainer(
             "the input was a pipe: the output is verified against the number of frames that came,"
-            " without comparing pictures",
+            " without comparing pictures"
         )
     verification = verify(path, contract)
     require(verification, plan.output, path)
-    return replace(verification, notes=(*verification.notes, *notes))
+    return replace(verification, findings=(*verification.findings, *found))
+
+
+def _plainer(text: str) -> tuple[Finding, ...]:
+    return (Finding(kind=Kind.FELL_BACK, subject="verification", text=text),)
 
 
 def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verification:
@@ -144,5 +149,7 @@ def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verifica
                 f"{written} frames went into the pipe, and {plan.source} has {expected}",
                 "look whether it is damaged",
             )
-    note = f"a pipe cannot be read back: {written} frames were counted, nothing was verified"
-    return Verification(frames=written, streams=1, packets=0, pictures=0, notes=(note,))
+    found = _plainer(
+        f"a pipe cannot be read back: {written} frames were counted, nothing was verified"
+    )
+    return Verification(frames=written, streams=1, packets=0, pictures=0, findings=found)

@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from ciaovideo.color import PixelLayout
+from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.output import check_output
 from ciaovideo.ops.dispatch import setbacks
@@ -44,7 +46,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, what had to be guessed or changed.
+    """What a run did: how many frames, what else went along, and all that was found on the way.
 
     ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
     share of all output pixels that were taken from the frame before.
@@ -63,7 +65,7 @@ class Summary:
     stage_seconds: dict[str, float]
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     verification: Verification
 
 
@@ -84,12 +86,16 @@ class UpscaleRun:
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(
-                VideoReader(source, options=options.input, strict=options.streams.strict)
+                VideoReader(
+                    _looked_at(source, options),
+                    options=options.input,
+                    strict=options.streams.strict,
+                )
             )
             plan, self.engine = make_plan(self._reader, output, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
-            notes = (*plan.notes, *leftovers(output), *self._kept(output))
-            self.plan = replace(plan, notes=notes, finished=self.finished)
+            found = (*plan.findings, *leftovers(output), *self._kept(output))
+            self.plan = replace(plan, findings=found, finished=self.finished)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -204,13 +210,14 @@ class UpscaleRun:
                     inputs.release(before.planes)
                 before = made.job.frame
 
-    def _kept(self, output: Path) -> tuple[str, ...]:
-        """A note on what a stopped run finished."""
+    def _kept(self, output: Path) -> tuple[Finding, ...]:
+        """A finding if a stopped run finished some frames."""
         if self._ledger is None:
             return kept(output)
         done = self.finished
         how = "going on after them, once the input is decoded up to there"
-        return (f"{done} frames are finished: {how}",) if done else ()
+        text = f"{done} frames are finished: {how}"
+        return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan
@@ -237,14 +244,12 @@ class UpscaleRun:
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        notes = dict.fromkeys(
-            (
-                *plan.notes,
-                *self._reader.warnings,
-                *self.engine.notices,
-                *setbacks(),
-                *verification.notes,
-            )
+        slower = (*self.engine.notices, *setbacks())
+        findings = (
+            *plan.findings,
+            *self._reader.findings,
+            *(Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in slower),
+            *verification.findings,
         )
         return Summary(
             source=plan.source,
@@ -260,9 +265,19 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            notes=tuple(notes),
+            findings=without_repeats(findings),
             verification=verification,
         )
+
+
+def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
+    """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
+    if reads_once(source):
+        return source
+    wanted = options.input
+    return probe(
+        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
+    )
 
 
 def upscale(

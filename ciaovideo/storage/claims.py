@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ciaovideo.errors import OutputExistsError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.storage.endpoints import is_pipe
 
 if sys.platform != "win32":
@@ -74,23 +75,22 @@ def refuse_other_run(output: Path) -> None:
             )
 
 
-def leftovers(output: Path) -> tuple[str, ...]:
-    """A note on each temporary file of this output that no run holds any more."""
+def leftovers(output: Path) -> tuple[Finding, ...]:
+    """A finding for each temporary file of this output that no run holds any more."""
     if is_pipe(output):
         return ()
-    notes = []
+    found = []
     for path, _ in _temporaries(output):
         if _is_held(path) is False:
             with suppress(OSError):
                 size = f"{path.stat().st_size / 1e6:.1f} MB"
-                notes.append(
-                    f"left by a run that was killed, or kept for a look: {path}, {size}; delete it"
-                )
-    return tuple(notes)
+                text = f"left by a run that was killed, or kept for a look: {path}, {size};"
+                found.append(_left_alone("temporary file", f"{text} delete it"))
+    return tuple(found)
 
 
-def kept(output: Path) -> tuple[str, ...]:
-    """A note on what a stopped run finished of this output, for a run that leaves it alone."""
+def kept(output: Path) -> tuple[Finding, ...]:
+    """A finding for what a stopped run finished of this output, for a run that leaves it alone."""
     if is_pipe(output):
         return ()
     path = ledger_path(output)
@@ -99,7 +99,12 @@ def kept(output: Path) -> tuple[str, ...]:
         size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
     except OSError:
         return ()
-    return (f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that",)
+    text = f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that"
+    return (_left_alone("finished frames", text),)
+
+
+def _left_alone(subject: str, text: str) -> Finding:
+    return Finding(kind=Kind.CHOSEN, subject=subject, text=text)
 
 
 def ledger_path(output: Path) -> Path:

@@ -11,6 +11,7 @@ import torch
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, TimestampError, UnknownNameError
+from ciaovideo.findings import Kind
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.choice import CodecChoice, choose_codec
@@ -19,7 +20,10 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha
 from tests.bench.quality import coded, read
+from tests.found import by_kind, losses_of
 from tests.media import Clip, make_clip, read_counter
+
+MOVED = (Kind.CHANGED, "chroma siting")
 
 HEIGHT, WIDTH = 128, 256  # DNxHR takes nothing smaller
 IRREGULAR = (0, 500, 1100, 1300, 2500)
@@ -133,10 +137,10 @@ def test_tags_survive_or_are_listed_as_lost(tmp_path: Path, codec: str, suffix: 
     read = written(path, clip, target)[0].color
     assert read.matrix == color.matrix
     assert read.color_range in (color.color_range, Range.UNSPECIFIED)
-    losses = " ".join(target.codec.losses)
+    losses = losses_of(target.codec.findings)
     for name in ("primaries", "transfer"):
         kept = getattr(read, name) == getattr(color, name)
-        assert kept != (f"{name} {getattr(color, name).name}" in losses)
+        assert kept != (f"color {name}" in losses)
 
 
 @every_place_of_chroma
@@ -178,7 +182,7 @@ def test_chroma_sits_where_readers_take_it_to_sit(
     read = written(path, clip, target)[0].color.siting
     assert read == written_as or (read, written_as) == (Siting.UNSPECIFIED, Siting.LEFT)
     moved = (written_as, siting) if chroma == "420" else (written_as.level, siting.level)
-    assert any(siting.name in note for note in target.codec.notes) == (len(set(moved)) == 2)
+    assert (MOVED in by_kind(target.codec.findings)) == (len(set(moved)) == 2)
 
 
 def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
@@ -192,7 +196,7 @@ def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
             color=ColorSpec(Matrix.BT709, Range.LIMITED, siting=siting),
         )
         assert choice.siting == place
-        assert not any("chroma moves" in note for note in choice.notes)
+        assert MOVED not in by_kind(choice.findings)
 
 
 @every_place

@@ -96,7 +96,7 @@ def test_alpha_is_kept_by_what_is_chosen(
     clip = clip_of("ffv1", pix_fmt)
     make_alpha_clip(source, clip)
     assert run([str(source), str(output), "--size", "154x96", *PLAIN]) == 0
-    assert f"note: codec {codec}" in capsys.readouterr().err
+    assert f"chosen: codec {codec}" in capsys.readouterr().err
     found, frames = read(output)
     assert found == made
     for number, planes in enumerate(frames):
@@ -118,7 +118,7 @@ def test_alpha_that_does_not_fit_is_a_loss(
     assert lost in capsys.readouterr().err
     assert not output.exists()
     assert run(words) == 0
-    assert f"note: {lost}" in capsys.readouterr().err
+    assert f"lost: {lost}" in capsys.readouterr().err
     assert read(output)[0] == "yuv420p"
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import OptionError
+from ciaovideo.findings import Finding
 from ciaovideo.media.ffmpeg.streams import OtherStreams
 from ciaovideo.media.write.choice import container_format
 from ciaovideo.media.write.encoder import MAX_SAR_SIDE, VideoTarget
@@ -47,8 +48,8 @@ WORDS_HINT = "write options and values, for example -c:v libaom-av1 -crf 20"
 class ExternalEncoder:
     """A system ffmpeg and the user's words for it, as options with their values.
 
-    ``version`` is libavutil's. ``pix_fmt`` and ``color`` are what a trial got back, ``losses``
-    what it lost; all empty before.
+    ``version`` is libavutil's. ``pix_fmt`` and ``color`` are what a trial got back, ``findings``
+    what it changed and lost; all empty before.
     """
 
     program: str
@@ -57,8 +58,7 @@ class ExternalEncoder:
     filters: str = ""
     pix_fmt: str = ""
     color: ColorSpec = ColorSpec()
-    notes: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def find_encoder(words: str) -> ExternalEncoder:

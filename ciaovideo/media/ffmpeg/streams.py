@@ -19,6 +19,7 @@ import av
 from av.stream import Disposition, Stream
 
 from ciaovideo.errors import OpenError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import WHOLE, exact
 from ciaovideo.media.streams.copier import StreamCopier
@@ -122,13 +123,19 @@ def carried(plan: StreamPlan) -> StreamPlan:
             for kept in plan.kept
             if container.streams[kept.index].disposition & Disposition.attached_pic
         )
-    lost = tuple(f"{cover}: ffmpeg cannot store it as a cover: it is left out" for cover in covers)
+    lost = (
+        Finding(
+            kind=Kind.LOST,
+            subject=cover.name,
+            text=f"{cover}: ffmpeg cannot store it as a cover: it is left out",
+        )
+        for cover in covers
+    )
     return replace(
         plan,
         kept=tuple(kept for kept in plan.kept if kept not in covers),
         dropped=(*plan.dropped, *covers),
-        warnings=(*plan.warnings, *lost),
-        losses=(*plan.losses, *lost),
+        findings=(*plan.findings, *lost),
     )
 
 

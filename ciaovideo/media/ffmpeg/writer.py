@@ -23,6 +23,7 @@ from av.container import OutputContainer
 
 from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command
 from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
@@ -33,6 +34,13 @@ from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
 TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)
+TAG_SUBJECTS = {  # what findings call the five colour tags
+    "matrix": "color matrix",
+    "color_range": "color range",
+    "primaries": "color primaries",
+    "transfer": "color transfer",
+    "siting": "chroma siting",
+}
 DIES_IN_S = 5.0  # until an ffmpeg that closed its input has ended
 
 
@@ -80,13 +88,15 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
             "this ffmpeg does not keep the picture's rotation",
             "ffmpeg 6 or later can turn it, none can mirror it: choose a codec instead",
         )
-    notes = _layout_notes(encoder, target.codec.pix_fmt, shot.pix_fmt)
+    made = PixelLayout.of(planar_name(shot.pix_fmt))
     return replace(
         encoder,
         pix_fmt=shot.pix_fmt,
         color=shot.color,
-        notes=notes,
-        losses=tuple(_lost(target.color, shot.color, PixelLayout.of(planar_name(shot.pix_fmt)))),
+        findings=(
+            *_relaid(encoder, target.codec.pix_fmt, shot.pix_fmt),
+            *_lost(target.color, shot.color, made),
+        ),
     )
 
 
@@ -243,8 +253,8 @@ def _turn(target: VideoTarget) -> tuple[int, ...]:
     return () if turn == UNTURNED else turn
 
 
-def _layout_notes(encoder: ExternalEncoder, given: str, found: str) -> tuple[str, ...]:
-    """A note where the words change the layout; raises OptionError where they do not say so."""
+def _relaid(encoder: ExternalEncoder, given: str, found: str) -> tuple[Finding, ...]:
+    """That the words change the layout; raises OptionError where they do not say so."""
     planar = planar_name(given)
     if planar_name(found) in (planar, planar.replace("gray", "yuv420p")):
         return ()
@@ -253,13 +263,14 @@ def _layout_notes(encoder: ExternalEncoder, given: str, found: str) -> tuple[str
             f"with these words ffmpeg makes {found} of {given}",
             f"add -pix_fmt {found} to them if that is meant, or choose another encoder",
         )
-    return (f"{given} is written as {found}, as the words for ffmpeg say",)
+    text = f"{given} is written as {found}, as the words for ffmpeg say"
+    return (Finding(kind=Kind.CHANGED, subject="pixel format", text=text),)
 
 
-def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[str]:
-    """In words, each colour tag that the trial's picture has lost or changed."""
+def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[Finding]:
+    """Each colour tag that the trial's picture has lost or changed."""
     silent = {Range.LIMITED, Siting.LEFT}  # some coders do not tell these from silence
-    for name in ("matrix", "color_range", "primaries", "transfer", "siting"):
+    for name in TAG_SUBJECTS:
         should, is_tagged = getattr(wanted, name), getattr(found, name)
         free = name == "siting" and not any(layout.log2_chroma)
         free = free or (name == "matrix" and layout.family != "yuv")
@@ -267,7 +278,8 @@ def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[
         if free or should.name == "UNSPECIFIED" or should == is_tagged:
             continue
         if not (unset and any(should is tag for tag in silent)):
-            yield f"{name} {should.name} becomes {is_tagged.name} by the words for ffmpeg"
+            text = f"{name} {should.name} becomes {is_tagged.name} by the words for ffmpeg"
+            yield Finding(kind=Kind.LOST, subject=TAG_SUBJECTS[name], text=text)
 
 
 def _ending(code: int | None) -> str:

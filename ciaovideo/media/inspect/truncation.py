@@ -11,8 +11,11 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from ciaovideo.errors import OpenError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 
@@ -22,40 +25,55 @@ SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the las
 FRAMES = 4  # in ways of their own
 
 
-def early_end(path: Path) -> tuple[str, ...]:
-    """A note if no packet of a file comes near the end that its header tells.
+def truncation(
+    container: InputContainer, path: Path, end: Fraction | None = None
+) -> tuple[Finding, ...]:
+    """A finding if no packet of an open file comes near the end that its header tells.
 
-    The last packets are looked at; only where they do not reach that far, all are.
+    ``end`` is when its last packet ends, where all were read already. Else the last packets are
+    looked at; only where they do not reach that far, all are, of the file opened anew: in a damaged
+    one a seek may lead anywhere.
     """
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        if not container.duration or TELLING.isdisjoint(container.format.name.split(",")):
-            return ()
-        claimed = Fraction(container.duration, av.time_base)
-        start = Fraction(container.start_time or 0, av.time_base)
-        rates = [exact(av_stream.average_rate) for av_stream in container.streams.video]
-        slack = max([SLACK, *(FRAMES / rate for rate in rates if rate)])
-    for begin in (claimed - TAIL, Fraction(0)):
-        with av_errors("reading", path, OpenError), av.open(path) as container:
-            end = _end(container, begin + min(start, Fraction(0)))
-        if max(end, end - start) >= claimed - slack:
-            return ()
-    return (
+    if not container.duration or TELLING.isdisjoint(container.format.name.split(",")):
+        return ()
+    claimed = Fraction(container.duration, av.time_base)
+    start = Fraction(container.start_time or 0, av.time_base)
+    rates = [exact(av_stream.average_rate) for av_stream in container.streams.video]
+    slack = max([SLACK, *(FRAMES / rate for rate in rates if rate)])
+
+    def reaches(end: Fraction) -> bool:
+        return max(end, end - start) >= claimed - slack
+
+    if end is None and reaches(_end(container, claimed - TAIL + min(start, Fraction(0)))):
+        return ()
+    if end is None:
+        with av_errors("reading", path, OpenError), av.open(path.absolute()) as again:
+            end = _end(again, None)
+    if reaches(end):
+        return ()
+    text = (
         f"the file says it lasts {float(claimed):.1f} s, but ends after {float(end):.1f} s: it may"
-        " be cut, or still being written",
+        " be truncated, or still being written"
     )
+    return (Finding(kind=Kind.DAMAGED, subject="file", text=text, at=end),)
 
 
-def _end(container: InputContainer, begin: Fraction) -> Fraction:
+def _end(container: InputContainer, begin: Fraction | None) -> Fraction:
     """When the last packet ends, of those after a time; what cannot be read ends the file."""
     end = Fraction(0)
     try:
-        if begin > 0:
+        if begin is not None:
             container.seek(int(begin * av.time_base))
         for packet in container.demux():
-            stamp = packet.dts if packet.pts is None else packet.pts
-            if packet.size and stamp is not None:
-                tick = exact(packet.time_base) or Fraction(0)
-                end = max(end, (stamp + (packet.duration or 0)) * tick)
+            end = max(end, packet_end(packet))
     except av.error.FFmpegError:
         pass
     return end
+
+
+def packet_end(packet: "Packet[Stream]") -> Fraction:
+    """When a packet ends, in seconds; zero where it is empty or has no time."""
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if not packet.size or stamp is None:
+        return Fraction(0)
+    return (stamp + (packet.duration or 0)) * (exact(packet.time_base) or Fraction(0))

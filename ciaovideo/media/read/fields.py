@@ -9,18 +9,18 @@ nearest rows differ more than those two apart.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import av
 import av.error
 import torch
+from av.container import InputContainer
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from ciaovideo.errors import OpenError
-from ciaovideo.media.av_errors import av_errors
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.video_stream import codec_name, decoded
 from ciaovideo.options import InputOptions
 
@@ -137,8 +137,12 @@ class FieldPolicy:
         return not flagged or self.evidence.flagged > 0
 
     @property
-    def note(self) -> str:
+    def findings(self) -> tuple[Finding, ...]:
         """What is done and why; nothing for progressive video without flags."""
+        text = self._decision()
+        return (Finding(kind=Kind.CHOSEN, subject="interlacing", text=text),) if text else ()
+
+    def _decision(self) -> str:
         evidence = self.evidence
         if self.every_field:
             doubt = "" if evidence.interlaced else ", though the video seems to be progressive"
@@ -150,29 +154,44 @@ class FieldPolicy:
         return f"flagged frames are taken for progressive: {evidence}" if evidence.flagged else ""
 
 
-def sample_fields(path: Path, index: int) -> FieldEvidence:
-    """Look at frames from the start of a video stream, and of a longer one from later on, too.
+class FieldSample:
+    """Frames of an open file that are looked at for fields, from one to three places of it.
 
-    Damage found on the way ends a place early, for the reader of the whole file will tell of it.
+    Damage found on the way ends a place early, for the reader of the whole file will report it.
     """
-    found: list[_Look] = []
-    with av_errors("opening", path, OpenError), av.open(path) as container:
-        av_stream = next(s for s in container.streams.video if s.index == index)
+
+    def __init__(self, container: InputContainer, av_stream: VideoStream) -> None:
+        self._container = container
+        self._av_stream = av_stream
+        long = (container.duration or 0) >= LONG_S * av.time_base
+        self._places = PLACES if long else 1
+        self._seen: list[_Look] = []
         if codec_name(av_stream) in WHOLE_CODINGS:
+            self._places = 0
+
+    def look_at_start(self, pictures: Iterator[av.VideoFrame]) -> None:
+        """Look at the first of the pictures that follow each other from the beginning on."""
+        if self._places:
+            self._look(pictures)
+
+    def look_later(self) -> None:
+        """Look at the other places of a longer file; afterwards the container stands anywhere."""
+        start, duration = self._container.start_time or 0, self._container.duration or 0
+        for place in range(1, self._places):
+            with suppress(av.error.FFmpegError, ValueError):
+                self._container.seek(start + duration * place // PLACES)
+                self._look(decoded(self._container, self._container.demux(self._av_stream)))
+
+    def evidence(self) -> FieldEvidence:
+        """What all of them show."""
+        if not self._places:
             return FieldEvidence()
-        av_stream.codec_context.thread_type = "AUTO"
-        start, duration = container.start_time or 0, container.duration or 0
-        places = PLACES if duration >= LONG_S * av.time_base else 1
-        for place in range(places):
-            try:
-                if place:
-                    container.seek(start + duration * place // PLACES)
-                pictures = decoded(container, container.demux(av_stream))
-                found += _looks(islice(pictures, PLACES * FRAMES_AT_PLACE // places))
-            except (av.error.FFmpegError, ValueError):
-                continue
-        declared = declared_order(av_stream)
-    return replace(_summed(found), declared=declared)
+        return replace(_summed(self._seen), declared=declared_order(self._av_stream))
+
+    def _look(self, pictures: Iterator[av.VideoFrame]) -> None:
+        count = PLACES * FRAMES_AT_PLACE // self._places
+        with suppress(av.error.FFmpegError, ValueError):
+            self._seen += _looks(islice(pictures, count))
 
 
 def declared_order(av_stream: VideoStream) -> str:

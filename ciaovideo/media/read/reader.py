@@ -1,7 +1,5 @@
 """Packets to frames: every picture of a file's main video, once, with its exact time."""
 
-import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -18,51 +16,47 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.errors import (
     DecodeError,
     InterlacedError,
-    MissingInputError,
     OpenError,
     OptionError,
     TimestampError,
 )
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
-    PEEK_PACKETS,
     WHOLE,
     Span,
-    exact,
-    first_frame_times,
-    frame_rate,
     with_fields,
 )
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
-from ciaovideo.media.hdr import read_hdr10
-from ciaovideo.media.layouts import copy_planes, planar_layout
+from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
 from ciaovideo.media.read.fields import (
     FieldEvidence,
     FieldPolicy,
     declared_order,
-    sample_fields,
 )
-from ciaovideo.media.read.remarks import Remarks
-from ciaovideo.media.read.seeking import Listing, list_packets, packets_from
+from ciaovideo.media.read.picture_findings import PictureFindings
+from ciaovideo.media.read.probe import (
+    RETIME_HINT,
+    ProbeRange,
+    SourceFacts,
+    describe_video,
+    probe,
+    with_rate,
+)
+from ciaovideo.media.read.seeking import Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.video_stream import (
-    claimed_duration,
-    codec_name,
     decoded,
-    describe,
-    display_matrix,
     hides_alpha,
+    indexed_frames,
     main_video,
-    pictures_of,
-    tagged_color,
+    pictures_from,
 )
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
 
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
-PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
-RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
 class VideoReader:
@@ -70,13 +64,13 @@ class VideoReader:
 
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
-    interlaced; ``notes`` say what follows from that. ``warnings`` grows while frames are read.
+    interlaced; ``findings`` say what follows from that, and grow while frames are read.
     ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
-    A damaged picture comes as the decoder patched it, and a warning tells when; ``strict`` raises
+    A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
     DecodeError there. So it is where the colour tags change, or what is not carried over begins
-    (closed captions, for one): a warning, or under ``strict`` a LossError.
+    (closed captions, for one): a finding, or under ``strict`` a LossError.
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
     named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
@@ -84,16 +78,16 @@ class VideoReader:
 
     def __init__(
         self,
-        path: Path,
+        source: Path | SourceFacts,
         *,
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
         strict: bool = False,
     ) -> None:
+        path = source.path if isinstance(source, SourceFacts) else source
         self._pipe = PipeInput(path) if reads_once(path) else None
         self.path = self._pipe.name if self._pipe else path
-        self.notes: tuple[str, ...] = ()
-        self._remarks = Remarks(self.path, strict=strict)
+        self._found = PictureFindings(self.path, strict=strict)
         self._pool = pool
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
@@ -107,22 +101,19 @@ class VideoReader:
             raise OptionError(
                 "a pipe cannot be cut by time", "have the program cut that writes into it"
             )
-        if not self._pipe and not path.is_file():
-            missing = "is a folder" if path.is_dir() else "does not exist"
-            hint = f"name a video file{_video_of_pictures(path)}"
-            raise MissingInputError(f"the input {path} {missing}", hint)
+        self.facts = None if self._pipe else _probed(source, options)
         self._open()
         try:
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{self.path} holds no picture that can be decoded")
-            self.info = self._describe(self._pending)
+            self.info: VideoInfo = self._describe(self._pending)
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
-            self._remarks.begin(self._pending, self.info)
-            if cut:
-                self._cut(options)
+            self._found.begin(self._pending, self.info)
+            if self.facts and cut:
+                self._cut(self.facts, options)
         except BaseException:
             self.close()
             raise
@@ -151,9 +142,9 @@ class VideoReader:
         return self._pipe is not None
 
     @property
-    def warnings(self) -> list[str]:
-        """What is odd about the file, as far as it was read; the damaged pictures come last."""
-        return self._remarks.listed()
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in the file, as far as it was read; the damaged pictures come last."""
+        return (*self._policy.findings, *self._found.listed())
 
     @property
     def decoded(self) -> int:
@@ -190,7 +181,7 @@ class VideoReader:
     def _open(self) -> None:
         """Begin at the beginning."""
         with av_errors("opening", self.path, OpenError):
-            self._container = self._pipe.open() if self._pipe else av.open(self.path)
+            self._container = self._pipe.open() if self._pipe else av.open(self.path.absolute())
         try:
             self._av_stream = main_video(self._container, self.path)
         except BaseException:
@@ -200,27 +191,26 @@ class VideoReader:
         self._decoder: Iterator[av.VideoFrame] = (
             self._pipe.decode(self._av_stream)
             if self._pipe
-            else pictures_of(self._container, self._av_stream)
+            else pictures_from(self._container, self._av_stream)
         )
         self._pending = None
 
-    def _cut(self, options: InputOptions) -> None:
+    def _cut(self, facts: SourceFacts, options: InputOptions) -> None:
         """Hand out only what appears in the part asked for; stand before its first frame."""
         first = self._pending.pts if self._pending and not self._timeless else None
         origin = (first or 0) * self._tick
         begin = origin + options.start_time
         finish = None if options.end_time is None else origin + options.end_time
         tick, end = self.info.time_base, None
-        if not self._timeless:
-            listing = list_packets(self.path, self.info.index, begin if finish is None else finish)
-            end = self._plan_part(listing, begin, finish)
+        if facts.listing:
+            end = self._plan_part(facts.listing, begin, finish)
             if options.start_time:
-                self._seek(listing, begin)
+                self._seek(facts.listing, begin)
         self._pictures = self._within(self._pictures, begin, finish)
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty(begin, finish, origin)
-        self._remarks.forget_damage()  # what came before does not count
+        self._found.forget_damage()  # what came before does not count
         self._pictures = chain([shown], self._pictures)
         self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
 
@@ -275,23 +265,24 @@ class VideoReader:
             time = shown.pts * self.info.time_base
             if finish is not None and time >= finish:
                 self._closed_books = True  # how the file ends was not looked at
-                self._remarks.forget_damage(since=finish)
+                self._found.forget_damage(since=finish)
                 return
             if time >= begin:
                 yield shown
 
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
-        """Decide from flags and a sample what is done with interlaced frames, and note why."""
+        """Decide from flags and a sample what is done with interlaced frames."""
         info = self.info
         if self._pipe:
             flagged, order = int(first.interlaced_frame), declared_order(self._av_stream)
             evidence = FieldEvidence(header=True, frames=1, flagged=flagged, declared=order)
         else:
-            evidence = sample_fields(self.path, info.index)
-        policy = self._policy = FieldPolicy(evidence, options)
+            assert self.facts is not None
+            evidence = self.facts.fields
+        self._policy: FieldPolicy = FieldPolicy(evidence, options)
+        policy = self._policy
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
-        self.notes = (policy.note,) if policy.note else ()
         if policy.deinterlaces:
             self._start_filter()
         if policy.every_field:
@@ -333,7 +324,8 @@ class VideoReader:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
         if self._policy.refuses:
             raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
-        self._remarks.add(f"interlaced frames from number {self._decoded} on are made whole")
+        text = f"interlaced frames from number {self._decoded} on are made whole"
+        self._found.add(Kind.CHOSEN, "interlacing", text)
         self._start_filter()
 
     def _decode(self) -> av.VideoFrame | None:
@@ -341,43 +333,16 @@ class VideoReader:
             return next(self._decoder, None)
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        av_stream = self._av_stream
-        claimed = exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
-        starts: list[Fraction] = []
-        if not self._pipe:
-            starts = first_frame_times(self.path, av_stream.index, PEEK_PACKETS)
-        rate = claimed if self._pipe else frame_rate(claimed, starts)
-        tick = exact(av_stream.time_base)
-        self._timeless = first.pts is None and not starts
-        if self._timeless:
-            rate = exact(av_stream.guessed_rate) or rate
-            if rate is None:
-                raise TimestampError(f"{self.path} stores neither times nor a rate", RETIME_HINT)
-            tick = 1 / rate
-            self._remarks.add(f"the file stores no times: {rate} frames a second are assumed")
-        if tick is None:
-            raise TimestampError(f"{self.path} has no time base", RETIME_HINT)
-        self._tick = tick
-        duration = claimed_duration(self._container, av_stream)
-        return VideoInfo(
-            path=str(self.path),
-            height=first.height,
-            width=first.width,
-            pix_fmt=planar_layout(first),
-            color=tagged_color(first),
-            codec=codec_name(av_stream),
-            time_base=tick,
-            sar=exact(av_stream.sample_aspect_ratio),
-            frame_rate=rate,
-            frame_count=self._indexed() or round((duration or 0) * (rate or 0)),
-            duration_s=None if duration is None else float(duration),
-            rotation=float(first.rotation),
-            display_matrix=display_matrix(av_stream),
-            coded_pix_fmt=first.format.name,
-            index=av_stream.index,
-            hdr10=read_hdr10(first.side_data.values()),
-            streams=tuple(describe(other) for other in self._container.streams),
-        )
+        """What is known of the video: of a file all that was probed, of a pipe its header."""
+        if self.facts:
+            info, timeless = self.facts.info, self.facts.timeless
+            findings = self.facts.findings
+        else:
+            found = describe_video(self._container, self._av_stream, first, self.path)
+            info, timeless, findings = with_rate(found, first, None, self._container)
+        self._timeless, self._tick = timeless, info.time_base
+        self._found.take(findings)
+        return info
 
     def _checked(self, picture: av.VideoFrame) -> Shown:
         """A picture from the decoder, of the size and layout of the first and later than the last.
@@ -392,9 +357,10 @@ class VideoReader:
                 f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
                 "cut the file there and process the parts one by one",
             )
+        at = None if picture.pts is None else picture.pts * self._tick
         if picture.is_corrupt:
-            self._remarks.damage(self._decoded if picture.pts is None else picture.pts * self._tick)
-        self._remarks.meet(picture, self._decoded, info)
+            self._found.damage(self._decoded if at is None else at)
+        self._found.meet(picture, self._decoded, info, at)
         whole = self._policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, self._decoded, 1, whole)
@@ -421,38 +387,25 @@ class VideoReader:
     def _place(self) -> str:
         return f"{self.path}: frame {self._decoded}"
 
-    def _indexed(self) -> int:
-        """How many frames an mp4 file's index promises, less those an edit list hides."""
-        if "mp4" not in self._container.format.name:
-            return self._av_stream.frames
-        return sum(not entry.is_discard for entry in self._av_stream.index_entries)
-
     def _close_books(self) -> None:
-        """Note, once, what is odd about a file that was read to its end."""
+        """Find, once, what is odd about a file that was read to its end."""
         if self._closed_books:
             return
         self._closed_books = True
-        indexed = self._indexed()
+        indexed = indexed_frames(self._container, self._av_stream)
         found = self._decoded
         if self._container.format.name == "avi" and self._last is not None:
             found = self._last + 1  # its clock counts frames, and its index those that were dropped
         if found < indexed:
-            self._remarks.add(
+            text = (
                 f"the file's index names {indexed} frames and {self._decoded} were found:"
                 " its end may be cut off"
             )
+            self._found.add(Kind.DAMAGED, "file", text)
 
 
-def _video_of_pictures(path: Path) -> str:
-    """How to make a video of pictures, bit for bit, where a name means those; else nothing.
-
-    As FFmpeg has it, names of pictures hold their number's place (%03d) or a wildcard.
-    """
-    if path.is_dir():
-        kinds = [p.suffix for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
-        path = path / f"*{kinds[0]}" if kinds else path
-    if path.suffix.lower() not in PICTURES or not re.search("%[0-9]*d|[*?]", path.name):
-        return ""
-    words = ["-pattern_type", "glob"] if re.search("[*?]", path.name) else []
-    words = ["ffmpeg", "-framerate", "24", *words, "-i", str(path), "-c:v", "ffv1", "pictures.mkv"]
-    return f"; pictures become one by: {shlex.join(words)}"
+def _probed(source: Path | SourceFacts, options: InputOptions) -> SourceFacts:
+    """What a look at the file tells of the part that is wanted."""
+    if isinstance(source, SourceFacts):
+        return source
+    return probe(source, ProbeRange(start=options.start_time, end=options.end_time))

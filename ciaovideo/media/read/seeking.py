@@ -12,17 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice
-from pathlib import Path
-from typing import cast
 
-import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ciaovideo.errors import OpenError
-from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact
 
 CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
@@ -67,32 +62,43 @@ class Listing:
         return bisect_left(self.frames, self.packets[number][0])
 
 
-def list_packets(path: Path, index: int, stop: Fraction) -> Listing:
-    """Read the packets of a video until all frames before ``stop`` are known, and some more."""
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        av_stream = cast(VideoStream, container.streams[index])
-        listing = Listing(exact(av_stream.time_base) or Fraction(1))
-        judge = AnchorJudge(av_stream)
-        latest: int | None = None
-        after = 0
-        for packet in container.demux(av_stream):
-            if not packet.size:
-                continue
-            if packet.pts is None:
-                listing.timed = False
-                break
-            free = judge.free_of_past(packet)
-            if free and (latest is None or packet.pts > latest):
-                listing.anchors.append(len(listing.packets))
-            latest = packet.pts if latest is None else max(latest, packet.pts)
-            listing.packets.append(_mark(packet))
-            if not packet.is_discard:
-                listing.frames.append(packet.pts)
-            after += packet.pts * listing.tick >= stop
-            if after > PEEK_PACKETS:
-                break
-        listing.frames.sort()
-    return listing
+class PacketLister:
+    """Lists the packets of a video as they are read, in the order of the file."""
+
+    def __init__(self, av_stream: VideoStream) -> None:
+        self._listing = Listing(exact(av_stream.time_base) or Fraction(1))
+        self._judge = AnchorJudge(av_stream)
+        self._latest: int | None = None
+        self._looked = self._after = 0  # packets compared with the end, and those at or after it
+
+    def add(self, packet: "Packet[VideoStream]") -> None:
+        """Take the next packet; one without a time ends the list, which then is of no use."""
+        listing = self._listing
+        if not listing.timed:
+            return
+        if packet.pts is None:
+            listing.timed = False
+            return
+        free = self._judge.free_of_past(packet)
+        if free and (self._latest is None or packet.pts > self._latest):
+            listing.anchors.append(len(listing.packets))
+        self._latest = packet.pts if self._latest is None else max(self._latest, packet.pts)
+        listing.packets.append(_mark(packet))
+        if not packet.is_discard:
+            listing.frames.append(packet.pts)
+
+    def reached(self, stop: Fraction) -> bool:
+        """Whether all frames before ``stop`` are known, and some more."""
+        listing = self._listing
+        for pts, _, _ in listing.packets[self._looked :]:
+            self._after += pts * listing.tick >= stop
+        self._looked = len(listing.packets)
+        return not listing.timed or self._after > PEEK_PACKETS
+
+    def finished(self) -> Listing:
+        """What was listed, its frames in order."""
+        self._listing.frames.sort()
+        return self._listing
 
 
 def packets_from(

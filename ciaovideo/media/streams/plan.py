@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     WHOLE,
@@ -67,8 +68,7 @@ class StreamPlan:
 
     ``offset`` seconds are added to all times of the output; nearly always 0 unless the ``span``
     begins later than the file. ``end`` is where a run over part of the file will end, None if at
-    its end. ``warnings`` say all that a user should know of it, ``losses`` those among them that
-    name what the output will not have.
+    its end. ``findings`` are what the output will not have, and what it has in another form.
     """
 
     source: Path
@@ -79,8 +79,7 @@ class StreamPlan:
     offset: Fraction = Fraction(0)
     span: Span = WHOLE
     end: Fraction | None = None
-    warnings: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def plan_streams(
@@ -107,12 +106,12 @@ def plan_streams(
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
-        losses = [*_late_timecode(container, main, container_name, span)]
+        found = [*_late_timecode(container, main, container_name, span)]
         for av_stream in _others(container, main, container_name):
             becomes = _becoming(container_name, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
-            losses += () if becomes is None else _lost_marks(output, info, av_stream)
+            found += () if becomes is None else _lost_marks(output, info, av_stream)
     if container_name != Y4M_CONTAINER:
         _refuse_silence(dropped, output, sound)
     copied = {info.index for info in kept}
@@ -122,14 +121,16 @@ def plan_streams(
         starts = first_times(source, main, timed, span)
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
     unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
-    losses += [
+    found += [
         *_left_out(output, dropped, chapters=chapters, tags=tags),
-        *(f"{info}: {_lost_by(info)}" for info in kept if _lost_by(info)),
-        *(f"{container_word(output)} cannot hold the language of {info}" for info in unnamed),
+        *(_converted(info) for info in kept if info.becomes),
+        *(
+            _lost(info.name, f"{container_word(output)} cannot hold the language of {info}")
+            for info in unnamed
+        ),
     ]
-    warnings = [*losses, *(str(info) for info in kept if info.becomes and not _lost_by(info))]
     if offset:
-        warnings.append(_moved(offset, span))
+        found.append(_moved(offset, span))
     return StreamPlan(
         source=source,
         main=main,
@@ -139,8 +140,7 @@ def plan_streams(
         offset=offset,
         span=span,
         end=_end(source, main, frames, every_field, span),
-        warnings=tuple(warnings),
-        losses=tuple(losses),
+        findings=tuple(found),
     )
 
 
@@ -173,36 +173,41 @@ def _silence_hint(output: Path, sound: SoundPolicy) -> str:
 
 def _left_out(
     output: Path, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
-) -> Iterator[str]:
+) -> Iterator[Finding]:
     """Each thing beside the video that the output's container cannot hold."""
     place, container_name = container_word(output), container_format(output)
     for lost in dropped:
-        yield f"{place} cannot hold {lost}: it is left out"
+        yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
     if chapters and container_name in RATE_ONLY:
-        yield f"{place} cannot hold chapters: they are left out"
+        yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
     if tags and container_name == Y4M_CONTAINER:
-        yield f"{place} cannot hold metadata ({', '.join(tags)}): it is left out"
+        listed = ", ".join(tags)
+        yield _lost("metadata", f"{place} cannot hold metadata ({listed}): it is left out")
 
 
 def _late_timecode(
     container: InputContainer, main: int, container_name: str, span: Span
-) -> Iterator[str]:
+) -> Iterator[Finding]:
     """That a part which begins later has the timecode of the whole video."""
     clock = timecode(container, container.streams[main])
     if clock and span.start is not None and container_name not in RATE_ONLY:
-        yield f"the timecode stays {clock}, that of the whole video"
+        yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
 
 
-def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[str]:
+def _lost(subject: str, text: str) -> Finding:
+    return Finding(kind=Kind.LOST, subject=subject, text=text)
+
+
+def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[Finding]:
     """What a kept stream is said to be, forced or a comment for example, and is not any more."""
     container_name = container_format(output)
     known = MARKS[container_name]
     if info.kind == "subtitle":
         known += TEXT_MARKS.get(container_name, ())
-    lost = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
-    lost = [name.replace("_", " ") for name in lost if name not in known]
+    marks = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
+    lost = ", ".join(name.replace("_", " ") for name in marks if name not in known)
     if lost:
-        yield f"{container_word(output)} cannot hold the marks of {info}: {', '.join(lost)}"
+        yield _lost(info.name, f"{container_word(output)} cannot hold the marks of {info}: {lost}")
 
 
 def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -277,13 +282,13 @@ def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolic
     return None
 
 
-def _lost_by(info: StreamInfo) -> str:
-    """What a stream loses by becoming another coding, beyond what that coding is known for."""
-    if info.becomes and info.codec == STYLED:
-        return "its styles are simplified"
+def _converted(info: StreamInfo) -> Finding:
+    """That a stream becomes another coding; a loss beyond what that coding is known for."""
+    if info.codec == STYLED:
+        return _lost(info.name, f"{info}: its styles are simplified")
     if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
-        return "its samples are rounded to 24 bits"
-    return ""
+        return _lost(info.name, f"{info}: its samples are rounded to 24 bits")
+    return Finding(kind=Kind.CHANGED, subject=info.name, text=str(info))
 
 
 def _loses_language(info: StreamInfo, container_name: str) -> bool:
@@ -373,14 +378,16 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     return -(earliest // step) * step
 
 
-def _moved(offset: Fraction, span: Span) -> str:
+def _moved(offset: Fraction, span: Span) -> Finding:
     if span.start is None:
-        return f"the input starts before zero: all times are {float(offset):g} s later"
-    way = "earlier" if offset < 0 else "later"
-    return (
-        f"the first frame is the one at {float(span.start):.9g} s of the file's own time;"
-        f" all times are {float(abs(offset)):.9g} s {way}"
-    )
+        text = f"the input starts before zero: all times are {float(offset):g} s later"
+    else:
+        way = "earlier" if offset < 0 else "later"
+        text = (
+            f"the first frame is the one at {float(span.start):.9g} s of the file's own time;"
+            f" all times are {float(abs(offset)):.9g} s {way}"
+        )
+    return Finding(kind=Kind.CHANGED, subject="times", text=text, at=span.start)
 
 
 def _end(

@@ -31,6 +31,7 @@ from ciaovideo.errors import (
     OptionError,
     UnknownNameError,
 )
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.media.write.advice import advice
 from ciaovideo.media.write.codecs import (
@@ -72,16 +73,15 @@ class CodecChoice:
     """An encoder with the planar layout of the frames it gets, and its options.
 
     ``coded_pix_fmt`` is what the encoder itself is opened with; ``siting`` is where their chroma
-    sits, the source's own unless the output cannot tell that; ``notes`` say in words what was
-    chosen for the user, ``losses`` what the source has and the output will not.
+    sits, the source's own unless the output cannot tell that; ``findings`` are what was chosen for
+    the user, what changes, and what the source has and the output will not.
     """
 
     codec: Codec
     pix_fmt: str
     options: dict[str, str]
     siting: Siting = Siting.UNSPECIFIED
-    notes: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def coded_pix_fmt(self) -> str:
@@ -177,17 +177,18 @@ def _choose(
     """As ``choose_codec``; without a hint where another codec, container or layout may help."""
     height, width = size
     codec = _codec(options, output, pix_fmt)
+    findings = []
+    if options.codec == "auto":
+        findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
     options, losses = _lowered(codec, options, pix_fmt)
     target = _fitting(codec, options, pix_fmt, height, width)
     if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
-        losses += (f"the alpha channel: {codec.name} cannot hold it",)
+        losses.append(_lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
     _check_color(codec, color, target)
-    notes = []
-    if options.codec == "auto":
-        notes.append(f"codec {codec.name}")
     if target != pix_fmt:
         asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
-        notes.append(f"{width}x{height} {pix_fmt} is written as {target}{asked}")
+        text = f"{width}x{height} {pix_fmt} is written as {target}{asked}"
+        findings.append(Finding(kind=Kind.CHANGED, subject="pixel format", text=text))
     chosen = codec.options(options, target)
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
@@ -195,16 +196,15 @@ def _choose(
     siting = _siting(codec, output, color.siting, target)
     if _level(siting, target) != _level(color.siting, target):
         place = f"{target} by {codec.name} in {container_word(output)}"
-        notes.append(
-            f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
-        )
+        text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
+        findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
     losses += _lost_tags(codec, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
-        losses += () if params else (f"{hdr10}: {codec.name} cannot hold it",)
+        losses += [] if params else [_lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    choice = CodecChoice(codec, target, chosen, siting, tuple(notes), losses)
+    choice = CodecChoice(codec, target, chosen, siting, (*findings, *losses))
     if codec.name in CODECS:
         _check_opens(choice, height, width)
     return choice
@@ -284,14 +284,14 @@ def _automatic(container: str, family: str, depth: int) -> str:
 
 def _lowered(
     codec: Codec, options: EncodeOptions, pix_fmt: str
-) -> tuple[EncodeOptions, tuple[str, ...]]:
+) -> tuple[EncodeOptions, list[Finding]]:
     """The wishes with fewer bits, where alpha in .mov costs the others; and that as a loss."""
     _, depth = _wanted(options, pix_fmt)
     automatic = options.codec == "auto" and not options.bit_depth
     if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
-        return options, ()
-    lost = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
-    return replace(options, bit_depth=PRORES_DEPTH), (lost,)
+        return options, []
+    text = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
+    return replace(options, bit_depth=PRORES_DEPTH), [_lost("bit depth", text)]
 
 
 def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
@@ -374,20 +374,28 @@ def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
         raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range")
 
 
-def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> tuple[str, ...]:
+def _lost(subject: str, text: str) -> Finding:
+    return Finding(kind=Kind.LOST, subject=subject, text=text)
+
+
+def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> list[Finding]:
     losses = []
     if not codec.stores_primaries:
         tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
         if codec is Y4M and target.startswith("yuv"):
             tags = (color.matrix, *tags)
         losses += [
-            f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it"
+            _lost(
+                f"color {type(tag).__name__.lower()}",
+                f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it",
+            )
             for tag in tags
             if tag not in (Matrix.UNSPECIFIED, Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
         ]
     if color.primaries in codec.unknown_primaries:
-        losses.append(f"primaries {color.primaries.name}: {codec.name} cannot hold it")
-    return tuple(losses)
+        text = f"primaries {color.primaries.name}: {codec.name} cannot hold it"
+        losses.append(_lost("color primaries", text))
+    return losses
 
 
 def _siting(codec: Codec, output: Path, siting: Siting, target: str) -> Siting:

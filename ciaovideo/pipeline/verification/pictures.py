@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan, Shot, shots_by_number, shots_by_time
 from ciaovideo.media.layouts import planar_name
@@ -41,14 +42,19 @@ class Look:
     container: str = ""
 
 
+def wrong(subject: str, text: str, at: Fraction | None = None) -> Finding:
+    """A finding that the output is not what it should be."""
+    return Finding(kind=Kind.WRONG, subject=subject, text=text, at=at)
+
+
 def compare_pictures(
     source: FileScan | None,
     found: FileScan,
     shown: Sequence[Fraction],
     wanted: Look,
     before: int = 0,
-) -> tuple[int, list[str]]:
-    """How many pictures were compared, and what is wrong with them, in words.
+) -> tuple[int, list[Finding]]:
+    """How many pictures were compared, and what is wrong with them.
 
     ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
     ``before`` the first of them. The pictures are the first, the last, and between them those that
@@ -88,11 +94,16 @@ def _made(found: FileScan, stamps: Sequence[int], places: Sequence[int]) -> dict
 
 def _check_shots(
     made: dict[int, Shot], places: Sequence[int], given: dict[int, Shot], wanted: Look
-) -> list[str]:
-    findings = [f"frame {place} cannot be decoded" for place in places if place not in made]
+) -> list[Finding]:
+    findings = [
+        wrong(f"frame {place}", f"frame {place} cannot be decoded")
+        for place in places
+        if place not in made
+    ]
     first = given.get(min(given, default=0))
     for place, shot in made.items():
-        odd = list(_check_description(place, shot, given.get(place, first), wanted))
+        texts = _check_description(place, shot, given.get(place, first), wanted)
+        odd = [wrong(f"frame {place}", text) for text in texts]
         findings += odd
         if odd:  # all frames are alike: the first that is wrong speaks for them
             break
@@ -171,12 +182,14 @@ def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
     return color if layout.log2_chroma[0] else replace(color, siting=color.siting.level)
 
 
-def _check_looks(made: dict[int, Shot], given: dict[int, Shot]) -> Iterator[str]:
+def _check_looks(made: dict[int, Shot], given: dict[int, Shot]) -> Iterator[Finding]:
     both = sorted(given.keys() & made.keys())
     for place in both:
-        yield from _check_look(place, made[place], given[place])
+        for text in _check_look(place, made[place], given[place]):
+            yield wrong(f"frame {place}", text)
     for one, other in pairwise(both):
-        yield from _check_motion((one, other), made, given)
+        for text in _check_motion((one, other), made, given):
+            yield wrong(f"frame {other}", text)
 
 
 def _check_look(place: int, made: Shot, given: Shot) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import WHOLE, Span
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
@@ -23,7 +24,7 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.codecs import RATE_ONLY, Y4M_CONTAINER
 from ciaovideo.options import InputOptions
-from ciaovideo.pipeline.verification.pictures import TAGS, Look, compare_pictures
+from ciaovideo.pipeline.verification.pictures import TAGS, Look, compare_pictures, wrong
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,18 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was compared, and what was found: nothing, if the output is what it should be."""
+    """What was compared, and what was found: nothing wrong, if the output is what it should be."""
 
     frames: int
     streams: int
     packets: int
     pictures: int
-    notes: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        """In what the output is not what it should be."""
+        return tuple(finding for finding in self.findings if finding.kind == Kind.WRONG)
 
 
 def contract_between(
@@ -104,7 +109,7 @@ def verify(output: Path, contract: Contract) -> Verification:
     limits = (None, contract.streams.end) if _is_cut(contract) else (contract.frames, None)
     source = contract.counted or scan_file(contract.streams.source, *limits)
     found = scan_file(output)
-    times, notes = _expected_times(source, found, contract)
+    times, odd_times = _expected_times(source, found, contract)
     begin, stop = _part(times, contract)
     shown = times[begin:stop]
     span = Span(
@@ -112,6 +117,7 @@ def verify(output: Path, contract: Contract) -> Verification:
         end=times[stop] if stop < len(times) else None,
     )
     pairs, findings = _pair_tracks(source, found, contract, span)
+    findings = odd_times + findings
     findings += _check_times(times, found, contract)
     becomes = {info.index: info.becomes for info in contract.streams.kept}
     for given, made in pairs:
@@ -148,7 +154,6 @@ def verify(output: Path, contract: Contract) -> Verification:
         streams=len(found.tracks),
         packets=sum(len(made.pts) for _, made in pairs),
         pictures=pictures,
-        notes=tuple(notes),
         findings=tuple(findings),
     )
 
@@ -172,14 +177,14 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
 
 def require(verification: Verification, output: Path, kept_as: Path) -> None:
     """Raise VerificationError if anything was found: the first thing, and where the file is."""
-    findings = verification.findings
-    if not findings:
+    found = verification.wrong
+    if not found:
         return
-    for finding in findings:
+    for finding in found:
         log.info("%s: %s", output, finding)
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise VerificationError(
-        f"{output} is not what it should be: {findings[0]}{more}", f"the file is kept as {kept_as}"
+        f"{output} is not what it should be: {found[0]}{more}", f"the file is kept as {kept_as}"
     )
 
 
@@ -192,7 +197,7 @@ def on_clock(time: Fraction, tick: Fraction) -> int:
 
 def _expected_times(
     source: FileScan, found: FileScan, contract: Contract
-) -> tuple[list[Fraction], list[str]]:
+) -> tuple[list[Fraction], list[Finding]]:
     """When the source's frames appear (some more than asked for, for the end), and what is odd."""
     video = source.video
     listed = _spread([pts * video.tick for pts in sorted(video.pts)], contract)
@@ -205,9 +210,8 @@ def _expected_times(
     times = _spread(decoded_times(source, *limits), contract)
     counts = [stop - begin for begin, stop in (_part(t, contract) for t in (listed, times))]
     if plausible and counts[0] != counts[1]:
-        return times, [
-            f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
-        ]
+        text = f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
+        return times, [Finding(kind=Kind.DAMAGED, subject="video", text=text)]
     return times, []
 
 
@@ -244,7 +248,7 @@ def _every(found: FileScan, skip: int, step: int) -> FileScan:
     return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
 
 
-def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[str]:
+def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[Finding]:
     """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
 
     The last field's time hangs on how long the last frame is shown, which not every file says: it
@@ -259,15 +263,15 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
         wanted = [on_clock(time, tick) * tick for time in wanted]
     actual = [pts * tick for pts in sorted(found.video.pts)]
     if found.video.hidden:
-        return [f"video: an edit list hides {found.video.hidden} frames"]
+        return [wrong("video", f"video: an edit list hides {found.video.hidden} frames")]
     if contract.every_field and len(actual) == len(wanted) > 1 and actual[-1] > actual[-2]:
         wanted[-1] = actual[-1]
     if actual == wanted:
         return []
-    return [_first_difference("video: frame", wanted, actual)]
+    return [_first_difference("video", "video: frame", wanted, actual)]
 
 
-def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
+def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[Finding]:
     """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
     Where the source's clock is the coarser one, its rounding may have been undone.
@@ -280,18 +284,19 @@ def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> I
         abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True)
     ):
         yield _first_difference(
+            given.info.name,
             f"{given.info}: packet",
             [made.tick * pts for pts in wanted],
             [made.tick * pts for pts in made.pts],
         )
 
 
-def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[str]:
+def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[Finding]:
     """A stream in another coding: text that is there, sound that begins and ends where it did."""
     wanted = _times(given, span)
     found = [pts * made.tick for pts in made.pts]
     if wanted and not found:
-        yield f"{given.info}: nothing of it is in the output"
+        yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
     elif wanted and given.info.kind == "audio":
         longest = max(given.lasts) * given.tick  # the output's packets may be shorter
         for side, should, is_at, slack in (
@@ -299,7 +304,8 @@ def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -
             ("ends", max(wanted) + offset, max(found), longest),
         ):
             if not -SOUND_STEP <= is_at - should <= SOUND_STEP + slack:
-                yield f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+                text = f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+                yield wrong(given.info.name, text, is_at)
 
 
 def _times(track: Track, span: Span) -> list[Fraction]:
@@ -321,24 +327,29 @@ def _times(track: Track, span: Span) -> list[Fraction]:
     return [time for time in times if span.end is None or time < span.end]
 
 
-def _first_difference(what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]) -> str:
-    """In words, where two lists of times begin to differ."""
+def _first_difference(
+    subject: str, what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]
+) -> Finding:
+    """Where two lists of times begin to differ."""
     counts = "" if len(wanted) == len(actual) else f"; {len(wanted)} expected, {len(actual)} found"
     for place, (should, is_at) in enumerate(zip(wanted, actual, strict=False)):
         if should != is_at:
-            return (
+            text = (
                 f"{what} {place} should be at {float(should):.6f} s"
                 f" and is at {float(is_at):.6f} s{counts}"
             )
+            return wrong(subject, text, is_at)
     place = min(len(wanted), len(actual))
     if place < len(wanted):
-        return f"{what} {place} at {float(wanted[place]):.6f} s is missing{counts}"
-    return f"{what} {place} at {float(actual[place]):.6f} s should not be there{counts}"
+        at, says = wanted[place], "is missing"
+    else:
+        at, says = actual[place], "should not be there"
+    return wrong(subject, f"{what} {place} at {float(at):.6f} s {says}{counts}", at)
 
 
 def _pair_tracks(
     source: FileScan, found: FileScan, contract: Contract, span: Span
-) -> tuple[list[tuple[Track, Track]], list[str]]:
+) -> tuple[list[tuple[Track, Track]], list[Finding]]:
     """Each kept stream with its copy, in the order of each kind; and what has no partner.
 
     A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
@@ -348,7 +359,7 @@ def _pair_tracks(
     accounted = kept.keys() | {info.index for info in plan.dropped}
     given = [track for track in source.others if track.info.index in kept]
     findings = [
-        f"{track.info} is neither kept nor reported as left out"
+        wrong(track.info.name, f"{track.info} is neither kept nor reported as left out")
         for track in source.others
         if track.info.index not in accounted
     ]
@@ -361,11 +372,11 @@ def _pair_tracks(
         partner = next((made for made in like if filled or not made.pts), None)
         if partner is None:
             if filled:
-                findings.append(f"{track.info} is missing")
+                findings.append(wrong(track.info.name, f"{track.info} is missing"))
         else:
             left.remove(partner)
             pairs.append((track, partner))
-    findings += [f"{track.info} should not be there" for track in left]
+    findings += [wrong(track.info.name, f"{track.info} should not be there") for track in left]
     return pairs, findings
 
 
@@ -378,25 +389,29 @@ def _same_kind(given: Track, made: Track, anew: bool) -> bool:
     return one.kind == other.kind and same_coding
 
 
-def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[str]:
-    """The size, the shape on screen, and how the picture is turned."""
+def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
+    """The size, the shape on screen, how the picture is turned, and the timecode."""
     height, width = found.size
     if contract.size and found.size != contract.size:
-        yield f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+        text = f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+        yield wrong("video", text)
     if height < source.size[0] or width < source.size[1]:
-        yield f"video: {width}x{height} is smaller than the source"
+        yield wrong("video", f"video: {width}x{height} is smaller than the source")
     before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
-        yield f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+        text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+        yield wrong("video", text)
     if source.turn != found.turn and contract.streams.container != Y4M_CONTAINER:
-        yield f"video: turned by the matrix {found.turn} instead of {source.turn}"
+        text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
+        yield wrong("rotation", text)
     if source.timecode != found.timecode and contract.streams.container not in RATE_ONLY:
-        yield f"the timecode is {found.timecode!r} instead of {source.timecode!r}"
+        text = f"the timecode is {found.timecode!r} instead of {source.timecode!r}"
+        yield wrong("timecode", text)
 
 
 def _check_chapters(
     source: FileScan, found: FileScan, span: Span, offset: Fraction
-) -> Iterator[str]:
+) -> Iterator[Finding]:
     """Every chapter that lies in the span, cut where that begins."""
     earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
     first = earliest if span.start is None else span.start
@@ -406,13 +421,15 @@ def _check_chapters(
         if (start >= first or end > first) and (span.end is None or start < span.end)
     ]
     if len(wanted) != len(found.chapters):
-        yield f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        yield wrong("chapters", text)
         return
     for number, ((start, title), (at, _, made)) in enumerate(
         zip(wanted, found.chapters, strict=True)
     ):
         if title != made or abs(start + offset - at) > CHAPTER_STEP:
-            yield (
+            text = (
                 f"chapter {number} should be {title!r} at {float(start + offset):.3f} s"
                 f" and is {made!r} at {float(at):.3f} s"
             )
+            yield wrong("chapters", text, at)

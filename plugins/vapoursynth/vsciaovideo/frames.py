@@ -69,9 +69,9 @@ def source_format(frame: vs.VideoFrame) -> tuple[PlaneFormat, str]:
         Transfer(_number(props, "_Transfer", Transfer.UNSPECIFIED)),
         Siting(_number(props, "_ChromaLocation", -1, last=5) + 1),
     )
-    color, notes = tags.resolved(frame.height, frame.width, layout)
+    color, guesses = tags.resolved(frame.height, frame.width, layout)
     guessed = layout.family == "yuv" and tags.matrix == Matrix.UNSPECIFIED
-    return PlaneFormat(layout, color, dtype), notes[0] if guessed else ""
+    return PlaneFormat(layout, color, dtype), str(guesses[0]) if guessed else ""
 
 
 def target_format(

@@ -12,6 +12,7 @@ import torch
 from ciaovideo.cli.upscale import describe_plan
 from ciaovideo.color import Siting
 from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Kind
 from ciaovideo.options import ModelOptions, SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import target_of
 from ciaovideo.pipeline.destination import check_result
@@ -65,7 +66,8 @@ def test_as_many_frames_at_once_as_there_is_memory_for(
 def test_frames_that_went_into_a_pipe_are_counted(job: UpscaleRun) -> None:
     plan = replace(job.plan, piped_out=True)
     result = check_result(plan.output, plan, OPTIONS, (FRAMES, None))
-    assert (result.frames, result.findings) == (FRAMES, ())
+    assert (result.frames, result.wrong) == (FRAMES, ())
+    assert [finding.kind for finding in result.findings] == [Kind.FELL_BACK]
     wrong = replace(plan, frames=FRAMES - 1)  # a plan may be wrong, then the source decides
     assert check_result(plan.output, wrong, OPTIONS, (FRAMES, None)).frames == FRAMES
     with pytest.raises(VerificationError, match=r"11 frames went into the pipe, and .* has 12"):

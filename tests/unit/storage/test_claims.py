@@ -61,11 +61,11 @@ def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> N
     process, temporary = started(output)
     with process:
         process.kill()
-    (note,) = leftovers(output)
-    assert str(temporary) in note
-    assert "2.0 MB; delete it" in note
+    (finding,) = leftovers(output)
+    assert finding.subject == "temporary file"
+    assert f"{temporary}, 2.0 MB" in finding.text
     with UpscaleRun(clip, output, options) as job:
-        assert note in job.plan.notes
+        assert finding in job.plan.findings
     assert leftovers(other) == leftovers(output.with_suffix(".mp4")) == ()
     check_output(tmp_path / "in.mkv", output)
     with atomic_output(output) as written:

@@ -11,6 +11,7 @@ import pytest
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError, OptionError
+from ciaovideo.findings import Kind
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
@@ -18,6 +19,7 @@ from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.choice import CodecChoice
 from ciaovideo.media.write.codecs import VIA_FFMPEG
 from ciaovideo.media.write.writer import VideoTarget
+from tests.found import by_kind, losses_of
 from tests.media import make_clip
 
 HDR = ColorSpec(
@@ -140,7 +142,7 @@ def test_a_cover_that_ffmpeg_would_make_a_video_of_is_listed(tmp_path: Path) -> 
     whole = plan_streams(source, tmp_path / "out.mkv", 0)
     plan = carried(whole)
     assert len(plan.kept) == len(whole.kept) - 1
-    assert "cannot store it as a cover" in plan.losses[-1]
+    assert losses_of(plan.findings)[-1] == plan.dropped[-1].name
     into_mp4 = plan_streams(source, tmp_path / "out.mp4", 0)
     assert carried(into_mp4) == into_mp4
 
@@ -169,8 +171,8 @@ def test_what_the_words_change_on_purpose_is_expected(tmp_path: Path) -> None:
     words = "-c:v libx264 -pix_fmt yuv420p -color_trc bt709"
     made = try_out(find_encoder(words), target(), tmp_path / "out.mkv")
     assert made.pix_fmt == "yuv420p"
-    assert made.notes == ("yuv420p10le is written as yuv420p, as the words for ffmpeg say",)
-    assert made.losses == ("transfer SMPTE2084 becomes BT709 by the words for ffmpeg",)
+    wanted = [(Kind.CHANGED, "pixel format"), (Kind.LOST, "color transfer")]
+    assert by_kind(made.findings) == wanted
     assert made.color == replace(HDR, transfer=Transfer.BT709)
 
 

@@ -8,7 +8,9 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
-from ciaovideo.media.inspect.truncation import early_end
+from ciaovideo.findings import Kind
+from ciaovideo.media.read.probe import probe
+from tests.found import by_kind
 from tests.media import make_clip
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48, "fps": Fraction(12), "options": {}}
@@ -42,10 +44,12 @@ def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"clip{suffix}"
     make_clip(path, seconds=10, codec=codec, **SMALL)
     path = faststart(path) if suffix == ".mp4" else path
-    assert early_end(path) == ()
-    (note,) = early_end(cut(path, 0.5))
-    assert note.startswith("the file says it lasts 10.0 s, but ends after ")
-    assert 4 < float(note.partition("after ")[2].partition(" s:")[0]) < 6
+    assert probe(path).findings == ()
+    (finding,) = probe(cut(path, 0.5)).findings
+    assert by_kind([finding]) == [(Kind.DAMAGED, "file")]
+    assert finding.at is not None
+    assert 4 < finding.at < 6
+    assert "lasts 10.0 s" in finding.text
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
 def test_a_whole_file_does_not(tmp_path: Path, suffix: str, settings: dict[str, Any]) -> None:
     path = tmp_path / f"clip{suffix}"
     make_clip(path, **{**SMALL, "seconds": 3, "codec": "ffv1", **settings})
-    assert early_end(path) == ()
+    assert probe(path).findings == ()
 
 
 def test_sound_or_text_may_go_on_after_the_video(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_sound_or_text_may_go_on_after_the_video(tmp_path: Path) -> None:
     with av.open(longer) as container:
         assert container.duration is not None
         assert container.duration > 19 * av.time_base
-    assert early_end(longer) == ()
+    assert probe(longer).findings == ()
 
 
 def test_a_run_tells_it_at_the_start_and_strict_refuses(
@@ -99,4 +103,4 @@ def test_a_run_tells_it_at_the_start_and_strict_refuses(
     assert not output.exists()
     assert run([*words, "--strict", "--frames", "2"]) == 0
     assert run([*words, "--overwrite", "--dry-run"]) == 0
-    assert "it may be cut, or still being written" in capsys.readouterr().out
+    assert "it may be truncated, or still being written" in capsys.readouterr().out

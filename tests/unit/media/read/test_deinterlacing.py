@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from ciaovideo.errors import InterlacedError
+from ciaovideo.findings import Kind
 from ciaovideo.media.clock import exact
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
 from tests.fields import read_field_counter
+from tests.found import by_kind
 from tests.media import Clip, coded_frame, make_clip, planes_of
+
+DECIDED = [(Kind.CHOSEN, "interlacing")]
 
 
 def field_counters(frames: list[Frame]) -> list[int]:
@@ -59,9 +63,10 @@ def test_interlaced_frames_are_made_whole(
     make_clip(path, **INTERLACED, bottom_first=bottom_first, flagged=flagged)
     with VideoReader(path) as reader:
         assert not reader.info.interlaced
-        assert "are made whole: of 12 frames" in reader.notes[0]
+        assert by_kind(reader.findings) == DECIDED
+        assert "are made whole: of 12 frames" in reader.findings[0].text
         frames = list(reader.frames())
-        assert reader.warnings == []
+        assert by_kind(reader.findings) == DECIDED
     assert field_counters(frames) == list(range(0, 24, 2))
     assert [frame.pts for frame in frames] == plain_times(path)
 
@@ -85,7 +90,7 @@ def test_every_field_is_a_frame(tmp_path: Path, bottom_first: bool, flagged: boo
     with VideoReader(path, options=InputOptions(deinterlace="field")) as reader:
         info = reader.info
         frames = list(reader.frames())
-        assert reader.warnings == []
+        assert by_kind(reader.findings) == DECIDED
     assert field_counters(frames) == list(range(20))
     assert info.time_base == Fraction(1, 180000)
     assert abs(info.frame_count - 20) <= 2
@@ -137,7 +142,7 @@ def test_without_deinterlacing_they_are_refused_or_forced(tmp_path: Path) -> Non
         VideoReader(path, options=InputOptions(deinterlace="off"))
     with VideoReader(path, options=InputOptions(deinterlace="off", force=True)) as reader:
         assert reader.info.interlaced
-        assert "taken as they are" in reader.notes[0]
+        assert "taken as they are" in reader.findings[0].text
         for number, frame in enumerate(reader.frames()):
             assert np.array_equal(frame.planes[0].numpy(), planes_of(clip, number)[0])
 
@@ -146,7 +151,7 @@ def test_a_progressive_video_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     clip = make_clip(path, seconds=1, flagged=True, codec="ffv1", options={})
     with VideoReader(path) as reader:
-        assert "taken for progressive" in reader.notes[0]
+        assert "taken for progressive" in reader.findings[0].text
         for number, frame in enumerate(reader.frames()):
             assert np.array_equal(frame.planes[0].numpy(), planes_of(clip, number)[0])
 
@@ -158,13 +163,14 @@ def test_interlaced_frames_after_the_sample(tmp_path: Path, mode: Any) -> None:
     make_clip(second, **INTERLACED)
     both.write_bytes(first.read_bytes() + second.read_bytes())
     with VideoReader(both, options=InputOptions(deinterlace=mode)) as reader:
-        assert reader.notes == ()
+        assert by_kind(reader.findings) == [(Kind.GUESSED, "frame rate")]
         if mode == "off":
             with pytest.raises(InterlacedError, match="frame 48 is interlaced"):
                 list(reader.frames())
             return
         frames = list(reader.frames())
-        assert reader.warnings[-1] == "interlaced frames from number 48 on are made whole"
+        assert by_kind(reader.findings)[-1:] == DECIDED
+        assert "from number 48 on" in reader.findings[-1].text
     assert len(frames) == 60
     assert field_counters(frames[48:]) == list(range(0, 24, 2))
 

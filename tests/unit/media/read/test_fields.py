@@ -7,7 +7,8 @@ from typing import Any
 import av
 import pytest
 
-from ciaovideo.media.read.fields import FieldEvidence, FieldPolicy, sample_fields
+from ciaovideo.media.read.fields import FieldEvidence, FieldPolicy
+from ciaovideo.media.read.probe import probe
 from ciaovideo.options import InputOptions
 from tests.media import make_clip
 
@@ -71,7 +72,8 @@ def test_the_policy(
     policy = FieldPolicy(evidence, InputOptions(deinterlace=mode, force=force))
     assert policy.deinterlaces == filtered
     assert (policy.whole(False), policy.whole(True)) == whole
-    assert (words in policy.note) if words else not policy.note
+    assert all(words in finding.text for finding in policy.findings)
+    assert bool(policy.findings) == bool(words)
     assert policy.refuses == (mode == "off" and not force)
 
 
@@ -90,7 +92,7 @@ def test_woven_clips_are_found_with_their_order(
         bottom_first=bottom_first,
         flagged=flagged,
     )
-    evidence = sample_fields(path, 0)
+    evidence = probe(path).fields
     assert evidence.interlaced
     assert evidence.order == ("bff" if bottom_first else "tff")
     assert evidence.frames == 24
@@ -107,14 +109,14 @@ def test_animations_for_screens_have_no_fields(tmp_path: Path) -> None:
         for picture in given.decode(video=0):
             made.mux(video.encode(picture.reformat(format="gray")))
         made.mux(video.encode(None))
-    assert sample_fields(clip, 0).interlaced
-    assert not sample_fields(animation, 0).interlaced
+    assert probe(clip).fields.interlaced
+    assert not probe(animation).fields.interlaced
 
 
 def test_a_progressive_clip_is_no_less_for_its_flags(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     make_clip(path, seconds=1, flagged=True)
-    evidence = sample_fields(path, 0)
+    evidence = probe(path).fields
     assert evidence.flagged == 24
     assert not evidence.interlaced
 
@@ -122,21 +124,21 @@ def test_a_progressive_clip_is_no_less_for_its_flags(tmp_path: Path) -> None:
 def test_longer_files_are_looked_at_in_three_places(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, width=128, height=96, seconds=6, options={"g": "12"})
-    assert sample_fields(path, 0).frames == 36
+    assert probe(path).fields.frames == 36
     late = tmp_path / "late.ts"  # still and flagged as progressive at first
     first, second = tmp_path / "first.ts", tmp_path / "second.ts"
     shape: dict[str, Any] = {"width": 128, "height": 96, "seconds": 4, "codec": "mpeg2video"}
     make_clip(first, **shape, options={"b": "4M"})
     make_clip(second, **shape, options={"b": "4M"}, interlaced=True, first_pts=96)
     late.write_bytes(first.read_bytes() + second.read_bytes())
-    assert sample_fields(late, 0).flagged > 0
+    assert probe(late).fields.flagged > 0
 
 
 def test_damage_ends_the_sample_only(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     make_clip(path, width=64, height=48, seconds=4)
     path.write_bytes(path.read_bytes()[:8000])
-    assert sample_fields(path, 0).frames < 36
+    assert probe(path).fields.frames < 36
 
 
 REAL = {  # file: (interlaced, order)
@@ -159,5 +161,5 @@ REAL = {  # file: (interlaced, order)
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files(shared: Path, name: str) -> None:
-    evidence = sample_fields(shared / "data/media" / name, 0)
+    evidence = probe(shared / "data/media" / name).fields
     assert (evidence.interlaced, evidence.order) == REAL[name]

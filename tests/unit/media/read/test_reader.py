@@ -20,10 +20,12 @@ from ciaovideo.errors import (
     OpenError,
     TimestampError,
 )
+from ciaovideo.findings import Kind
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
+from tests.found import by_kind
 from tests.media import Clip, make_clip, planes_of, read_counter
 from tests.unit.media.inspect.test_truncation import faststart
 
@@ -41,7 +43,7 @@ def test_every_frame_once_and_in_order(tmp_path: Path, suffix: str) -> None:
     make_clip(path, seconds=2, counter=True, **SMALL)
     with VideoReader(path) as reader:
         assert counters(reader) == list(range(48))
-        assert reader.warnings == []
+        assert reader.findings == ()
         assert abs(reader.info.frame_count - 48) <= 1
 
 
@@ -161,7 +163,8 @@ def test_raw_streams_get_times_and_a_warning(tmp_path: Path) -> None:
     make_clip(path, seconds=1, fps=Fraction(25), counter=True, **SMALL)
     with VideoReader(path) as reader:
         frames = list(reader.frames())
-        assert reader.warnings == ["the file stores no times: 25 frames a second are assumed"]
+        assert by_kind(reader.findings) == [(Kind.GUESSED, "frame rate")]
+        assert "25 frames a second" in reader.findings[0].text
         assert reader.info.time_base == Fraction(1, 25)
     assert [(frame.time, frame.end) for frame in frames] == [
         (Fraction(n, 25), Fraction(n + 1, 25)) for n in range(25)
@@ -242,10 +245,10 @@ def test_a_cut_off_mp4_is_told(tmp_path: Path) -> None:
     fast = faststart(whole)
     count = cut(fast, clip, 0.6)
     with VideoReader(fast) as reader:
-        found = counters(reader)
-        assert found == list(range(len(found)))
-        assert 0 < len(found) < count
-        assert any("may be cut off" in warning for warning in reader.warnings)
+        left = counters(reader)
+        assert left == list(range(len(left)))
+        assert 0 < len(left) < count
+        assert (Kind.DAMAGED, "file") in by_kind(reader.findings)
 
 
 def test_frames_dropped_by_a_capture_are_no_end_cut_off(tmp_path: Path) -> None:
@@ -255,7 +258,7 @@ def test_frames_dropped_by_a_capture_are_no_end_cut_off(tmp_path: Path) -> None:
     make_clip(path, pts=kept, codec="mpeg4", options={}, **SMALL)
     with VideoReader(path) as reader:
         assert tuple(frame.pts for frame in reader.frames()) == kept
-        assert reader.warnings == []
+        assert reader.findings == ()
 
 
 def test_a_packet_of_no_bytes_lets_the_picture_stand(tmp_path: Path) -> None:
@@ -294,7 +297,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     with VideoReader(path) as reader:  # which of the two depends on the decoder's threads
         try:
             assert len(list(reader.frames())) == 48
-            told = reader.warnings
+            told = [str(finding) for finding in reader.findings]
         except DecodeError as error:
             told = [str(error)]
     assert any("damaged" in text for text in told)
@@ -320,8 +323,10 @@ def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
     path = damaged_clip(tmp_path)
     with VideoReader(path) as reader:
         assert len(list(reader.frames())) == 24
-        (told,) = (text for text in reader.warnings if "patched" in text)
-    assert re.search(r"damaged frames, patched by the decoder: \d, at \d\.\d{3} s", told)
+        (damaged,) = reader.findings
+    assert by_kind([damaged]) == [(Kind.DAMAGED, "video")]
+    assert damaged.at is not None
+    assert f"at {float(damaged.at):.3f} s" in damaged.text
     with (
         VideoReader(path, strict=True) as reader,
         pytest.raises(DecodeError, match=r"strict: the picture of .* at \d\.\d{3} s is damaged"),
@@ -338,11 +343,11 @@ def test_damage_is_told_where_only_a_part_is_read(
     path = damaged_clip(tmp_path)
     with VideoReader(path) as reader:
         list(reader.frames())
-        (whole,) = (text for text in reader.warnings if "patched" in text)
+        (whole,) = reader.findings
     with VideoReader(path, options=options) as reader:
         assert 0 < len(list(reader.frames(limit))) <= 20
-        (told,) = (text for text in reader.warnings if "patched" in text)
-    assert told == whole
+        (part,) = reader.findings
+    assert part == whole
 
 
 # Real files, made by other people's tools. What cannot be read must be refused for its reason.
@@ -412,7 +417,7 @@ READ = [
 )
 def test_what_hangs_on_pictures_is_named(shared: Path, name: str, words: str) -> None:
     with VideoReader(shared / "data/media" / name) as reader:
-        assert any(words in warning for warning in reader.warnings)
+        assert any(words in finding.text for finding in reader.findings)
 
 
 @pytest.mark.parametrize("name", READ)
@@ -468,8 +473,9 @@ def test_what_is_lost_or_changes_midway_is_told(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(coded)
         with VideoReader(path) as reader:
-            assert said not in reader.warnings
+            assert said not in map(str, reader.findings)
             assert len(list(reader.frames())) == 4
-            assert reader.warnings.count(said) == 1
+            (finding,) = (one for one in reader.findings if one.text == said)
+            assert finding.kind == Kind.LOST
         with VideoReader(path, strict=True) as reader, pytest.raises(LossError, match=said):
             list(reader.frames())

@@ -10,8 +10,9 @@ import torch
 
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read import reader as reader_module
+from ciaovideo.media.read.probe import ProbeRange, probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.read.seeking import AnchorJudge, Listing, list_packets, packets_from
+from ciaovideo.media.read.seeking import AnchorJudge, Listing, packets_from
 from ciaovideo.options import InputOptions
 from tests.media import make_clip
 
@@ -68,6 +69,12 @@ def part(path: Path, options: InputOptions) -> list[Frame]:
         return list(reader.frames())
 
 
+def listed(path: Path) -> Listing:
+    listing = probe(path, ProbeRange(end=Fraction(100))).listing
+    assert listing is not None
+    return listing
+
+
 def same(found: list[Frame], wanted: list[Frame]) -> bool:
     return [f.time for f in found] == [f.time for f in wanted] and all(
         torch.equal(one, other)
@@ -77,7 +84,7 @@ def same(found: list[Frame], wanted: list[Frame]) -> bool:
 
 
 def anchors(path: Path) -> list[int]:
-    listing = list_packets(path, 0, Fraction(100))
+    listing = listed(path)
     return [listing.place(number) for number in listing.anchors]
 
 
@@ -156,7 +163,7 @@ def test_packets_that_are_not_the_known_ones_are_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make(tmp_path, ".mp4", "libx264", X264)
-    listing = list_packets(path, 0, Fraction(100))
+    listing = listed(path)
     number = listing.anchors[2]
     with av.open(path) as container:
         video = container.streams.video[0]

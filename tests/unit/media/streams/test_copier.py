@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ciaovideo.errors import EncodeError
+from ciaovideo.findings import Kind
 from ciaovideo.media.clock import WHOLE, Span
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.copier import StreamCopier
@@ -17,6 +18,7 @@ from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from ciaovideo.storage.atomic import atomic_output
+from tests.found import by_kind, losses_of
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48}
@@ -202,7 +204,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
         assert (attachment.data, attachment.metadata["title"]) == (font, "for signs")
     plan = plan_streams(source, tmp_path / "out.mp4", 0)
     assert [info.kind for info in plan.dropped] == ["attachment"]
-    assert plan.warnings == (f".mp4 cannot hold {plan.dropped[0]}: it is left out",)
+    assert by_kind(plan.findings) == [(Kind.LOST, plan.dropped[0].name)]
 
 
 def test_sound_that_would_be_lost_is_an_error_before_work(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_early_sound_moves_all_streams_in_matroska(tmp_path: Path) -> None:
     assert packets(source)[0][0] == Fraction(-1, 4)
     plan = process(source, output)
     assert plan.offset == Fraction(1, 4)
-    assert plan.warnings == ("the input starts before zero: all times are 0.25 s later",)
+    assert by_kind(plan.findings) == [(Kind.CHANGED, "times")]
     assert times(output) == [time + plan.offset for time in times(source)]
     moved = [(time + plan.offset, data) for time, data in packets(source)]
     same_packets(packets(output), moved, Fraction(0))
@@ -272,8 +274,8 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    for part in ("stream_plan", "copier"):
-        monkeypatch.setattr(f"ciaovideo.media.{part}.first_times", lambda *_: starts)
+    for part in ("plan", "copier"):
+        monkeypatch.setattr(f"ciaovideo.media.streams.{part}.first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
     assert plan.offset - Fraction(1, 24) < Fraction(1, 50)  # no more than clocks demand
@@ -479,22 +481,21 @@ def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str)
         for sound, mark in zip(sounds, marks, strict=True):
             sound.disposition = mark
         for packet in given.demux():
-            for target in (sounds if packet.stream.type == "audio" else [video]) * bool(
-                packet.size
-            ):
+            targets = sounds if packet.stream.type == "audio" else [video]
+            for target in targets if packet.size else []:
                 twin = av.Packet(bytes(packet))
                 twin.pts, twin.dts, twin.time_base = packet.pts, packet.pts, packet.time_base
                 twin.is_keyframe, twin.stream = packet.is_keyframe, target
                 made.mux(twin)
     plan = plan_streams(source, output, 0, sound="auto")
     if suffix == ".mov":
-        assert len(plan.losses) == len(marks)
+        assert len(losses_of(plan.findings)) == len(marks)
         return
+    missing = {"dub", "comment", "original"}
     if suffix != ".webm":
         process(source, output)
         with av.open(output) as container:
             found = [sound.disposition for sound in container.streams.audio]
-        lost = [mark.name for mark, all_of in zip(marks, found, strict=True) if mark not in all_of]
-    else:
-        lost = ["dub", "comment", "original"]
-    assert [loss.split(": ")[-1] for loss in plan.losses] == lost
+        missing = {str(m.name) for m, held in zip(marks, found, strict=True) if m not in held}
+    lost = [finding.text for finding in plan.findings if finding.kind == Kind.LOST]
+    assert {text.split(": ")[-1] for text in lost} == missing

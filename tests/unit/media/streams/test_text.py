@@ -14,6 +14,7 @@ from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from tests.found import losses_of
 from tests.media import ASS_HEADER, make_clip
 
 EVENTS = (  # start and length in ms, text in ASS, in HTML-like tags, and plain
@@ -102,8 +103,8 @@ def test_text_becomes_what_the_container_holds(
     assert [info.becomes for info in plan.kept] == [becomes]
     assert plan.dropped == ()
     simplified = codec == "ass" and becomes != ""
-    assert bool(plan.losses) == simplified
-    assert any(becomes in note for note in plan.warnings) or not becomes
+    assert bool(losses_of(plan.findings)) == simplified
+    assert any(becomes in finding.text for finding in plan.findings) or not becomes
     wanted = [(start, length) for start, length, *_ in EVENTS]
     found = lines(output)
     assert [(start, length) for start, length, _ in found] == wanted
@@ -176,7 +177,7 @@ def test_what_is_no_known_text_is_left_out(tmp_path: Path, shared: Path, name: s
     source = shared / "data" / "media" / "mkv" / name
     plan = plan_streams(source, tmp_path / "out.webm", 0, sound="auto")
     assert [info.kind for info in plan.dropped] == ["subtitle"]
-    assert any("left out" in loss for loss in plan.losses)
+    assert plan.dropped[0].name in losses_of(plan.findings)
 
 
 def test_forced_text_is_forced_in_another_coding(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import av
 import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, UnknownNameError
+from ciaovideo.findings import Kind
 from ciaovideo.media.write.choice import CodecChoice, choose_codec
 from ciaovideo.media.write.codecs import CODECS, CONTAINERS, DEFAULT_CRF, Codec
 from ciaovideo.options import EncodeOptions
+from tests.found import by_kind
 
 
 def choose(
@@ -44,7 +46,7 @@ def test_auto_goes_by_the_source(pix_fmt: str, suffix: str, name: str) -> None:
     choice = choose(pix_fmt, suffix)
     assert choice.codec.name == name
     assert choice.pix_fmt == pix_fmt
-    assert choice.notes == (f"codec {name}",)
+    assert by_kind(choice.findings) == [(Kind.CHOSEN, "codec")]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,8 @@ def test_auto_goes_by_the_source(pix_fmt: str, suffix: str, name: str) -> None:
 def test_layouts_change_only_upwards_and_say_so(source: str, codec: str, target: str) -> None:
     choice = choose(source, ".mkv", codec=codec)
     assert choice.pix_fmt == target
-    assert any(target in note for note in choice.notes) == (source != target)
+    changed = [(Kind.CHANGED, "pixel format")] if source != target else []
+    assert by_kind(choice.findings) == changed
 
 
 @pytest.mark.parametrize(
@@ -260,7 +263,7 @@ def test_wishes_are_met_exactly_and_poorer_ones_are_said(
 ) -> None:
     choice = choose(source, ".mkv", **wishes)
     assert choice.pix_fmt == target
-    assert choice.notes[1].endswith("as asked") == asked
+    assert choice.findings[1].text.endswith("as asked") == asked
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
+from ciaovideo.pipeline.verification.pictures import wrong
 from ciaovideo.pipeline.verification.verify import (
     Contract,
     Verification,
@@ -117,7 +118,7 @@ def remux(
 
 
 def findings(output: Path, contract: Contract) -> str:
-    return " | ".join(verify(output, contract).findings)
+    return " | ".join(map(str, verify(output, contract).findings))
 
 
 @pytest.fixture(scope="module")
@@ -411,9 +412,9 @@ def test_the_source_is_decoded_where_its_packets_do_not_tell(tmp_path: Path) -> 
 def test_findings_become_one_error_that_names_the_file() -> None:
     result = Verification(frames=1, streams=1, packets=0, pictures=0)
     require(result, Path("out.mp4"), Path(".out.part.mp4"))
-    wrong = replace(result, findings=("frame 3 is black", "frame 4 is black"))
+    found = tuple(wrong(f"frame {n}", f"frame {n} is black") for n in (3, 4))
     with pytest.raises(VerificationError) as caught:
-        require(wrong, Path("out.mp4"), Path(".out.part.mp4"))
+        require(replace(result, findings=found), Path("out.mp4"), Path(".out.part.mp4"))
     assert caught.value.problem == (
         "out.mp4 is not what it should be: frame 3 is black (and 1 more)"
     )

@@ -1,5 +1,6 @@
 """What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import av
 from av.sidedata.sidedata import Type
 
 from ciaovideo.errors import DecodeError, LossError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.video_stream import tagged_color
 
@@ -21,46 +23,58 @@ LOST = {
     Type.ICC_PROFILE: "an ICC colour profile",
     Type.AFD: "the active format description",
 }
-LISTED = 5  # damaged pictures whose times are told
+LISTED = 5  # damaged pictures whose times the text gives
 
 
-class Remarks:
-    """Notes on a file, gathered while its pictures are read; ``strict`` makes errors of them."""
+class PictureFindings:
+    """Findings of a file, gathered while its pictures are read; ``strict`` makes errors of them."""
 
     def __init__(self, path: Path, *, strict: bool) -> None:
         self._path = path
         self._strict = strict
-        self._notes: list[str] = []
+        self._found: list[Finding] = []
         self._damaged: list[Fraction | int] = []  # when each is shown, or its number
         self._met: set[Type] = set()  # what hung on pictures up to now
         self._retagged = False  # whether the colour tags were seen to change
 
-    def add(self, note: str) -> None:
-        """Note something."""
-        self._notes.append(note)
+    def add(self, kind: Kind, subject: str, text: str) -> None:
+        """Add one."""
+        self._found.append(Finding(kind=kind, subject=subject, text=text))
+
+    def take(self, findings: Iterable[Finding]) -> None:
+        """Add those that are known already."""
+        self._found += findings
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
-        """Note what is lost of that which hangs on the first picture; no error yet."""
-        self._notes += self._lost(picture)
+        """Add what is lost of that which hangs on the first picture; no error yet."""
+        self._found += self._lost(picture, None)
         display = info.hdr10.display if info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in self._met and not display:
-            self.add("HDR10's mastering display is not whole: not carried over")
+            text = "HDR10's mastering display is not whole: not carried over"
+            self.add(Kind.LOST, "HDR10", text)
 
-    def meet(self, picture: av.VideoFrame, number: int, info: VideoInfo) -> None:
-        """Note, once each, what the pictures before did not have; LossError under ``strict``."""
-        losses = self._lost(picture)
+    def meet(
+        self, picture: av.VideoFrame, number: int, info: VideoInfo, at: Fraction | None
+    ) -> None:
+        """Add, once each, what the pictures before did not have; LossError under ``strict``.
+
+        ``at`` is when the picture, the ``number``-th, is shown.
+        """
+        losses = self._lost(picture, at)
         if not self._retagged and tagged_color(picture) != info.color:
             self._retagged = True
-            losses.append(
+            text = (
                 f"the colour tags change at frame {number}, and those of the first frame are used"
                 " throughout"
             )
+            losses.append(Finding(kind=Kind.LOST, subject="color", text=text, at=at))
         if losses and self._strict:
-            raise LossError(f"strict: {self._path}: frame {number}: {'; '.join(losses)}")
-        self._notes += losses
+            told = "; ".join(map(str, losses))
+            raise LossError(f"strict: {self._path}: frame {number}: {told}")
+        self._found += losses
 
     def damage(self, shown: Fraction | int) -> None:
-        """Note that a picture is damaged, by its time or number; DecodeError under ``strict``."""
+        """Add that a picture is damaged, by its time or number; DecodeError under ``strict``."""
         if self._strict:
             raise DecodeError(
                 f"strict: the picture of {self._path} at {_when(shown)} is damaged",
@@ -77,19 +91,25 @@ class Remarks:
         )
         self._damaged = list(kept)
 
-    def listed(self) -> list[str]:
-        """All notes; that on the damaged pictures comes last."""
+    def listed(self) -> tuple[Finding, ...]:
+        """All of them; that on the damaged pictures comes last, with the time of the first."""
         if not self._damaged:
-            return self._notes.copy()
+            return tuple(self._found)
         places = ", ".join(map(_when, self._damaged[:LISTED]))
         more = " and more" if len(self._damaged) > LISTED else ""
-        count = len(self._damaged)
-        return [*self._notes, f"damaged frames, patched by the decoder: {count}, at {places}{more}"]
+        text = f"damaged frames, patched by the decoder: {len(self._damaged)}, at {places}{more}"
+        times = (shown for shown in self._damaged if not isinstance(shown, int))
+        damaged = Finding(kind=Kind.DAMAGED, subject="video", text=text, at=next(times, None))
+        return (*self._found, damaged)
 
-    def _lost(self, picture: av.VideoFrame) -> list[str]:
+    def _lost(self, picture: av.VideoFrame, at: Fraction | None) -> list[Finding]:
         hanging = {data.type for data in picture.side_data.values()} - self._met
         self._met |= hanging
-        return [f"{LOST[kind]}: not carried over" for kind in LOST if kind in hanging]
+        return [
+            Finding(kind=Kind.LOST, subject="side data", text=f"{name}: not carried over", at=at)
+            for kind, name in LOST.items()
+            if kind in hanging
+        ]
 
 
 def _when(shown: Fraction | int) -> str:
