@@ -103,12 +103,7 @@ class FrameEncoder:
         self._shift, self._first = shift, first
         self._nowhere: OutputContainer = av.open(os.devnull, "w", format="null")
         try:
-            rate = target.frame_rate or FALLBACK_RATE
-            name = target.codec.codec.name
-            self._av_stream = cast(VideoStream, self._nowhere.add_stream(name, rate=rate))
-            self._context: VideoCodecContext = self._av_stream.codec_context
-            self._set_up(container)
-            self._nowhere.start_encoding()  # opens the encoder
+            self._context = self._open(container)
         except BaseException:
             self.close()
             raise
@@ -170,9 +165,12 @@ class FrameEncoder:
                 packet.dts = packet.pts
         return [_coded(packet) for packet in packets]
 
-    def _set_up(self, container: str) -> None:
-        """Tell the encoder, not open yet, all that it needs to know."""
-        context, target, choice = self._context, self.target, self.target.codec
+    def _open(self, container: str) -> VideoCodecContext:
+        """The encoder, told all that it needs to know."""
+        target, choice = self.target, self.target.codec
+        rate = target.frame_rate or FALLBACK_RATE
+        self._av_stream = cast(VideoStream, self._nowhere.add_stream(choice.codec.name, rate=rate))
+        context: VideoCodecContext = self._av_stream.codec_context
         context.width, context.height = target.width, target.height
         context.pix_fmt = choice.coded_pix_fmt
         context.time_base = self.tick
@@ -190,6 +188,8 @@ class FrameEncoder:
         context.color_trc = target.color.transfer
         context.chroma_sample_location = target.color.siting
         context.options = dict(choice.steady_options if target.reproducible else choice.options)
+        self._nowhere.start_encoding()
+        return context
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         choice, target = self.target.codec, self.target
