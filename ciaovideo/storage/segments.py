@@ -9,6 +9,7 @@ holds and what they were made from: no index beside it can be lost, or be anothe
 import hashlib
 import json
 import os
+import re
 import secrets
 import struct
 from collections import deque
@@ -259,9 +260,9 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 def _header(file: BinaryIO) -> _Header | None:
     """The header; None where it is damaged. Raises StaleLedgerError for another version's."""
-    kind = file.read(len(MAGIC))
+    kind = file.readline(MAX_HEADER)
     if kind != MAGIC:
-        if kind.startswith(KIND) and len(kind) == len(MAGIC):
+        if re.fullmatch(KIND + rb"\d+\n", kind):
             raise other_version(Path(file.name))
         return None
     line = file.readline(MAX_HEADER)
