@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import resource
 import signal
 import stat
@@ -60,6 +61,37 @@ upscale(
     options=UpscaleOptions(model=ModelOptions(model="bicubic"), resume=True),
     on_progress=die,
 )
+"""
+
+KILLED_ANYWHERE = """
+import os, random, signal, sys
+from pathlib import Path
+import torch
+import ciaovideo.storage.ledger
+from ciaovideo import upscale
+from ciaovideo.media.write.muxer import Muxer
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.storage.segments import NewSegment
+
+ciaovideo.storage.ledger.LENGTH = int(sys.argv[3])
+torch.set_num_threads(int(sys.argv[4]))
+left = int(sys.argv[5])
+def counted(owner, name):
+    work = getattr(owner, name)
+    def counting(*words, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*words, **named)
+    setattr(owner, name, counting)
+for owner, name in (
+    (NewSegment, "add"), (NewSegment, "_put"), (NewSegment, "finish"),
+    (os, "fsync"), (Path, "replace"), (Path, "mkdir"), (Muxer, "add"), (Muxer, "_mux"),
+):
+    counted(owner, name)
+options = UpscaleOptions(model=ModelOptions(model="bicubic"), resume=True)
+upscale(sys.argv[1], sys.argv[2], options=options)
 """
 
 
@@ -250,9 +282,7 @@ def test_a_damaged_segment_is_made_anew_and_the_others_are_not(tmp_path: Path) -
             path.write_bytes(data)
         with UpscaleRun(clip, parts, options(overwrite=True)) as job:
             assert job.finished == finished
-            seen: list[int] = []
-            assert job.run(lambda progress, seen=seen: seen.append(progress.frames)).frames == FRAMES
-            assert sorted({*seen}) == list(range(finished + (first not in files), FRAMES + 1))
+            assert job.run().frames == FRAMES
         assert whole.read_bytes() == parts.read_bytes()
         assert not list(tmp_path.glob(".*"))
 
@@ -280,6 +310,28 @@ def test_a_killed_process(tmp_path: Path) -> None:
         assert (Kind.CHOSEN, "temporary file") in by_kind(job.plan.findings)
         job.run()
     assert whole.read_bytes() == parts.read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
+    """Between any two steps of a segment or the joining: some 60 steps for 8 frames."""
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24, sound=True)
+    whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
+    upscale(clip, whole, options=options())
+    chance = random.Random(13)
+    threads = str(torch.get_num_threads())
+    finished = [0]
+    for _ in range(3):
+        words = [str(clip), str(parts), str(SEGMENT), threads, str(chance.randrange(1, 90))]
+        words = [sys.executable, "-c", KILLED_ANYWHERE, *words]
+        assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+        with UpscaleRun(clip, parts, options()) as job:
+            finished.append(job.finished)
+    assert finished == sorted(finished)
+    assert finished[-1] > 0
+    assert upscale(clip, parts, options=options()).frames == FRAMES
+    assert whole.read_bytes() == parts.read_bytes()
+    assert not ledger_path(parts).exists()
 
 
 def test_what_is_not_the_same_run_is_refused(
