@@ -1,7 +1,7 @@
 """Video super-resolution to any size with CiaoSR, everything else in the file kept.
 
 >>> import ciaovideo
->>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5)  # doctest: +SKIP
+>>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5, crf=14)  # doctest: +SKIP
 >>> ciaovideo.Upscaler(scale=2.5)(picture)  # doctest: +SKIP
 
 Names are imported on first use, so that importing the package costs nothing.
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ColorSpec,
         Matrix,
         PixelLayout,
+        PlaneFormat,
         Primaries,
         Range,
         Siting,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         from_rgb,
         to_rgb,
     )
-    from ciaovideo.engine.picture import Picture, PlaneFormat
+    from ciaovideo.engine.picture import Picture
     from ciaovideo.engine.upscaler import Upscaler
     from ciaovideo.errors import (
         CiaoVideoError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from ciaovideo.findings import Finding, Kind
     from ciaovideo.models.weights import list_models, load_model
     from ciaovideo.options import (
         EncodeOptions,
@@ -43,13 +45,17 @@ if TYPE_CHECKING:
     )
     from ciaovideo.pipeline.session import Progress, Summary, upscale
 
+    __version__: str
+
 __all__ = [
     "CiaoVideoError",
     "ColorSpec",
     "EncodeOptions",
     "EngineError",
     "EngineOptions",
+    "Finding",
     "InputOptions",
+    "Kind",
     "Matrix",
     "MediaError",
     "ModelOptions",
@@ -68,6 +74,7 @@ __all__ = [
     "Upscaler",
     "UsageError",
     "WeightsError",
+    "__version__",
     "from_rgb",
     "list_models",
     "load_model",
@@ -93,6 +100,7 @@ _PLACES = {
             "ColorSpec",
             "Matrix",
             "PixelLayout",
+            "PlaneFormat",
             "Primaries",
             "Range",
             "Siting",
@@ -102,7 +110,8 @@ _PLACES = {
         ),
         "ciaovideo.color",
     ),
-    **dict.fromkeys(("Picture", "PlaneFormat"), "ciaovideo.engine.picture"),
+    **dict.fromkeys(("Finding", "Kind"), "ciaovideo.findings"),
+    "Picture": "ciaovideo.engine.picture",
     "Upscaler": "ciaovideo.engine.upscaler",
     "Progress": "ciaovideo.pipeline.session",
     "Summary": "ciaovideo.pipeline.session",
@@ -113,6 +122,8 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # read when asked for: importlib.metadata takes its time
+        return import_module("importlib.metadata").version("ciaovideo")
     if name not in __all__:
         raise AttributeError(f"module 'ciaovideo' has no attribute {name!r}")
     return getattr(import_module(_PLACES.get(name, "ciaovideo.errors")), name)

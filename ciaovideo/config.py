@@ -9,6 +9,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -21,6 +22,8 @@ WORDS: Mapping[Any, str] = {
     str: "text",
     Path: "a path",
 }
+
+NUMBERS: Mapping[Any, type] = {int: Integral, float: Real}  # what is taken for a field of these
 
 
 def opt[T](default: T, text: str, unit: str = "", *, flag: str = "") -> T:
@@ -95,6 +98,25 @@ def parse_text(annotation: Any, text: str, name: str) -> Any:
             except ValueError:
                 continue
     raise OptionError(f"{name}: {text!r} is not {_described(annotation)}")
+
+
+def require_type(annotation: Any, value: Any, name: str) -> Any:
+    """A value that Python code passed for a field of this type; numpy's scalars become plain ones.
+
+    Raises OptionError, ``name`` being the field's.
+    """
+    if value is None and types.NoneType in get_args(annotation):
+        return None
+    if isinstance(value, str) and value in choices(annotation):
+        return value
+    for kind in _alternatives(annotation):
+        if get_origin(kind) is tuple and isinstance(value, tuple | list):
+            return _tuple(kind, value, name, require_type)
+        if kind in NUMBERS and isinstance(value, NUMBERS[kind]) and not isinstance(value, bool):
+            return kind(value)
+        if kind in (bool, str, Path) and isinstance(value, kind):
+            return value
+    raise OptionError(f"{name} must be {_described(annotation)}, got {value!r}")
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

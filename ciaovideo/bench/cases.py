@@ -16,9 +16,9 @@ from ciaovideo.bench.growth import Growth, measure_growth
 from ciaovideo.bench.harness import Result, machine, measure, peak_memory
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
+from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codecs import CONTAINERS, Y4M_CONTAINER
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.models.networks.interpolation import KERNELS, Interpolation
 from ciaovideo.options import ModelOptions, UpscaleOptions
@@ -61,7 +61,7 @@ def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) ->
     """
     with TemporaryDirectory() as folder:
         suffix = source.suffix.lower()
-        held = CONTAINERS.get(suffix, Y4M_CONTAINER) != Y4M_CONTAINER
+        held = not BY_SUFFIX.get(suffix, YUV4MPEG).bare
         output = Path(folder) / f"out{suffix if held else '.mkv'}"
         with UpscaleRun(source, output, options) as run:
             plan, engine = run.plan, run.engine

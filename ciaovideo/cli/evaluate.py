@@ -176,9 +176,8 @@ def _check(arguments: Namespace) -> int:
         crop_step(scale)
     if arguments.frames is not None and arguments.frames < 1:
         raise OptionError(f"{arguments.frames} frames cannot be measured", "take at least 1")
-    page = arguments.html
-    if page is not None and (page.is_dir() or not os.access(page.absolute().parent, os.W_OK)):
-        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+    if arguments.html is not None:
+        _check_page(arguments.html)
     pictures = 0
     for path in arguments.on:
         if not path.exists():
@@ -188,6 +187,16 @@ def _check(arguments: Namespace) -> int:
         else:
             pictures += len(list_pictures(path))
     return pictures * len(arguments.scales)
+
+
+def _check_page(page: Path) -> None:
+    """Refuse a page that could not be written, or whose charts could not be drawn."""
+    from ciaovideo.charts import drawing
+
+    if page.is_dir() or not os.access(page.absolute().parent, os.W_OK):
+        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+    with drawing():
+        pass
 
 
 def _rows(
@@ -304,7 +313,7 @@ def _shown_scale(scales: tuple[float, ...]) -> float:
 def _write_page(
     arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
 ) -> None:
-    from ciaovideo.evaluate.html import as_html
+    from ciaovideo.evaluate.page import as_html
     from ciaovideo.train.state import replacing
 
     about = [

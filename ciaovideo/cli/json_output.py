@@ -5,8 +5,6 @@ import json
 from collections.abc import Mapping, Set
 from typing import Any
 
-from ciaovideo.findings import Finding
-
 
 def as_json(result: Any) -> str:
     """A result, as a rule a dataclass, as text."""
@@ -15,7 +13,7 @@ def as_json(result: Any) -> str:
 
 def to_plain(value: Any) -> Any:
     """A value in the types that JSON has; rationals and paths as text."""
-    if isinstance(value, Finding):
+    if hasattr(value, "plain"):  # a Finding, a Container
         return value.plain()
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -72,7 +72,7 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "output",
         type=_place,
-        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi or .y4m, or - for a pipe",
+        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi, .mxf or .y4m, or - for a pipe",
     )
     for config in GROUPS:
         add_group(parser, config)

@@ -76,8 +76,9 @@ class Engine:
 
     def share(self, workers: int) -> None:
         """Plan from now on for this many threads that call at once."""
-        self.workers = workers
-        self._plans.clear()
+        if workers != self.workers:
+            self.workers = workers
+            self._plans.clear()
 
     def plan(self, batch: int, lr_size: tuple[int, int], out_size: tuple[int, int]) -> EnginePlan:
         """Tiles for a batch of this size, fitted to what was free when it was first asked."""

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ciaovideo.color import PixelLayout
+from ciaovideo.color import PixelLayout, to_rgb
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
-from ciaovideo.engine.picture import PlaneFormat, planes_to_rgb
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.metrics import METRICS
@@ -86,9 +85,8 @@ def _true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
         info = reader.info
         layout = PixelLayout.of(info.pix_fmt)
         color, _ = info.color.resolved(info.height, info.width, layout)
-        kind = PlaneFormat(layout, color)
         for frame in reader.frames(limit):
-            yield planes_to_rgb([plane[None] for plane in frame.planes], kind).clamp_(0, 1)
+            yield to_rgb([plane[None] for plane in frame.planes], layout, color).clamp_(0, 1)
 
 
 def _mean(scores: list[FrameScore]) -> Score:

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import OpenError
 from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -74,7 +75,7 @@ def decoded(
         if packet.size or packet.pts is None
         for picture in packet.decode()
     )
-    return in_order(pictures) if container.format.name == "avi" else pictures
+    return in_order(pictures) if read_container(container.format.name).coding_times else pictures
 
 
 def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
@@ -163,6 +164,6 @@ def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
 
 def indexed_frames(container: InputContainer, av_stream: VideoStream) -> int:
     """How many frames an mp4 file's index promises, less those an edit list hides."""
-    if "mp4" not in container.format.name:
+    if not read_container(container.format.name).iso:
         return av_stream.frames
     return sum(not entry.is_discard for entry in av_stream.index_entries)

@@ -10,9 +10,11 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import WHOLE, average_rate, constant_rate
+from ciaovideo.media.containers import Clock, Container, Fate
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
@@ -24,17 +26,14 @@ from ciaovideo.media.write.choice import (
     CodecChoice,
     check_tags,
     choose_codec,
-    container_format,
-    container_word,
     sides_to_round,
 )
-from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M, Y4M_CONTAINER
+from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.options import UpscaleOptions
-from ciaovideo.storage.endpoints import is_pipe
 
-GPU_WORKERS = 3  # one frame uploads, one computes, one downloads
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
 
@@ -80,21 +79,20 @@ class UpscalePlan:
 
 
 def make_plan(
-    reader: VideoReader, output: Path, options: UpscaleOptions
+    reader: VideoReader, destination: Destination, options: UpscaleOptions
 ) -> tuple[UpscalePlan, Engine]:
     """Decide everything for an opened source, and make the engine that the plan is for.
 
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    words = options.encode.via_ffmpeg
-    external = None if words is None else find_encoder(words)
-    info, expected, retimed = _rated(reader, output, options)
+    place = destination.container
+    info, expected, retimed = _rated(reader, place, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    out_size, codec = _size_and_codec(info, output, options, spec)
+    out_size, codec = _size_and_codec(info, place, options, spec)
     out_spec = replace(spec, siting=codec.siting)
     out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-    streams = _streams(reader, output, options)
+    streams = _streams(reader, place, options)
     findings = (
         *reader.findings,
         *_rounding(options, info, out_size, codec),
@@ -103,11 +101,13 @@ def make_plan(
         *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
         *codec.findings,
         *retimed,
-        *_unturned(info, output),
+        *_unturned(info, place),
         *streams.findings,
     )
     if options.streams.strict:
         _refuse(findings)
+    words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
+    external = None if words is None else find_encoder(words)
     model, network = load_network(options.model, options.engine.device)
     engine = Engine(network, options.engine)
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
@@ -115,7 +115,7 @@ def make_plan(
     workers = _share(engine, batch, lr_size, out_size, options.frames)
     plan = UpscalePlan(
         source=reader.path,
-        output=output,
+        output=destination.path,
         info=info,
         out_size=out_size,
         model=model,
@@ -130,13 +130,13 @@ def make_plan(
         streams=streams,
         frames=frames,
         piped_in=reader.piped,
-        piped_out=is_pipe(output),
+        piped_out=destination.piped,
         findings=without_repeats(findings),
     )
     if external:
         plan = _tried_out(plan, external, options)
     else:
-        check_tags(codec, output, output_tags(plan, tag_guessed=options.streams.tag_guessed))
+        check_tags(codec, output_tags(plan, tag_guessed=options.streams.tag_guessed))
     return plan, engine
 
 
@@ -146,7 +146,12 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
+    place = plan.streams.container
     target = replace(target, reproducible=options.engine.deterministic)
+    if place.rotation is Fate.LOST:
+        target = replace(target, display_matrix=())
+    if place.clock is Clock.NUMBERS and target.frame_rate:
+        target = replace(target, time_base=1 / target.frame_rate)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
 
 
@@ -160,12 +165,15 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.out_color.matrix)
     color = plan.out_color if tag_guessed else color
+    if not plan.codec.codec.stores_color:
+        names = plan.codec.container.tag_names.unknown(color)
+        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
     unknown = color.primaries in plan.codec.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
 def _rated(
-    reader: VideoReader, output: Path, options: UpscaleOptions
+    reader: VideoReader, place: Container, options: UpscaleOptions
 ) -> tuple[VideoInfo, int, tuple[Finding, ...]]:
     """For an output without times: the video at one rate, how many frames it has, what is lost.
 
@@ -173,7 +181,7 @@ def _rated(
     they vary, unless that is forced. Other outputs, and pipes as sources, stay as they are.
     """
     info = reader.info
-    if container_format(output) != Y4M_CONTAINER or reader.piped:
+    if place.clock is not Clock.NUMBERS or reader.piped:
         return info, 0, ()
     span = reader.span
     scan = scan_file(reader.path, options.frames if span == WHOLE else None)
@@ -184,67 +192,65 @@ def _rated(
     if not scan.timed or len(times) < 2:
         return replace(info, frame_rate=claimed * fields), 0, ()
     losses = []
-    word = container_word(output)
     rate = constant_rate(times, scan.video.tick, claimed)
     if rate is None:
         if not options.input.force:
             raise TimestampError(
-                f"the frame times of {reader.path} vary, and {word} holds one constant rate",
+                f"the frame times of {reader.path} vary, and {place} holds one constant rate",
                 "name a file such as .mkv as the output, or force it",
             )
         rate = average_rate(times)
         off = max(abs(time - times[0] - n / rate) for n, time in enumerate(times))
         losses.append(
-            f"{word} cannot hold varying frame times: frames go out at {rate} a second,"
+            f"{place} cannot hold varying frame times: frames go out at {rate} a second,"
             f" up to {float(off):.3f} s from their time"
         )
-    if times[0] and span.start is None:
-        losses.append(f"{word} begins at 0: the first frame's {float(times[0]):g} s are left out")
+    if times[0] and span.start is None and place.bare:
+        losses.append(f"{place} begins at 0: the first frame's {float(times[0]):g} s are left out")
     found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
     count = min(len(times) * fields, options.frames or len(times) * fields)
     return replace(info, frame_rate=rate * fields), count, tuple(found)
 
 
 def _size_and_codec(
-    info: VideoInfo, output: Path, options: UpscaleOptions, spec: ColorSpec
+    info: VideoInfo, place: Container, options: UpscaleOptions, spec: ColorSpec
 ) -> tuple[tuple[int, int], CodecChoice]:
     """The output (height, width), sides rounded for its layout's chroma, and the encoder."""
-    even = sides_to_round(options.encode, output, info.pix_fmt)
+    even = sides_to_round(options.encode, place, info.pix_fmt)
     out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
-    codec = _codec(info, output, options, out_size, spec)
+    codec = _codec(info, place, options, out_size, spec)
     needed = PixelLayout.of(codec.pix_fmt).even_sides
     if even == needed or even == (False, False):
         return out_size, codec
     # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
     height, width = (one and other for one, other in zip(even, needed, strict=True))
     out_size = options.size.resolve(info.height, info.width, even=(height, width), sar=info.sar)
-    return out_size, _codec(info, output, options, out_size, spec)
+    return out_size, _codec(info, place, options, out_size, spec)
 
 
 def _codec(
     info: VideoInfo,
-    output: Path,
+    place: Container,
     options: UpscaleOptions,
     out_size: tuple[int, int],
     spec: ColorSpec,
 ) -> CodecChoice:
-    if container_format(output) == Y4M_CONTAINER:
+    if place.bare:
         if options.streams.tag_guessed:
-            raise OptionError(f"{container_word(output)} has no colour tags", "leave tagging out")
+            raise OptionError(f"{place} has no colour tags", "leave tagging out")
         spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
     return choose_codec(
-        options.encode, output, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        options.encode, place, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
     )
 
 
-def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> StreamPlan:
+def _streams(reader: VideoReader, place: Container, options: UpscaleOptions) -> StreamPlan:
     """What becomes of the other streams; a pipe has none."""
     if reader.piped:
-        container = container_format(output)
-        return StreamPlan(source=reader.path, main=0, container=container, kept=(), dropped=())
+        return StreamPlan(source=reader.path, main=0, container=place, kept=(), dropped=())
     plan = plan_streams(
         reader.path,
-        output,
+        place,
         reader.info.index,
         options.frames,
         every_field=options.input.deinterlace == "field",
@@ -254,11 +260,11 @@ def _streams(reader: VideoReader, output: Path, options: UpscaleOptions) -> Stre
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
-def _unturned(info: VideoInfo, output: Path) -> tuple[Finding, ...]:
+def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
     """The rotation, where the output cannot hold it and goes on without."""
-    if not info.display_matrix or container_format(output) != Y4M_CONTAINER:
+    if not info.display_matrix or place.rotation is not Fate.LOST:
         return ()
-    text = f"{container_word(output)} cannot hold the rotation by {info.rotation:g} degrees"
+    text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
     return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
 
 
@@ -266,7 +272,7 @@ def _tried_out(
     plan: UpscalePlan, external: ExternalEncoder, options: UpscaleOptions
 ) -> UpscalePlan:
     """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
-    external = try_out(external, target_of(plan, options), plan.output)
+    external = try_out(external, target_of(plan, options))
     found = external.findings
     if plan.info.interlaced:
         text = "interlaced: ffmpeg is not told that frames hold two fields"
@@ -299,7 +305,7 @@ def _share(
     frames: int | None,
 ) -> int:
     """How many threads compute at once: as many as memory lets work on whole frames."""
-    most = {"cuda": GPU_WORKERS, "cpu": torch.get_num_threads()}.get(engine.device.type, 1)
+    most = usual_workers(engine.device)
     for workers in range(max(1, min(most, frames or most)), 0, -1):
         engine.share(workers)
         if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:

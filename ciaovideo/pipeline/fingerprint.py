@@ -16,28 +16,28 @@ import torch
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
-from ciaovideo.media.write.choice import container_format
-from ciaovideo.media.write.codecs import Y4M_CONTAINER
 from ciaovideo.media.write.encoder import coding_versions
+from ciaovideo.media.write.output import Destination
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan
 from ciaovideo.storage.claims import ledger_path
-from ciaovideo.storage.endpoints import is_pipe, reads_once
+from ciaovideo.storage.endpoints import reads_once
 from ciaovideo.storage.ledger import Ledger
 
 CPU = Path("/proc/cpuinfo")
 ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
 
 
-def reproducible(source: Path, output: Path, options: UpscaleOptions) -> UpscaleOptions:
+def reproducible(source: Path, destination: Destination, options: UpscaleOptions) -> UpscaleOptions:
     """The options with which a run gives the same bits again; raises OptionError."""
     if not options.resume:
         return options
     if reads_once(source):
         raise OptionError(f"{source} is a pipe: it cannot be read again to resume", "name a file")
-    if is_pipe(output) or container_format(output) == Y4M_CONTAINER:
+    if destination.piped or destination.container.bare:
         raise OptionError(
-            f"{output} has no coded segments that could be kept to resume", "name a .mkv, or .mp4"
+            f"{destination.path} has no coded segments that could be kept to resume",
+            "name a .mkv, or .mp4",
         )
     if options.encode.via_ffmpeg is not None:
         raise OptionError(

@@ -4,26 +4,37 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
-from ciaovideo.color import PixelLayout
+from ciaovideo.color import PixelLayout, PlaneFormat
+from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.output import check_output
+from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.ops.dispatch import setbacks
-from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
 from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
+from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import FrameWorker, Made, StageClock, Work, in_batches, mark_changes
+from ciaovideo.pipeline.stages import (
+    FrameWorker,
+    Rendered,
+    StageClock,
+    Work,
+    in_batches,
+    mark_changes,
+)
 from ciaovideo.pipeline.verification.verify import Verification
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
@@ -79,9 +90,10 @@ class UpscaleRun:
     def __init__(
         self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
     ) -> None:
+        destination = Destination.of(output)
         if reads_once(source) or source.is_file():
-            check_output(source, output, overwrite=options.overwrite)
-        self.options = options = reproducible(source, output, options)
+            check_output(source, destination, overwrite=options.overwrite)
+        self.options = options = reproducible(source, destination, options)
         self.clock = StageClock()
         self._stack = ExitStack()
         with ExitStack() as stack:
@@ -92,7 +104,7 @@ class UpscaleRun:
                     strict=options.streams.strict,
                 )
             )
-            plan, self.engine = make_plan(self._reader, output, options)
+            plan, self.engine = make_plan(self._reader, destination, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
             found = (*plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
@@ -113,9 +125,10 @@ class UpscaleRun:
         """The plan with the seconds that a frame takes, from computing the first one now."""
         frame = next(self._reader.frames(1))
         worker = self._worker(PlanePool(1), StageClock())
-        with _torch_threads(self.plan):  # one frame on its part of the cores, as in the run
+        tasks = tuple(mark_changes([frame], self._finder(), StageClock()))
+        with WorkerPool(self.engine, self.plan.workers) as pool:  # on its part of the cores
             started = time.perf_counter()
-            worker(tuple(mark_changes([frame], self._finder(), StageClock())))
+            pool.enqueue(lambda: worker(tasks)).result()
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
@@ -131,7 +144,7 @@ class UpscaleRun:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
-            stack.enter_context(_torch_threads(plan))
+            pool = stack.enter_context(WorkerPool(self.engine, plan.workers))
 
             def tell() -> None:
                 on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
@@ -139,8 +152,8 @@ class UpscaleRun:
             with open_writer(
                 temporary, plan, self.options, ledger, done=lambda: work.tally
             ) as writer:
-                for made, frame in self._missing(tell):
-                    work.count(made.job)
+                for rendered, frame in self._missing(pool, tell):
+                    work.count(rendered.task)
                     with self.clock.measure("encode"):
                         writer.write(frame)
                     tell()
@@ -155,7 +168,9 @@ class UpscaleRun:
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
 
-    def _missing(self, tell: Callable[[], None]) -> Iterator[tuple[Made, Frame]]:
+    def _missing(
+        self, pool: WorkerPool, tell: Callable[[], None]
+    ) -> Iterator[tuple[Rendered, Frame]]:
         """HR frames that no stopped run has finished, in order; ``tell`` when those are passed."""
         at = 0
         for start, stop in self._ledger.missing() if self._ledger else [(0, None)]:
@@ -163,7 +178,7 @@ class UpscaleRun:
                 self._pass_over(start - at)
                 tell()
             limits = [end for end in (stop, self.options.frames) if end is not None]
-            yield from self._frames(min(limits) - start if limits else None)
+            yield from self._frames(pool, min(limits) - start if limits else None)
             at = start if stop is None else stop
 
     def _pass_over(self, count: int) -> None:
@@ -174,7 +189,7 @@ class UpscaleRun:
             for frame in self._reader.frames(count):
                 pool.release(frame.planes)
 
-    def _frames(self, limit: int | None) -> Iterator[tuple[Made, Frame]]:
+    def _frames(self, pool: WorkerPool, limit: int | None) -> Iterator[tuple[Rendered, Frame]]:
         """HR frames in order, at most ``limit``.
 
         A frame's planes may be overwritten once the next is asked for.
@@ -187,28 +202,28 @@ class UpscaleRun:
         self._reader.use(inputs)
         afresh = self._ledger.length if self._ledger else 0
         frames = self._reader.frames(limit)
-        jobs = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
+        tasks = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
         groups = ordered_map(
             self._worker(outputs, self.clock),
-            in_batches(jobs, plan.batch, afresh=afresh),
-            workers=plan.workers,
+            in_batches(tasks, plan.batch, afresh=afresh),
+            pool=pool,
             depth=depth,
             interrupt=self._reader.interrupt,
         )
         before: Frame | None = None  # its planes were compared with the next frame's by then
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
-            for made in (made for group in groups for made in group):
-                if made.planes:
+            for rendered in (rendered for group in groups for rendered in group):
+                if rendered.planes:
                     if shown:
                         outputs.release(shown)
-                    shown = made.planes
-                for patch in made.patches:  # over the frame before, which the encoder has copied
+                    shown = rendered.planes
+                for patch in rendered.patches:  # over the frame before: the encoder has copied it
                     patch.paste(shown)
-                yield made, replace(made.job.frame, planes=shown)
+                yield rendered, replace(rendered.task.frame, planes=shown)
                 if before is not None:
                     inputs.release(before.planes)
-                before = made.job.frame
+                before = rendered.task.frame
 
     def _kept(self, output: Path) -> tuple[Finding, ...]:
         """A finding if a stopped run finished some frames."""
@@ -221,16 +236,13 @@ class UpscaleRun:
 
     def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         plan = self.plan
-        layouts = PixelLayout.of(plan.info.pix_fmt), PixelLayout.of(plan.codec.pix_fmt)
-        return FrameWorker(
+        renderer = Renderer(
             self.engine,
-            layouts=layouts,
-            specs=(plan.color, plan.out_color),
-            out_size=plan.out_size,
-            outputs=outputs,
-            clock=clock,
+            PlaneFormat(PixelLayout.of(plan.info.pix_fmt), plan.color),
+            PlaneFormat(PixelLayout.of(plan.codec.pix_fmt), plan.out_color),
             dither=self.options.encode.dither == "ordered",
         )
+        return FrameWorker(renderer, plan.out_size, outputs, clock)
 
     def _finder(self) -> ChangeFinder:
         """What tells the parts of a frame that need no computing, the same for every frame."""
@@ -284,30 +296,15 @@ def upscale(
     src: str | Path,
     dst: str | Path,
     *,
-    scale: float | None = None,
     options: UpscaleOptions = UpscaleOptions(),
     on_progress: Callable[[Progress], None] = lambda _: None,
+    **values: Unpack[UpscaleFields],
 ) -> Summary:
     """Upscale the main video of a file into another file, with everything else in it kept.
 
+    Options are given by name, ``scale=2.5, crf=14, codec="libx265"``, over those in ``options``.
     ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and
-    devices. ``scale`` is any number
-    from 1 to 30 and stands for the size in ``options``. Raises
-    CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
+    devices. Raises CiaoVideoError, and leaves nothing under ``dst``, if anything goes wrong.
     """
-    if scale is not None:
-        options = replace(options, size=SizeOptions(scale=scale))
-    with UpscaleRun(Path(src), Path(dst), options) as run:
+    with UpscaleRun(Path(src), Path(dst), with_fields(options, values)) as run:
         return run.run(on_progress)
-
-
-@contextmanager
-def _torch_threads(plan: UpscalePlan) -> Iterator[None]:
-    """On a CPU, give each worker its part of the cores: a frame a core beats a frame on all."""
-    before = torch.get_num_threads()
-    if plan.device == "cpu":
-        torch.set_num_threads(max(1, before // plan.workers))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

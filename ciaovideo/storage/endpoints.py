@@ -8,11 +8,14 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from ciaovideo.errors import OptionError
 from ciaovideo.options import PIPE
 
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/([0-9]{1,6})|std(in|out|err))")
+type Kind = Literal["file", "pipe", "device"]
+
 NUMBERS = {"in": 0, "out": 1, "err": 2}
 
 
@@ -26,9 +29,16 @@ def descriptor(path: Path, standard: int) -> int | None:
     return int(match[1]) if match[1] else NUMBERS[match[2]]
 
 
+def kind_of(path: Path) -> Kind:
+    """What a name stands for, as far as writing to it goes."""
+    if descriptor(path, 1) is not None or path.is_fifo():
+        return "pipe"
+    return "device" if path.is_char_device() else "file"
+
+
 def is_pipe(path: Path) -> bool:
     """Whether what is written under a name goes by, instead of being a file afterwards."""
-    return descriptor(path, 1) is not None or path.is_fifo() or path.is_char_device()
+    return kind_of(path) != "file"
 
 
 def reads_once(path: Path) -> bool:

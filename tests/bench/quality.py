@@ -29,6 +29,7 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.metrics.psnr import psnr
 from ciaovideo.metrics.ssim import ssim
 from ciaovideo.options import EncodeOptions
+from tests.places import container_of
 
 REFERENCE = "libx264"
 VALUES = {  # tried of each encoder
@@ -59,7 +60,7 @@ def coded(info: VideoInfo, frames: Sequence[Frame], codec: str, value: float) ->
         path = Path(folder) / "coded.mkv"
         options = EncodeOptions(codec=codec, codec_option=(f"crf={value}",))
         size = info.height, info.width
-        choice = choose_codec(options, path, info.pix_fmt, *size, color=info.color)
+        choice = choose_codec(options, container_of(path), info.pix_fmt, *size, color=info.color)
         with VideoWriter(path, VideoTarget.of(info, choice, size)) as writer:
             for frame in frames:
                 writer.write(frame)

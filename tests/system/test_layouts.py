@@ -25,6 +25,7 @@ from ciaovideo.options import EncodeOptions
 from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
+from tests.places import container_of
 
 TICK = Fraction(1, 25)
 NEAR = 1 / 50  # of the peak: lossy coding is within it
@@ -61,7 +62,9 @@ class Made:
     def write(self, path: Path) -> None:
         """Into a file, without loss."""
         size = self.height, self.width
-        codec = choose_codec(EncodeOptions(codec="ffv1"), path, self.layout.name, *size)
+        codec = choose_codec(
+            EncodeOptions(codec="ffv1"), container_of(path), self.layout.name, *size
+        )
         assert codec.pix_fmt == self.layout.name
         target = VideoTarget(
             height=self.height, width=self.width, codec=codec, color=self.color, time_base=TICK

@@ -204,8 +204,8 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
     """Of so few, x265 hands out decoding times that were never written: here, wild ones."""
     made = FrameEncoder._open
 
-    def wild(self: FrameEncoder, container: str) -> Any:
-        encoder = made(self, container)
+    def wild(self: FrameEncoder) -> Any:
+        encoder = made(self)
 
         def encode(picture: av.VideoFrame | None) -> Any:
             packets = encoder.encode(picture)

@@ -27,7 +27,6 @@ from ciaovideo.color import ColorSpec
 from ciaovideo.errors import OptionError
 from ciaovideo.findings import Finding
 from ciaovideo.media.ffmpeg.streams import OtherStreams
-from ciaovideo.media.write.choice import container_format
 from ciaovideo.media.write.encoder import MAX_SAR_SIDE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 
@@ -142,7 +141,7 @@ def command(
         frames["0"],
         *(given[str(index)] for index in others.late),
         f"file:{path}",
-        format=container_format(path),
+        format=target.codec.container.name,
         **{f"enc_time_base:{place}": _ratio(target.time_base), **_passing(encoder, place)},
     )
     *args, last = made.get_args()

@@ -24,7 +24,6 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import WHOLE, exact
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, fresh_tags, stream_tags
-from ciaovideo.media.write.codecs import MATROSKA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,7 @@ def other_streams(plan: StreamPlan | None, folder: Path) -> Iterator[OtherStream
 
 def carried(plan: StreamPlan) -> StreamPlan:
     """The plan without the cover pictures that ffmpeg would turn into videos in Matroska."""
-    if plan.container not in MATROSKA:
+    if not plan.container.covers_attached:
         return plan
     with av_errors("opening", plan.source, OpenError), av.open(plan.source) as container:
         covers = tuple(

@@ -44,7 +44,7 @@ TAG_SUBJECTS = {  # what findings call the five colour tags
 DIES_IN_S = 5.0  # until an ffmpeg that closed its input has ended
 
 
-def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> ExternalEncoder:
+def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
     """The encoder with what it makes of a gray frame, as the output's container gives it back.
 
     Raises EncodeError where ffmpeg fails, OptionError where size, shape or layout are others than
@@ -58,7 +58,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget, output: Path) -> Exte
     tick = target.time_base
     step = max(round(1 / (target.frame_rate or FALLBACK_RATE) / tick), 1)
     with tempfile.TemporaryDirectory(prefix="ciaovideo-") as folder:
-        path = Path(folder) / f"trial{output.suffix}"
+        path = Path(folder) / f"trial{target.codec.container.suffix}"
         writer = ExternalWriter(path, target, encoder)
         watch = threading.Timer(TRIAL_S, writer.kill)
         watch.start()

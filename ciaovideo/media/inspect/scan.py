@@ -27,6 +27,7 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
+from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.video_stream import (
@@ -78,7 +79,7 @@ class FileScan:
     """
 
     path: Path
-    matroska: bool
+    container: Container
     main: int
     tracks: tuple[Track, ...]
     rate: Fraction | None
@@ -145,7 +146,7 @@ def scan_file(path: Path, frames: int | None = None, until: Fraction | None = No
         _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
-            matroska="matroska" in container.format.name,
+            container=read_container(container.format.name),
             main=video.index,
             tracks=tuple(tracks.values()),
             rate=exact(video.guessed_rate),
@@ -355,6 +356,6 @@ def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str]
 
 def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:
     """Whether a stream is how mp4 and mov store the titles of the chapters."""
-    if not chapters or "mp4" not in container.format.name:
+    if not chapters or not read_container(container.format.name).iso:
         return False
     return av_stream.type == "data" and av_stream.frames == chapters

@@ -18,8 +18,8 @@ from ciaovideo.errors import OpenError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import read_container
 
-TELLING = {"matroska", "webm", "mov", "mp4", "flv"}  # FFmpeg's names of demuxers
 TAIL = Fraction(2)  # seconds before the claimed end, where a look is taken first
 SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the last sound or frame
 FRAMES = 4  # in ways of their own
@@ -34,7 +34,7 @@ def truncation(
     looked at; only where they do not reach that far, all are, of the file opened anew: in a damaged
     one a seek may lead anywhere.
     """
-    if not container.duration or TELLING.isdisjoint(container.format.name.split(",")):
+    if not container.duration or not read_container(container.format.name).tells_end:
         return ()
     claimed = Fraction(container.duration, av.time_base)
     start = Fraction(container.start_time or 0, av.time_base)

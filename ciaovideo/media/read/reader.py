@@ -27,6 +27,7 @@ from ciaovideo.media.clock import (
     Span,
     with_fields,
 )
+from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
@@ -394,7 +395,8 @@ class VideoReader:
         self._closed_books = True
         indexed = indexed_frames(self._container, self._av_stream)
         found = self._decoded
-        if self._container.format.name == "avi" and self._last is not None:
+        counts = read_container(self._container.format.name).coding_times
+        if counts and self._last is not None:
             found = self._last + 1  # its clock counts frames, and its index those that were dropped
         if found < indexed:
             text = (

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, OpenError
-from ciaovideo.media.write.codecs import Y4M_CONTAINER
+from ciaovideo.media.containers import YUV4MPEG
 from ciaovideo.options import PIPE
 from ciaovideo.storage.endpoints import open_to_read
 
@@ -96,7 +96,7 @@ class PipeInput:
     def _demuxer(self) -> InputContainer:
         with self._own_errors():
             try:
-                self._container = av.open(self, "r", format=Y4M_CONTAINER)
+                self._container = av.open(self, "r", format=YUV4MPEG.name)
                 return self._container
             except av.error.FFmpegError as cause:
                 raise OpenError(f"{self.name} {self._refusal()}", FEED_HINT) from cause

@@ -35,7 +35,6 @@ from ciaovideo.media.streams.plan import (
 )
 from ciaovideo.media.streams.sound import SoundTranscoder
 from ciaovideo.media.streams.text import TextConverter
-from ciaovideo.media.write.codecs import MATROSKA
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
@@ -68,11 +67,12 @@ class StreamCopier:
     @property
     def container_options(self) -> dict[str, str]:
         """Options with which the output must be opened so that all tags and times fit in."""
-        if self.plan.container in (*MATROSKA, "avi"):
-            return {}
+        options = dict(self.plan.container.options)
+        if not self.plan.container.iso:
+            return options
         starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.span)
         clock = movie_clock(self._container, starts, self.offset)
-        options = {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
+        options |= {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
         if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
             options["movflags"] = "use_metadata_tags"
         return options
@@ -95,13 +95,15 @@ class StreamCopier:
     def declare_before(self, output: OutputContainer) -> None:
         """Add the streams that come before the video in the input, so that the order stays."""
         self._output = output
-        self._declare(range(self.plan.main))
+        if not self.plan.container.video_first:
+            self._declare(range(self.plan.main))
 
     def declare_after(self, output: OutputContainer, video: Stream) -> None:
         """Add the other streams, then chapters and tags; nothing is written yet."""
-        self._declare(range(self.plan.main, len(self._container.streams)))
+        first = 0 if self.plan.container.video_first else self.plan.main
+        self._declare(range(first, len(self._container.streams)))
         source = self._container.streams[self.plan.main]
-        video.metadata.update(stream_tags(source.metadata, output.format.name))
+        video.metadata.update(stream_tags(source.metadata, self.plan.container))
         video.disposition = source.disposition
         output.metadata.update(fresh_tags(self._container.metadata))
         chapters = self.chapters()
@@ -119,13 +121,15 @@ class StreamCopier:
         options = self.container_options
         with (
             av_errors("creating", path, EncodeError),
-            av.open(path, "w", format=self.plan.container, container_options=options) as output,
+            av.open(
+                path, "w", format=self.plan.container.name, container_options=options
+            ) as output,
         ):
             self._output = output
             self._declare(range(len(self._container.streams)))
             output.start_encoding()
             self.finish()
-        keeps_empty = self.plan.container in MATROSKA
+        keeps_empty = self.plan.container.keeps_empty_streams
         return tuple(index for index in sorted(self._kept) if keeps_empty or index in self._filled)
 
     def copy_until(self, time: Fraction) -> None:

@@ -9,6 +9,8 @@ from functools import cache
 
 import av
 
+from ciaovideo.media.containers import Container
+
 # ISO 639-2 has two codes for these: the English name's and the language's own.
 PAIRS = (
     *("alb sqi", "arm hye", "baq eus", "bur mya", "chi zho", "cze ces", "dut nld", "fre fra"),
@@ -17,18 +19,15 @@ PAIRS = (
 )
 OTHER = {a: b for pair in PAIRS for a, b in (pair.split(), pair.split()[::-1])}
 UNKNOWN = ("", "und")
-PARTICULAR = ("mov", "mp4")  # the other containers store the text as it is
 
 
 @cache
-def held_language(container_name: str, language: str) -> str:
-    """The code that says the same in a container of FFmpeg's name, or "" where none does."""
-    if language in UNKNOWN or container_name not in PARTICULAR:
+def held_language(container: Container, language: str) -> str:
+    """The code that says the same in a container, or "" where none does."""
+    if language in UNKNOWN or container.languages:
         return language
-    for code in (language, OTHER.get(language, "")):
-        if code and _comes_back(container_name, code):
-            return code
-    return ""
+    tried = () if container.languages is False else (language, OTHER.get(language, ""))
+    return next((code for code in tried if code and _comes_back(container.name, code)), "")
 
 
 def _comes_back(container_name: str, code: str) -> bool:

@@ -6,9 +6,11 @@ Whether a container takes a stream is found by a trial: its header is written in
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -16,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
@@ -29,6 +32,7 @@ from ciaovideo.media.clock import (
     first_times,
     with_fields,
 )
+from ciaovideo.media.containers import CONTAINERS, MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
@@ -39,26 +43,22 @@ from ciaovideo.media.streams.sound import (
 )
 from ciaovideo.media.streams.text import STYLED, TextConverter, text_codec
 from ciaovideo.media.video_stream import counts_timecode, describe, timecode
-from ciaovideo.media.write.choice import container_format, container_word
-from ciaovideo.media.write.codecs import MATROSKA, RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.options import SoundPolicy
 
 # Facts about the input's bytes, wrong for the output's.
-STALE_TAGS = ("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS")
+STALE_TAGS = (
+    *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
+    # of MXF: which program wrote it, and numbers that must differ between any two files
+    *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
+    *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
+    *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
+)
+STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+TRIAL_SIZE = (256, 120)  # the least that each encoder takes
 TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
-# What else each container stores of a stream's marks as FFmpeg writes it (measured).
-MARKS: dict[str, tuple[str, ...]] = {
-    "matroska": ("dub", "original", "comment", "forced", "hearing_impaired", "visual_impaired"),
-    "webm": ("forced",),
-    "mp4": (
-        *("dub", "comment", "forced", "hearing_impaired", "visual_impaired"),
-        *("captions", "descriptions"),
-    ),
-    "mov": (),
-}
-TEXT_MARKS = {"matroska": ("descriptions",), "webm": ("captions", "descriptions", "metadata")}
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
@@ -73,7 +73,7 @@ class StreamPlan:
 
     source: Path
     main: int
-    container: str
+    container: Container
     kept: tuple[StreamInfo, ...]
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
@@ -84,7 +84,7 @@ class StreamPlan:
 
 def plan_streams(
     source: Path,
-    output: Path,
+    place: Container,
     main: int,
     frames: int | None = None,
     *,
@@ -92,13 +92,12 @@ def plan_streams(
     sound: SoundPolicy = "copy",
     span: Span = WHOLE,
 ) -> StreamPlan:
-    """Decide which streams besides the video ``main`` the output's container takes, and how.
+    """Decide which streams besides the video ``main`` a container takes, and how.
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
     ``frames`` limits the run, from the start of the ``span``; with ``every_field`` it counts
     fields, two to a frame. Raises EncodeError for other sound that the container cannot hold.
     """
-    container_name = container_format(output)
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
     with av_errors("opening", source, OpenError), av.open(source) as container:
@@ -106,35 +105,37 @@ def plan_streams(
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
         tags = fresh_tags(container.metadata)
-        found = [*_late_timecode(container, main, container_name, span)]
-        for av_stream in _others(container, main, container_name):
-            becomes = _becoming(container_name, av_stream, source, sound)
+        if place.timecode:
+            tags.pop("timecode", "")
+        found = [*_late_timecode(container, main, place, span)]
+        for av_stream in _others(container, main, place):
+            becomes = _becoming(place, av_stream, source, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
-            found += () if becomes is None else _lost_marks(output, info, av_stream)
-    if container_name != Y4M_CONTAINER:
-        _refuse_silence(dropped, output, sound)
+            found += () if becomes is None else _lost_marks(place, info, av_stream)
+    if not place.bare:
+        _refuse_silence(dropped, place, sound)
     copied = {info.index for info in kept}
-    timed = copied if container_name in MATROSKA else set[int]()
+    timed = set[int]() if place.before_zero and not place.in_step else copied
     offset = Fraction(0)
-    if container_name != Y4M_CONTAINER:  # which has no times to move
+    if not place.bare:  # which has no times to move
         starts = first_times(source, main, timed, span)
         offset = _offset(starts, [ticks[index] for index in {main} | copied], span)
-    unnamed = [info for info in (video, *kept) if _loses_language(info, container_name)]
+        if place.in_step:
+            offset = -starts.get(main, Fraction(0))
+            _refuse_steps(starts, main, kept, place)
+    unnamed = [info for info in (video, *kept) if _loses_language(info, place)]
     found += [
-        *_left_out(output, dropped, chapters=chapters, tags=tags),
+        *_left_out(place, dropped, chapters=chapters, tags=tags),
         *(_converted(info) for info in kept if info.becomes),
-        *(
-            _lost(info.name, f"{container_word(output)} cannot hold the language of {info}")
-            for info in unnamed
-        ),
+        *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
     ]
     if offset:
-        found.append(_moved(offset, span))
+        found.append(_moved(offset, span, place))
     return StreamPlan(
         source=source,
         main=main,
-        container=container_name,
+        container=place,
         kept=tuple(kept),
         dropped=tuple(dropped),
         offset=offset,
@@ -144,9 +145,9 @@ def plan_streams(
     )
 
 
-def _others(container: InputContainer, main: int, container_name: str) -> Iterator[Stream]:
+def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
     """The streams beside the main video but those that store what is copied in another way."""
-    tagged = container_name not in RATE_ONLY and timecode(container, container.streams[main])
+    tagged = place.timecode and timecode(container, container.streams[main])
     for av_stream in container.streams:
         if av_stream.index == main or _holds_chapters(container, av_stream):
             continue
@@ -154,43 +155,54 @@ def _others(container: InputContainer, main: int, container_name: str) -> Iterat
             yield av_stream
 
 
-def _refuse_silence(dropped: Sequence[StreamInfo], output: Path, sound: SoundPolicy) -> None:
+def _refuse_silence(dropped: Sequence[StreamInfo], place: Container, sound: SoundPolicy) -> None:
     """Raise EncodeError where sound is among what the container cannot hold."""
     for lost in dropped:
         if lost.kind == "audio":
             raise EncodeError(
-                f"{output.suffix} cannot hold the sound as it is ({lost})",
-                _silence_hint(output, sound),
+                f"{place} cannot hold the sound as it is ({lost})", _silence_hint(place, sound)
             )
 
 
-def _silence_hint(output: Path, sound: SoundPolicy) -> str:
-    """What to do where an output cannot hold the sound."""
-    hints = ["end the output's name in .mkv"] if output.suffix.lower() != ".mkv" else []
+def _refuse_steps(
+    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], place: Container
+) -> None:
+    """Raise EncodeError for a stream that does not begin with the video, where all must."""
+    for info in kept:
+        late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
+        if abs(late) > STEP:
+            raise EncodeError(
+                f"{place} cannot hold {info}: it begins {float(late):+.3f} s from the video",
+                "end the output's name in .mkv",
+            )
+
+
+def _silence_hint(place: Container, sound: SoundPolicy) -> str:
+    """What to do where a container cannot hold the sound."""
+    hints = ["end the output's name in .mkv"] if place is not MATROSKA else []
     hints += ["let sound be transcoded (audio auto)"] if sound != "auto" else []
     return ", or ".join(hints) or "take the sound out first, for example with ffmpeg -an"
 
 
 def _left_out(
-    output: Path, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
+    place: Container, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
 ) -> Iterator[Finding]:
-    """Each thing beside the video that the output's container cannot hold."""
-    place, container_name = container_word(output), container_format(output)
+    """Each thing beside the video that a container cannot hold."""
     for lost in dropped:
         yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
-    if chapters and container_name in RATE_ONLY:
+    if chapters and not place.chapters:
         yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
-    if tags and container_name == Y4M_CONTAINER:
+    if tags and not place.metadata:
         listed = ", ".join(tags)
         yield _lost("metadata", f"{place} cannot hold metadata ({listed}): it is left out")
 
 
 def _late_timecode(
-    container: InputContainer, main: int, container_name: str, span: Span
+    container: InputContainer, main: int, place: Container, span: Span
 ) -> Iterator[Finding]:
     """That a part which begins later has the timecode of the whole video."""
     clock = timecode(container, container.streams[main])
-    if clock and span.start is not None and container_name not in RATE_ONLY:
+    if clock and span.start is not None and place.timecode:
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
 
 
@@ -198,16 +210,13 @@ def _lost(subject: str, text: str) -> Finding:
     return Finding(kind=Kind.LOST, subject=subject, text=text)
 
 
-def _lost_marks(output: Path, info: StreamInfo, source: Stream) -> Iterator[Finding]:
+def _lost_marks(place: Container, info: StreamInfo, source: Stream) -> Iterator[Finding]:
     """What a kept stream is said to be, forced or a comment for example, and is not any more."""
-    container_name = container_format(output)
-    known = MARKS[container_name]
-    if info.kind == "subtitle":
-        known += TEXT_MARKS.get(container_name, ())
+    known = place.marks + (place.text_marks if info.kind == "subtitle" else ())
     marks = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
     lost = ", ".join(name.replace("_", " ") for name in marks if name not in known)
     if lost:
-        yield _lost(info.name, f"{container_word(output)} cannot hold the marks of {info}: {lost}")
+        yield _lost(info.name, f"{place} cannot hold the marks of {info}: {lost}")
 
 
 def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -219,7 +228,7 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def stream_tags(tags: Mapping[str, str], container_name: str) -> dict[str, str]:
+def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
     """The same of a stream, with its language under the code that the container knows.
 
     FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
@@ -227,7 +236,7 @@ def stream_tags(tags: Mapping[str, str], container_name: str) -> dict[str, str]:
     fresh = fresh_tags(tags)
     if "name" in fresh and "title" not in fresh:
         fresh["title"] = fresh.pop("name")
-    if held := held_language(container_name, fresh.get("language", "")):
+    if held := held_language(place, fresh.get("language", "")):
         fresh["language"] = held
     return fresh
 
@@ -237,14 +246,14 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
 
     Raises ValueError or FFmpeg's error if the container does not take it.
     """
-    tags = stream_tags(source.metadata, output.format.name)
-    matroska = output.format.name == "matroska"
+    place = CONTAINERS[output.format.name]
+    tags = stream_tags(source.metadata, place)
     if isinstance(source, AttachmentStream):
         name = source.name or tags.get("filename", "attachment")
         kind = source.mimetype or "application/octet-stream"
         output.add_attachment(name, kind, source.data).metadata.update(tags)
         return None
-    if matroska and source.disposition & Disposition.attached_pic:
+    if place.covers_attached and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
         suffix = kind.replace("jpeg", "jpg")
         output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
@@ -266,18 +275,19 @@ def add_converted(
     """
     kind = SoundTranscoder if source.type == "audio" else TextConverter
     converter = kind(output, source, codec)
-    converter.target.metadata.update(stream_tags(source.metadata, output.format.name))
+    tags = stream_tags(source.metadata, CONTAINERS[output.format.name])
+    converter.target.metadata.update(tags)
     converter.target.disposition = source.disposition
     return converter
 
 
-def _becoming(container_name: str, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+def _becoming(place: Container, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
-    codecs = ["", text_codec(container_name, source)]
+    codecs = ["", text_codec(place, source)]
     if sound == "auto":
-        codecs += sound_codecs(container_name, source)
+        codecs += sound_codecs(place, source)
     for codec in dict.fromkeys(codecs):
-        if _takes(container_name, source, path, codec):
+        if _takes(place, source, path, codec):
             return codec
     return None
 
@@ -291,39 +301,47 @@ def _converted(info: StreamInfo) -> Finding:
     return Finding(kind=Kind.CHANGED, subject=info.name, text=str(info))
 
 
-def _loses_language(info: StreamInfo, container_name: str) -> bool:
-    if container_name in RATE_ONLY:  # .avi holds the video alone, and any text of it
-        return False
-    return info.language not in UNKNOWN and not held_language(container_name, info.language)
+def _loses_language(info: StreamInfo, place: Container) -> bool:
+    return info.language not in UNKNOWN and not held_language(place, info.language)
 
 
-def _takes(container_name: str, source: Stream, path: Path, codec: str = "") -> bool:
+def _takes(place: Container, source: Stream, path: Path, codec: str = "") -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
     write theirs at the end, a whole file.
 
-    Not asked of .avi, which counts packets instead of storing times, and moves most sound; nor of
-    YUV4MPEG2.
+    Not asked of those that hold the video alone.
     """
-    if container_name in RATE_ONLY:
+    if not place.streams:
         return False
     memory = io.BytesIO()
-    trial = av.open(memory, "w", format=container_name)
+    trial = av.open(memory, "w", format=place.name)
     try:
+        if place.video_first:
+            _add_video(trial, place)
         if codec:
             add_converted(trial, source, codec)
             target = None
         else:
             target = add_copy(trial, source, path)
         trial.start_encoding()
-        if target is not None and container_name in ("mp4", "mov") and _may_vanish(source):
+        if target is not None and place.iso and _may_vanish(source):
             return _arrives(trial, target, memory)
     except (ValueError, av.error.FFmpegError):
         return False
     finally:
-        trial.close()
+        with suppress(av.error.FFmpegError):  # MXF cannot end without a packet
+            trial.close()
     return True
+
+
+def _add_video(trial: OutputContainer, place: Container) -> None:
+    """Add a video stream, of no particular size, that a container wants before any other."""
+    codec = CODECS[place.automatic[0][-1]]
+    av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
+    av_stream.width, av_stream.height = TRIAL_SIZE
+    av_stream.pix_fmt = min(codec.pix_fmts)
 
 
 def _may_vanish(source: Stream) -> bool:
@@ -352,7 +370,7 @@ def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
     chapters = container.chapters()
     titles = av_stream.type == "data" and av_stream.frames == len(chapters)
-    return bool(chapters) and titles and "mp4" in container.format.name
+    return bool(chapters) and titles and read_container(container.format.name).iso
 
 
 def _cover(path: Path, index: int) -> bytes:
@@ -378,8 +396,10 @@ def _offset(starts: Mapping[int, Fraction], ticks: Sequence[Fraction], span: Spa
     return -(earliest // step) * step
 
 
-def _moved(offset: Fraction, span: Span) -> Finding:
-    if span.start is None:
+def _moved(offset: Fraction, span: Span, place: Container) -> Finding:
+    if span.start is None and offset < 0:
+        text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
+    elif span.start is None:
         text = f"the input starts before zero: all times are {float(offset):g} s later"
     else:
         way = "earlier" if offset < 0 else "later"

@@ -1,8 +1,9 @@
 """Sound that a container does not hold, decoded and coded again: losslessly where that is possible.
 
-Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus. Channel
-layout and sample rate stay (Opus knows 48 kHz only). Each sample keeps its time: what an encoder
-puts before the first one is declared as priming, which containers store and players skip.
+Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus, MXF PCM of
+24 bits. Channel layout and sample rate stay (Opus and MXF know 48 kHz only). Each sample keeps its
+time: what an encoder puts before the first one is declared as priming, which containers store and
+players skip.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from av.stream import Stream
 from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import CONTAINERS, Container
 
 LOSSLESS = (
     "flac",
@@ -35,23 +37,17 @@ LOSSLESS = (
     "shorten",
     "wmalossless",
 )
-TARGETS = {  # for lossless sources, for others; the second where the first does not open
-    "matroska": (("flac",), ("flac",)),
-    "mp4": (("alac", "aac"), ("aac", "alac")),
-    "mov": (("alac", "aac"), ("aac", "alac")),
-    "webm": (("libopus",), ("libopus",)),
-}
 # The sample formats that each encoder wants for sources of up to 16 bits, and for finer ones.
 FORMATS = {
     "flac": ("s16", "s32"),
     "alac": ("s16p", "s32p"),
     "aac": ("fltp", "fltp"),
     "libopus": ("flt", "flt"),
+    "pcm_s24le": ("s32", "s32"),
 }
-WHOLE_NUMBERS = ("flac", "alac")  # of at most 24 bits
+WHOLE_NUMBERS = ("flac", "alac", "pcm_s24le")  # of at most 24 bits
 COARSE = ("u8", "u8p", "s16", "s16p")
 AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
-OPUS_RATE = 48000
 
 
 class SoundTranscoder:
@@ -61,7 +57,7 @@ class SoundTranscoder:
         assert isinstance(source, AudioStream)
         given = source.codec_context
         self._path = Path(source.container.name)
-        rate = OPUS_RATE if codec == "libopus" else given.sample_rate
+        rate = CONTAINERS[output.format.name].sound_rate or given.sample_rate
         self._decoder = given
         self._tick = Fraction(1, given.sample_rate)  # of frames
         self._end = Fraction(0)  # of the newest frame, in seconds
@@ -111,11 +107,11 @@ def usual_layout(layout: AudioLayout) -> AudioLayout:
     return layout
 
 
-def sound_codecs(container: str, source: Stream) -> tuple[str, ...]:
+def sound_codecs(container: Container, source: Stream) -> tuple[str, ...]:
     """What a sound stream may become in a container, the best first; nothing if it is no sound."""
     context = source.codec_context
-    if source.type != "audio" or context is None or container not in TARGETS:
+    if source.type != "audio" or context is None:
         return ()
     name = context.codec.canonical_name
-    lossless, lossy = TARGETS[container]
+    lossless, lossy = container.sound
     return lossless if name.startswith("pcm_") or name in LOSSLESS else lossy

@@ -19,9 +19,10 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
+from ciaovideo.media.containers import Container
+
 TEXT_CODECS = ("subrip", "srt", "ass", "webvtt", "mov_text", "text")
 STYLED = "ass"
-TEXT_OF = {"mp4": "mov_text", "mov": "mov_text", "matroska": "srt", "webm": "webvtt"}
 FIELDS = 9  # of an ASS event as FFmpeg has it; the last is the text, which may hold commas
 STYLE = 2
 UNKNOWN_LENGTH = 4  # seconds that a line without a length is shown
@@ -98,9 +99,9 @@ class TextConverter:
         return b",".join([*fields, rb"\N".join(parts[-1] for parts in split)])
 
 
-def text_codec(container: str, source: Stream) -> str:
+def text_codec(container: Container, source: Stream) -> str:
     """What the text of a stream has to become in a container; empty if it is no text."""
     context = source.codec_context
     if context is None or context.codec.canonical_name not in TEXT_CODECS:
         return ""
-    return TEXT_OF.get(container, "")
+    return container.text

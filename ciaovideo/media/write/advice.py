@@ -7,38 +7,36 @@ container at hand does not hold.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice, product
-from pathlib import Path
 
-from ciaovideo.media.write.codecs import CODECS, CONTAINERS, Y4M_CONTAINER
+from ciaovideo.media.containers import MATROSKA, MP4, Container
+from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.options import BIT_DEPTHS, Chroma, EncodeOptions
-from ciaovideo.storage.endpoints import is_pipe
 
 NAMED = 3  # encoders, at most
 CHROMAS: tuple[Chroma, ...] = ("auto", "444", "422", "420")  # the least loss first
-SUFFIXES = (".mkv", ".mp4")  # to end a name in: one holds all, the other plays nearly everywhere
+ELSEWHERE = (MATROSKA, MP4)  # one holds all, the other plays nearly everywhere
 FFV1 = " and choose ffv1"
 
-type Works = Callable[[EncodeOptions, Path], bool]
+type Works = Callable[[EncodeOptions, Container], bool]
 
 
-def advice(options: EncodeOptions, output: Path, depth: int, works: Works) -> str:
+def advice(options: EncodeOptions, container: Container, depth: int, works: Works) -> str:
     """The ways out for an output whose encoder takes no ``depth`` bits, or another wish.
 
-    ``works`` tells whether wishes and an output's name go together. An encoder's own settings are
+    ``works`` tells whether wishes and a container go together. An encoder's own settings are
     not taken over to another one.
     """
     bare = replace(options, crf=None, preset=None, codec_option=())
-    container = CONTAINERS.get(output.suffix.lower(), Y4M_CONTAINER)
     others = [name for name in CODECS if name != options.codec and not name.endswith("_nvenc")]
-    if container == Y4M_CONTAINER or options.via_ffmpeg is not None:
+    if container.bare or options.via_ffmpeg is not None:
         others = []
-    held = (name for name in others if container in CODECS[name].containers)
-    found = list(islice((n for n in held if works(replace(bare, codec=n), output)), NAMED))
+    held = (name for name in others if name in container.codecs)
+    found = list(islice((n for n in held if works(replace(bare, codec=n), container)), NAMED))
     ways = [f"choose {_either(found)}"] if found else []
-    less = next((words for words, wish in _less(options, depth) if works(wish, output)), "")
+    less = next((words for words, wish in _less(options, depth) if works(wish, container)), "")
     ways += [less] if less else []
     if not found:
-        ways += _elsewhere(options, bare, output, works)
+        ways += _elsewhere(options, bare, container, works)
     return ", or ".join(ways) or "convert the video first"
 
 
@@ -55,16 +53,16 @@ def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptio
 
 
 def _elsewhere(
-    options: EncodeOptions, bare: EncodeOptions, output: Path, works: Works
+    options: EncodeOptions, bare: EncodeOptions, container: Container, works: Works
 ) -> Iterator[str]:
     """Other containers: with what they take by themselves, else with the encoder that holds all."""
-    where = "name a file that ends" if is_pipe(output) else "end the output's name"
+    where = "name a file that ends" if container.piped else "end the output's name"
     own = "" if options.codec == "auto" else " and leave the codec out"
     choices = {own: "auto"} if options.via_ffmpeg is not None else {own: "auto", FFV1: "ffv1"}
     for words, codec in choices.items():
         wish = replace(bare, codec=codec)
-        names = [end for end in SUFFIXES if end != output.suffix.lower()]
-        ends = [end for end in names if works(wish, Path(f"out{end}"))]
+        others = [other for other in ELSEWHERE if other is not container]
+        ends = [other.suffix for other in others if works(wish, other)]
         if ends:
             yield f"{where} in {_either(ends)}{words}"
             return

@@ -1,10 +1,10 @@
 """Which encoder fits a source, a container and a user's wishes, and the options it gets.
 
-``auto`` goes by container and source: .webm takes libsvtav1, .avi utvideo; elsewhere up to 10 bits
-libx264, 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to Y'CbCr
-would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which needs
-.mkv. A source with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in 10
-bits, and fewer than the source has are a loss) and png for R'G'B'; where nothing does, alpha is
+``auto`` goes by container and source, as the rows of ``CONTAINERS`` say: most take up to 10 bits
+libx264, up to 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to
+Y'CbCr would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which
+needs .mkv. A source with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in
+10 bits, and fewer than the source has are a loss) and png for R'G'B'; where nothing does, alpha is
 dropped, which is a loss. Unless it is asked for, depth is never reduced otherwise, and chroma
 resolution is changed only where the encoder cannot take the source's, upwards, and a note says so.
 Colour tags that an encoder would falsify are refused; what it merely cannot store is listed as a
@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -32,20 +31,18 @@ from ciaovideo.errors import (
     UnknownNameError,
 )
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import BY_SUFFIX, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.media.write.advice import advice
 from ciaovideo.media.write.codecs import (
     CODECS,
-    CONTAINERS,
     SLICES_ALONG,
     VIA_FFMPEG,
     Y4M,
-    Y4M_CONTAINER,
     Codec,
     told_sitings,
 )
 from ciaovideo.options import EncodeOptions
-from ciaovideo.storage.endpoints import is_pipe
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
 WIDER = {
@@ -54,15 +51,6 @@ WIDER = {
     "420": ("422", "444"),
     "422": ("444",),
     "440": ("444",),
-}
-# Encoders that hold alpha, for each container and kind of colour.
-ALPHA = {
-    ("matroska", "yuva"): "ffv1",
-    ("matroska", "gbrap"): "ffv1",
-    ("matroska", "ya"): "ffv1",
-    ("mov", "yuva"): "prores_ks",
-    ("mov", "gbrap"): "png",
-    ("mov", "ya"): "png",
 }
 PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
@@ -78,6 +66,7 @@ class CodecChoice:
     """
 
     codec: Codec
+    container: Container
     pix_fmt: str
     options: dict[str, str]
     siting: Siting = Siting.UNSPECIFIED
@@ -107,31 +96,9 @@ class CodecChoice:
         return _joined(self.options, {self.codec.params: "asm=AVX2"}, self.codec)
 
 
-def container_format(path: Path) -> str:
-    """FFmpeg's name of the container that a name asks for; raises OptionError if unknown.
-
-    A pipe or device that is not called like any is for bare pictures.
-    """
-    if path.suffix.lower() not in CONTAINERS and is_pipe(path):
-        return Y4M_CONTAINER
-    try:
-        return CONTAINERS[path.suffix.lower()]
-    except KeyError:
-        wrong = f"{path.suffix} names no container that can be written"
-        none = "the name has no suffix, which says the container"
-        raise OptionError(
-            f"{path}: {wrong if path.suffix else none}", f"end the name in {', '.join(CONTAINERS)}"
-        ) from None
-
-
-def container_word(path: Path) -> str:
-    """The container in messages: a suffix, or the name of what goes into a pipe."""
-    return Y4M.name if container_format(path) == Y4M_CONTAINER else path.suffix
-
-
 def choose_codec(
     options: EncodeOptions,
-    output: Path,
+    container: Container,
     pix_fmt: str,
     height: int,
     width: int,
@@ -139,35 +106,37 @@ def choose_codec(
     color: ColorSpec = ColorSpec(),
     hdr10: Hdr10 | None = None,
 ) -> CodecChoice:
-    """The encoder for frames of a planar layout at an output size, in the output's container.
+    """The encoder for frames of a planar layout at an output size, in a container.
 
     ``color`` is what the frames really are, guesses included. Raises UnknownNameError for a codec
     that is not there, OptionError where codec, container, layout, size and options do not go
     together, ColorError for colours that it would falsify, EncodeError where it does not open.
     """
 
-    def chosen(options: EncodeOptions, output: Path) -> CodecChoice:
-        return _choose(options, output, pix_fmt, (height, width), color=color, hdr10=hdr10)
+    def chosen(options: EncodeOptions, container: Container) -> CodecChoice:
+        return _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
 
-    def works(options: EncodeOptions, output: Path) -> bool:
+    def works(options: EncodeOptions, container: Container) -> bool:
         try:
-            chosen(options, output)
+            chosen(options, container)
         except CiaoVideoError:
             return False
         return True
 
     try:
-        return chosen(options, output)
+        return chosen(options, container)
     except CiaoVideoError as error:
         if error.hint:
             raise
         depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
-        raise type(error)(error.problem, advice(options, output, depth, works)) from error.__cause__
+        raise type(error)(
+            error.problem, advice(options, container, depth, works)
+        ) from error.__cause__
 
 
 def _choose(
     options: EncodeOptions,
-    output: Path,
+    container: Container,
     pix_fmt: str,
     size: tuple[int, int],
     *,
@@ -176,7 +145,7 @@ def _choose(
 ) -> CodecChoice:
     """As ``choose_codec``; without a hint where another codec, container or layout may help."""
     height, width = size
-    codec = _codec(options, output, pix_fmt)
+    codec = _codec(options, container, pix_fmt)
     findings = []
     if options.codec == "auto":
         findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
@@ -193,43 +162,43 @@ def _choose(
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
         chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
-    siting = _siting(codec, output, color.siting, target)
+    siting = _siting(codec, container, color.siting, target)
     if _level(siting, target) != _level(color.siting, target):
-        place = f"{target} by {codec.name} in {container_word(output)}"
+        place = f"{target} by {codec.name} in {container}"
         text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
         findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
-    losses += _lost_tags(codec, color, target)
+    losses += _lost_tags(codec, container, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += [] if params else [_lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    choice = CodecChoice(codec, target, chosen, siting, (*findings, *losses))
+    choice = CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
     if codec.name in CODECS:
         _check_opens(choice, height, width)
     return choice
 
 
-def sides_to_round(options: EncodeOptions, output: Path, pix_fmt: str) -> tuple[bool, bool]:
+def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
     """Which of (height, width) must be even for frames of a layout to stay in it.
 
     Those that chroma halves, where the encoder takes whole chroma samples only, or is another
     program's, of which that has to be feared. Raises OptionError as ``choose_codec`` does.
     """
-    codec = _codec(options, output, pix_fmt)
+    codec = _codec(options, container, pix_fmt)
     if not codec.even and codec not in (Y4M, VIA_FFMPEG):
         return False, False
     asked = options.chroma != "auto"
     return PixelLayout.of(f"yuv{options.chroma}p" if asked else pix_fmt).even_sides
 
 
-def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
+def check_tags(choice: CodecChoice, tags: ColorSpec) -> None:
     """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
 
     Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
     be written. Raises ColorError.
     """
-    if choice.codec.stores_color or container_format(output) not in ("mp4", "mov"):
+    if choice.codec.stores_color or not choice.container.iso:
         return
     rgb = PixelLayout.of(choice.pix_fmt).family == "rgb"
     names = {"primaries": tags.primaries.name, "transfer": tags.transfer.name}
@@ -237,16 +206,16 @@ def check_tags(choice: CodecChoice, output: Path, tags: ColorSpec) -> None:
     missing = [name for name in names if names[name] == "UNSPECIFIED"]
     if missing and (len(missing) < len(names) or (tags.color_range == Range.FULL and not rgb)):
         raise ColorError(
-            f"{choice.codec.name} in {output.suffix} cannot hold colour tags without {missing[0]}",
+            f"{choice.codec.name} in {choice.container} cannot hold colour tags without"
+            f" {missing[0]}",
             "end the output's name in .mkv",
         )
 
 
-def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
-    container = container_format(output)
+def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
     if options.via_ffmpeg is not None:
-        return _fitting_container(VIA_FFMPEG, container, output)
-    if container == Y4M_CONTAINER:
+        return _fitting_container(VIA_FFMPEG, container)
+    if container.bare:
         options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
         return Y4M
     if options.codec == "auto":
@@ -255,31 +224,30 @@ def _codec(options: EncodeOptions, output: Path, pix_fmt: str) -> Codec:
         name = options.codec
     else:
         raise UnknownNameError.among("codec", options.codec, ["auto", *CODECS])
-    return _fitting_container(CODECS[name], container, output)
+    return _fitting_container(CODECS[name], container)
 
 
-def _fitting_container(codec: Codec, container: str, output: Path) -> Codec:
+def _fitting_container(codec: Codec, container: Container) -> Codec:
     """The codec, if the container holds it."""
-    if container not in codec.containers:
-        suffixes = [suffix for suffix in CONTAINERS if CONTAINERS[suffix] in codec.containers]
-        fits = codec.name == "ffv1" and container in CODECS["libx265"].containers
+    if codec.name not in container.codecs:
+        suffixes = [end for end, row in BY_SUFFIX.items() if codec.name in row.codecs]
+        fits = codec.name == "ffv1" and "libx265" in container.codecs
         needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
         raise OptionError(
-            f"{codec.name} does not go into {container_word(output)}",
+            f"{codec.name} does not go into {container}",
             f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
         )
     return codec
 
 
-def _automatic(container: str, family: str, depth: int) -> str:
+def _automatic(container: Container, family: str, depth: int) -> str:
     kind = re.match("yuva|gbrap|ya", family)
-    if kind and (container, kind[0]) in ALPHA:
-        return ALPHA[container, kind[0]]
-    if container in ("webm", "avi"):
-        return {"webm": "libsvtav1", "avi": "utvideo"}[container]
-    if depth > 12:
-        return "ffv1"
-    return "libx265" if depth > 10 or family.startswith("gbr") else "libx264"
+    if kind and kind[0] in container.alpha:
+        return container.alpha[kind[0]]
+    rgb = family.startswith("gbr")
+    *_, (_, _, widest) = container.automatic
+    fitting = (n for deepest, holds, n in container.automatic if depth <= deepest and holds >= rgb)
+    return next(fitting, widest)
 
 
 def _lowered(
@@ -378,8 +346,12 @@ def _lost(subject: str, text: str) -> Finding:
     return Finding(kind=Kind.LOST, subject=subject, text=text)
 
 
-def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> list[Finding]:
-    losses = []
+def _lost_tags(codec: Codec, container: Container, color: ColorSpec, target: str) -> list[Finding]:
+    names = () if codec.stores_color else container.tag_names.unknown(color)
+    losses = [
+        _lost(f"color {name}", f"{name} {getattr(color, name).name}: {container} cannot hold it")
+        for name in names
+    ]
     if not codec.stores_primaries:
         tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
         if codec is Y4M and target.startswith("yuv"):
@@ -398,10 +370,10 @@ def _lost_tags(codec: Codec, color: ColorSpec, target: str) -> list[Finding]:
     return losses
 
 
-def _siting(codec: Codec, output: Path, siting: Siting, target: str) -> Siting:
+def _siting(codec: Codec, container: Container, siting: Siting, target: str) -> Siting:
     """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
     layout = PixelLayout.of(target)
-    told = told_sitings(codec.sitings, container_format(output), layout)
+    told = told_sitings(codec.sitings, container, layout)
     if not any(layout.log2_chroma):
         return siting
     return next((place for place in (siting, _level(siting, target)) if place in told), Siting.LEFT)

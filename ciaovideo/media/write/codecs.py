@@ -1,5 +1,7 @@
 """CODECS: what each encoder takes, what it stores of the colour tags, its quality and presets.
 
+Which container holds what an encoder makes is said by the rows of ``CONTAINERS``.
+
 Facts that surprise, measured unless it says otherwise:
 
 - ``crf`` is one scale, libx264's: the same number asks for the same picture quality of every lossy
@@ -18,8 +20,7 @@ Facts that surprise, measured unless it says otherwise:
   measured. ProRes and DNxHR have no crf, their preset is a profile, which fixes the bits per frame;
   ffv1 and utvideo are lossless.
 - ProRes and DNxHR are limited range whatever they are told; DNxHR says BT.709 of every picture.
-- utvideo stores BT.601 or BT.709 and no other tag, and lives in .avi only, which knows neither
-  variable rates nor aspect ratios.
+- utvideo stores BT.601 or BT.709 and no other tag.
 - A siting can be told of 4:2:0 alone in H.264, H.265 and AV1, of other layouts FFmpeg reads left;
   Matroska tells it of what has no word of its own, YUV4MPEG2 of 4:2:0 in 8 bits.
 - Alpha goes into ffv1, prores_ks (4444), utvideo and png. libx265 lists it and does not open,
@@ -34,21 +35,9 @@ from types import MappingProxyType
 
 from ciaovideo.color import Matrix, PixelLayout, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
+from ciaovideo.media.containers import Container
 from ciaovideo.options import EncodeOptions
 
-CONTAINERS = {  # FFmpeg's muxers
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-    ".y4m": "yuv4mpegpipe",
-}
-Y4M_CONTAINER = CONTAINERS[".y4m"]
-RATE_ONLY = ("avi", Y4M_CONTAINER)  # count frames from zero at one rate, and hold the video alone
-MATROSKA = ("matroska", "webm")  # both count milliseconds and store no time before zero
-MATROSKA_SITINGS = frozenset({Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP})
 CODING_SITINGS = {  # those that a coding itself tells of 4:2:0
     "h264": frozenset(Siting),
     "hevc": frozenset(Siting),
@@ -77,7 +66,7 @@ NVIDIA = "; it needs an NVIDIA GPU with a video encoder, and its driver"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder: layouts it takes, containers that hold it, its quality scale and presets.
+    """One encoder: layouts it takes, its quality scale, its presets, what it stores of colour.
 
     ``quality`` is the option that takes the value on the encoder's own scale, ``scale`` the points
     (crf, own value) through which crf is translated, both rising or equal.
@@ -93,7 +82,6 @@ class Codec:
 
     name: str
     pix_fmts: frozenset[str]
-    containers: frozenset[str]
     quality: str = ""
     scale: tuple[tuple[float, float], ...] = ()
     whole_quality: bool = False
@@ -179,7 +167,6 @@ def _x26x(
     return Codec(
         name=name,
         pix_fmts=pix_fmts,
-        containers=frozenset({"mp4", "mov", "matroska"}),
         quality="crf",
         scale=scale,
         presets=X26X_PRESETS,
@@ -195,7 +182,6 @@ def _nvenc(name: str, pix_fmts: frozenset[str], *, av1: bool = False) -> Codec:
     return Codec(
         name=name,
         pix_fmts=pix_fmts,
-        containers=frozenset({"mp4", "matroska", "webm" if av1 else "mov"}),
         quality="cq",
         scale=((1, 63 / 51), (51, 63)) if av1 else ((1, 1), (51, 51)),
         presets=tuple(f"p{number}" for number in range(1, 8)),
@@ -217,7 +203,6 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="libsvtav1",
             pix_fmts=_layouts("yuv420p", (8, 10)),
-            containers=frozenset({"mp4", "matroska", "webm"}),
             quality="crf",
             scale=SVTAV1_SCALE,
             whole_quality=True,
@@ -235,7 +220,6 @@ CODECS: dict[str, Codec] = {
             | _layouts("yuva420p yuva422p yuva444p", (8, 9, 10, 16))
             | {"yuva422p12le", "yuva444p12le"}
             | _layouts("gbrap", (8, 10, 12, 14, 16)),
-            containers=frozenset({"matroska", "mp4"}),
             even=False,
             stores_sar=False,
             stores_color=False,
@@ -247,7 +231,6 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="prores_ks",
             pix_fmts=frozenset({"yuv422p10le", "yuv444p10le", "yuva444p10le"}),
-            containers=frozenset({"mov", "matroska"}),
             preset_option="profile",
             layout_presets={
                 "yuv422p10le": ("hq", "standard", "lt", "proxy"),
@@ -262,7 +245,6 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="dnxhd",
             pix_fmts=frozenset({"yuv422p", "yuv422p10le", "yuv444p10le"}),
-            containers=frozenset({"mov"}),
             preset_option="profile",
             layout_presets={
                 "yuv422p": ("dnxhr_hq", "dnxhr_sq", "dnxhr_lb"),
@@ -277,7 +259,6 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="utvideo",
             pix_fmts=_layouts(f"{YUV} gbrp gbrap", (8,)),
-            containers=frozenset({"avi"}),
             stores_sar=False,
             stores_primaries=False,
             matrices=BT601_OR_709,
@@ -286,7 +267,6 @@ CODECS: dict[str, Codec] = {
         Codec(
             name="png",
             pix_fmts=_layouts("gbrp gbrap", (8, 16)) | {"ya8", "ya16le"},
-            containers=frozenset({"mov"}),
             even=False,
             stores_sar=False,
             packed=MappingProxyType(
@@ -310,7 +290,6 @@ Y4M = Codec(
     name="YUV4MPEG2",
     pix_fmts=_layouts(YUV, (8, 9, 10, 12, 14, 16))
     | {"gray", "gray9le", "gray10le", "gray12le", "gray16le", "yuv411p"},
-    containers=frozenset({Y4M_CONTAINER}),
     even=False,
     sitings=frozenset({Siting.CENTER, Siting.TOPLEFT}),
     stores_primaries=False,
@@ -319,14 +298,13 @@ VIA_FFMPEG = Codec(
     name="ffmpeg",
     pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16))
     | {"yuv410p", "yuv411p", "yuv440p"},  # of deeper 4:4:0, NUT makes something else
-    containers=frozenset({"mp4", "mov", "matroska", "webm"}),
     even=False,
     sitings=frozenset(Siting),
 )
 
 
 def told_sitings(
-    sitings: frozenset[Siting], container: str, layout: PixelLayout
+    sitings: frozenset[Siting], container: Container, layout: PixelLayout
 ) -> frozenset[Siting]:
     """The sitings that a file can tell of a layout's chroma; what it does not tell is read as left.
 
@@ -334,9 +312,9 @@ def told_sitings(
     """
     of_420 = layout.log2_chroma == (1, 1)
     told = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
-    if container == Y4M_CONTAINER:
-        return told | sitings if layout.name == "yuv420p" else told
+    if container.siting_layout and layout.name != container.siting_layout:
+        return told
     if of_420:
         told |= sitings
     # A coding that has a word for it has the last one, also where that is silence.
-    return told | MATROSKA_SITINGS if container in MATROSKA and (of_420 or not sitings) else told
+    return told | container.sitings if of_420 or not sitings else told

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import TimestampError
+from ciaovideo.media.containers import Clock
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.write.choice import CodecChoice
@@ -26,7 +27,6 @@ FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
 PROGRESSIVE = 1  # AVFieldOrder
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
-GRID = ("avi",)  # containers whose clock ticks once a frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +75,16 @@ class VideoTarget:
             field_order=info.field_order,
         )
 
-    def tick(self, container: str) -> Fraction:
-        """Seconds of a tick of the coded video's clock in a container."""
-        if container in GRID:
+    @property
+    def tick(self) -> Fraction:
+        """Seconds of a tick of the coded video's clock: of a frame, where those are counted."""
+        if self.codec.container.numbered:
             return 1 / (self.frame_rate or FALLBACK_RATE)
         return self.time_base
 
 
 class FrameEncoder:
-    """One encoder: frames in, packets out, both in order. It knows a container's rules, no file.
+    """One encoder: frames in, packets out, both in order. It knows nothing of files.
 
     ``shift`` ticks of the target's clock are added to the times of all frames; ``first`` is the
     number of the first frame in the whole video. A context manager.
@@ -93,17 +94,13 @@ class FrameEncoder:
     have with an encoder in each file's own stream (tried for every codec in every container).
     """
 
-    def __init__(
-        self, target: VideoTarget, container: str, *, shift: int = 0, first: int = 0
-    ) -> None:
-        self.target = target
-        self.tick = target.tick(container)
+    def __init__(self, target: VideoTarget, *, shift: int = 0, first: int = 0) -> None:
+        self.target, self.tick = target, target.tick
         self.frame_count = 0
-        self._grid_of = container if container in GRID else ""
         self._shift, self._first = shift, first
         self._nowhere: OutputContainer = av.open(os.devnull, "w", format="null")
         try:
-            self._context = self._open(container)
+            self._context = self._open()
         except BaseException:
             self.close()
             raise
@@ -135,27 +132,30 @@ class FrameEncoder:
         av_stream.codec_context.codec_tag = self._context.codec_tag  # else the first that fits
         return av_stream
 
-    def moved(self, frame: Frame) -> CodedFrame:
-        """A frame's time and duration, shifted, in ticks of the packets; raises TimestampError.
+    def timed(self, frame: Frame) -> CodedFrame:
+        """When the next frame is shown, in ticks of the packets.
 
-        Containers that count frames hold those only that follow each other at one rate from 0.
+        Where the container counts frames, their times are their numbers; raises TimestampError for
+        others, if those would be an error and no loss.
         """
+        clock = self.target.codec.container.clock
         pts = frame.pts + self._shift
-        if not self._grid_of:
+        if not self.target.codec.container.numbered:
             return CodedFrame(pts, frame.duration)
         number = self._first + self.frame_count
-        if pts * frame.time_base != number * self.tick:
+        if clock is Clock.GRID and pts * frame.time_base != number * self.tick:
             raise TimestampError(
-                f"frame {number} at {float(frame.time):g} s: .{self._grid_of} holds"
+                f"frame {number} at {float(frame.time):g} s: {self.target.codec.container} holds"
                 " only videos that begin at 0 and have a constant frame rate",
                 "end the output's name in .mkv and leave the codec out, or choose ffv1",
             )
-        return CodedFrame(number, round(frame.duration * frame.time_base / self.tick))
+        return CodedFrame(number, 1)
 
     def encode(self, frame: Frame) -> list[CodedPacket]:
         """Code a frame: planes in the target's layout and size, later than the one before."""
+        picture = self._picture(frame, self.timed(frame))
         self.frame_count += 1
-        return [_coded(packet) for packet in self._context.encode(self._picture(frame))]
+        return [_coded(packet) for packet in self._context.encode(picture)]
 
     def flush(self) -> list[CodedPacket]:
         """The last packets; no frame can follow."""
@@ -165,7 +165,7 @@ class FrameEncoder:
                 packet.dts = packet.pts
         return [_coded(packet) for packet in packets]
 
-    def _open(self, container: str) -> VideoCodecContext:
+    def _open(self) -> VideoCodecContext:
         """The encoder, told all that it needs to know."""
         target, choice = self.target, self.target.codec
         rate = target.frame_rate or FALLBACK_RATE
@@ -176,7 +176,8 @@ class FrameEncoder:
         context.time_base = self.tick
         context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
         context.flags |= Flags.frame_duration
-        if Format.global_header in Format(av.ContainerFormat(container, "w").flags):
+        muxer = av.ContainerFormat(choice.container.name, "w")
+        if Format.global_header in Format(muxer.flags):
             context.flags |= Flags.global_header
         if target.progressive:
             context.field_order = PROGRESSIVE
@@ -191,7 +192,7 @@ class FrameEncoder:
         self._nowhere.start_encoding()
         return context
 
-    def _picture(self, frame: Frame) -> av.VideoFrame:
+    def _picture(self, frame: Frame, timed: CodedFrame) -> av.VideoFrame:
         choice, target = self.target.codec, self.target
         picture = picture_of(frame.planes, choice.pix_fmt, target.height, target.width)
         if choice.coded_pix_fmt != choice.pix_fmt:
@@ -200,8 +201,7 @@ class FrameEncoder:
         picture.colorspace, picture.color_range = color.matrix, color.color_range
         picture.color_primaries, picture.color_trc = color.primaries, color.transfer
         picture.chroma_location = color.siting
-        picture.pts, picture.duration = frame.pts + self._shift, frame.duration
-        picture.time_base = frame.time_base
+        picture.pts, picture.duration, picture.time_base = timed.pts, timed.duration, self.tick
         picture.pict_type = 0  # the encoder decides which pictures are key frames
         return picture
 

@@ -14,14 +14,11 @@ from av.video.stream import VideoStream
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.containers import Fate
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.write.choice import container_format
-from ciaovideo.media.write.codecs import MATROSKA
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.media.write.matroska_sar import ROOM, store_sar
 from ciaovideo.storage.segments import CodedFrame, CodedPacket, Entry
-
-STORES_STEPS = ("mp4", "mov")  # containers that hold steps between decoding times, and no times
 
 
 class Muxer:
@@ -29,7 +26,7 @@ class Muxer:
 
     ``encoder`` is one that makes such packets: it says of them what the file's header needs. A
     context manager: leaving it finishes the file, an exception inside it discards the file.
-    ``path`` is usually the temporary name of ``atomic_output``; its suffix picks the container.
+    ``path`` is usually the temporary name of ``atomic_output``.
     """
 
     def __init__(
@@ -38,7 +35,7 @@ class Muxer:
         self.path = path
         self.frame_count = 0
         self._target, self._tick = encoder.target, encoder.tick
-        self._format = container_format(path)
+        self._place = encoder.target.codec.container
         self._copier = copier
         self._late = shift_of(self._target, copier) * self._target.time_base
         self._held: Packet[VideoStream] | None = None
@@ -47,7 +44,7 @@ class Muxer:
         self._stores_sar_later = False
         with av_errors("creating", path, EncodeError):
             self._container: OutputContainer = av.open(
-                path, "w", format=self._format, container_options=self._container_options()
+                path, "w", format=self._place.name, container_options=self._container_options()
             )
         try:
             with av_errors("setting up", path, EncodeError):
@@ -89,7 +86,7 @@ class Muxer:
                     self._copier.finish()
                 self._container.close()
             if self._stores_sar_later and self._target.sar:
-                store_sar(self.path, self._target.sar, webm=self._format == "webm")
+                store_sar(self.path, self._target.sar, webm=not self._place.display_units)
         except BaseException:
             self.abort()
             raise
@@ -102,17 +99,15 @@ class Muxer:
             self.path.unlink(missing_ok=True)
 
     def _container_options(self) -> dict[str, str]:
-        options = self._copier.container_options if self._copier else {}
-        if self._target.reproducible and self._format in MATROSKA:
-            options["fflags"] = "+bitexact"  # else it draws random numbers for its streams
-        return options
+        options = self._copier.container_options if self._copier else dict(self._place.options)
+        return {**options, **(self._place.steady_options if self._target.reproducible else {})}
 
     def _open(self, encoder: FrameEncoder) -> None:
         if self._copier:
             self._copier.declare_before(self._container)
         self._av_stream = av_stream = encoder.declare(self._container)
-        if self._target.display_matrix and self._format == "avi":
-            raise EncodeError(f"{self.path.suffix} cannot store a rotation", "choose .mkv")
+        if self._target.display_matrix and self._place.rotation is Fate.REFUSED:
+            raise EncodeError(f"{self._place} cannot store a rotation", "choose .mkv")
         if self._target.sar:
             self._check_sar(self._target.sar)
         if self._target.display_matrix:
@@ -128,10 +123,10 @@ class Muxer:
         codec = self._target.codec.codec
         if sar == 1 or codec.stores_sar:
             return
-        self._stores_sar_later = self._format in MATROSKA
-        if self._format == "avi":
+        self._stores_sar_later = self._place.sar is Fate.PATCHED
+        if self._place.sar is Fate.REFUSED:
             raise EncodeError(
-                f"{codec.name} in {self.path.suffix} cannot store the sample aspect ratio {sar}",
+                f"{codec.name} in {self._place} cannot store the sample aspect ratio {sar}",
                 "end the output's name in .mp4 or .mkv and leave the codec out",
             )
 
@@ -170,12 +165,7 @@ class Muxer:
         if packet is None:
             return
         first, last = self._first_dts, packet.dts
-        if (
-            self._format in STORES_STEPS
-            and packet.duration
-            and first is not None
-            and last is not None
-        ):
+        if self._place.iso and packet.duration and first is not None and last is not None:
             packet.duration = max((self._end_pts - self._first_pts) - (last - first), 1)
         self._container.mux(packet)
         self._held = None

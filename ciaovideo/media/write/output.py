@@ -1,23 +1,61 @@
-"""Whether an output may be written at all, known before any work is done."""
+"""Where a run writes: a name, parsed once, and whether it may be written at all.
+
+``Destination`` is not in ``storage/``: it knows containers, which stand a floor higher. Everything
+past the start of a run gets one, or its container alone, instead of a name to parse again.
+"""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from ciaovideo.errors import OptionError, OutputExistsError
-from ciaovideo.media.write.choice import container_format
-from ciaovideo.media.write.codecs import Y4M_CONTAINER
+from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
 from ciaovideo.storage.claims import refuse_other_run
-from ciaovideo.storage.endpoints import check_pipe_output, is_pipe, reads_once
+from ciaovideo.storage.endpoints import Kind, check_pipe_output, kind_of, reads_once
 
 
-def check_output(source: Path, output: Path, *, overwrite: bool = False) -> None:
-    """Raise what would make writing ``output`` fail or do harm, before any work is done.
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A file, pipe or device to write to, with the container that goes there."""
+
+    path: Path
+    container: Container
+    kind: Kind = "file"
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """What a name asks for; raises OptionError for a container that is not known.
+
+        A pipe or device that is not called like any is for bare pictures.
+        """
+        kind = kind_of(path)
+        container = BY_SUFFIX.get(path.suffix.lower())
+        if container is None and kind != "file":
+            container = YUV4MPEG
+        if container is None:
+            wrong = f"{path.suffix} names no container that can be written"
+            none = "the name has no suffix, which says the container"
+            raise OptionError(
+                f"{path}: {wrong if path.suffix else none}",
+                f"end the name in {', '.join(BY_SUFFIX)}",
+            )
+        return cls(path, container, kind)
+
+    @property
+    def piped(self) -> bool:
+        """Whether what is written goes by, instead of being a file afterwards."""
+        return self.kind != "file"
+
+
+def check_output(source: Path, destination: Destination, *, overwrite: bool = False) -> None:
+    """Raise what would make writing there fail or do harm, before any work is done.
 
     Replacing the input is refused even with ``overwrite``, also through links.
     """
-    container = container_format(output)
-    if is_pipe(output):
-        if container != Y4M_CONTAINER:
+    output = destination.path
+    if destination.piped:
+        if not destination.container.piped:
             raise OptionError(
                 f"{output} is a pipe or device, and {output.suffix} cannot be written in one pass",
                 f"write a file, or call it .y4m and have what reads it make {output.suffix}",

@@ -9,7 +9,6 @@ from ciaovideo.errors import EncodeError, StaleLedgerError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.write.choice import container_format
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.media.write.muxer import Muxer, shift_of
 from ciaovideo.storage.ledger import Ledger
@@ -22,14 +21,14 @@ class VideoWriter:
     """Codes frames into a file; a copier adds the other streams as time goes on.
 
     A context manager: leaving it finishes the file, an exception inside it discards the file.
-    ``path`` is usually the temporary name of ``atomic_output``; its suffix picks the container.
+    ``path`` is usually the temporary name of ``atomic_output``.
     """
 
     def __init__(self, path: Path, target: VideoTarget, copier: StreamCopier | None = None) -> None:
         self.path = path
         with av_errors("setting up", path, EncodeError):
             shift = shift_of(target, copier)
-            self._encoder = FrameEncoder(target, container_format(path), shift=shift)
+            self._encoder = FrameEncoder(target, shift=shift)
         try:
             self._muxer = Muxer(path, self._encoder, copier)
         except BaseException:
@@ -57,10 +56,10 @@ class VideoWriter:
 
     def write(self, frame: Frame) -> None:
         """Code one frame: planes in the target's layout and size, later than the one before."""
-        moved = self._encoder.moved(frame)
+        timed = self._encoder.timed(frame)
         with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
             packets = self._encoder.encode(frame)
-        self._muxer.add([*packets, moved])
+        self._muxer.add([*packets, timed])
 
     def close(self) -> None:
         """Finish the file: the encoder's last packets, the other streams, the container's index."""
@@ -138,10 +137,10 @@ class SegmentWriter:
         """Code the next missing frame; the last one of a segment finishes it."""
         encoder = self._encoder = self._encoder or self._new_encoder(self._next)
         segment = self._segment = self._segment or self._ledger.begin(self._next, encoder.coding)
-        moved = encoder.moved(frame)
+        timed = encoder.timed(frame)
         with av_errors(f"encoding frame {segment.stop} into", self.path, EncodeError):
             packets = encoder.encode(frame)
-        segment.add(moved, *packets)
+        segment.add(timed, *packets)
         if segment.frames == self._ledger.length:
             self._finish(encoder, segment)
 
@@ -181,9 +180,8 @@ class SegmentWriter:
             encoder.close()
 
     def _new_encoder(self, first: int) -> FrameEncoder:
-        container = container_format(self.path)
         with av_errors("setting up", self.path, EncodeError):
-            return FrameEncoder(self._target, container, shift=self._shift, first=first)
+            return FrameEncoder(self._target, shift=self._shift, first=first)
 
     def _finish(self, encoder: FrameEncoder, segment: NewSegment) -> None:
         """End a segment, and join what can be joined now."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import OTHER, TAGS, Container
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan, Shot, shots_by_number, shots_by_time
 from ciaovideo.media.layouts import planar_name
@@ -22,7 +23,6 @@ OTHER_PICTURE = 0.04
 OTHER_FIELDS = 0.12  # as much, where the source shows two fields at once
 SAME_PICTURE = 0.002  # below it nothing moves
 BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits, which coding costs
-TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Look:
     tags: tuple[str, ...] = TAGS
     hdr10: bool = False
     coding: str = ""
-    container: str = ""
+    container: Container = OTHER
 
 
 def wrong(subject: str, text: str, at: Fraction | None = None) -> Finding:
@@ -136,8 +136,7 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
         color, tags = _meant(color, layout), _meant(tags, layout)
     if wanted.color is None and color.siting not in _told(wanted, shot):
         color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
-    if wanted.coding == "utvideo" and color.matrix == Matrix.SMPTE170M:
-        color = replace(color, matrix=Matrix.BT470BG)  # the same numbers, and what it calls both
+    color, tags = (wanted.container.tag_names.shown(spec) for spec in (color, tags))
     for tag in wanted.tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:

@@ -17,20 +17,20 @@ from ciaovideo.color import ColorSpec
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import WHOLE, Span
+from ciaovideo.media.containers import YUV4MPEG, Clock, Fate
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.scan import FileScan, Track, decoded_times, is_silent, scan_file
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
-from ciaovideo.media.write.codecs import RATE_ONLY, Y4M_CONTAINER
+from ciaovideo.media.write.output import Destination
 from ciaovideo.options import InputOptions
-from ciaovideo.pipeline.verification.pictures import TAGS, Look, compare_pictures, wrong
+from ciaovideo.pipeline.verification.pictures import Look, compare_pictures, wrong
 
 log = logging.getLogger(__name__)
 
 CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
-STORED_TAGS = {"avi": ("matrix",), Y4M_CONTAINER: ("color_range",)}
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
 
@@ -88,12 +88,13 @@ def contract_between(
     ``part`` says where it was cut from the source, if it was.
     """
     main, span = scan_file(source, 1).main, WHOLE
+    place = Destination.of(output).container
     if part.start_time or part.end_time is not None:
         part = replace(part, deinterlace="field" if every_field else "auto")
         with VideoReader(source, options=part) as reader:
             span = reader.span
     streams = plan_streams(
-        source, output, main, frames, every_field=every_field, sound="auto", span=span
+        source, place, main, frames, every_field=every_field, sound="auto", span=span
     )
     return Contract(
         streams=streams,
@@ -122,25 +123,27 @@ def verify(output: Path, contract: Contract) -> Verification:
     becomes = {info.index: info.becomes for info in contract.streams.kept}
     for given, made in pairs:
         if not becomes[given.info.index]:
-            findings += _check_packets(given, made, span, contract.streams.offset)
+            padded = contract.streams.container.in_step
+            offset = contract.streams.offset
+            findings += _check_packets(given, made, span, offset, padded=padded)
         elif made.pts or not is_silent(source, given, _times(given, span)):
             findings += _check_coded_anew(given, made, span, contract.streams.offset)
     findings += _check_shape(source, found, contract)
-    if contract.streams.container not in RATE_ONLY:  # which hold none, as the plan says
+    place = contract.streams.container
+    if place.chapters:
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        tags = STORED_TAGS.get(contract.streams.container, TAGS)
         holds = found.video.info.codec in HDR10_CODINGS
         hdr10 = holds if contract.hdr10 is None else contract.hdr10
         wanted = Look(
             size=contract.size,
             pix_fmt=contract.pix_fmt,
             color=contract.color,
-            tags=tags,
+            tags=place.stored_tags,
             hdr10=hdr10,
             coding=found.video.info.codec,
-            container=contract.streams.container,
+            container=place,
         )
         step = 2 if contract.every_field else 1  # second fields have no picture of their own
         skip = begin % step
@@ -164,7 +167,7 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
     track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
     return FileScan(
         path=Path(info.path),
-        matroska=False,
+        container=YUV4MPEG,
         main=0,
         tracks=(track,),
         rate=1 / tick,
@@ -257,9 +260,9 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
     tick = found.video.tick
     shown = times[slice(*_part(times, contract))]
     wanted = [time + contract.streams.offset for time in shown]
-    if contract.streams.container == Y4M_CONTAINER:  # it has no times: frames are counted
+    if contract.streams.container.clock is Clock.NUMBERS:
         wanted = [number * tick for number in range(len(shown))]
-    if found.matroska:
+    if found.container.clock is Clock.MILLISECONDS:
         wanted = [on_clock(time, tick) * tick for time in wanted]
     actual = [pts * tick for pts in sorted(found.video.pts)]
     if found.video.hidden:
@@ -271,17 +274,24 @@ def _check_times(times: Sequence[Fraction], found: FileScan, contract: Contract)
     return [_first_difference("video", "video: frame", wanted, actual)]
 
 
-def _check_packets(given: Track, made: Track, span: Span, offset: Fraction) -> Iterator[Finding]:
+def _check_packets(
+    given: Track, made: Track, span: Span, offset: Fraction, *, padded: bool = False
+) -> Iterator[Finding]:
     """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
-    Where the source's clock is the coarser one, its rounding may have been undone.
+    Where the source's clock is the coarser one, its rounding may have been undone. PCM may be in
+    packets of another length, of which the last may be ``padded`` with silence.
     """
     if given.cover:
         return
     wanted = [on_clock(time + offset, made.tick) for time in _times(given, span)]
     slack = given.tick / made.tick if given.tick > made.tick else 0
-    if len(made.pts) != len(wanted) or any(
-        abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True)
+    more = max(made.lasts, default=0) * made.tick if padded else Fraction(0)
+    pcm = given.info.codec.startswith("pcm_")
+    repacked = pcm and _same_sound(given, made, span, offset, more)
+    if not repacked and (
+        len(made.pts) != len(wanted)
+        or any(abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True))
     ):
         yield _first_difference(
             given.info.name,
@@ -306,6 +316,44 @@ def _check_coded_anew(given: Track, made: Track, span: Span, offset: Fraction) -
             if not -SOUND_STEP <= is_at - should <= SOUND_STEP + slack:
                 text = f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
                 yield wrong(given.info.name, text, is_at)
+
+
+def _same_sound(given: Track, made: Track, span: Span, offset: Fraction, more: Fraction) -> bool:
+    """Whether two PCM streams are heard without a break between the same times.
+
+    The second may end later by less than ``more``.
+    """
+    slack = given.tick + made.tick  # of which each may round once
+    times = set(_times(given, span))
+    packets = [
+        (pts * given.tick + offset, lasts * given.tick)
+        for pts, lasts in zip(given.pts, given.lasts, strict=True)
+        if pts * given.tick in times
+    ]
+    sides = (
+        _heard(packets, slack),
+        _heard(
+            [(p * made.tick, n * made.tick) for p, n in zip(made.pts, made.lasts, strict=True)],
+            slack,
+        ),
+    )
+    return len(sides[0]) == len(sides[1]) and all(
+        abs(one[0] - other[0]) <= slack and -slack <= other[1] - one[1] <= slack + more
+        for one, other in zip(*sides, strict=True)
+    )
+
+
+def _heard(
+    packets: Iterable[tuple[Fraction, Fraction]], slack: Fraction
+) -> list[tuple[Fraction, Fraction]]:
+    """Begin and end of each stretch of packets that follow each other without a break."""
+    found: list[tuple[Fraction, Fraction]] = []
+    for begin, lasts in packets:
+        if found and abs(begin - found[-1][1]) <= slack:
+            found[-1] = found[-1][0], begin + lasts
+        else:
+            found.append((begin, begin + lasts))
+    return found
 
 
 def _times(track: Track, span: Span) -> list[Fraction]:
@@ -401,11 +449,13 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
         text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
-    if source.turn != found.turn and contract.streams.container != Y4M_CONTAINER:
+    place = contract.streams.container
+    if source.turn != found.turn and place.rotation is not Fate.LOST:
         text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
         yield wrong("rotation", text)
-    if source.timecode != found.timecode and contract.streams.container not in RATE_ONLY:
-        text = f"the timecode is {found.timecode!r} instead of {source.timecode!r}"
+    wanted = source.timecode or place.blank_timecode
+    if place.timecode and wanted != found.timecode:
+        text = f"the timecode is {found.timecode!r} instead of {wanted!r}"
         yield wrong("timecode", text)
 
 

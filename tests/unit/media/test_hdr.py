@@ -27,6 +27,7 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.found import losses_of
 from tests.media import Clip, planes_of
+from tests.places import container_of
 
 PQ = ColorSpec(Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084)
 P3 = MasteringDisplay(
@@ -93,7 +94,7 @@ def coded(path: Path, codec: str, hdr10: Hdr10) -> tuple[list[str], Hdr10 | None
     """The losses that were told, and what is in the file."""
     clip = Clip(width=64, height=64, seconds=0.125, pix_fmt="yuv420p10le")
     choice = choose_codec(
-        EncodeOptions(codec=codec), path, clip.pix_fmt, 64, 64, color=PQ, hdr10=hdr10
+        EncodeOptions(codec=codec), container_of(path), clip.pix_fmt, 64, 64, color=PQ, hdr10=hdr10
     )
     target = VideoTarget(
         height=64, width=64, codec=choice, color=PQ, time_base=clip.tick, frame_rate=clip.fps

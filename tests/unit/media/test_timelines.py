@@ -22,6 +22,7 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.pipeline.verification.verify import Contract, contract_between, verify
 from tests.media import make_clip, read_counter
+from tests.places import container_of
 
 TICK = Fraction(1, 1000)
 LAST = 40  # ticks that the last frame is shown
@@ -97,8 +98,10 @@ def through(source: Path, output: Path, options: InputOptions) -> tuple[StreamPl
     """Code the part asked for again at its own size."""
     with VideoReader(source, options=options) as reader:
         info, size = reader.info, (reader.info.height, reader.info.width)
-        choice = choose_codec(EncodeOptions(preset="ultrafast"), output, info.pix_fmt, *size)
-        plan = plan_streams(source, output, info.index, span=reader.span)
+        choice = choose_codec(
+            EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
+        )
+        plan = plan_streams(source, container_of(output), info.index, span=reader.span)
         with (
             StreamCopier(plan) as copier,
             VideoWriter(output, VideoTarget.of(info, choice, size), copier) as writer,

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
-from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, convert, from_rgb, to_rgb
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.ops import dispatch
@@ -78,13 +77,13 @@ def test_colors_go_on_without_kernels(failing: list[str], caplog: pytest.LogCapt
     layout = PixelLayout.of("yuv420p")
     rgb = torch.rand(1, 3, 6, 8)
     with caplog.at_level(logging.WARNING):
-        codes = codes_from_rgb(rgb, layout, SPEC)
-        again = codes_from_rgb(rgb, layout, SPEC)
-        back = rgb_from_codes(codes, layout, SPEC)
+        codes = from_rgb(rgb, layout, SPEC)
+        again = from_rgb(rgb, layout, SPEC)
+        back = to_rgb(codes, layout, SPEC)
     assert failing == ["color_codes", "color_signals"]
-    assert all(map(torch.equal, codes, from_rgb(rgb, layout, SPEC)))
+    assert all(map(torch.equal, codes, convert.from_rgb(rgb, layout, SPEC)))
     assert all(map(torch.equal, codes, again))
-    assert torch.equal(back, to_rgb(codes, layout, SPEC))
+    assert torch.equal(back, convert.to_rgb(codes, layout, SPEC))
     assert len(caplog.records) == 2
     assert "color_codes" in setbacks()[0]
     assert "C compiler" in setbacks()[0]

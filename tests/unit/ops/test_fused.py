@@ -18,8 +18,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
-from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
+from ciaovideo.color import (
+    ColorSpec,
+    Dither,
+    Matrix,
+    PixelLayout,
+    Range,
+    Siting,
+    convert,
+    from_rgb,
+    to_rgb,
+)
 from ciaovideo.grid import View
 from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
@@ -322,8 +331,8 @@ SPECS = [
 def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec, dither: Dither | None = None) -> float:
     """Share of the codes that differ, by one; more is a failure."""
     layout = PixelLayout.of(pix_fmt)
-    found = codes_from_rgb(rgb, layout, spec, dither)
-    expected = from_rgb(rgb.cpu(), layout, spec, dither=dither)
+    found = from_rgb(rgb, layout, spec, dither=dither)
+    expected = convert.from_rgb(rgb.cpu(), layout, spec, dither=dither)
     differ = total = 0
     for plane, should in zip(found, expected, strict=True):
         assert plane.dtype == should.dtype
@@ -357,8 +366,8 @@ def signals_differ(size: tuple[int, int], pix_fmt: str, spec: ColorSpec, device:
         torch.randint(layout.peak + 1, (2, *shape), generator=generator).to(layout.dtype)
         for shape in layout.plane_shapes(*size)
     ]
-    found = rgb_from_codes([plane.to(device) for plane in planes], layout, spec)
-    return (found.cpu() - to_rgb(planes, layout, spec)).abs().max().item()
+    found = to_rgb([plane.to(device) for plane in planes], layout, spec)
+    return (found.cpu() - convert.to_rgb(planes, layout, spec)).abs().max().item()
 
 
 @pytest.mark.parametrize("size", [(5, 3), (2, 300), (1, 1)], ids=str)
@@ -376,8 +385,8 @@ def test_color_signals_of_grays(fused: list[str]) -> None:
     layout = PixelLayout.of("yuv420p")
     luma = torch.arange(16, 236, dtype=torch.uint8).view(1, 2, 110)
     chroma = torch.full((1, 1, 55), 128, dtype=torch.uint8)
-    rgb = rgb_from_codes([luma, chroma, chroma], layout, SPECS[0])
-    assert rgb.equal(to_rgb([luma, chroma, chroma], layout, SPECS[0]))
+    rgb = to_rgb([luma, chroma, chroma], layout, SPECS[0])
+    assert rgb.equal(convert.to_rgb([luma, chroma, chroma], layout, SPECS[0]))
     assert rgb[0, :, 0, 0].tolist() == [0, 0, 0]
     assert rgb[0, :, -1, -1].tolist() == [1, 1, 1]
 
@@ -387,8 +396,8 @@ def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
     """Bit for bit the definition, where products and sums are exact."""
     layout, spec = PixelLayout.of("gbrp10le"), ColorSpec(Matrix.RGB, Range.FULL)
     rgb = torch.randint(-9, 140, (2, 3, 7, 300), generator=torch.Generator().manual_seed(0)) / 128
-    found = codes_from_rgb(rgb, layout, spec, Dither(start))
-    expected = from_rgb(rgb, layout, spec, dither=Dither(start))
+    found = from_rgb(rgb, layout, spec, dither=Dither(start))
+    expected = convert.from_rgb(rgb, layout, spec, dither=Dither(start))
     assert all(map(torch.equal, found, expected))
     assert fused == ["color_codes"]
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.models.networks.interpolation import Interpolation
+from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.prefetch import ordered_map
+
+
+def pool_of(workers: int) -> WorkerPool:
+    return WorkerPool(Engine(Interpolation("bicubic"), EngineOptions(device="cpu")), workers)
 
 
 @settings(max_examples=20)
@@ -22,7 +30,7 @@ def test_results_come_in_order(pauses: list[int], workers: int, depth: int) -> N
         time.sleep(item[1] / 2000)
         return item[0] * 10
 
-    results = ordered_map(work, enumerate(pauses), workers=workers, depth=depth)
+    results = ordered_map(work, enumerate(pauses), pool=pool_of(workers), depth=depth)
     assert list(results) == [index * 10 for index in range(len(pauses))]
 
 
@@ -35,7 +43,7 @@ def test_no_more_than_depth_items_are_under_way() -> None:
             taken = item + 1
             yield item
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=3)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=3)
     assert next(results) == 0
     time.sleep(0.3)
     assert taken <= 5  # three under way, the caller's, and the one that waits for a place
@@ -44,7 +52,7 @@ def test_no_more_than_depth_items_are_under_way() -> None:
 
 def test_work_is_done_at_once() -> None:
     meeting = threading.Barrier(3, timeout=10)
-    results = ordered_map(lambda _: meeting.wait(), range(3), workers=3, depth=3)
+    results = ordered_map(lambda _: meeting.wait(), range(3), pool=pool_of(3), depth=3)
     assert sorted(results) == [0, 1, 2]
 
 
@@ -54,7 +62,7 @@ def test_an_error_in_work_comes_in_its_turn() -> None:
             raise ValueError("three")
         return item
 
-    results = ordered_map(work, range(10), workers=4, depth=4)
+    results = ordered_map(work, range(10), pool=pool_of(4), depth=4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -65,7 +73,7 @@ def test_an_error_in_items_comes_after_what_was_before_it() -> None:
         yield 1
         raise OSError("gone")
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=2)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=2)
     assert next(results) == 1
     with pytest.raises(OSError, match="gone"):
         next(results)
@@ -81,7 +89,7 @@ def test_closing_stops_the_source_before_it_returns() -> None:
         finally:
             alive.clear()
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=4)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=4)
     next(results)
     results.close()
     time.sleep(0.2)
@@ -98,7 +106,7 @@ def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
             busy.clear()
             yield item
 
-    results = ordered_map(lambda item: item, items(), workers=1, depth=2)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(1), depth=2)
     next(results)
     assert busy.wait(10)
     results.close()

@@ -19,14 +19,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, Siting
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.networks.interpolation import Interpolation
 from ciaovideo.models.weights import NetworkSpec
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.stages import FrameWorker, Job, Made, StageClock
+from ciaovideo.pipeline.stages import FrameTask, FrameWorker, Rendered, StageClock
 from ciaovideo.tiling import Rect
 
 META = torch.device("meta")
@@ -161,24 +162,20 @@ def worker_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> FrameWorker:
     monkeypatch.setattr("ciaovideo.engine.engine.choose_device", lambda _: META)
-    return FrameWorker(
-        Engine(network, EngineOptions(precision="bf16")),
-        layouts=(PixelLayout.of(layout), PixelLayout.of(layout)),
-        specs=(ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT),) * 2,
-        out_size=OUT_SIZE,
-        outputs=PlanePool(4),
-        clock=StageClock(),
-        dither=layout == "yuv420p" and fused,
-    )
+    color = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
+    kind = PlaneFormat(PixelLayout.of(layout), color)
+    engine = Engine(network, EngineOptions(precision="bf16"))
+    renderer = Renderer(engine, kind, kind, dither=layout == "yuv420p" and fused)
+    return FrameWorker(renderer, OUT_SIZE, PlanePool(4), StageClock())
 
 
-def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[Made]]:
-    layout = worker.layout
+def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[Rendered]]:
+    layout = worker.renderer.source.layout
     planes = tuple(torch.full(s, 9, dtype=layout.dtype) for s in layout.plane_shapes(*SIZE))
-    job = Job(Frame(planes, 0, Fraction(1, 25)), parts)
+    task = FrameTask(Frame(planes, 0, Fraction(1, 25)), parts)
     waits = Waits()
     with Tables(waits), waits:
-        return waits, worker((job,))
+        return waits, worker((task,))
 
 
 @pytest.mark.parametrize("layout", ["yuv420p", "yuva420p10le"])

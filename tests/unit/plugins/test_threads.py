@@ -41,10 +41,10 @@ def test_frames_asked_for_by_many_threads_are_the_same() -> None:
 
 
 def test_several_frames_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute, counting, at_work = Engine.__call__, threading.Lock(), [0]
+    compute, counting, at_work = Engine.start, threading.Lock(), [0]
     most = 0
 
-    def watched(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> torch.Tensor:
+    def watched(engine: Engine, lr: torch.Tensor, *where: Any) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal most
         with counting:
             at_work[0] += 1
@@ -52,21 +52,21 @@ def test_several_frames_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) ->
         time.sleep(0.05)
         with counting:
             at_work[0] -= 1
-        return compute(engine, lr, out_size)
+        return compute(engine, lr, *where)
 
-    monkeypatch.setattr(Engine, "__call__", watched)
+    monkeypatch.setattr(Engine, "start", watched)
     assert len(list(upscale(source(_Matrix=1, frames=12), 1.5, num_streams=2).frames())) == 12
     assert most == min(2, vs.core.num_threads)
 
 
 def test_a_part_of_a_clip_costs_only_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute, computed = Engine.__call__, []
+    compute, computed = Engine.start, []
 
-    def watched(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> torch.Tensor:
+    def watched(engine: Engine, lr: torch.Tensor, *where: Any) -> tuple[torch.Tensor, torch.Tensor]:
         computed.append(len(lr))
-        return compute(engine, lr, out_size)
+        return compute(engine, lr, *where)
 
-    monkeypatch.setattr(Engine, "__call__", watched)
+    monkeypatch.setattr(Engine, "start", watched)
     clip = source(_Matrix=1, frames=9)
     part = upscale(clip, 1.5, num_streams=2)[3:5]
     made = [part.get_frame(n) for n in (1, 0)]

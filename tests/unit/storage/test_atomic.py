@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
-from ciaovideo.media.write.output import check_output
+from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.options import PIPE
 from ciaovideo.storage.atomic import atomic_output
 
@@ -18,15 +18,15 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_free_name_in_a_folder_passes(source: Path, tmp_path: Path) -> None:
-    check_output(source, tmp_path / "out.mkv")
+    check_output(source, Destination.of(tmp_path / "out.mkv"))
 
 
 def test_existing_outputs_are_kept_unless_asked(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     output.write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match="already there"):
-        check_output(source, output)
-    check_output(source, output, overwrite=True)
+        check_output(source, Destination.of(output))
+    check_output(source, Destination.of(output), overwrite=True)
 
 
 @pytest.mark.parametrize("link", ["itself", "symbolic", "hard"])
@@ -37,35 +37,35 @@ def test_the_input_is_never_replaced(source: Path, tmp_path: Path, link: str) ->
     if link == "hard":
         output.hardlink_to(source)
     with pytest.raises(OutputExistsError, match="is the input itself"):
-        check_output(source, output, overwrite=True)
+        check_output(source, Destination.of(output), overwrite=True)
 
 
 def test_folders_are_refused_and_devices_are_no_containers(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder.mp4"
     folder.mkdir()
     with pytest.raises(OutputExistsError, match="is a folder"):
-        check_output(source, folder, overwrite=True)
+        check_output(source, Destination.of(folder), overwrite=True)
     device = tmp_path / "device.mp4"
     device.symlink_to("/dev/null")
     with pytest.raises(OptionError, match=r"is a pipe or device, and \.mp4 cannot be written"):
-        check_output(source, device, overwrite=True)
+        check_output(source, Destination.of(device), overwrite=True)
     with pytest.raises(OptionError, match="nothing to overwrite"):
-        check_output(source, Path("/dev/null"), overwrite=True)
+        check_output(source, Destination.of(Path("/dev/null")), overwrite=True)
     os.mkfifo(pipe := tmp_path / "pipe")
-    check_output(PIPE, pipe)
-    check_output(source, pipe)
+    check_output(PIPE, Destination.of(pipe))
+    check_output(source, Destination.of(pipe))
     with pytest.raises(OptionError, match="is the input itself"):
-        check_output(pipe, pipe)
+        check_output(pipe, Destination.of(pipe))
     disk = next((path for path in Path("/dev").iterdir() if path.is_block_device()), None)
     if disk is not None:
         (named := tmp_path / "disk.mp4").symlink_to(disk)
         with pytest.raises(OptionError, match="regular file"):
-            check_output(source, named, overwrite=True)
+            check_output(source, Destination.of(named), overwrite=True)
 
 
 def test_a_missing_folder_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"absent does not exist: create it"):
-        check_output(source, tmp_path / "absent" / "out.mp4")
+        check_output(source, Destination.of(tmp_path / "absent" / "out.mp4"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
@@ -73,16 +73,16 @@ def test_a_folder_without_permission_is_named(source: Path, tmp_path: Path) -> N
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(OptionError, match="cannot be written to"):
-        check_output(source, locked / "out.mp4")
+        check_output(source, Destination.of(locked / "out.mp4"))
 
 
 def test_unknown_suffixes_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"\.xyz"):
-        check_output(source, tmp_path / "out.xyz")
+        check_output(source, Destination.of(tmp_path / "out.xyz"))
     with pytest.raises(
         OptionError, match=re.escape(f"{tmp_path / 'full'}: the name has no suffix")
     ):
-        check_output(source, tmp_path / "full")
+        check_output(source, Destination.of(tmp_path / "full"))
 
 
 def test_the_name_appears_with_the_whole_file(tmp_path: Path) -> None:

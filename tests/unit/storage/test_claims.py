@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import OutputExistsError
-from ciaovideo.media.write.output import check_output
+from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.storage.atomic import atomic_output
@@ -35,6 +35,7 @@ def started(output: Path) -> tuple["subprocess.Popen[str]", Path]:
     return process, Path(process.stdout.readline().strip())
 
 
+@pytest.mark.slow
 def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> None:
     output, link = tmp_path / "out.mkv", tmp_path / "link.mkv"
     link.symlink_to(output)
@@ -43,17 +44,18 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
         for name in (output, link):
             for overwrite in (False, True):
                 with pytest.raises(OutputExistsError, match=f"written by process {process.pid}"):
-                    check_output(tmp_path / "in.mkv", name, overwrite=overwrite)
+                    check_output(tmp_path / "in.mkv", Destination.of(name), overwrite=overwrite)
             with pytest.raises(OutputExistsError, match="wait"), atomic_output(name):
                 pass
         assert leftovers(output) == ()
-        check_output(tmp_path / "in.mkv", tmp_path / "out.mp4")
+        check_output(tmp_path / "in.mkv", Destination.of(tmp_path / "out.mp4"))
         assert sorted(tmp_path.iterdir()) == [temporary, link]
         process.communicate("")
     assert output.stat().st_size == 2_000_000
     assert sorted(tmp_path.iterdir()) == [link, output]
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=64, height=48, seconds=0.2)
     options = UpscaleOptions(model=ModelOptions(model="bicubic"))
@@ -67,7 +69,7 @@ def test_what_a_killed_run_left_is_named_and_in_nobodys_way(tmp_path: Path) -> N
     with UpscaleRun(clip, output, options) as job:
         assert finding in job.plan.findings
     assert leftovers(other) == leftovers(output.with_suffix(".mp4")) == ()
-    check_output(tmp_path / "in.mkv", output)
+    check_output(tmp_path / "in.mkv", Destination.of(output))
     with atomic_output(output) as written:
         written.write_bytes(b"whole")
     assert temporary.exists()
@@ -91,7 +93,7 @@ def test_where_there_are_no_locks_nothing_is_refused_or_said(
     monkeypatch.setattr("ciaovideo.storage.claims.flock", no_lock)
     output = tmp_path / "out.mkv"
     with atomic_output(output) as temporary:
-        check_output(tmp_path / "in.mkv", output)
+        check_output(tmp_path / "in.mkv", Destination.of(output))
         assert leftovers(output) == ()
         temporary.write_bytes(b"whole")
     assert output.read_bytes() == b"whole"

@@ -167,6 +167,7 @@ def test_resumed_with_another_optimizer_is_refused() -> None:
         trainer("run", MUON[2])
 
 
+@pytest.mark.slow
 @plainly_and_in_two_stages
 def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
     settings: tuple[str, ...],

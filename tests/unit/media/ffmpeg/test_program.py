@@ -12,6 +12,7 @@ import pytest
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.findings import Kind
+from ciaovideo.media.containers import MATROSKA
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
@@ -21,6 +22,7 @@ from ciaovideo.media.write.codecs import VIA_FFMPEG
 from ciaovideo.media.write.writer import VideoTarget
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
+from tests.places import container_of
 
 HDR = ColorSpec(
     Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084, Siting.TOPLEFT
@@ -32,7 +34,7 @@ def target(pix_fmt: str = "yuv420p10le", **changes: Any) -> VideoTarget:
     plain = VideoTarget(
         height=48,
         width=64,
-        codec=CodecChoice(VIA_FFMPEG, pix_fmt, {}),
+        codec=CodecChoice(VIA_FFMPEG, MATROSKA, pix_fmt, {}),
         color=HDR,
         time_base=Fraction(1, 90000),
         sar=Fraction(4, 3),
@@ -109,7 +111,7 @@ def test_the_package_that_builds_the_command_may_be_missing(
 def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path) -> None:
     source, output = tmp_path / "in put.mkv", tmp_path / "out.mp4"
     make_clip(source, width=64, height=48, seconds=0.5, sound=True, subtitle="A word.", chapters=2)
-    plan = plan_streams(source, output, 0)
+    plan = plan_streams(source, container_of(output), 0)
     with other_streams(plan, tmp_path) as others:
         words = command(encoder(filters="null"), target(), output, others)
         old = command(encoder(version=(57, 20)), target(), output, others)
@@ -139,11 +141,11 @@ def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path)
 def test_a_cover_that_ffmpeg_would_make_a_video_of_is_listed(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, width=64, height=48, seconds=0.25, cover=True)
-    whole = plan_streams(source, tmp_path / "out.mkv", 0)
+    whole = plan_streams(source, container_of(".mkv"), 0)
     plan = carried(whole)
     assert len(plan.kept) == len(whole.kept) - 1
     assert losses_of(plan.findings)[-1] == plan.dropped[-1].name
-    into_mp4 = plan_streams(source, tmp_path / "out.mp4", 0)
+    into_mp4 = plan_streams(source, container_of(".mp4"), 0)
     assert carried(into_mp4) == into_mp4
 
 
@@ -162,14 +164,14 @@ def test_the_trial_finds_what_would_fail_verification(
     tmp_path: Path, words: str, says: str
 ) -> None:
     with pytest.raises((OptionError, EncodeError), match=says):
-        try_out(find_encoder(words), target(time_base=Fraction(1, 1000)), tmp_path / "out.mkv")
+        try_out(find_encoder(words), target(time_base=Fraction(1, 1000)))
     assert not list(tmp_path.iterdir())
 
 
 @needs_ffmpeg
 def test_what_the_words_change_on_purpose_is_expected(tmp_path: Path) -> None:
     words = "-c:v libx264 -pix_fmt yuv420p -color_trc bt709"
-    made = try_out(find_encoder(words), target(), tmp_path / "out.mkv")
+    made = try_out(find_encoder(words), target())
     assert made.pix_fmt == "yuv420p"
     wanted = [(Kind.CHANGED, "pixel format"), (Kind.LOST, "color transfer")]
     assert by_kind(made.findings) == wanted
@@ -181,7 +183,7 @@ def test_what_the_words_change_on_purpose_is_expected(tmp_path: Path) -> None:
 def test_layouts_arrive(tmp_path: Path, pix_fmt: str) -> None:
     color = ColorSpec(color_range=Range.FULL)
     goal = target(pix_fmt, color=color, sar=None)
-    made = try_out(find_encoder("-c:v ffv1 -level 3"), goal, tmp_path / "out.mkv")
+    made = try_out(find_encoder("-c:v ffv1 -level 3"), goal)
     assert made.pix_fmt == pix_fmt
     assert made.color.color_range == Range.FULL
 
@@ -191,7 +193,7 @@ def test_an_ffmpeg_that_dies_is_an_error_with_its_last_words(
 ) -> None:
     fake(tmp_path, monkeypatch, "echo one >&2; echo boom >&2; exit 9")
     with pytest.raises(EncodeError, match=r"ffmpeg failed \(exit code 9\): one / boom"):
-        try_out(encoder(), target(), tmp_path / "out.mkv")
+        try_out(encoder(), target())
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 

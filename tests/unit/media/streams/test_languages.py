@@ -6,9 +6,11 @@ from pathlib import Path
 import av
 import pytest
 
+from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.streams.languages import OTHER, held_language
 from ciaovideo.media.streams.plan import plan_streams
 from tests.found import losses_of
+from tests.places import container_of
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ from tests.found import losses_of
     ],
 )
 def test_a_code_that_the_container_knows(container: str, language: str, held: str) -> None:
-    assert held_language(container, language) == held
+    assert held_language(CONTAINERS[container], language) == held
 
 
 def test_each_code_has_one_other() -> None:
@@ -48,6 +50,6 @@ def test_a_lost_language_is_told_before_the_start(tmp_path: Path, language: str)
         sound = av.AudioFrame(format="s16", layout="mono", samples=8)
         sound.sample_rate = 8000
         container.mux([*stream.encode(sound), *video.encode(frame), *video.encode(None)])
-    plan = plan_streams(source, tmp_path / "out.mov", 1)
+    plan = plan_streams(source, container_of(".mov"), 1)
     assert losses_of(plan.findings) == ([] if language == "deu" else ["audio 0"])
-    assert not losses_of(plan_streams(source, tmp_path / "out.mkv", 1).findings)
+    assert not losses_of(plan_streams(source, container_of(".mkv"), 1).findings)

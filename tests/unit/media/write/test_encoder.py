@@ -1,7 +1,7 @@
 """An encoder alone: frames in, packets out, and no file anywhere."""
 
+from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.options import EncodeOptions
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
+from tests.places import container_of
 
 TICK = Fraction(1, 12800)
 STEP = 512
@@ -23,7 +24,7 @@ START_CODE = b"\0\0\0\1"
 def target_for(codec: str, suffix: str = ".mp4") -> VideoTarget:
     preset = "ultrafast" if codec.startswith("libx26") else None
     options = EncodeOptions(codec=codec, preset=preset)
-    choice = choose_codec(options, Path(f"out{suffix}"), "yuv420p", HEIGHT, WIDTH)
+    choice = choose_codec(options, container_of(suffix), "yuv420p", HEIGHT, WIDTH)
     info = VideoInfo(
         path="",
         height=HEIGHT,
@@ -51,7 +52,7 @@ def coded(encoder: FrameEncoder, count: int) -> list[CodedPacket]:
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "ffv1"])
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_a_packet_for_each_frame(codec: str, count: int) -> None:
-    with FrameEncoder(target_for(codec), "mp4", shift=100) as encoder:
+    with FrameEncoder(target_for(codec), shift=100) as encoder:
         packets = coded(encoder, count)
     assert encoder.frame_count == count
     assert sorted(packet.pts for packet in packets) == [100 + STEP * n for n in range(count)]
@@ -65,32 +66,40 @@ def test_a_packet_for_each_frame(codec: str, count: int) -> None:
 def test_equal_encoders_say_the_same_and_make_the_same() -> None:
     made = []
     for _ in range(2):
-        with FrameEncoder(target_for("libx265"), "matroska") as encoder:
+        with FrameEncoder(target_for("libx265")) as encoder:
             made.append((encoder.coding, [bytes(packet.data) for packet in coded(encoder, 5)]))
     assert made[0] == made[1]
-    with FrameEncoder(target_for("libx264"), "matroska") as encoder:
+    with FrameEncoder(target_for("libx264")) as encoder:
         assert encoder.coding != made[0][0]
 
 
 def test_headers_stand_apart_where_the_container_wants_it() -> None:
-    with FrameEncoder(target_for("libx264"), "mp4") as encoder:
+    target = target_for("libx264")
+    with FrameEncoder(target) as encoder:
         apart = bytes(coded(encoder, 1)[0].data)
-    with FrameEncoder(target_for("libx264"), "avi") as encoder:
+    choice = replace(target.codec, container=container_of(".mxf"))
+    with FrameEncoder(replace(target, codec=choice)) as encoder:
         inside = bytes(coded(encoder, 1)[0].data)
     assert START_CODE + b"\x67" in inside  # H.264's sequence parameter set
     assert START_CODE + b"\x67" not in apart
 
 
 def test_a_container_that_counts_frames_has_a_clock_of_frames() -> None:
-    encoder = FrameEncoder(target_for("utvideo", ".avi"), "avi", first=7)
-    with encoder:
+    with FrameEncoder(target_for("utvideo", ".avi"), first=7) as encoder:
         assert encoder.tick == Fraction(1, 25)
-        assert encoder.moved(frame(7)) == CodedFrame(7, 1)
+        assert encoder.timed(frame(7)) == CodedFrame(7, 1)
         packets = encoder.encode(frame(7))
         for late in (9, 7):
             with pytest.raises(TimestampError, match="frame 8 at"):
-                encoder.moved(frame(late))
+                encoder.timed(frame(late))
         assert [packet.pts for packet in (*packets, *encoder.flush())] == [7]
-    with FrameEncoder(target_for("libx264"), "mp4", shift=-3) as encoder:
+    with FrameEncoder(target_for("libx264"), shift=-3) as encoder:
         assert encoder.tick == TICK
-        assert encoder.moved(frame(2)) == CodedFrame(2 * STEP - 3, STEP)
+        assert encoder.timed(frame(2)) == CodedFrame(2 * STEP - 3, STEP)
+
+
+def test_a_container_of_numbers_takes_any_time() -> None:
+    with FrameEncoder(target_for("ffv1", ".mxf"), first=7) as encoder:
+        packets = [packet for late in (9, 20) for packet in encoder.encode(frame(late))]
+        packets += encoder.flush()
+    assert [packet.pts for packet in packets] == [7, 8]

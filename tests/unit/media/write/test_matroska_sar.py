@@ -19,13 +19,14 @@ from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.matroska_sar import ROOM, store_sar
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
+from tests.places import container_of
 
 TICK = Fraction(1, 25)
 RATIOS = ["16/11", "59/54", "4/3", "1/2", "255/254", "2/1", "118/81"]
 
 
 def write(path: Path, sar: Fraction | None, codec: str = "ffv1", width: int = 72) -> bytes:
-    choice = choose_codec(EncodeOptions(codec=codec), path, "yuv420p", 64, width)
+    choice = choose_codec(EncodeOptions(codec=codec), container_of(path), "yuv420p", 64, width)
     color = ColorSpec(Matrix.BT709, Range.LIMITED)
     target = VideoTarget(height=64, width=width, codec=choice, color=color, time_base=TICK, sar=sar)
     with VideoWriter(path, target) as writer:

@@ -18,6 +18,7 @@ from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of, read_counter
+from tests.places import container_of
 
 MILLISECOND = Fraction(1, 1000)
 IRREGULAR = (0, 500, 1100, 1300, 2500, 2600, 4000)
@@ -27,8 +28,8 @@ TAGS = ColorSpec(
 PLACES = [  # of the encoders that hold all tags; tests/contract/test_codecs.py has the others
     (name, suffix)
     for name in ("libx264", "libx265", "ffv1")
-    for suffix, container in ((".mp4", "mp4"), (".mov", "mov"), (".mkv", "matroska"))
-    if container in CODECS[name].containers
+    for suffix in (".mp4", ".mov", ".mkv")
+    if name in container_of(suffix).codecs
 ]
 every_place = pytest.mark.parametrize(("codec", "suffix"), PLACES)
 
@@ -46,7 +47,7 @@ def target_for(
         codec="",
         time_base=clip.tick,
     )
-    choice = choose_codec(options, path, clip.pix_fmt, clip.height, clip.width)
+    choice = choose_codec(options, container_of(path), clip.pix_fmt, clip.height, clip.width)
     size = (clip.height, clip.width)
     return VideoTarget.of(replace(info, **changes), choice, size)  # type: ignore[arg-type]
 
@@ -248,6 +249,7 @@ def test_an_exception_discards_the_file(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_full_disk_is_told(tmp_path: Path, suffix: str) -> None:
@@ -302,13 +304,13 @@ def info_with(**changes: object) -> VideoInfo:
 def test_shape_on_screen_is_kept(
     sar: Fraction | None, size: tuple[int, int], expected: Fraction | None
 ) -> None:
-    choice = choose_codec(EncodeOptions(), Path("a.mkv"), "yuv444p", *size)
+    choice = choose_codec(EncodeOptions(), container_of(".mkv"), "yuv444p", *size)
     assert VideoTarget.of(info_with(sar=sar), choice, size).sar == expected
 
 
 def test_huge_sars_are_made_to_fit() -> None:
     info = info_with(sar=Fraction(10007, 10009))
-    choice = choose_codec(EncodeOptions(), Path("a.mkv"), "yuv444p", 1009, 1999)
+    choice = choose_codec(EncodeOptions(), container_of(".mkv"), "yuv444p", 1009, 1999)
     sar = VideoTarget.of(info, choice, (1009, 1999)).sar
     assert sar is not None
     assert max(sar.numerator, sar.denominator) <= 65535
@@ -317,7 +319,7 @@ def test_huge_sars_are_made_to_fit() -> None:
 
 
 def test_display_matrices_grow_with_the_picture() -> None:
-    choice = choose_codec(EncodeOptions(), Path("a.mkv"), "yuv420p", 1152, 2160)
+    choice = choose_codec(EncodeOptions(), container_of(".mkv"), "yuv420p", 1152, 2160)
     quarter = (0, 65536, 0, -65536, 0, 0, 576 << 16, 0, 1 << 30)
     target = VideoTarget.of(info_with(display_matrix=quarter), choice, (1152, 2160))
     assert target.display_matrix == (0, 65536, 0, -65536, 0, 0, 1152 << 16, 0, 1 << 30)

@@ -15,6 +15,7 @@ import torch
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
+from ciaovideo.media.containers import YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.y4m_input import PipeInput
@@ -34,7 +35,7 @@ def target(pix_fmt: str = "yuv420p", **changes: Any) -> VideoTarget:
     plain = VideoTarget(
         height=HEIGHT,
         width=WIDTH,
-        codec=CodecChoice(Y4M, pix_fmt, {}),
+        codec=CodecChoice(Y4M, YUV4MPEG, pix_fmt, {}),
         color=COLOR,
         time_base=1 / RATE,
         frame_rate=RATE,
@@ -122,8 +123,8 @@ def test_every_layout_comes_back_bit_for_bit(tmp_path: Path, pix_fmt: str) -> No
         ({"progressive": False}, "I?"),
         ({"progressive": False, "field_order": "tff"}, "It"),
         ({"progressive": False, "field_order": "bff"}, "Ib"),
-        ({"codec": CodecChoice(Y4M, "gray12le", {})}, "Cmono12"),
-        ({"codec": CodecChoice(Y4M, "yuv422p10le", {})}, "C422p10"),
+        ({"codec": CodecChoice(Y4M, YUV4MPEG, "gray12le", {})}, "Cmono12"),
+        ({"codec": CodecChoice(Y4M, YUV4MPEG, "yuv422p10le", {})}, "C422p10"),
     ],
 )
 def test_the_header_says_what_it_can(changes: dict[str, Any], word: str) -> None:

@@ -30,6 +30,7 @@ from ciaovideo.pipeline.verification.verify import (
     verify,
 )
 from tests.media import make_clip
+from tests.places import container_of
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 FACTOR = 2
@@ -60,8 +61,10 @@ def enlarge(
     with VideoReader(source) as reader:
         info = reader.info
         size = (info.height * FACTOR, info.width * FACTOR)
-        choice = choose_codec(EncodeOptions(preset="ultrafast"), output, info.pix_fmt, *size)
-        plan = plan_streams(source, output, info.index, frames)
+        choice = choose_codec(
+            EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
+        )
+        plan = plan_streams(source, container_of(output), info.index, frames)
         target = VideoTarget.of(info, choice, size)
         with (
             StreamCopier(streams(plan)) as copier,
