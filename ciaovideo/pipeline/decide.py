@@ -29,8 +29,8 @@ from ciaovideo.media.write.choice import (
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.colors import check_tags
+from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.output import Destination
-from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.options import UpscaleOptions
 

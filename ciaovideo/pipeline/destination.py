@@ -6,16 +6,14 @@ pipe cannot be read back: its frames are counted. What came out of one cannot be
 output is held against the count, and no picture is compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.containers import Clock
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
@@ -24,8 +22,7 @@ from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.codecs import Y4M
-from ciaovideo.media.write.segment_writer import SegmentWriter
-from ciaovideo.media.write.writer import VideoTarget, VideoWriter
+from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan, target_of
@@ -35,7 +32,8 @@ from ciaovideo.pipeline.verification.verify import (
     require,
     verify,
 )
-from ciaovideo.storage.segments import Ledger
+from ciaovideo.storage.ledger import Ledger
+from ciaovideo.storage.segments import Tally
 
 
 class FrameWriter(Protocol):
@@ -46,47 +44,27 @@ class FrameWriter(Protocol):
         ...
 
 
-class NumberedWriter:
-    """Hands frames on with their numbers as times: for containers that store nothing else."""
-
-    def __init__(self, writer: VideoWriter, offset: Fraction) -> None:
-        self._writer = writer
-        self._tick = writer.target.time_base  # a frame's length
-        moved = int(offset / self._tick)  # which the writer adds, as it does to all times
-        self._number = writer.frame_count - moved
-
-    def write(self, frame: Frame) -> None:
-        """Take one frame, whatever its time."""
-        self._writer.write(replace(frame, pts=self._number, time_base=self._tick, duration=1))
-        self._number += 1
-
-
 @contextmanager
 def open_writer(
-    path: Path, plan: UpscalePlan, options: UpscaleOptions, ledger: Ledger | None = None
+    path: Path,
+    plan: UpscalePlan,
+    options: UpscaleOptions,
+    ledger: Ledger | None = None,
+    *,
+    done: Callable[[], Tally] = Tally,
 ) -> Iterator[FrameWriter]:
     """The writer that a plan asks for; leaving it finishes the output.
 
-    With a ledger it has what that holds, and goes on after it.
+    With a ledger it takes the frames that are missing there. ``done`` tells what was computed, the
+    frame included that is written; it is asked at the end of each segment.
     """
-    with _open_writer(path, plan, target_of(plan, options), ledger) as writer:
-        numbers = plan.streams.container.clock is Clock.NUMBERS
-        if numbers and isinstance(writer, VideoWriter):
-            yield NumberedWriter(writer, plan.streams.offset)
-        else:
-            yield writer
-
-
-@contextmanager
-def _open_writer(
-    path: Path, plan: UpscalePlan, target: VideoTarget, ledger: Ledger | None
-) -> Iterator[FrameWriter]:
+    target = target_of(plan, options)
     streams = None if plan.piped_in else plan.streams
     if ledger:
         with (
             StreamCopier(plan.streams) as copier,
             ledger.open(),
-            SegmentWriter(path, target, copier, ledger) as kept,
+            SegmentWriter(path, target, ledger, copier, done=done) as kept,
         ):
             yield kept
     elif plan.codec.codec is Y4M:

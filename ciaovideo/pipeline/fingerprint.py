@@ -1,4 +1,4 @@
-"""What a run that can be gone on with must have in common with the one that was stopped."""
+"""Fingerprint of a resumable run."""
 
 import dataclasses
 import hashlib
@@ -16,13 +16,13 @@ import torch
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
+from ciaovideo.media.write.encoder import coding_versions
 from ciaovideo.media.write.output import Destination
-from ciaovideo.media.write.segment_writer import coding_versions
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan
 from ciaovideo.storage.claims import ledger_path
 from ciaovideo.storage.endpoints import reads_once
-from ciaovideo.storage.segments import Ledger
+from ciaovideo.storage.ledger import Ledger
 
 CPU = Path("/proc/cpuinfo")
 ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at

@@ -39,7 +39,6 @@ from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
-from ciaovideo.storage.segments import NOTHING
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ class UpscaleRun:
     @property
     def finished(self) -> int:
         """How many frames are kept for a run that goes on if this one is stopped."""
-        return self._ledger.last.frames if self._ledger else 0
+        return self._ledger.frames if self._ledger else 0
 
     def estimate(self) -> UpscalePlan:
         """The plan with the seconds that a frame takes, from computing the first one now."""
@@ -139,44 +138,59 @@ class UpscaleRun:
         Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
         """
         plan, started = self.plan, time.perf_counter()
-        before = self._ledger.last if self._ledger else NOTHING
-        work = Work(math.prod(plan.out_size), before.frames, before.computed, before.pixels)
+        ledger = self._ledger
+        work = Work(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
             )
             pool = stack.enter_context(WorkerPool(self.engine, plan.workers))
-            with open_writer(temporary, plan, self.options, self._ledger) as writer:
-                if before.frames:
-                    self._pass_over(before.frames)
-                    elapsed = time.perf_counter() - started
-                    on_progress(Progress(before.frames, plan.frames, elapsed))
-                for rendered, frame in self._frames(before.frames, pool):
+
+            def tell() -> None:
+                on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
+
+            with open_writer(
+                temporary, plan, self.options, ledger, done=lambda: work.tally
+            ) as writer:
+                for rendered, frame in self._missing(pool, tell):
+                    work.count(rendered.task)
                     with self.clock.measure("encode"):
                         writer.write(frame)
-                    work.count(rendered.task)
-                    if self._ledger:
-                        self._ledger.computed, self._ledger.pixels = work.computed, work.pixels
-                    on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
+                    tell()
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
             with self.clock.measure("verify"):
                 decoded = self._reader.decoded if self._reader.piped else None
                 verification = check_result(temporary, plan, self.options, (work.frames, decoded))
-        if self._ledger:
-            self._ledger.delete()
+        if ledger:
+            ledger.delete()
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
 
+    def _missing(
+        self, pool: WorkerPool, tell: Callable[[], None]
+    ) -> Iterator[tuple[Rendered, Frame]]:
+        """HR frames that no stopped run has finished, in order; ``tell`` when those are passed."""
+        at = 0
+        for start, stop in self._ledger.missing() if self._ledger else [(0, None)]:
+            if start > at:
+                self._pass_over(start - at)
+                tell()
+            limits = [end for end in (stop, self.options.frames) if end is not None]
+            yield from self._frames(pool, min(limits) - start if limits else None)
+            at = start if stop is None else stop
+
     def _pass_over(self, count: int) -> None:
         """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
+        pool = PlanePool(1)
+        self._reader.use(pool)
         with self.clock.measure("decode"):
-            for _ in self._reader.frames(count):
-                pass
+            for frame in self._reader.frames(count):
+                pool.release(frame.planes)
 
-    def _frames(self, done: int, pool: WorkerPool) -> Iterator[tuple[Rendered, Frame]]:
-        """HR frames after those that are done, in order.
+    def _frames(self, pool: WorkerPool, limit: int | None) -> Iterator[tuple[Rendered, Frame]]:
+        """HR frames in order, at most ``limit``.
 
         A frame's planes may be overwritten once the next is asked for.
         """
@@ -186,9 +200,8 @@ class UpscaleRun:
         inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
         outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
         self._reader.use(inputs)
-        afresh = self._ledger.segment if self._ledger else 0
-        limit = self.options.frames
-        frames = self._reader.frames(None if limit is None else limit - done)
+        afresh = self._ledger.length if self._ledger else 0
+        frames = self._reader.frames(limit)
         tasks = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
         groups = ordered_map(
             self._worker(outputs, self.clock),

@@ -12,6 +12,7 @@ from torch import Tensor
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.storage.segments import Tally
 from ciaovideo.tiling import Rect
 
 
@@ -60,6 +61,11 @@ class Work:
         self.frames += 1
         self.computed += bool(task.parts)
         self.pixels += sum(part.area for part in task.parts)
+
+    @property
+    def tally(self) -> Tally:
+        """What of it was not taken from the frame before."""
+        return Tally(self.computed, self.pixels)
 
     @property
     def reused(self) -> float:

@@ -99,7 +99,8 @@ def kept(output: Path) -> tuple[Finding, ...]:
         return ()
     path = ledger_path(output)
     try:
-        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        files = [path, *path.iterdir()] if path.is_dir() else [path]
+        size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
     except OSError:
         return ()
     text = f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that"

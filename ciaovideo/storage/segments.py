@@ -1,38 +1,45 @@
-"""What a run has finished, kept on disk for the run that goes on after it was stopped.
+"""A segment's file: the coded packets of a half-open range of frames, whole or not at all.
 
-A ledger holds the coded packets of whole segments: half-open ranges of frames that an encoder
-coded on its own. It is written from front to back as they come, and a segment counts once its end
-is there, with the digest of all of it; what follows the last whole segment is cut off. The first
-line says what the packets were made from and how.
+Each segment is coded by an encoder of its own, so segments are made apart and joined without
+encoding again. The file is written from front to back under a temporary name, as the packets come,
+and gets its own name once all of it, with a digest, is on the disk. It says itself which frames it
+holds and what they were made from: no index beside it can be lost, or be another's.
 """
 
 import hashlib
 import json
 import os
+import re
+import secrets
 import struct
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Buffer, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
 
 from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync
 
-KIND = b"ciaovideo ledger "
+KIND = b"ciaovideo segment "
 MAGIC = KIND + b"1\n"
 PACKET, FRAME, END = b"P", b"F", b"E"
 HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that follow
 DIGEST = hashlib.sha256
-SEGMENT = 120  # frames: few enough to do again, many enough for an encoder to save bits
-MAX_FACTS = 1 << 16  # bytes of the line that says what the packets were made from
+MAX_HEADER = 1 << 16  # bytes of the line that says what the packets were made from
+SUFFIX, UNFINISHED = ".segment", ".part"
 
 
 @dataclass(frozen=True, slots=True)
 class CodedPacket:
-    """A packet as the muxer takes it; times in ticks of the video."""
+    """A packet as the muxer takes it; times in ticks of the video.
 
-    data: bytes
+    ``data`` may be an encoder's own packet, which is a buffer of bytes.
+    """
+
+    data: Buffer
     pts: int
     dts: int
     duration: int
@@ -47,202 +54,249 @@ class CodedFrame:
     duration: int
 
 
+type Entry = CodedPacket | CodedFrame
+
+
+class Tally(NamedTuple):
+    """What was computed, and not taken from the frame before: frames with any of it, and pixels."""
+
+    computed: int = 0
+    pixels: int = 0
+
+
 @dataclass(frozen=True, slots=True)
-class SegmentEnd:
-    """The end of a segment: by then so many frames were coded, and frames and pixels computed."""
+class Segment:
+    """A finished segment: frames [start, stop), made from ``facts``.
 
-    frames: int
-    computed: int
-    pixels: int
+    ``coding`` stands for what a file says once of all its packets: it is the same in all segments
+    of a video.
+    """
+
+    path: Path
+    start: int
+    stop: int
+    tally: Tally
+    coding: str
+    facts: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The segment in a file, every byte of it checked; None if it is damaged or truncated.
+
+        Raises StaleLedgerError for another version's, OpenError where it cannot be read.
+        """
+        with _reading(path) as file:
+            header = _header(file)
+            if header is None:
+                return None
+            for entry in _entries(file, header):
+                if isinstance(entry, _End):
+                    return cls(path, header.start, *entry, header.coding, header.facts)
+        return None
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds."""
+        return self.stop - self.start
+
+    def entries(self) -> Iterator[Entry]:
+        """Its frames and packets in the order in which they came, read as they are asked for.
+
+        Raises StaleLedgerError at the end if they are no longer what was written.
+        """
+        with _reading(self.path) as file:
+            header = _header(file)
+            for entry in _entries(file, header) if header else ():
+                if isinstance(entry, _End):
+                    return
+                yield entry
+        raise StaleLedgerError(f"{self.path} changed while it was read", "give the command again")
 
 
-NOTHING = SegmentEnd(0, 0, 0)
-Entry = CodedPacket | CodedFrame | SegmentEnd
+class NewSegment:
+    """A segment in the making, which becomes the file ``path``.
 
+    A context manager: what is not finished leaves nothing behind.
+    """
 
-class Ledger:
-    """The ledger of one output: first read, then added to. A context manager once it is opened."""
-
-    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
-        self.path = path
-        self.facts = dict(facts)
-        self.segment = SEGMENT  # frames in one
-        self.last = NOTHING
-        self.computed = self.pixels = 0  # so far, for the next end of a segment
-        self.end = 0  # bytes up to the end of the last whole segment
-        self._file: BinaryIO | None = None
+    def __init__(self, path: Path, start: int, coding: str, facts: Mapping[str, str]) -> None:
+        self.path, self.start, self.stop = path, start, start
+        self._coding, self._facts = coding, dict(facts)
+        # Two workers may make one segment, where the first was given up too early.
+        self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         self._digest = DIGEST()
-        self._check()
+        with self._writing():
+            self._file = self._part.open("xb")
+        try:
+            line = json.dumps({"start": start, "coding": coding, "facts": self._facts})
+            self._put(MAGIC + line.encode() + b"\n")
+        except BaseException:
+            self.discard()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            with suppress(OSError):
-                self._file.close()
-            self._file = None
-            if not self.end:
-                self.delete()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
 
-    def open(self) -> Self:
-        """Begin to add after the last whole segment; raises EncodeError where that cannot be."""
-        try:
-            self._file = self.path.open("r+b" if self.end else "wb")
-            if self.end:
-                self._file.truncate(self.end)
-                self._file.seek(self.end)
-            else:
-                facts = json.dumps(self.facts).encode() + b"\n"
-                self._file.write(MAGIC + facts)
-        except OSError as cause:
-            raise self._unwritten(cause) from cause
-        return self
+    @property
+    def frames(self) -> int:
+        """How many frames it holds so far."""
+        return self.stop - self.start
 
-    def add(self, entry: CodedPacket | CodedFrame) -> None:
+    def add(self, *entries: Entry) -> None:
         """Append what has just happened."""
-        if isinstance(entry, CodedFrame):
-            self._put(HEAD.pack(FRAME, entry.pts, entry.duration, 0, False, 0))
-            return
-        size = len(entry.data)
-        self._put(HEAD.pack(PACKET, entry.pts, entry.dts, entry.duration, entry.key, size))
-        self._put(entry.data)
-
-    def finish(self, frames: int) -> None:
-        """End a segment: from here on it outlives this process, and the machine's power."""
-        end = SegmentEnd(frames, self.computed, self.pixels)
-        head = HEAD.pack(END, end.frames, end.computed, end.pixels, False, DIGEST().digest_size)
-        self._put(head)
-        digest, self._digest = self._digest.digest(), DIGEST()
-        self._put(digest, counted=False)
-        file = self._opened()
-        try:
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError as cause:
-            raise self._unwritten(cause) from cause
-        if not self.end:
-            with suppress(OSError):  # some file systems cannot do that to a folder
-                sync(self.path.parent)  # the name of a file is not in it
-        self.last, self.end = end, file.tell()
-
-    def entries(self) -> Iterator[Entry]:
-        """All entries of whole segments, in order; StaleLedgerError if they are no longer there."""
-        with self._reading() as file:
-            _skip_facts(file)
-            while self.end and file.tell() < self.end:
-                entry, _ = _read(file, self.end)
-                if entry is None:
-                    raise StaleLedgerError(
-                        f"{self.path} changed while it was read", "give the command again"
-                    )
-                yield entry
-
-    def delete(self) -> None:
-        """Remove it: the output is whole."""
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-    def _check(self) -> None:
-        """Find the last whole segment, and whether it was made from the same as ours will be.
-
-        Raises StaleLedgerError where it was not, OpenError where that cannot be read.
-        """
-        if not self.path.exists():
-            return
-        with self._reading() as file:
-            kind = file.read(len(MAGIC))
-            if kind != MAGIC and kind.startswith(KIND) and len(kind) == len(MAGIC):
-                raise StaleLedgerError(
-                    f"{self.path} keeps what a run of another version of ciaovideo finished",
-                    "go on with that version, or delete that file to begin anew",
-                )
-            file.seek(0)
-            theirs = _skip_facts(file)
-            if theirs is None:
-                return
-            other = [name for name in self.facts if self.facts[name] != theirs.get(name)]
-            if other:
-                raise StaleLedgerError(
-                    f"{self.path} keeps what a stopped run finished, and that run had another"
-                    f" {' and another '.join(other)}",
-                    "give its command again to go on, or delete that file to begin anew",
-                )
-            self._find_end(file)
-
-    def _find_end(self, file: BinaryIO) -> None:
-        digest, size = DIGEST(), os.fstat(file.fileno()).st_size
-        while True:
-            entry, raw = _read(file, size)
-            if entry is None:
-                return
-            if not isinstance(entry, SegmentEnd):
-                digest.update(raw)
+        for entry in entries:
+            if isinstance(entry, CodedFrame):
+                self._put(HEAD.pack(FRAME, entry.pts, entry.duration, 0, False, 0))
+                self.stop += 1
                 continue
-            digest.update(raw[: HEAD.size])
-            if raw[HEAD.size :] != digest.digest():
-                return
-            self.last, self.end = entry, file.tell()
-            digest = DIGEST()
+            data = memoryview(entry.data)
+            times = entry.pts, entry.dts, entry.duration
+            self._put(HEAD.pack(PACKET, *times, entry.key, data.nbytes))
+            self._put(data)
 
-    def _put(self, data: bytes, *, counted: bool = True) -> None:
-        if counted:
-            self._digest.update(data)
-        try:
-            self._opened().write(data)
-        except OSError as cause:
-            raise self._unwritten(cause) from cause
+    def finish(self, tally: Tally) -> Segment:
+        """End it: from here on it outlives this process, and a power cut."""
+        self._put(HEAD.pack(END, self.stop, *tally, False, DIGEST().digest_size))
+        with self._writing():
+            self._file.write(self._digest.digest())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(self.path)
+        with suppress(OSError):  # some file systems cannot do that to a folder
+            sync(self.path.parent)  # the name of a file is not in it
+        return Segment(self.path, self.start, self.stop, tally, self._coding, self._facts)
+
+    def discard(self) -> None:
+        """Drop it, unless it is finished."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def _put(self, data: Buffer) -> None:
+        self._digest.update(data)
+        with self._writing():
+            self._file.write(data)
 
     @contextmanager
-    def _reading(self) -> Iterator[BinaryIO]:
+    def _writing(self) -> Iterator[None]:
         try:
-            with self.path.open("rb") as file:
-                yield file
+            yield
         except OSError as cause:
-            raise OpenError(
-                f"reading {self.path}: {cause.strerror}",
-                "check its disk and who may read it, or delete it to begin anew",
+            raise EncodeError(
+                f"writing {self._part}: {cause.strerror}", "check the disk's space and permissions"
             ) from cause
 
-    def _opened(self) -> BinaryIO:
-        if self._file is None:
-            raise EncodeError(f"{self.path} is not open", "open it before adding to it")
-        return self._file
 
-    def _unwritten(self, cause: OSError) -> EncodeError:
-        return EncodeError(
-            f"writing {self.path}: {cause.strerror}", "check the disk's space and permissions"
+class Joiner:
+    """Gives packets of segments the decoding times that a single encoder would have given them.
+
+    Encoders hand out the times of the frames as decoding times, in order, so many packets late as
+    the first ones precede the first frame. Segments come in order, from the video's first.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[int] = deque()  # times of frames that are no decoding time yet
+        self._first: int | None = None
+        self._leading = True  # no packet came yet whose decoding time is that of a frame
+
+    def entries(self, segment: Segment) -> Iterator[Entry]:
+        """Those of the next segment."""
+        for entry in segment.entries():
+            if isinstance(entry, CodedFrame):
+                if self._first is None:
+                    self._first = entry.pts
+                self._waiting.append(entry.pts)
+            else:
+                self._leading &= self._first is not None and entry.dts < self._first
+                if not self._leading:
+                    entry = replace(entry, dts=self._waiting.popleft())
+            yield entry
+
+
+def joined(segments: Iterable[Segment]) -> Iterator[Entry]:
+    """What a muxer takes to write a whole video, from its segments in order."""
+    joiner = Joiner()
+    for segment in segments:
+        yield from joiner.entries(segment)
+
+
+class _Header(NamedTuple):
+    """What stands at the beginning: the first frame, the coding, the facts; all of it as it is."""
+
+    start: int
+    coding: str
+    facts: dict[str, str]
+    raw: bytes
+
+
+class _End(NamedTuple):
+    """What stands at the end, once the digest of all before it is right."""
+
+    stop: int
+    tally: Tally
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as cause:
+        raise OpenError(
+            f"reading {path}: {cause.strerror}",
+            "check its disk and who may read it, or delete it to begin anew",
+        ) from cause
+
+
+def _header(file: BinaryIO) -> _Header | None:
+    """The header; None where it is damaged. Raises StaleLedgerError for another version's."""
+    kind = file.readline(MAX_HEADER)
+    if kind != MAGIC:
+        if re.fullmatch(KIND + rb"\d+\n", kind):
+            raise other_version(Path(file.name))
+        return None
+    line = file.readline(MAX_HEADER)
+    try:
+        said = json.loads(line)
+        return _Header(said["start"], said["coding"], said["facts"], kind + line)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _entries(file: BinaryIO, header: _Header) -> Iterator[Entry | _End]:
+    """What follows the header. The end comes only if all that stands before it is as written."""
+    digest, size = DIGEST(header.raw), os.fstat(file.fileno()).st_size
+    while len(head := file.read(HEAD.size)) == HEAD.size:
+        kind, first, second, third, key, length = HEAD.unpack(head)
+        if length > size - file.tell():  # a damaged number may ask for gigabytes
+            return
+        digest.update(head)
+        data = file.read(length)
+        if kind == END:
+            if data == digest.digest() and not file.read(1):
+                yield _End(first, Tally(second, third))
+            return
+        digest.update(data)
+        yield (
+            CodedFrame(first, second)
+            if kind == FRAME
+            else CodedPacket(data, first, second, third, key)
         )
 
 
-def _skip_facts(file: BinaryIO) -> dict[str, str] | None:
-    """What a ledger was made from; None if it is none, or was never begun."""
-    if file.read(len(MAGIC)) != MAGIC:
-        return None
-    line = file.readline(MAX_FACTS)
-    try:
-        facts = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return facts if isinstance(facts, dict) else None
-
-
-def _read(file: BinaryIO, end: int) -> tuple[Entry | None, bytes]:
-    """The next entry and its bytes; None where it goes past ``end`` or is something else."""
-    head = file.read(HEAD.size)
-    if len(head) < HEAD.size:
-        return None, b""
-    kind, first, second, third, key, size = HEAD.unpack(head)
-    if size > end - file.tell():  # a damaged number may ask for gigabytes
-        return None, b""
-    data = file.read(size)
-    if len(data) < size:
-        return None, b""
-    entry: Entry | None = None
-    if kind == PACKET:
-        entry = CodedPacket(data, first, second, third, key)
-    elif kind == FRAME:
-        entry = CodedFrame(first, second)
-    elif kind == END:
-        entry = SegmentEnd(first, second, third)
-    return entry, head + data
+def other_version(path: Path) -> StaleLedgerError:
+    """The error for what only another version of ciaovideo can go on with."""
+    return StaleLedgerError(
+        f"{path} keeps what a run of another version of ciaovideo finished",
+        "go on with that version, or delete it to begin anew",
+    )

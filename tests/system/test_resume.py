@@ -1,8 +1,11 @@
 """Runs that are stopped and gone on with: what comes out has the bits of a run that never was."""
 
+import errno
 import os
+import random
 import resource
 import signal
+import stat
 import subprocess
 import sys
 from fractions import Fraction
@@ -20,9 +23,10 @@ from ciaovideo import upscale
 from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, OptionError, StaleLedgerError
 from ciaovideo.findings import Kind
+from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.segment_writer import SegmentWriter
-from ciaovideo.media.write.writer import VideoWriter
+from ciaovideo.media.write.encoder import FrameEncoder
+from ciaovideo.media.write.writer import SegmentWriter
 from ciaovideo.options import (
     EncodeOptions,
     EngineOptions,
@@ -42,11 +46,11 @@ FRAMES = 29  # three segments and a piece
 KILLED = """
 import os, signal, sys
 import torch
-import ciaovideo.storage.segments
+import ciaovideo.storage.ledger
 from ciaovideo import upscale
 from ciaovideo.options import ModelOptions, UpscaleOptions
 
-ciaovideo.storage.segments.SEGMENT = int(sys.argv[3])
+ciaovideo.storage.ledger.LENGTH = int(sys.argv[3])
 torch.set_num_threads(int(sys.argv[4]))
 def die(progress):
     if progress.frames == 19:
@@ -59,6 +63,37 @@ upscale(
 )
 """
 
+KILLED_ANYWHERE = """
+import os, random, signal, sys
+from pathlib import Path
+import torch
+import ciaovideo.storage.ledger
+from ciaovideo import upscale
+from ciaovideo.media.write.muxer import Muxer
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.storage.segments import NewSegment
+
+ciaovideo.storage.ledger.LENGTH = int(sys.argv[3])
+torch.set_num_threads(int(sys.argv[4]))
+left = int(sys.argv[5])
+def counted(owner, name):
+    work = getattr(owner, name)
+    def counting(*words, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*words, **named)
+    setattr(owner, name, counting)
+for owner, name in (
+    (NewSegment, "add"), (NewSegment, "_put"), (NewSegment, "finish"),
+    (os, "fsync"), (Path, "replace"), (Path, "mkdir"), (Muxer, "add"), (Muxer, "_mux"),
+):
+    counted(owner, name)
+options = UpscaleOptions(model=ModelOptions(model="bicubic"), resume=True)
+upscale(sys.argv[1], sys.argv[2], options=options)
+"""
+
 
 class StoppedError(Exception):
     """In the middle of a run."""
@@ -66,7 +101,7 @@ class StoppedError(Exception):
 
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ciaovideo.storage.segments.SEGMENT", SEGMENT)
+    monkeypatch.setattr("ciaovideo.storage.ledger.LENGTH", SEGMENT)
 
 
 def options(**changes: Any) -> UpscaleOptions:
@@ -80,6 +115,10 @@ def stop_at(count: int) -> Any:
             raise StoppedError
 
     return stop
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
 def in_one_go_and_not(
@@ -131,7 +170,7 @@ def test_stopped_in_the_first_segment_nothing_is_kept(tmp_path: Path) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1)
     output = tmp_path / "out.mp4"
     with pytest.raises(StoppedError):
-        upscale(clip, output, options=options(), on_progress=stop_at(SEGMENT))
+        upscale(clip, output, options=options(), on_progress=stop_at(SEGMENT - 1))
     assert list(tmp_path.iterdir()) == [clip]
 
 
@@ -163,9 +202,9 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of so few, x265 hands out decoding times that were never written: here, wild ones."""
-    made = SegmentWriter._new_encoder
+    made = FrameEncoder._open
 
-    def wild(self: SegmentWriter) -> Any:
+    def wild(self: FrameEncoder) -> Any:
         encoder = made(self)
 
         def encode(picture: av.VideoFrame | None) -> Any:
@@ -174,9 +213,9 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
                 packet.dts = -99_999
             return packets
 
-        return SimpleNamespace(encode=encode)
+        return SimpleNamespace(encode=encode, name="", codec_tag="\0" * 4, extradata=b"")
 
-    monkeypatch.setattr(SegmentWriter, "_new_encoder", wild)
+    monkeypatch.setattr(FrameEncoder, "_open", wild)
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=0.2)
     tables = []
     for resume in (False, True):
@@ -218,26 +257,45 @@ def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
     assert whole.read_bytes() == parts.read_bytes()
 
 
-def test_a_ledger_that_was_cut_or_damaged_counts_up_to_there(tmp_path: Path) -> None:
-    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24)
+def test_a_damaged_segment_is_made_anew_and_the_others_are_not(tmp_path: Path) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24, sound=True)
     whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
     upscale(clip, whole, options=options())
     with pytest.raises(StoppedError):
         upscale(clip, parts, options=options(), on_progress=stop_at(25))
-    ledger = ledger_path(parts)
-    data = ledger.read_bytes()
-    facts = data.index(b"\n", data.index(b"\n") + 1) + 1
-    counted = []
-    for cut in (5, facts - 3, facts, facts + 30, len(data) // 2, len(data) - 1):
-        flipped = bytearray(data)
-        flipped[cut] ^= 1
-        for damaged in (data[:cut], bytes(flipped) if cut >= facts else data + b"P"):
-            ledger.write_bytes(damaged)
-            with UpscaleRun(clip, parts, options(overwrite=True)) as job:
-                counted.append(job.finished)
-                job.run()
-            assert whole.read_bytes() == parts.read_bytes()
-    assert counted == [0, 24, 0, 24, 0, 0, 0, 0, 8, 8, 24, 24]
+    kept = contents(ledger_path(parts))
+    first, second, third = sorted(kept)
+    flipped = bytearray(kept[second])
+    flipped[-99] ^= 1
+    lost: tuple[tuple[dict[Path, bytes], int], ...] = (
+        ({second: kept[second], third: kept[third]}, 16),
+        ({first: kept[first], second: bytes(flipped), third: kept[third]}, 16),
+        ({first: kept[first], second: kept[second][:-1], third: kept[third][:999]}, 8),
+        (kept | {third: b""}, 16),
+        (kept | {second.with_suffix(".part"): b"of a run that was killed"}, 24),
+    )
+    for files, finished in lost:
+        ledger_path(parts).mkdir(exist_ok=True)
+        for path in ledger_path(parts).iterdir():
+            path.unlink()
+        for path, data in files.items():
+            path.write_bytes(data)
+        with UpscaleRun(clip, parts, options(overwrite=True)) as job:
+            assert job.finished == finished
+            assert job.run().frames == FRAMES
+        assert whole.read_bytes() == parts.read_bytes()
+        assert not list(tmp_path.glob(".*"))
+
+
+def test_what_an_earlier_version_kept_is_refused_and_left_alone(tmp_path: Path) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=0.2)
+    output = tmp_path / "out.mp4"
+    ledger_path(output).write_bytes(b"ciaovideo ledger 1\n{}\n")
+    with pytest.raises(StaleLedgerError, match="another version of ciaovideo"):
+        upscale(clip, output, options=options())
+    with UpscaleRun(clip, output, options(resume=False)) as job:
+        assert FINISHED in by_kind(job.plan.findings)
+    assert ledger_path(output).read_bytes() == b"ciaovideo ledger 1\n{}\n"
 
 
 def test_a_killed_process(tmp_path: Path) -> None:
@@ -254,6 +312,28 @@ def test_a_killed_process(tmp_path: Path) -> None:
     assert whole.read_bytes() == parts.read_bytes()
 
 
+@pytest.mark.slow
+def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
+    """Between any two steps of a segment or the joining: some 60 steps for 8 frames."""
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24, sound=True)
+    whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
+    upscale(clip, whole, options=options())
+    chance = random.Random(13)
+    threads = str(torch.get_num_threads())
+    finished = [0]
+    for _ in range(3):
+        words = [str(clip), str(parts), str(SEGMENT), threads, str(chance.randrange(1, 90))]
+        words = [sys.executable, "-c", KILLED_ANYWHERE, *words]
+        assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+        with UpscaleRun(clip, parts, options()) as job:
+            finished.append(job.finished)
+    assert finished == sorted(finished)
+    assert finished[-1] > 0
+    assert upscale(clip, parts, options=options()).frames == FRAMES
+    assert whole.read_bytes() == parts.read_bytes()
+    assert not ledger_path(parts).exists()
+
+
 def test_what_is_not_the_same_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,7 +342,7 @@ def test_what_is_not_the_same_run_is_refused(
     output = tmp_path / "out.mp4"
     with pytest.raises(StoppedError):
         upscale(clip, output, options=options(), on_progress=stop_at(12))
-    kept = ledger_path(output).read_bytes()
+    kept = contents(ledger_path(output))
     for source, given, named in (
         (other, options(), "another source:"),
         (clip, options(encode=EncodeOptions(crf=20)), "another set of options:"),
@@ -273,11 +353,11 @@ def test_what_is_not_the_same_run_is_refused(
             upscale(source, output, options=given)
     words = [str(other), str(output), "--model", "bicubic", "--resume"]
     assert run(words) == 6
-    assert "delete that file to begin anew" in capsys.readouterr().err
-    assert ledger_path(output).read_bytes() == kept
+    assert "delete that folder to begin anew" in capsys.readouterr().err
+    assert contents(ledger_path(output)) == kept
     with UpscaleRun(clip, output, options(resume=False)) as job:
         assert FINISHED in by_kind(job.plan.findings)
-    assert ledger_path(output).read_bytes() == kept
+    assert contents(ledger_path(output)) == kept
 
 
 def test_a_source_or_machine_that_changed_is_refused(
@@ -342,15 +422,18 @@ def test_the_command_line_says_what_is_kept(
 ) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1)
     words = [str(clip), str(tmp_path / "out.mp4"), "--model", "bicubic", "--resume"]
-    written = VideoWriter._count
+    write = SegmentWriter.write
+    count = 0
 
-    def interrupted(self: VideoWriter, pts: int, duration: int) -> None:
-        written(self, pts, duration)
-        if self.frame_count == 20:
+    def interrupted(self: SegmentWriter, frame: Frame) -> None:
+        nonlocal count
+        write(self, frame)
+        count += 1
+        if count == 20:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(VideoWriter, "_count", interrupted)
+        patch.setattr(SegmentWriter, "write", interrupted)
         assert run(words) == 130
     assert "16 frames are kept: the same command goes on" in capsys.readouterr().err
     assert run([*words, "--dry-run"]) == 0
@@ -360,6 +443,7 @@ def test_the_command_line_says_what_is_kept(
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
+    """Here the output does not fit any more: its segments are files of their own, and did."""
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24)
     whole, parts = tmp_path / "whole.mkv", tmp_path / "parts.mkv"
     given = options(encode=EncodeOptions(codec="ffv1"))
@@ -375,8 +459,36 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert not parts.exists()
     with UpscaleRun(clip, parts, given) as job:
-        assert job.finished == 16
+        assert job.finished >= 16
         job.run()
+    assert whole.read_bytes() == parts.read_bytes()
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24)
+    whole, parts = tmp_path / "whole.mkv", tmp_path / "parts.mkv"
+    upscale(clip, whole, options=options())
+    fsync = os.fsync
+    synced = 0
+
+    def full(handle: int) -> None:
+        nonlocal synced
+        synced += stat.S_ISREG(os.fstat(handle).st_mode)
+        if synced == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(EncodeError, match="check the disk's space"):
+            upscale(clip, parts, options=options())
+    assert [path.name for path in sorted(ledger_path(parts).iterdir())] == [
+        "0000000000.segment",
+        "0000000008.segment",
+    ]
+    assert upscale(clip, parts, options=options()).frames == FRAMES
     assert whole.read_bytes() == parts.read_bytes()
 
 

@@ -27,7 +27,7 @@ from ciaovideo.color import ColorSpec
 from ciaovideo.errors import OptionError
 from ciaovideo.findings import Finding
 from ciaovideo.media.ffmpeg.streams import OtherStreams
-from ciaovideo.media.write.writer import MAX_SAR_SIDE, VideoTarget
+from ciaovideo.media.write.encoder import MAX_SAR_SIDE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 
 LEAST_VERSION = (57, 0)  # of libavutil, in FFmpeg 5.0

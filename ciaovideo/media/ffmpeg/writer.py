@@ -30,7 +30,7 @@ from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.inspect.scan import UNTURNED, scan_file, shots_by_number
 from ciaovideo.media.layouts import picture_of, planar_name
-from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
 TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)

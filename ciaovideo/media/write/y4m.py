@@ -19,7 +19,7 @@ from typing import Self
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.write.writer import VideoTarget
+from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.options import PIPE
 from ciaovideo.storage.endpoints import is_pipe, open_to_write
 

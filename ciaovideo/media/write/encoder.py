@@ -1,0 +1,243 @@
+"""Frames to packets: the look of a coded video, and an encoder that knows nothing of files."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Self, cast
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.format import Flags as Format
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from ciaovideo.color import ColorSpec
+from ciaovideo.errors import TimestampError
+from ciaovideo.media.containers import Clock
+from ciaovideo.media.frame import Frame, VideoInfo
+from ciaovideo.media.layouts import picture_of, repacked
+from ciaovideo.media.write.choice import CodecChoice
+from ciaovideo.storage.segments import CodedFrame, CodedPacket
+
+FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
+UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
+PROGRESSIVE = 1  # AVFieldOrder
+MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTarget:
+    """What the written video looks like: all that a file says of it besides its pictures.
+
+    ``reproducible`` asks for the same bits from the same pictures, in every run on one machine.
+    """
+
+    height: int
+    width: int
+    codec: CodecChoice
+    color: ColorSpec
+    time_base: Fraction
+    frame_rate: Fraction | None = None
+    sar: Fraction | None = None
+    display_matrix: tuple[int, ...] = ()
+    progressive: bool = True
+    field_order: str = ""
+    reproducible: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        info: VideoInfo,
+        codec: CodecChoice,
+        size: tuple[int, int],
+        color: ColorSpec | None = None,
+    ) -> Self:
+        """The target for a source's frames brought to ``size`` (height, width).
+
+        Times, colour tags and rotation stay. So does the shape on screen: where the two sides
+        grow by different factors, beyond the rounding to whole pixels, the SAR makes up for it.
+        """
+        height, width = size
+        return cls(
+            height=height,
+            width=width,
+            codec=codec,
+            color=color or info.color,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            sar=_scaled_sar(info, height, width),
+            display_matrix=_scaled_matrix(info, height, width),
+            progressive=not info.interlaced,
+            field_order=info.field_order,
+        )
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds of a tick of the coded video's clock: of a frame, where those are counted."""
+        if self.codec.container.numbered:
+            return 1 / (self.frame_rate or FALLBACK_RATE)
+        return self.time_base
+
+
+class FrameEncoder:
+    """One encoder: frames in, packets out, both in order. It knows nothing of files.
+
+    ``shift`` ticks of the target's clock are added to the times of all frames; ``first`` is the
+    number of the first frame in the whole video. A context manager.
+
+    The encoder lives in FFmpeg's muxer of nothing, because PyAV hands what an encoder says of its
+    packets (``declare``) from one container to another only. The files have the bytes that they
+    have with an encoder in each file's own stream (tried for every codec in every container).
+    """
+
+    def __init__(self, target: VideoTarget, *, shift: int = 0, first: int = 0) -> None:
+        self.target, self.tick = target, target.tick
+        self.frame_count = 0
+        self._shift, self._first = shift, first
+        self._nowhere: OutputContainer = av.open(os.devnull, "w", format="null")
+        try:
+            self._context = self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the encoder, and of what it still holds."""
+        self._nowhere.close()
+
+    @property
+    def coding(self) -> str:
+        """A digest of what a file says once of all packets: they go together where it is equal."""
+        said = f"{self._context.name} {self._context.codec_tag!r} {self.tick} "
+        return hashlib.sha256(said.encode() + (self._context.extradata or b"")).hexdigest()
+
+    def declare(self, output: OutputContainer) -> VideoStream:
+        """A stream in a container for packets as this encoder makes them."""
+        av_stream = output.add_stream_from_template(self._av_stream)
+        av_stream.codec_context.codec_tag = self._context.codec_tag  # else the first that fits
+        return av_stream
+
+    def timed(self, frame: Frame) -> CodedFrame:
+        """When the next frame is shown, in ticks of the packets.
+
+        Where the container counts frames, their times are their numbers; raises TimestampError for
+        others, if those would be an error and no loss.
+        """
+        clock = self.target.codec.container.clock
+        pts = frame.pts + self._shift
+        if not self.target.codec.container.numbered:
+            return CodedFrame(pts, frame.duration)
+        number = self._first + self.frame_count
+        if clock is Clock.GRID and pts * frame.time_base != number * self.tick:
+            raise TimestampError(
+                f"frame {number} at {float(frame.time):g} s: {self.target.codec.container} holds"
+                " only videos that begin at 0 and have a constant frame rate",
+                "end the output's name in .mkv and leave the codec out, or choose ffv1",
+            )
+        return CodedFrame(number, 1)
+
+    def encode(self, frame: Frame) -> list[CodedPacket]:
+        """Code a frame: planes in the target's layout and size, later than the one before."""
+        picture = self._picture(frame, self.timed(frame))
+        self.frame_count += 1
+        return [_coded(packet) for packet in self._context.encode(picture)]
+
+    def flush(self) -> list[CodedPacket]:
+        """The last packets; no frame can follow."""
+        packets = self._context.encode(None)
+        if self.frame_count <= UNORDERED_FRAMES:
+            for packet in packets:
+                packet.dts = packet.pts
+        return [_coded(packet) for packet in packets]
+
+    def _open(self) -> VideoCodecContext:
+        """The encoder, told all that it needs to know."""
+        target, choice = self.target, self.target.codec
+        rate = target.frame_rate or FALLBACK_RATE
+        self._av_stream = cast(VideoStream, self._nowhere.add_stream(choice.codec.name, rate=rate))
+        context: VideoCodecContext = self._av_stream.codec_context
+        context.width, context.height = target.width, target.height
+        context.pix_fmt = choice.coded_pix_fmt
+        context.time_base = self.tick
+        context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
+        context.flags |= Flags.frame_duration
+        muxer = av.ContainerFormat(choice.container.name, "w")
+        if Format.global_header in Format(muxer.flags):
+            context.flags |= Flags.global_header
+        if target.progressive:
+            context.field_order = PROGRESSIVE
+        if target.sar:
+            context.sample_aspect_ratio = target.sar
+        context.colorspace = target.color.matrix
+        context.color_range = target.color.color_range
+        context.color_primaries = target.color.primaries
+        context.color_trc = target.color.transfer
+        context.chroma_sample_location = target.color.siting
+        context.options = dict(choice.steady_options if target.reproducible else choice.options)
+        self._nowhere.start_encoding()
+        return context
+
+    def _picture(self, frame: Frame, timed: CodedFrame) -> av.VideoFrame:
+        choice, target = self.target.codec, self.target
+        picture = picture_of(frame.planes, choice.pix_fmt, target.height, target.width)
+        if choice.coded_pix_fmt != choice.pix_fmt:
+            picture = repacked(picture, choice.coded_pix_fmt)
+        color = target.color  # ProRes stores the picture's tags, not the encoder's
+        picture.colorspace, picture.color_range = color.matrix, color.color_range
+        picture.color_primaries, picture.color_trc = color.primaries, color.transfer
+        picture.chroma_location = color.siting
+        picture.pts, picture.duration, picture.time_base = timed.pts, timed.duration, self.tick
+        picture.pict_type = 0  # the encoder decides which pictures are key frames
+        return picture
+
+
+def coding_versions() -> str:
+    """The versions of what codes, whose bits may differ from those of others."""
+    return " ".join(f"{name} {version}" for name, version in sorted(av.library_versions.items()))
+
+
+def _coded(packet: "Packet[VideoStream]") -> CodedPacket:
+    pts = packet.pts or 0
+    return CodedPacket(
+        data=packet,
+        pts=pts,
+        dts=pts if packet.dts is None else packet.dts,
+        duration=packet.duration or 0,
+        key=packet.is_keyframe,
+    )
+
+
+def _scaled_sar(info: VideoInfo, height: int, width: int) -> Fraction | None:
+    stretch = Fraction(width * info.height, info.width * height)
+    if abs(stretch - 1) <= Fraction(1, width) + Fraction(1, height):
+        return info.sar
+    sar = (info.sar or Fraction(1)) / stretch
+    if max(sar.numerator, sar.denominator) > MAX_SAR_SIDE:
+        return sar.limit_denominator(int(MAX_SAR_SIDE / max(sar, Fraction(1))))
+    return sar
+
+
+def _scaled_matrix(info: VideoInfo, height: int, width: int) -> tuple[int, ...]:
+    """The display matrix for the new size: its translation is in pixels and grows with them."""
+    if not info.display_matrix:
+        return ()
+    a, b, u, c, d, v, x, y, w = info.display_matrix
+    across, down = Fraction(width, info.width), Fraction(height, info.height)
+    if abs(c) > abs(a):  # turned by a quarter: what lies across on screen was down in the frame
+        across, down = down, across
+    return a, b, u, c, d, v, round(x * across), round(y * down), w

@@ -1,0 +1,176 @@
+"""Packets to a file: the coded video at its exact times, with everything else copied along."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.containers import Fate
+from ciaovideo.media.streams.copier import StreamCopier
+from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
+from ciaovideo.media.write.matroska_sar import ROOM, store_sar
+from ciaovideo.storage.segments import CodedFrame, CodedPacket, Entry
+
+
+class Muxer:
+    """Writes coded packets into a file, and lets a copier add the other streams as time goes on.
+
+    ``encoder`` is one that makes such packets: it says of them what the file's header needs. A
+    context manager: leaving it finishes the file, an exception inside it discards the file.
+    ``path`` is usually the temporary name of ``atomic_output``.
+    """
+
+    def __init__(
+        self, path: Path, encoder: FrameEncoder, copier: StreamCopier | None = None
+    ) -> None:
+        self.path = path
+        self.frame_count = 0
+        self._target, self._tick = encoder.target, encoder.tick
+        self._place = encoder.target.codec.container
+        self._copier = copier
+        self._late = shift_of(self._target, copier) * self._target.time_base
+        self._held: Packet[VideoStream] | None = None
+        self._first_dts: int | None = None
+        self._first_pts = self._end_pts = 0
+        self._stores_sar_later = False
+        with av_errors("creating", path, EncodeError):
+            self._container: OutputContainer = av.open(
+                path, "w", format=self._place.name, container_options=self._container_options()
+            )
+        try:
+            with av_errors("setting up", path, EncodeError):
+                self._open(encoder)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Write packets; at a frame, let the other streams catch up with it."""
+        with av_errors("writing", self.path, EncodeError):
+            for entry in entries:
+                if isinstance(entry, CodedPacket):
+                    self._mux(entry)
+                else:
+                    self._reach(entry)
+
+    def close(self) -> None:
+        """Finish the file: the last packet, the other streams, the container's index."""
+        try:
+            with av_errors("finishing", self.path, EncodeError):
+                if self.frame_count:
+                    self._mux_last()
+                if self._copier:
+                    self._copier.finish()
+                self._container.close()
+            if self._stores_sar_later and self._target.sar:
+                store_sar(self.path, self._target.sar, webm=not self._place.display_units)
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Drop everything: close without complaint and remove the file."""
+        with suppress(Exception):
+            self._container.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _container_options(self) -> dict[str, str]:
+        options = self._copier.container_options if self._copier else dict(self._place.options)
+        return {**options, **(self._place.steady_options if self._target.reproducible else {})}
+
+    def _open(self, encoder: FrameEncoder) -> None:
+        if self._copier:
+            self._copier.declare_before(self._container)
+        self._av_stream = av_stream = encoder.declare(self._container)
+        if self._target.display_matrix and self._place.rotation is Fate.REFUSED:
+            raise EncodeError(f"{self._place} cannot store a rotation", "choose .mkv")
+        if self._target.sar:
+            self._check_sar(self._target.sar)
+        if self._target.display_matrix:
+            av_stream.set_display_matrix(self._target.display_matrix)
+        if self._copier:
+            self._copier.declare_after(self._container, av_stream)
+        if self._stores_sar_later:
+            av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
+        self._container.start_encoding()
+
+    def _check_sar(self, sar: Fraction) -> None:
+        """Refuse what would lose it, and remember where Matroska gets it afterwards."""
+        codec = self._target.codec.codec
+        if sar == 1 or codec.stores_sar:
+            return
+        self._stores_sar_later = self._place.sar is Fate.PATCHED
+        if self._place.sar is Fate.REFUSED:
+            raise EncodeError(
+                f"{codec.name} in {self._place} cannot store the sample aspect ratio {sar}",
+                "end the output's name in .mp4 or .mkv and leave the codec out",
+            )
+
+    def _reach(self, frame: CodedFrame) -> None:
+        """Note a frame that the encoder has, and let the other streams catch up."""
+        if not self.frame_count:
+            self._first_pts = frame.pts
+        self._end_pts = frame.pts + frame.duration
+        self.frame_count += 1
+        if self._copier:
+            self._copier.copy_until(frame.pts * self._tick - self._late)
+
+    def _mux(self, coded: CodedPacket) -> None:
+        """Write the packet before: the newest may turn out to be the last."""
+        data = coded.data  # an encoder's own packet has more flags than PyAV lets anyone set
+        packet = cast(
+            "Packet[VideoStream]", data if isinstance(data, Packet) else Packet(bytes(data))
+        )
+        packet.pts, packet.dts, packet.duration = coded.pts, coded.dts, coded.duration
+        packet.time_base = self._tick
+        packet.is_keyframe = coded.key
+        packet.stream = self._av_stream
+        if self._first_dts is None:
+            self._first_dts = packet.dts
+        if self._held is not None:
+            self._container.mux(self._held)
+        self._held = packet
+
+    def _mux_last(self) -> None:
+        """Write the held packet; in mp4 its duration is what the whole video's is summed from.
+
+        mp4 stores steps between decoding times, and only the last packet's duration as such: with
+        reordered pictures of varying durations that one is not the last picture's.
+        """
+        packet = self._held
+        if packet is None:
+            return
+        first, last = self._first_dts, packet.dts
+        if self._place.iso and packet.duration and first is not None and last is not None:
+            packet.duration = max((self._end_pts - self._first_pts) - (last - first), 1)
+        self._container.mux(packet)
+        self._held = None
+
+
+def shift_of(target: VideoTarget, copier: StreamCopier | None) -> int:
+    """Ticks that are added to the frames' times, because the other streams are moved as much."""
+    return int(copier.offset / target.time_base) if copier else 0

@@ -1,0 +1,125 @@
+"""What a run has finished, kept beside its output for the run that resumes it after a stop.
+
+A folder of segments, each in a file of its own. A run begins with those that are whole and codes
+what is missing: a damaged file is made anew, and a run that is stopped loses one segment at most.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
+from ciaovideo.storage.atomic import sync
+from ciaovideo.storage.segments import (
+    SUFFIX,
+    UNFINISHED,
+    NewSegment,
+    Segment,
+    Tally,
+    other_version,
+)
+
+LENGTH = 120  # frames of a segment: few enough to do again, many enough for an encoder to save bits
+
+
+class Ledger:
+    """The segments of one output: those that are whole are read, then more are added.
+
+    ``facts`` are what a run that resumes must have in common with the one that was stopped. A
+    context manager once it is opened. Raises StaleLedgerError where segments were made from other
+    facts, or by another version; OpenError where they cannot be read.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
+        self.path = path
+        self.length = LENGTH
+        self.facts = {**facts, "length of segments": str(self.length)}
+        self.segments: dict[int, Segment] = {}  # by first frame, in order
+        if path.exists() and not path.is_dir():
+            raise other_version(path)
+        for file in self._files(SUFFIX):
+            segment = Segment.read(file)
+            if segment is not None:
+                self._check(segment)
+                self.segments[segment.start] = segment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.segments:
+            self.delete()
+
+    @property
+    def frames(self) -> int:
+        """How many frames are finished."""
+        return sum(segment.frames for segment in self.segments.values())
+
+    @property
+    def tally(self) -> Tally:
+        """What was computed for the finished frames."""
+        tallies = [segment.tally for segment in self.segments.values()]
+        return Tally(sum(t.computed for t in tallies), sum(t.pixels for t in tallies))
+
+    def missing(self) -> list[tuple[int, int | None]]:
+        """Ranges of frames [start, stop) that are to be made; the last one has no stop."""
+        ranges: list[tuple[int, int | None]] = []
+        at = 0
+        for segment in self.segments.values():
+            if segment.start > at:
+                ranges.append((at, segment.start))
+            at = segment.stop
+        return [*ranges, (at, None)]
+
+    def open(self) -> Self:
+        """Begin to add segments: leftovers of killed runs go. Raises EncodeError."""
+        try:
+            self.path.mkdir(exist_ok=True)
+            for file in self._files(UNFINISHED):
+                file.unlink(missing_ok=True)
+        except OSError as cause:
+            raise EncodeError(
+                f"writing {self.path}: {cause.strerror}", "check the disk's space and permissions"
+            ) from cause
+        with suppress(OSError):  # some file systems cannot do that to a folder
+            sync(self.path.parent)
+        return self
+
+    def begin(self, start: int, coding: str) -> NewSegment:
+        """A new segment, to be finished and then kept."""
+        return NewSegment(self.path / f"{start:010d}{SUFFIX}", start, coding, self.facts)
+
+    def keep(self, segment: Segment) -> None:
+        """Count a finished segment."""
+        self.segments[segment.start] = segment
+        self.segments = dict(sorted(self.segments.items()))
+
+    def delete(self) -> None:
+        """Remove it: the output is whole. What others put into the folder stays, and so does it."""
+        with suppress(OSError, OpenError):
+            for file in (*self._files(SUFFIX), *self._files(UNFINISHED)):
+                file.unlink(missing_ok=True)
+            self.path.rmdir()
+
+    def _files(self, suffix: str) -> list[Path]:
+        """The files with a suffix in the order of their names, which is that of the frames."""
+        try:
+            return sorted(path for path in self.path.iterdir() if path.suffix == suffix)
+        except FileNotFoundError:
+            return []
+        except OSError as cause:
+            raise OpenError(
+                f"reading {self.path}: {cause.strerror}",
+                "check its disk and who may read it, or delete it to begin anew",
+            ) from cause
+
+    def _check(self, segment: Segment) -> None:
+        """Raise StaleLedgerError for a segment that was made from other facts."""
+        other = [name for name in self.facts if self.facts[name] != segment.facts.get(name)]
+        if other:
+            raise StaleLedgerError(
+                f"{self.path} keeps what a stopped run finished, and that run had another"
+                f" {' and another '.join(other)}",
+                "give its command again to go on, or delete that folder to begin anew",
+            )
