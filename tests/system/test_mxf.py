@@ -123,7 +123,7 @@ def test_a_run_is_resumed(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ciaovideo.storage.segments.SEGMENT", 8)
+        patch.setattr("ciaovideo.storage.ledger.LENGTH", 8)
         with pytest.raises(KeyboardInterrupt):
             upscale(source, parts, options=given, on_progress=stop)
         summary = upscale(source, parts, options=given)

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 
-from ciaovideo.errors import DecodeError, MissingInputError, OpenError
+from ciaovideo.errors import MissingInputError, OpenError
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.selection import Selection
 from ciaovideo.options import UpscaleOptions
@@ -106,12 +106,10 @@ def test_what_cannot_be_probed(tmp_path: Path) -> None:
     text.write_text("no video")
     with pytest.raises(OpenError, match=r"text\.mkv"):
         probe(text)
-    path = tmp_path / "in.mkv"
-    make_clip(path, **SMALL, seconds=0.25, codec="ffv1")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3 :] = bytes(len(data) - len(data) // 3)
-    path.write_bytes(data)
-    with pytest.raises((OpenError, DecodeError)):
+    path = tmp_path / "in.mp4"
+    make_clip(path, **SMALL, seconds=0.25)
+    path.write_bytes(path.read_bytes()[:3000])  # its index comes last
+    with pytest.raises(OpenError, match=r"in\.mp4"):
         probe(path)
 
 
