@@ -20,7 +20,8 @@ from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
-from ciaovideo.models.networks.interpolation import KERNELS, Interpolation
+from ciaovideo.models.networks import NETWORKS
+from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan
 from ciaovideo.pipeline.session import Summary, UpscaleRun
@@ -104,7 +105,7 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     network = partial(_network, lr=lr, out_size=plan.out_size)
     yield measure("network only", partial(network, engine), device=engine.device)
     for kind in KERNELS:
-        zero = Engine(Interpolation(kind), run.options.engine)
+        zero = Engine(NETWORKS[kind](), run.options.engine)
         yield measure(f"{kind} only", partial(network, zero), device=engine.device)
     yield measure("encode only", lambda: _encode(output, plan))
 

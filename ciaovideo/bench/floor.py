@@ -10,8 +10,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ciaovideo.bench.harness import wait_for
-from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import DTYPES
+from ciaovideo.models.protocols import Network
 from ciaovideo.ops.linear import linear
 from ciaovideo.options import EngineOptions
 

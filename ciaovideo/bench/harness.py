@@ -1,8 +1,8 @@
 """One measurement: warm-up, repetitions, wall and processor seconds, spread, peak memory."""
 
 import platform
-import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import psutil
 import torch
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -79,7 +80,11 @@ def wait_for(device: torch.device | None) -> None:
 
 def peak_memory() -> int:
     """Peak memory of this process, in bytes."""
-    kilobytes = 1 if platform.system() == "Darwin" else 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    kilobytes = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 

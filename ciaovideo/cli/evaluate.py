@@ -17,11 +17,12 @@ from ciaovideo.options import EngineOptions, ModelOptions
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ciaovideo.engine.engine import Engine, Network
+    from ciaovideo.engine.engine import Engine
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
     from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
     from ciaovideo.evaluate.report import Report, Row
+    from ciaovideo.models.protocols import Network
 
     type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.engine import Engine
+from ciaovideo.models.protocols import Network
 
 SIDE = 192  # px of LR
 SCALE = 4.0  # chosen here: the paper names no scale

@@ -13,7 +13,7 @@ from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.weights import NetworkSpec
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"
@@ -176,7 +176,7 @@ class Recipe:
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            network = self.network.build()
+            network = self.network.build_implicit()
         except CiaoVideoError:
             raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:

@@ -45,7 +45,7 @@ def upscale(
 
     ``scale`` is any number from 1 to 30, 2 if nothing is given; or give ``width``, ``height`` or
     both. ``format`` is the output's, the input's if not given. ``num_streams`` frames are computed
-    at once: if not given, two on a GPU, each in its own CUDA stream, and one a core of a processor.
+    at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a processor.
     ``deterministic`` gives the same bits in every run, whatever memory is free. Every frame depends
     on its own input alone, so frames may be asked for in any order. Raises vs.Error.
     """
