@@ -335,7 +335,7 @@ class UpscaleOptions:
     resume: bool = opt(
         False,
         "keep what is finished beside the output until that is whole, and go on with it where such"
-        " a run was stopped: the file that comes out is the same to the last bit. Computes like"
+        " a run was stopped: on one machine the file is the same to the last bit. Computes like"
         " deterministic, and makes a key frame every 120 frames",
     )
 

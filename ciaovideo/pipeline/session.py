@@ -20,7 +20,6 @@ from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.write.output import Destination, check_output
-from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
@@ -239,16 +238,18 @@ class UpscaleRun:
             PixelLayout.of(info.pix_fmt),
             (info.height, info.width),
             self.plan.out_size,
-            self.engine.halo,
+            self.engine.reach((info.height, info.width), self.plan.out_size),
         )
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        slower = (*self.engine.notices, *setbacks())
         findings = (
             *plan.findings,
             *self._reader.findings,
-            *(Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in slower),
+            *(
+                Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
+                for text in self.engine.notices
+            ),
             *verification.findings,
         )
         return Summary(
