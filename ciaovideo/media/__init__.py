@@ -17,8 +17,8 @@ made picture at the time of its field (``read/deinterlacer``).
   ours in ``av_errors`` and nowhere else.
 - **An encoder is an entry** in ``write/codecs.CODECS``, and ``tests/contract`` proves each: what it
   would falsify is refused, what it cannot store is a loss that is listed.
-- **A container is a row** of ``containers.CONTAINERS``: muxer, clock, what it holds, what becomes of
-  the rest. An output's name is parsed once (``write/output.Destination``); what follows gets the
+- **A container is a row** of ``containers.CONTAINERS``: muxer, clock, what it holds, what becomes
+  of the rest. An output's name is parsed once (``write/output.Destination``); what follows gets the
   row. ``tests/contract`` adds one that no other line knows.
 - **Which frames** is one noun, ``selection.Selection``, on the clock of the question and then on
   the file's.
