@@ -138,16 +138,7 @@ def decide(
         piped_out=destination.piped,
         findings=without_repeats(findings),
     )
-    if external:
-        plan = _tried_out(plan, external, options)
-    else:
-        check_tags(
-            codec.codec,
-            place,
-            codec.pix_fmt,
-            output_tags(plan, tag_guessed=options.streams.tag_guessed),
-        )
-    return plan, engine
+    return _tried_out(plan, external, options), engine
 
 
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
@@ -272,9 +263,16 @@ def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
 
 
 def _tried_out(
-    plan: UpscalePlan, external: ExternalEncoder, options: UpscaleOptions
+    plan: UpscalePlan, external: ExternalEncoder | None, options: UpscaleOptions
 ) -> UpscalePlan:
-    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
+    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``.
+
+    Without one, ColorError for colour tags that the container keeps only together.
+    """
+    if external is None:
+        choice, tags = plan.codec, output_tags(plan, tag_guessed=options.streams.tag_guessed)
+        check_tags(choice.codec, choice.container, choice.pix_fmt, tags)
+        return plan
     external = try_out(external, target_of(plan, options))
     found = external.findings
     if plan.info.interlaced:
