@@ -17,7 +17,8 @@ from PIL import Image
 
 from ciaovideo.bench import growth
 from ciaovideo.cli.main import run
-from ciaovideo.models.weights import NetworkSpec, save
+from ciaovideo.models.spec import NetworkSpec
+from ciaovideo.models.weights import save
 from tests.documents import DOCUMENTS, ROOT, blocks, plain_commands, shell_blocks
 from tests.media import make_clip
 
