@@ -34,7 +34,7 @@ from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
-from ciaovideo.ops.dispatch import setbacks
+from ciaovideo.ops.dispatch import Setbacks
 
 ROOT = Path(__file__).resolve().parents[3]
 CUDA = torch.cuda.is_available()
@@ -56,11 +56,12 @@ def interpreter() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_kernel_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_kernel_fails() -> Iterator[None]:
     """Plain torch takes the place of a kernel that fails: then nothing would be compared."""
-    monkeypatch.setattr("ciaovideo.ops.dispatch._setbacks", {})
-    yield
-    assert not setbacks()
+    told: list[str] = []
+    with Setbacks(told.append).noted():
+        yield
+    assert not told
 
 
 @pytest.fixture
@@ -219,7 +220,8 @@ def test_separable(view: View, fused: list[str]) -> None:
 
 def far_corner(side: int, device: str) -> tuple[Tensor, Tensor]:
     """The last pixels of maps as large as asked for, and of just their last codes."""
-    from ciaovideo.ops.separable_attention_triton import GapTaps, separable_attention
+    from ciaovideo.ops.separable_attention import GapTaps
+    from ciaovideo.ops.separable_attention_triton import separable_attention
 
     rank, seen = 6, 3
     generator = torch.Generator().manual_seed(0)

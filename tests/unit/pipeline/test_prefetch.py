@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.workers import WorkerPool
-from ciaovideo.models.networks.interpolation import Interpolation
+from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.prefetch import ordered_map
 from tests.waiting import FAR_TOO_LONG_S, wait_until
 
 
 def pool_of(workers: int) -> WorkerPool:
-    return WorkerPool(Engine(Interpolation("bicubic"), EngineOptions(device="cpu")), workers)
+    return WorkerPool(Engine(Bicubic(), EngineOptions(device="cpu")), workers)
 
 
 @settings(max_examples=20)

@@ -11,7 +11,7 @@ import torch
 
 from ciaovideo import Upscaler
 from ciaovideo.engine.engine import Engine
-from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.protocols import Network
 from ciaovideo.models.weights import load_bundled
 from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale, vs
 from tests.waiting import FAR_TOO_LONG_S
@@ -87,7 +87,7 @@ def test_clips_share_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()
     loaded: list[str] = []
 
-    def load(name: str) -> ImplicitSR:
+    def load(name: str) -> Network:
         loaded.append(name)
         return load_bundled(name)
 
