@@ -36,7 +36,9 @@ made picture at the time of its field (``read/deinterlacer``).
   is verified as ever.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
-- **A stopped run can go on** (``write/segment_writer``): frames are coded in segments, each
+- **A file is looked at once** (``read/probe``) before anything is decided; it is opened again to
+  decode it, and once more to copy its other streams.
+- **A stopped run can go on** (``write/writer.SegmentWriter``): frames are coded in segments, each
   by a fresh encoder, and the packets of whole segments are kept. Going on hands them to the muxer
   again, so that the file is made in one way only, and has the bits of a run never stopped.
 
