@@ -3,7 +3,7 @@
 #   make demo    makes a small clip, enlarges it 2.5 times, and draws demo/compare.png
 #   make test    runs all tests, as many at once as there are cores
 #   make quick   runs those of single parts only: a minute
-#   make check   what CI runs: format, lint, types, tests (which build and try the wheel)
+#   make check   what CI runs: format, lint, types, and the tests in several surroundings
 #   make lint, make types, make clean
 
 # Idle OpenMP threads sleep instead of spinning: on a busy machine torch is several times faster.
@@ -19,7 +19,8 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 .PHONY: check clean demo lint quick test types
 .DELETE_ON_ERROR:
 
-check: lint types test
+check: lint types
+	.ci/tests
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """Options as frozen dataclasses: default, unit and help are written once, in the field.
 
-A field is a ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Literal`` of words, a tuple of such,
+A field is a ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Fraction`` (text in files and on the
+command line, so that it is one beside ``str``), a ``Literal`` of words, a tuple of such,
 or a config itself; ``| None`` with the default None where an option may stay unset, which is the
 only meaning that None has here (TOML knows no null).
 """
@@ -9,6 +10,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
@@ -21,6 +23,7 @@ WORDS: Mapping[Any, str] = {
     float: "a number",
     str: "text",
     Path: "a path",
+    Fraction: "a fraction",
 }
 
 NUMBERS: Mapping[Any, type] = {int: Integral, float: Real}  # what is taken for a field of these
@@ -114,7 +117,7 @@ def require_type(annotation: Any, value: Any, name: str) -> Any:
             return _tuple(kind, value, name, require_type)
         if kind in NUMBERS and isinstance(value, NUMBERS[kind]) and not isinstance(value, bool):
             return kind(value)
-        if kind in (bool, str, Path) and isinstance(value, kind):
+        if kind in (bool, str, Path, Fraction) and isinstance(value, kind):
             return value
     raise OptionError(f"{name} must be {_described(annotation)}, got {value!r}")
 
@@ -162,7 +165,7 @@ def _plain(value: Any) -> Any:
         return to_mapping(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Fraction) else value
 
 
 def _described(annotation: Any) -> str:

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import clips
+from tests import clips, skips
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(",")))
@@ -35,8 +35,15 @@ REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(
 if importlib.util.find_spec("hypothesis"):  # a GPU machine with little installed has none
     import hypothesis
 
-    # Machines that run tests are busy ones: a slow example is not a wrong one.
-    hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
+    # Machines that run tests are busy ones: a slow example is not a wrong one. The examples are the
+    # same in every run and on every machine, but where CI looks for new ones.
+    hypothesis.settings.register_profile(
+        "house",
+        deadline=None,
+        derandomize=not os.environ.get("CIAOVIDEO_NEW_EXAMPLES"),
+        max_examples=60,
+        print_blob=True,
+    )
     hypothesis.settings.load_profile("house")
 
 
@@ -66,18 +73,32 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--shuffle SEED."""
+    """--shuffle=SEED and --again=RUN.xml."""
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="run the tests in an order drawn with this seed"
+    )
+    parser.addoption(
+        "--again", type=Path, metavar="RUN.xml", help="run what that run skipped (its --junitxml)"
     )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Every order has to do; workers of pytest-xdist need to agree on one."""
+    before = config.getoption("--again")
+    if before is not None:
+        wanted = skips.skipped(before)
+        chosen = [item for item in items if {(place := _place(item)), (place[0], "")} & set(wanted)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
     seed = config.getoption("--shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
+
+
+def _place(item: pytest.Item) -> tuple[str, str]:
+    """Module and name, as junit has them."""
+    return item.nodeid.partition("::")[0].removesuffix(".py").replace("/", "."), item.name
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

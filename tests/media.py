@@ -222,7 +222,7 @@ def _add_video(container: Any, clip: Clip) -> Any:
     context = video.codec_context
     context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pix_fmt
     context.time_base = clip.tick
-    context.thread_count = 1  # the same file each time: libx264's differ with several, under load
+    context.thread_count = 1  # as torch has: tests run side by side
     context.flags |= av.codec.context.Flags.frame_duration
     context.colorspace, context.color_range, context.color_primaries = clip.color[:3]
     context.color_trc, context.chroma_sample_location = clip.color[3:]

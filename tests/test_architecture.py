@@ -21,7 +21,8 @@ FLOORS = (
     ("errors",),
     ("config", "registry", "findings"),
     ("options",),
-    ("grid", "tiling", "ops", "storage"),
+    ("grid", "tiling", "storage"),
+    ("ops",),
     ("color",),  # its fused twins are in ops
     ("models", "media", "metrics", "charts"),
     ("engine", "data"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import MissingInputError, OptionError, VerificationError
-from ciaovideo.options import InputOptions
+from ciaovideo.options import Deinterlace, InputOptions
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -46,13 +46,13 @@ def run(arguments: Namespace) -> int:
             raise MissingInputError(f"there is no file {path}", "check the name")
     if frames is not None and frames < 1:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
-    part = InputOptions(start=arguments.start, end=arguments.end)
+    fields: Deinterlace = "field" if arguments.every_field else "auto"
+    part = InputOptions(start=arguments.start, end=arguments.end, deinterlace=fields)
     with loading():
+        from ciaovideo.media.selection import Selection
         from ciaovideo.pipeline.verification.verify import contract_between, verify
 
-    contract = contract_between(
-        source, output, frames, every_field=arguments.every_field, part=part
-    )
+    contract = contract_between(source, output, Selection.asked(part, frames))
     result = verify(output, contract)
     if arguments.json:
         print(as_json(result))

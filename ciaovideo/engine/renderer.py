@@ -90,6 +90,10 @@ class Renderer:
     @torch.inference_mode()
     def _finite[R](self, out_size: tuple[int, int], make: Callable[[Enlarge], R]) -> R:
         """What is made by the network; made again in fp32 where a value was not finite."""
+        with self.engine.setbacks.noted():
+            return self._finite_noted(out_size, make)
+
+    def _finite_noted[R](self, out_size: tuple[int, int], make: Callable[[Enlarge], R]) -> R:
         finite: list[Tensor] = []
 
         def enlarge(lr: Tensor, part: Rect | None) -> Tensor:
@@ -112,7 +116,8 @@ class Renderer:
         colors = self.source.opaque
         sent = [_sent(plane, self.engine.device)[None] for plane in planes]
         count = len(planes) - self.source.layout.alpha
-        return to_rgb(sent[:count], colors.layout, colors.color, dtype=colors.dtype)
+        with self.engine.setbacks.noted():
+            return to_rgb(sent[:count], colors.layout, colors.color, dtype=colors.dtype)
 
     def _encoded(
         self,

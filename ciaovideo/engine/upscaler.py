@@ -15,9 +15,10 @@ from ciaovideo.engine.precision import choose_precision
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool, shared_pool, usual_workers
 from ciaovideo.errors import OptionError
-from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.networks.interpolation import KERNELS, Interpolation
-from ciaovideo.models.weights import load_bundled, load_file, read_manifest
+from ciaovideo.models.networks import NETWORKS
+from ciaovideo.models.networks.interpolation import KERNELS
+from ciaovideo.models.protocols import Network
+from ciaovideo.models.weights import choose_weights, load_bundled, load_file
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
@@ -144,19 +145,12 @@ def model_name(options: ModelOptions, device: str) -> str:
     """What these options call the network on a device: a bundled name, or the path of a file."""
     if options.weights is not None:
         return str(options.weights)
-    return choose_model(choose_device(device).type) if options.model == "auto" else options.model
+    return choose_weights(choose_device(device).type) if options.model == "auto" else options.model
 
 
-def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR | Interpolation]:
+def load_network(options: ModelOptions, device: str) -> tuple[str, Network]:
     """The network that these options mean on a device, and its name for people."""
     name = model_name(options, device)
     if options.weights is None and name in KERNELS:
-        return name, Interpolation(name)
+        return name, NETWORKS[name]()
     return name, load_bundled(name) if options.weights is None else load_file(options.weights)
-
-
-def choose_model(device_type: str) -> str:
-    """The bundled weights with the highest PSNR among those meant for a kind of device."""
-    entries = read_manifest().values()
-    fit = [entry for entry in entries if device_type in entry.devices] or list(entries)
-    return max(fit, key=lambda entry: entry.psnr["set5"]["x2"]).name

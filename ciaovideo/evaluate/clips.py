@@ -29,9 +29,9 @@ def clip(
     """A video of true frames, such as those of Vid4: PSNR, SSIM and temporal error on Y.
 
     Each frame is measured as ``benchmark`` measures a picture, border and cropping included; LR is
-    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames`` bounds
-    how many are read. Tables on Vid4 differ in borders and in the frames they leave out, so that
-    no published figure stands beside these.
+    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames``
+    limits how many are read. Published tables on Vid4 differ in borders and skipped frames, so none
+    is comparable.
     """
     with naming(path.name):
         return _mean(list(_scores(upscale, path, scale, frames, ssim=ssim, on_sample=on_sample)))
@@ -73,7 +73,7 @@ def reduced(hr: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def count_frames(path: Path, limit: int | None) -> int:
-    """How many frames a video will give, about; raises the errors of opening it."""
+    """Approximate number of frames in a video; raises the errors of opening it."""
     with VideoReader(path) as reader:
         count = reader.info.frame_count
     return count if limit is None else min(count or limit, limit)

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: tables, charts, crops with a slider."""
+"""The report as one self-contained HTML file: tables, charts, crops with a slider."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,9 +70,9 @@ class Section:
 
 
 def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_scale: float) -> str:
-    """The page; ``about`` are lines of text that say how it was measured.
+    """The page; ``about`` are lines on how it was measured.
 
-    ``shown_scale`` is the scale whose charts over time are open at once.
+    Charts over time are unfolded for ``shown_scale`` alone.
     """
     loader = PackageLoader("ciaovideo.evaluate")
     environment = Environment(
@@ -180,7 +180,7 @@ def _published(
 def _over_scale(
     rows: Sequence[Row], papers: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
 ) -> Iterable[Chart]:
-    """PSNR over scale; and the gain over bicubic where that was measured, which shows more."""
+    """PSNR over scale, and the gain over bicubic, if measured: it shows small differences."""
     if len(scales) < 2:
         return
     ticks = sorted(scales)
@@ -232,14 +232,14 @@ def _over_time(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> t
 def _chart(
     heading: str, lines: Sequence[Line], x_label: str, x_ticks: Sequence[float]
 ) -> Iterable[Chart]:
-    """The chart, if any of its points can be drawn. The legend above it names the lines."""
+    """The chart, if it has a finite point. The legend above it names the lines."""
     svg = inline_svg(Panel(heading, lines, x_label, x_ticks, names=False))
     if svg:
         yield Chart(heading, Markup(svg))  # made here: its text is escaped already
 
 
 def _views(crop: Crop) -> Views:
-    """One crop with its slider: at first interpolation on the left, our first method right."""
+    """One crop with its slider: at first interpolation is left, our first method right."""
     labels = list(crop.views)
     methods = [label for label in labels[1:] if label != TRUTH]
     after = methods[0]

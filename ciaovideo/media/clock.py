@@ -3,18 +3,16 @@
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
-from av.packet import Packet
 from av.rational import AVRational
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
@@ -23,49 +21,7 @@ PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
 MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
 MAX_CLOCK = 2**31 - 1
-CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
 SANE_RATES = (Fraction(1), Fraction(1000))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """The part of a file that is wanted, in the file's own times; all of it without any.
-
-    ``start`` is when the first frame of the part appears, ``end`` when the first one after it does.
-    ``tick`` is the clock of the frames.
-    """
-
-    start: Fraction | None = None
-    end: Fraction | None = None
-    tick: Fraction = Fraction(1)
-
-    def holds(self, packet: "Packet[Stream]") -> bool:
-        """Whether something of a packet belongs to the part, or to what comes after it.
-
-        Sound does that is heard after the start, and a subtitle or piece of data that still holds.
-        Priming is not heard, nor is Vorbis before its second packet.
-        """
-        if self.start is None or packet.stream.disposition & Disposition.attached_pic:
-            return True
-        tick = exact(packet.time_base) or Fraction(0)
-        begin = (packet.pts or 0) * tick + priming(packet.stream)
-        context = packet.stream.codec_context
-        lasts = packet.stream.type != "video" and (context is None or context.name != "vorbis")
-        return begin >= self.start or (lasts and begin + (packet.duration or 0) * tick > self.start)
-
-    def shows(self, time: Fraction) -> bool:
-        """Whether a frame that appears at a time is one of the part."""
-        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
-
-    def time_of(self, packet: "Packet[Stream]") -> Fraction:
-        """When a packet begins; a subtitle or piece of data not before the part does."""
-        time = (packet.pts or 0) * (exact(packet.time_base) or Fraction(0))
-        if self.start is None or packet.stream.type not in CUT_KINDS:
-            return time
-        return max(time, self.start)
-
-
-WHOLE = Span()
 
 
 def exact(rational: AVRational | None) -> Fraction | None:
@@ -115,28 +71,6 @@ def first_frame_times(
                 break
     times = [tick * pts for pts in sorted(ticks)]
     return times[: count + (0 if start is None else bisect_left(times, start))]
-
-
-def first_times(
-    path: Path, main: int, others: Iterable[int], span: Span = WHOLE
-) -> dict[int, Fraction]:
-    """The time of each stream's earliest packet near the start of a file or span, in seconds.
-
-    Not counted are pictures of the video ``main`` that an edit list hides, since they are not
-    decoded, and sound's priming (``initial_padding`` samples), since containers store it apart.
-    Streams with no packet near the start are left out.
-    """
-    wanted = {main, *others}
-    earliest: dict[int, Fraction] = {}
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        packets = (packet for packet in container.demux() if span.holds(packet))
-        for packet in islice(packets, PROBE_PACKETS):
-            if packet.stream_index not in wanted or packet.pts is None or not packet.time_base:
-                continue
-            if packet.stream_index != main or not packet.is_discard:
-                time = span.time_of(packet) + priming(packet.stream)
-                earliest[packet.stream_index] = min(time, earliest.get(packet.stream_index, time))
-    return earliest
 
 
 def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -> Fraction | None:

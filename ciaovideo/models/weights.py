@@ -19,9 +19,8 @@ from ciaovideo.errors import (
     UnknownNameError,
     UsageError,
 )
-from ciaovideo.models.decoders import DECODERS
-from ciaovideo.models.encoders import ENCODERS
-from ciaovideo.models.networks.implicit import RGB_MEAN, ImplicitSR
+from ciaovideo.models.protocols import Network, Scales
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read, write
 
 # What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
@@ -30,58 +29,12 @@ SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSpec:
-    """Which network, and its sizes: names from the registries and arguments of their classes.
-
-    ``mean`` is subtracted from the picture; ``residual`` adds its bilinear enlargement at the end.
-    """
-
-    encoder: str
-    decoder: str
-    encoder_options: Mapping[str, Any] = field(default_factory=dict)
-    decoder_options: Mapping[str, Any] = field(default_factory=dict)
-    mean: tuple[float, float, float] = RGB_MEAN
-    residual: bool = True
-
-    def build(self) -> ImplicitSR:
-        """The network with fresh weights; raises UnknownNameError for a name not registered."""
-        encoder = ENCODERS[self.encoder](**self.encoder_options)
-        decoder = DECODERS[self.decoder](encoder.out_channels, **self.decoder_options)
-        return ImplicitSR(
-            encoder,  # type: ignore[arg-type]
-            decoder,  # type: ignore[arg-type]
-            mean=self.mean,
-            residual=self.residual,
-        )
-
-    def to_json(self) -> str:
-        """Text that ``from_json`` takes back; what is as usual is left out."""
-        values: dict[str, Any] = {
-            "encoder": self.encoder,
-            "decoder": self.decoder,
-            "encoder_options": dict(self.encoder_options),
-            "decoder_options": dict(self.decoder_options),
-        }
-        if self.mean != RGB_MEAN:
-            values["mean"] = self.mean
-        if not self.residual:
-            values["residual"] = False
-        return json.dumps(values, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "NetworkSpec":
-        """The specification that a file of weights carries."""
-        values = json.loads(text)
-        if "mean" in values:
-            values["mean"] = tuple(values["mean"])
-        return cls(**values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsEntry:
     """One table of ``weights/manifest.toml``: a file of weights and where it comes from.
 
-    ``devices``: the kinds of device it is fast enough for. ``psnr``: set, then scale, to dB on Y.
+    ``scales`` are those it was trained for. ``devices``: the kinds of device it is fast enough
+    for; ``rank``: its place by kind of device where nobody names one, 1 is taken first, and what
+    has none is never taken unasked. ``psnr``: set, then scale, to dB on Y.
     """
 
     name: str
@@ -92,9 +45,10 @@ class WeightsEntry:
     data: str
     licence: str
     steps: int
-    scales: tuple[float, float]
+    scales: Scales
     devices: tuple[str, ...]
     psnr: Mapping[str, Mapping[str, float]]
+    rank: Mapping[str, int] = field(default_factory=dict)
 
 
 def weights_folder() -> Path:
@@ -126,22 +80,50 @@ def read_entries(path: Path, hint: str = "install the package again") -> dict[st
 def entry_text(entry: WeightsEntry) -> str:
     """One table of a manifest, as ``read_entries`` takes it back."""
     values: dict[str, Any] = {"file": entry.path.name}
-    for key in ("sha256", "summary", "recipe", "data", "licence", "steps", "scales", "devices"):
+    for key in ("sha256", "summary", "recipe", "data", "licence", "steps", "devices"):
         values[key] = getattr(entry, key)
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    scales = [entry.scales.least, entry.scales.most]
+    lines.append(
+        f"scales = {{ only = {list(entry.scales.only)} }}"
+        if entry.scales.only
+        else f"scales = {scales}"
+    )
     return "\n".join([f"[{json.dumps(entry.name)}]", *lines, "psnr = {}", ""])
 
 
 def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:
     values = dict(table)
-    low, high = values.pop("scales")
     return WeightsEntry(
         name=name,
         path=folder / values.pop("file"),
-        scales=(float(low), float(high)),
+        scales=_scales(values.pop("scales")),
         devices=tuple(values.pop("devices")),
         **values,
     )
+
+
+def _scales(value: Any) -> Scales:
+    """``[1.0, 4.0]``: all between; ``{ only = [2, 3] }``: those."""
+    if isinstance(value, dict):
+        return Scales(only=tuple(map(float, value["only"])))
+    low, high = value
+    return Scales(float(low), float(high))
+
+
+def choose_weights(device_type: str) -> str:
+    """The name of the bundled weights that rank first on a kind of device.
+
+    Where none ranks, those that rank first anywhere. Raises MissingWeightsError for a manifest
+    without any rank.
+    """
+    entries = read_manifest().values()
+    here = {entry.name: entry.rank[device_type] for entry in entries if device_type in entry.rank}
+    anywhere = {entry.name: min(entry.rank.values()) for entry in entries if entry.rank}
+    ranks = here or anywhere
+    if not ranks:
+        raise MissingWeightsError("no bundled weights are ranked", "name a model")
+    return min(ranks, key=lambda name: (ranks[name], name))
 
 
 def find_weights(name: str) -> WeightsEntry:
@@ -152,7 +134,7 @@ def find_weights(name: str) -> WeightsEntry:
     return entries[name]
 
 
-def load_model(name_or_path: str | Path) -> ImplicitSR:
+def load_model(name_or_path: str | Path) -> Network:
     """A network with its weights, in fp32 on the CPU: bundled ones by name, others by file."""
     path = Path(name_or_path)
     return load_file(path) if path.suffix == ".safetensors" else load_bundled(str(name_or_path))
@@ -163,8 +145,11 @@ def list_models() -> list[str]:
     return sorted(read_manifest())
 
 
-def load_bundled(name: str) -> ImplicitSR:
-    """A bundled network, its file checked against the manifest's hash."""
+def load_bundled(name: str) -> Network:
+    """A bundled network, its file checked against the manifest's hash.
+
+    Where the manifest lists scales, the network does no others.
+    """
     entry = find_weights(name)
     if not entry.path.is_file():
         raise MissingWeightsError(f"{entry.path} is not there", "install the package again")
@@ -172,10 +157,13 @@ def load_bundled(name: str) -> ImplicitSR:
         raise CorruptWeightsError(
             f"{entry.path} is not the file that the manifest names", "install the package again"
         )
-    return load_file(entry.path)
+    network = load_file(entry.path)
+    if entry.scales.only:
+        network.scales = entry.scales
+    return network
 
 
-def load_file(path: Path) -> ImplicitSR:
+def load_file(path: Path) -> Network:
     """A network from a file of weights that ``save`` wrote.
 
     Raises MissingWeightsError, CorruptWeightsError (not such a file) or MismatchedWeightsError
@@ -222,7 +210,7 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
         )
     try:
         return NetworkSpec.from_json(text), tensors
-    except (TypeError, ValueError) as cause:
+    except (MismatchedWeightsError, TypeError, ValueError) as cause:
         raise MismatchedWeightsError(
             f"{path} names its network in a way that is not understood ({cause})",
             "use a file written by this version of ciaovideo",

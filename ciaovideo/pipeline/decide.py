@@ -13,7 +13,7 @@ from ciaovideo.engine.upscaler import load_network
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
-from ciaovideo.media.clock import WHOLE, average_rate, constant_rate
+from ciaovideo.media.clock import average_rate, constant_rate
 from ciaovideo.media.containers import Clock, Container, Fate
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
@@ -24,11 +24,11 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import (
     CodecChoice,
-    check_tags,
     choose_codec,
     sides_to_round,
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
+from ciaovideo.media.write.colors import check_tags
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.y4m import color_words
@@ -136,7 +136,12 @@ def make_plan(
     if external:
         plan = _tried_out(plan, external, options)
     else:
-        check_tags(codec, output_tags(plan, tag_guessed=options.streams.tag_guessed))
+        check_tags(
+            codec.codec,
+            place,
+            codec.pix_fmt,
+            output_tags(plan, tag_guessed=options.streams.tag_guessed),
+        )
     return plan, engine
 
 
@@ -183,11 +188,10 @@ def _rated(
     info = reader.info
     if place.clock is not Clock.NUMBERS or reader.piped:
         return info, 0, ()
-    span = reader.span
-    scan = scan_file(reader.path, options.frames if span == WHOLE else None)
-    times = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
-    times = [time for time in times if span.shows(time)][: options.frames]
-    fields = 2 if options.input.deinterlace == "field" else 1
+    selection = replace(reader.selection, count=options.frames)
+    scan = scan_file(reader.path, None if selection.cut else options.frames)
+    frames = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
+    times, fields = replace(selection, every_field=False).times(frames), selection.per_frame
     claimed = (info.frame_rate or FALLBACK_RATE) / fields
     if not scan.timed or len(times) < 2:
         return replace(info, frame_rate=claimed * fields), 0, ()
@@ -205,11 +209,10 @@ def _rated(
             f"{place} cannot hold varying frame times: frames go out at {rate} a second,"
             f" up to {float(off):.3f} s from their time"
         )
-    if times[0] and span.start is None and place.bare:
+    if times[0] and selection.start is None and place.bare:
         losses.append(f"{place} begins at 0: the first frame's {float(times[0]):g} s are left out")
     found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
-    count = min(len(times) * fields, options.frames or len(times) * fields)
-    return replace(info, frame_rate=rate * fields), count, tuple(found)
+    return replace(info, frame_rate=rate * fields), selection.total(times), tuple(found)
 
 
 def _size_and_codec(
@@ -252,10 +255,8 @@ def _streams(reader: VideoReader, place: Container, options: UpscaleOptions) -> 
         reader.path,
         place,
         reader.info.index,
-        options.frames,
-        every_field=options.input.deinterlace == "field",
+        replace(reader.selection, count=options.frames),
         sound=options.streams.audio,
-        span=reader.span,
     )
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 

@@ -14,21 +14,20 @@ from typing import Protocol
 
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.clock import WHOLE
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import UpscalePlan, target_of
+from ciaovideo.pipeline.verification.contract import Contract, Verification
 from ciaovideo.pipeline.verification.verify import (
-    Contract,
-    Verification,
     counted_scan,
     require,
     verify,
@@ -95,15 +94,11 @@ def check_result(
     written, decoded = counts
     if plan.piped_out:
         return _count(plan, options, written)
-    every_field = options.input.deinterlace == "field"
     external = plan.external
     target = target_of(plan, options)
     contract = Contract(
         streams=plan.streams,
-        frames=options.frames,
-        every_field=every_field,
-        start=options.input.start_time,
-        end=options.input.end_time,
+        selection=Selection.asked(options.input, options.frames),
         size=plan.out_size,
         pix_fmt=external.pix_fmt if external else plan.codec.coded_pix_fmt,
         color=external.color if external else target.color,
@@ -117,7 +112,7 @@ def _verified(
 ) -> Verification:
     found: tuple[Finding, ...] = ()
     if decoded is not None:
-        tick = plan.info.time_base * (2 if contract.every_field else 1)
+        tick = plan.info.time_base * contract.selection.per_frame
         contract = replace(contract, counted=counted_scan(plan.info, decoded, tick))
         found = _plainer(
             "the input was a pipe: the output is verified against the number of frames that came,"
@@ -138,12 +133,9 @@ def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verifica
     Those of a file are counted by a look at its packets or, where that does not agree, by decoding.
     """
     if not plan.piped_in and written != plan.frames:
-        span = plan.streams.span
-        limit = options.frames if span == WHOLE else None
-        times = decoded_times(scan_file(plan.source, limit), limit)
-        shown = sum(map(span.shows, times))
-        shown *= 2 if options.input.deinterlace == "field" else 1
-        expected = min(shown, options.frames or shown)
+        selection = plan.streams.selection
+        limit = None if options.input.start or options.input.end else options.frames
+        expected = selection.total(decoded_times(scan_file(plan.source, limit), limit))
         if written != expected:
             raise VerificationError(
                 f"{written} frames went into the pipe, and {plan.source} has {expected}",

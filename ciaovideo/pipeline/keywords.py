@@ -6,6 +6,7 @@ encode=EncodeOptions(crf=14))``. A field's name belongs to one group only: a tes
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -44,8 +45,8 @@ class UpscaleFields(TypedDict, total=False):
     deterministic: bool
     deinterlace: Deinterlace
     force: bool
-    start: str | None
-    end: str | None
+    start: Fraction | str | None
+    end: Fraction | str | None
     codec: str
     crf: float | None
     preset: str | None

@@ -16,10 +16,10 @@ from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
-from ciaovideo.media.read.probe import ProbeRange, SourceFacts, probe
+from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.write.output import Destination, check_output
-from ciaovideo.ops.dispatch import setbacks
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.decide import UpscalePlan, make_plan
@@ -35,7 +35,7 @@ from ciaovideo.pipeline.stages import (
     in_batches,
     mark_changes,
 )
-from ciaovideo.pipeline.verification.verify import Verification
+from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
@@ -251,16 +251,18 @@ class UpscaleRun:
             PixelLayout.of(info.pix_fmt),
             (info.height, info.width),
             self.plan.out_size,
-            self.engine.halo,
+            self.engine.reach((info.height, info.width), self.plan.out_size),
         )
 
     def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        slower = (*self.engine.notices, *setbacks())
         findings = (
             *plan.findings,
             *self._reader.findings,
-            *(Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in slower),
+            *(
+                Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
+                for text in self.engine.notices
+            ),
             *verification.findings,
         )
         return Summary(
@@ -286,10 +288,7 @@ def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
     """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
     if reads_once(source):
         return source
-    wanted = options.input
-    return probe(
-        source, ProbeRange(start=wanted.start_time, end=wanted.end_time, count=options.frames)
-    )
+    return probe(source, Selection.asked(options.input, options.frames))
 
 
 def upscale(

@@ -3,6 +3,10 @@
 The kernel lets go of a lock when its process ends, however that ends. A process's number is no such
 proof: it is given to others later, and means nothing in another container. Where a file system has
 no locks (``flock``), nothing is known, and nothing is refused.
+
+The package filelock does not fit. It has no shared lock, so that two runs that only look at a
+leftover would take each other for its writer. It cannot lock a folder. It locks a file of its own,
+which stays behind; here the temporary file carries the lock itself, up to its final name.
 """
 
 import os

@@ -13,7 +13,7 @@ from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.weights import NetworkSpec
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"
@@ -176,7 +176,7 @@ class Recipe:
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            network = self.network.build()
+            network = self.network.build_implicit()
         except CiaoVideoError:
             raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
@@ -195,7 +195,8 @@ class Recipe:
         if missing or not paths:
             raise MissingInputError(
                 f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
-                "set data.sources to your folders, tars or zips of pictures, or to videos",
+                "set data.sources to a folder, tar or zip of pictures, or to a video; the papers"
+                " train on DIV2K: its DIV2K_train_HR is such a folder",
             )
         return paths
 

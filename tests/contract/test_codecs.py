@@ -282,6 +282,7 @@ def test_an_encoder_without_its_hardware_says_so(codec: str) -> None:
         choose(codec, "out.mp4", "yuv420p")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
 @pytest.mark.parametrize("crf", [16, 20, 28])
 def test_one_crf_is_one_quality(tmp_path: Path, crf: float, pix_fmt: str) -> None:

@@ -15,7 +15,7 @@ from ciaovideo.models.encoders.rdn import RDN
 from ciaovideo.models.encoders.swinir import SwinIR
 from ciaovideo.models.foreign.ciaosr import from_published
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.weights import NetworkSpec
+from ciaovideo.models.spec import NetworkSpec
 
 SAME = 2e-6  # the published arithmetic is fp32; against float64 it is off by 5e-7 itself
 SIZES = ((24, 20), (17, 23))
@@ -50,7 +50,7 @@ def network(golden: dict[str, Tensor], encoder: str) -> ImplicitSR:
         decoder="ciaosr",
         encoder_options=ENCODERS[encoder],
         decoder_options={"hidden": [32] * 4, "window": None},
-    ).build()
+    ).build_implicit()
     published = {
         name.removeprefix("sd."): tensor
         for name, tensor in golden.items()

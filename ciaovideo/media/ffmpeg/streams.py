@@ -21,9 +21,10 @@ from av.stream import Disposition, Stream
 from ciaovideo.errors import OpenError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import WHOLE, exact
+from ciaovideo.media.clock import exact
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.streams.plan import StreamPlan, fresh_tags, stream_tags
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.streams.targets import fresh_tags, stream_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class OtherStreams:
     def of(cls, plan: StreamPlan, folder: Path) -> Self:
         """Those of a plan. Tags are named one by one: what was true of the input's bytes is not."""
         words = ["-map_metadata:g", "-1", "-map_metadata:s", "-1"]
-        cut = plan.span != WHOLE or plan.end is not None
+        cut = plan.selection.cut
         source = chapters = f"file:{plan.source.resolve()}"
         kept = [(info.index, info.index, info.becomes) for info in plan.kept]
         with StreamCopier(plan) as copier:

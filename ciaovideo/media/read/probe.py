@@ -25,13 +25,14 @@ from av.video.stream import VideoStream
 from ciaovideo.errors import DecodeError, MissingInputError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate, priming
+from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.seeking import Listing, PacketLister
+from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import (
     claimed_duration,
     codec_name,
@@ -45,53 +46,6 @@ from ciaovideo.media.video_stream import (
 
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
-CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketHead:
-    """When one packet is seen or heard, in seconds of the file's own time.
-
-    ``begin`` counts without the priming that a decoder throws away. ``lasts`` says that what began
-    before a part still belongs to it: sound and subtitles do, pictures and Vorbis before its second
-    packet do not. ``cover`` packets belong to every part, ``hidden`` ones to none.
-    """
-
-    index: int
-    kind: str
-    begin: Fraction
-    end: Fraction
-    lasts: bool
-    cover: bool
-    hidden: bool
-
-    @classmethod
-    def of(cls, packet: "Packet[Stream]") -> "PacketHead":
-        """The head of a packet that has a time."""
-        tick = exact(packet.time_base) or Fraction(0)
-        context = packet.stream.codec_context
-        begin = (packet.pts or 0) * tick + priming(packet.stream)
-        return cls(
-            index=packet.stream_index,
-            kind=packet.stream.type,
-            begin=begin,
-            end=begin + (packet.duration or 0) * tick,
-            lasts=packet.stream.type != "video" and (context is None or context.name != "vorbis"),
-            cover=bool(packet.stream.disposition & Disposition.attached_pic),
-            hidden=packet.is_discard,
-        )
-
-    def belongs(self, start: Fraction | None) -> bool:
-        """Whether something of it belongs to the part that begins at ``start``, or comes later."""
-        if start is None or self.cover:
-            return True
-        return self.begin >= start or (self.lasts and self.end > start)
-
-    def time_in(self, start: Fraction | None) -> Fraction:
-        """When it begins in a part: what is shown or valid for a time not before the part does."""
-        if start is None or self.kind not in CUT_KINDS:
-            return self.begin
-        return max(self.begin, start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +70,7 @@ class SourceFacts:
     covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
-    def first_times(self, start: Fraction | None = None) -> dict[int, Fraction]:
+    def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
         """When each stream's earliest packet of the part is seen or heard, in seconds.
 
         Without the packets that an edit list hides of the main video, which are not decoded.
@@ -124,33 +78,13 @@ class SourceFacts:
         """
         earliest: dict[int, Fraction] = {}
         for head in self.heads:
-            if head.belongs(start) and not (head.hidden and head.index == self.info.index):
-                time = head.time_in(start)
+            if selection.holds(head) and not (head.hidden and head.index == self.info.index):
+                time = selection.begin_of(head)
                 earliest[head.index] = min(time, earliest.get(head.index, time))
         return earliest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRange:
-    """What of a file is going to be read, in seconds from its first frame: by default all.
-
-    ``count`` is how many frames after ``start`` are wanted, None for all.
-    """
-
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
-    count: int | None = None
-
-    @property
-    def cut(self) -> bool:
-        """Whether a time bounds it, so that its packets must be listed."""
-        return bool(self.start) or self.end is not None
-
-
-WHOLE_FILE = ProbeRange()
-
-
-def probe(path: Path, wanted: ProbeRange = WHOLE_FILE) -> SourceFacts:
+def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
     """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
 
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
@@ -261,7 +195,7 @@ class _Head:
     decoder did not ask for, ``finish`` reads.
     """
 
-    def __init__(self, container: InputContainer, video: VideoStream, wanted: ProbeRange) -> None:
+    def __init__(self, container: InputContainer, video: VideoStream, wanted: Selection) -> None:
         self._container = container
         self._video = video
         self._wanted = wanted
@@ -304,14 +238,15 @@ class _Head:
         return met and listed and self._left <= 0
 
     @property
-    def _begin(self) -> Fraction | None:
-        return None if self.origin is None else self.origin + self._wanted.start
+    def _part(self) -> Selection:
+        """What is wanted, on the file's own clock; all while nothing is known of that."""
+        return EVERYTHING if self.origin is None else self._wanted.after(self.origin)
 
     @property
     def _stop(self) -> Fraction:
         """When the part's first frame appears or, where that is known, the one after its last."""
         last = self._wanted.start if self._wanted.end is None else self._wanted.end
-        return (self.origin or Fraction(0)) + last
+        return (self.origin or Fraction(0)) + (last or 0)
 
     def _note(self, packet: "Packet[Stream]") -> None:
         index = packet.stream_index
@@ -325,7 +260,7 @@ class _Head:
         if packet.pts is None or not packet.time_base or len(self.heads) >= PROBE_PACKETS:
             return
         head = PacketHead.of(packet)
-        if head.belongs(self._begin if self._wanted.start else None):
+        if self._part.holds(head):
             self.heads.append(head)
             self._unseen.discard(index)
 
@@ -335,7 +270,7 @@ class _Head:
         if packet.pts is None or packet.is_discard:
             return
         self._pts.append(packet.pts)
-        begin, tick = self._begin, exact(packet.time_base) or Fraction(0)
+        begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
         self._left -= begin is None or packet.pts * tick >= begin
 
 

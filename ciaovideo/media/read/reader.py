@@ -22,11 +22,6 @@ from ciaovideo.errors import (
 )
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import (
-    WHOLE,
-    Span,
-    with_fields,
-)
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.layouts import copy_planes
@@ -39,7 +34,6 @@ from ciaovideo.media.read.fields import (
 from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import (
     RETIME_HINT,
-    ProbeRange,
     SourceFacts,
     describe_video,
     probe,
@@ -47,6 +41,7 @@ from ciaovideo.media.read.probe import (
 )
 from ciaovideo.media.read.seeking import Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import (
     decoded,
     hides_alpha,
@@ -66,7 +61,7 @@ class VideoReader:
     A context manager. Opening decodes the first frame, because colour tags, layout and aspect
     ratio of many files are known only then, and looks at some others to know whether they are
     interlaced; ``findings`` say what follows from that, and grow while frames are read.
-    ``span`` is the part of the file that the options ask for, from frame to frame; where decoding
+    ``selection`` is the part that the options ask for, on the file's own clock; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
     A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
@@ -96,13 +91,13 @@ class VideoReader:
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
         self._pending: av.VideoFrame | None = None
-        self.span = WHOLE
-        cut = bool(options.start_time) or options.end_time is not None
+        self._asked = self.selection = Selection.asked(options)
+        cut = self._asked.cut
         if self._pipe and cut:
             raise OptionError(
                 "a pipe cannot be cut by time", "have the program cut that writes into it"
             )
-        self.facts = None if self._pipe else _probed(source, options)
+        self.facts = None if self._pipe else _probed(source, self._asked)
         self._open()
         try:
             self._pending = self._decode()
@@ -114,7 +109,7 @@ class VideoReader:
             self._pictures = self._whole_pictures()
             self._found.begin(self._pending, self.info)
             if self.facts and cut:
-                self._cut(self.facts, options)
+                self._cut(self.facts)
         except BaseException:
             self.close()
             raise
@@ -196,46 +191,46 @@ class VideoReader:
         )
         self._pending = None
 
-    def _cut(self, facts: SourceFacts, options: InputOptions) -> None:
+    def _cut(self, facts: SourceFacts) -> None:
         """Hand out only what appears in the part asked for; stand before its first frame."""
         first = self._pending.pts if self._pending and not self._timeless else None
         origin = (first or 0) * self._tick
-        begin = origin + options.start_time
-        finish = None if options.end_time is None else origin + options.end_time
+        wanted = self._asked.after(origin)
         tick, end = self.info.time_base, None
         if facts.listing:
-            end = self._plan_part(facts.listing, begin, finish)
-            if options.start_time:
-                self._seek(facts.listing, begin)
-        self._pictures = self._within(self._pictures, begin, finish)
+            end = self._plan_part(facts.listing, wanted)
+            if wanted.start is not None:
+                self._seek(facts.listing, wanted.start)
+        self._pictures = self._within(self._pictures, wanted)
         shown = next(self._pictures, None)
         if shown is None:
-            raise self._empty(begin, finish, origin)
+            raise self._empty()
         self._found.forget_damage()  # what came before does not count
         self._pictures = chain([shown], self._pictures)
-        self.span = Span(start=shown.pts * tick if options.start_time else None, end=end, tick=tick)
+        start = None if wanted.start is None else shown.pts * tick
+        self.selection = replace(wanted, start=start, end=end, tick=tick)
 
-    def _plan_part(
-        self, listing: Listing, begin: Fraction, finish: Fraction | None
-    ) -> Fraction | None:
+    def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
         """When the first frame after the part appears; counts those in it, and the end of it."""
-        times = [pts * listing.tick for pts in listing.frames]
-        times = with_fields(times) if self._policy.every_field else times
-        inside = [time for time in times if time >= begin and (finish is None or time < finish)]
+        frames = [pts * listing.tick for pts in listing.frames]
+        times = replace(wanted, start=None, end=None).times(frames)
+        inside = wanted.times(frames)
         if not listing.timed or not times:
-            return finish
+            return wanted.end
         if not inside:
-            raise self._empty(begin, finish, times[0])
-        if finish is None:
+            raise self._empty()
+        if wanted.end is None:
             left = self.info.frame_count - len(times) + len(inside)
             self.info = replace(self.info, frame_count=max(left, len(inside)))
             return None
         self.info = replace(self.info, frame_count=len(inside))
-        return next((time for time in times if time >= finish), None)
+        end = wanted.end
+        return next((time for time in times if time >= end), None)
 
-    def _empty(self, begin: Fraction, finish: Fraction | None, origin: Fraction) -> OptionError:
-        since = f"{float(begin - origin):g} s"
-        until = "its end" if finish is None else f"{float(finish - origin):g} s"
+    def _empty(self) -> OptionError:
+        asked = self._asked
+        since = f"{float(asked.start or 0):g} s"
+        until = "its end" if asked.end is None else f"{float(asked.end):g} s"
         return OptionError(
             f"no frame of {self.path} appears between {since} and {until}",
             "start earlier, or end later: both are counted from the first frame",
@@ -259,16 +254,14 @@ class VideoReader:
             if picture.pts is None or picture.pts >= first  # others are shown before it
         )
 
-    def _within(
-        self, pictures: Iterator[Shown], begin: Fraction, finish: Fraction | None
-    ) -> Iterator[Shown]:
+    def _within(self, pictures: Iterator[Shown], wanted: Selection) -> Iterator[Shown]:
         for shown in pictures:
             time = shown.pts * self.info.time_base
-            if finish is not None and time >= finish:
+            if wanted.end is not None and time >= wanted.end:
                 self._closed_books = True  # how the file ends was not looked at
-                self._found.forget_damage(since=finish)
+                self._found.forget_damage(since=wanted.end)
                 return
-            if time >= begin:
+            if wanted.shows(time):
                 yield shown
 
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
@@ -406,8 +399,8 @@ class VideoReader:
             self._found.add(Kind.DAMAGED, "file", text)
 
 
-def _probed(source: Path | SourceFacts, options: InputOptions) -> SourceFacts:
+def _probed(source: Path | SourceFacts, asked: Selection) -> SourceFacts:
     """What a look at the file tells of the part that is wanted."""
     if isinstance(source, SourceFacts):
         return source
-    return probe(source, ProbeRange(start=options.start_time, end=options.end_time))
+    return probe(source, asked)

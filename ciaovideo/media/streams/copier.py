@@ -19,21 +19,15 @@ from av.stream import Disposition, Stream
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
-    CUT_KINDS,
     MAX_CLOCK,
     MOVIE_CLOCK,
     exact,
-    first_times,
     movie_clock,
 )
-from ciaovideo.media.streams.plan import (
-    StreamPlan,
-    add_converted,
-    add_copy,
-    fresh_tags,
-    stream_tags,
-)
+from ciaovideo.media.selection import CUT_KINDS, PacketHead, first_times
+from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import SoundTranscoder
+from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
@@ -70,7 +64,7 @@ class StreamCopier:
         options = dict(self.plan.container.options)
         if not self.plan.container.iso:
             return options
-        starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.span)
+        starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.selection)
         clock = movie_clock(self._container, starts, self.offset)
         options |= {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
         if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
@@ -146,7 +140,7 @@ class StreamCopier:
 
     def finish(self) -> None:
         """Copy what is left: all of it, or in a limited run what begins before its end."""
-        end = self.plan.end
+        end = self.plan.selection.end
         self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             for index, converter in self._converters.items():
@@ -190,15 +184,15 @@ class StreamCopier:
             yield from _dated(packets, None)
 
     def _copy(self, packet: "Packet[Stream]") -> None:
-        end = self.plan.end
-        tick = exact(packet.time_base) or Fraction(1)
+        selection, head = self.plan.selection, PacketHead.of(packet)
+        end, tick = selection.end, exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
-        if (end is not None and start >= end) or not self.plan.span.holds(packet):
+        if (end is not None and start >= end) or not selection.holds(head):
             return
         if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
             packet.duration = min(packet.duration, int((end - start) / tick))
         if not packet.stream.disposition & Disposition.attached_pic:
-            self._move(packet, late=self.plan.span.time_of(packet) - start)
+            self._move(packet, late=selection.begin_of(head) - head.begin)
         index = packet.stream_index
         converter = self._converters.get(index)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
@@ -231,17 +225,8 @@ class StreamCopier:
     def chapters(self) -> list[Any]:
         """The chapters, moved with the times and cut where the run begins and ends."""
         kept = []
-        first, end = self.plan.span.start, self.plan.end
-        for chapter in self._container.chapters():
+        for chapter, start, stop in self.plan.selection.chapters(self._container.chapters()):
             tick = exact(chapter["time_base"]) or Fraction(1)
-            start, stop = chapter["start"] * tick, chapter["end"] * tick
-            if end is not None and start >= end:
-                continue
-            if first is not None and start < first:
-                if stop <= first:
-                    continue
-                start = first
-            stop = stop if end is None else min(stop, end)
             if self.offset:
                 tick = CHAPTER_TICK
                 chapter["time_base"] = AVRational(tick.numerator, tick.denominator)

@@ -22,16 +22,15 @@ import av
 import torch
 from av.video.codeccontext import VideoCodecContext
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
+from ciaovideo.color import ColorSpec, PixelLayout, Siting
 from ciaovideo.errors import (
     CiaoVideoError,
-    ColorError,
     EncodeError,
     OptionError,
     UnknownNameError,
 )
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.containers import BY_SUFFIX, Container
+from ciaovideo.media.containers import CONTAINERS, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
 from ciaovideo.media.write.advice import advice
 from ciaovideo.media.write.codecs import (
@@ -40,8 +39,8 @@ from ciaovideo.media.write.codecs import (
     VIA_FFMPEG,
     Y4M,
     Codec,
-    told_sitings,
 )
+from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_tags
 from ciaovideo.options import EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
@@ -152,8 +151,8 @@ def _choose(
     options, losses = _lowered(codec, options, pix_fmt)
     target = _fitting(codec, options, pix_fmt, height, width)
     if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
-        losses.append(_lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
-    _check_color(codec, color, target)
+        losses.append(lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
+    check_color(codec, color, target)
     if target != pix_fmt:
         asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
         text = f"{width}x{height} {pix_fmt} is written as {target}{asked}"
@@ -162,16 +161,16 @@ def _choose(
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
         chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
-    siting = _siting(codec, container, color.siting, target)
-    if _level(siting, target) != _level(color.siting, target):
+    siting = held_siting(codec, container, color.siting, target)
+    if level_siting(siting, target) != level_siting(color.siting, target):
         place = f"{target} by {codec.name} in {container}"
         text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
         findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
-    losses += _lost_tags(codec, container, color, target)
+    losses += lost_tags(codec, container, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
-        losses += [] if params else [_lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
+        losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
     choice = CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
     if codec.name in CODECS:
@@ -192,26 +191,6 @@ def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -
     return PixelLayout.of(f"yuv{options.chroma}p" if asked else pix_fmt).even_sides
 
 
-def check_tags(choice: CodecChoice, tags: ColorSpec) -> None:
-    """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
-
-    Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
-    be written. Raises ColorError.
-    """
-    if choice.codec.stores_color or not choice.container.iso:
-        return
-    rgb = PixelLayout.of(choice.pix_fmt).family == "rgb"
-    names = {"primaries": tags.primaries.name, "transfer": tags.transfer.name}
-    names |= {} if rgb else {"matrix": tags.matrix.name}
-    missing = [name for name in names if names[name] == "UNSPECIFIED"]
-    if missing and (len(missing) < len(names) or (tags.color_range == Range.FULL and not rgb)):
-        raise ColorError(
-            f"{choice.codec.name} in {choice.container} cannot hold colour tags without"
-            f" {missing[0]}",
-            "end the output's name in .mkv",
-        )
-
-
 def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
     if options.via_ffmpeg is not None:
         return _fitting_container(VIA_FFMPEG, container)
@@ -230,7 +209,7 @@ def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
 def _fitting_container(codec: Codec, container: Container) -> Codec:
     """The codec, if the container holds it."""
     if codec.name not in container.codecs:
-        suffixes = [end for end, row in BY_SUFFIX.items() if codec.name in row.codecs]
+        suffixes = [row.suffix for row in CONTAINERS.values() if codec.name in row.codecs]
         fits = codec.name == "ffv1" and "libx265" in container.codecs
         needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
         raise OptionError(
@@ -259,7 +238,7 @@ def _lowered(
     if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
         return options, []
     text = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
-    return replace(options, bit_depth=PRORES_DEPTH), [_lost("bit depth", text)]
+    return replace(options, bit_depth=PRORES_DEPTH), [lost("bit depth", text)]
 
 
 def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
@@ -330,58 +309,6 @@ def _poorer(target: str, source: str) -> bool:
     new, old = PixelLayout.of(target), PixelLayout.of(source)
     coarser = any(n > o for n, o in zip(new.log2_chroma, old.log2_chroma, strict=True))
     return coarser or new.bit_depth < old.bit_depth
-
-
-def _check_color(codec: Codec, color: ColorSpec, target: str) -> None:
-    """Refuse what would come back from the encoder with other tags: it would look different."""
-    if not target.startswith("yuv"):
-        return
-    if codec.matrices and color.matrix not in codec.matrices | {color.matrix.UNSPECIFIED}:
-        raise ColorError(f"{codec.name} cannot hold the colour matrix {color.matrix.name}")
-    if codec.ranges and color.color_range not in codec.ranges | {color.color_range.UNSPECIFIED}:
-        raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range")
-
-
-def _lost(subject: str, text: str) -> Finding:
-    return Finding(kind=Kind.LOST, subject=subject, text=text)
-
-
-def _lost_tags(codec: Codec, container: Container, color: ColorSpec, target: str) -> list[Finding]:
-    names = () if codec.stores_color else container.tag_names.unknown(color)
-    losses = [
-        _lost(f"color {name}", f"{name} {getattr(color, name).name}: {container} cannot hold it")
-        for name in names
-    ]
-    if not codec.stores_primaries:
-        tags: tuple[Matrix | Primaries | Transfer, ...] = (color.primaries, color.transfer)
-        if codec is Y4M and target.startswith("yuv"):
-            tags = (color.matrix, *tags)
-        losses += [
-            _lost(
-                f"color {type(tag).__name__.lower()}",
-                f"{type(tag).__name__.lower()} {tag.name}: {codec.name} cannot hold it",
-            )
-            for tag in tags
-            if tag not in (Matrix.UNSPECIFIED, Primaries.UNSPECIFIED, Transfer.UNSPECIFIED)
-        ]
-    if color.primaries in codec.unknown_primaries:
-        text = f"primaries {color.primaries.name}: {codec.name} cannot hold it"
-        losses.append(_lost("color primaries", text))
-    return losses
-
-
-def _siting(codec: Codec, container: Container, siting: Siting, target: str) -> Siting:
-    """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
-    layout = PixelLayout.of(target)
-    told = told_sitings(codec.sitings, container, layout)
-    if not any(layout.log2_chroma):
-        return siting
-    return next((place for place in (siting, _level(siting, target)) if place in told), Siting.LEFT)
-
-
-def _level(siting: Siting, target: str) -> Siting:
-    """The siting without its height where a layout has a row of chroma for each of luma."""
-    return siting if PixelLayout.of(target).log2_chroma[0] else siting.level
 
 
 def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:

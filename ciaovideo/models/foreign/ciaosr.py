@@ -3,28 +3,22 @@
 Two layouts are read. That of the program that came with the paper: a dict with ``state_dict``,
 whose names begin with ``generator.`` (``generator_ema.`` where averaged weights were kept), and
 ``meta`` and ``optimizer`` around it. And that of LIIF's family of programs: ``model``, a dict of
-``name``, ``args`` and ``sd``. Nothing in a file is executed.
+``name``, ``args`` and ``sd``.
 """
 
-import pickle
 import re
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
+from ciaovideo.errors import MismatchedWeightsError
+from ciaovideo.models.foreign import Unsaid
+from ciaovideo.models.foreign.checkpoint import PREFIXES, Checkpoint, plain_numbers, some
 from ciaovideo.models.networks.implicit import RGB_MEAN
-from ciaovideo.models.tensor_file import read
-from ciaovideo.models.weights import NetworkSpec
-
-# What torch's reader raises for bytes that are no checkpoint at all.
-UNREADABLE = (pickle.UnpicklingError, LookupError, TypeError, AttributeError)
-PREFIXES = ("generator_ema.", "generator.", "module.")  # the first that a file has is taken
+from ciaovideo.models.spec import NetworkSpec
 
 DECODER = {
     "imnet_q.": "color.",
@@ -89,29 +83,31 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in renamed if name is not None}
 
 
-def read_published(
-    path: Path, *, window: int | None = None, residual: bool = True
-) -> tuple[NetworkSpec, dict[str, Tensor]]:
+def recognises(checkpoint: Checkpoint) -> bool:
+    """Whether a file holds the MLPs of CiaoSR."""
+    return any(re.match(r"imnet_[qkv]\.", name) for name in checkpoint.state)
+
+
+def read(checkpoint: Checkpoint, unsaid: Unsaid) -> tuple[NetworkSpec, dict[str, Tensor]]:
     """The network in a published checkpoint, and its tensors, fp32, under our names.
 
-    Shapes tell the sizes. They do not tell ``window``, of the cross-scale attention (None: the
-    whole frame), nor whether the bilinear ``residual`` is added. Raises MissingWeightsError,
-    CorruptWeightsError, or MismatchedWeightsError with the keys that differ.
+    Shapes tell the sizes. Raises CorruptWeightsError, or MismatchedWeightsError with the keys that
+    differ.
     """
-    content = _load(path)
-    state = _state(content, path)
-    from_liif = "model" in content
+    path, state = checkpoint.path, checkpoint.state
+    from_liif = "model" in checkpoint.content
     if from_liif:
         state = {_plain_name(name): tensor for name, tensor in state.items()}
     tensors = {
-        name: _numbers_of(tensor, name, path) for name, tensor in from_published(state).items()
+        name: plain_numbers(tensor, published_name(name), path)
+        for name, tensor in from_published(state).items()
     }
     spec = NetworkSpec(
         **_encoder(tensors, path),
         decoder="ciaosr",
-        decoder_options=_decoder_options(tensors, window, path),
+        decoder_options=_decoder_options(tensors, unsaid.window, path),
         mean=LIIF_MEAN if from_liif else RGB_MEAN,
-        residual=residual,
+        residual=unsaid.residual,
     )
     scales = spec.decoder_options["non_local_scales"]
     for name in [name for name in tensors if name.startswith("decoder.non_local.down.2.")]:
@@ -152,71 +148,6 @@ def _position_index(window: int) -> Tensor:
     step = step[:, None] - step + window - 1
     index = step[:, None, :, None] * (2 * window - 1) + step[None, :, None, :]
     return index.reshape(window * window, -1)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise MissingWeightsError(f"{path} is not there", "name a checkpoint file")
-    if path.suffix == ".safetensors":
-        return {"state_dict": read(path)[1]}
-    try:
-        with torch.serialization.safe_globals(_numbers()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another protocol; what is read is checked
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, *UNREADABLE) as cause:
-        found = re.search(r"GLOBAL ([\w.]+)", str(cause))
-        if found:
-            raise CorruptWeightsError(
-                f"{path} holds an object of {found[1]}, which only running code could read",
-                "ask for a file of tensors alone: nothing from a file is executed here",
-            ) from cause
-        raise CorruptWeightsError(f"{path}: not a readable checkpoint", "get it again") from cause
-    if not isinstance(content, dict):
-        raise MismatchedWeightsError(f"{path} holds no named tensors", "name a checkpoint file")
-    return content
-
-
-def _numbers() -> list[Any]:
-    """What NumPy's scalars are read by: they stand among a checkpoint's notes, and run nothing."""
-    scalar = np.float64().__reduce__()[0]
-    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
-    places = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    return [*((scalar, place) for place in places), np.dtype, *kinds]
-
-
-def _state(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """The tensors of the network in a file of either layout, or of tensors alone."""
-    state: Any = content.get("state_dict", content)
-    if "model" in content:
-        model = content["model"]
-        state = model.get("sd") if isinstance(model, dict) else None
-    tensors: dict[str, Tensor] = {}
-    if isinstance(state, dict):
-        tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise MismatchedWeightsError(
-            f"{path} holds no state_dict and no model.sd, but {_some(content)}",
-            "name a checkpoint of a network",
-        )
-    for prefix in PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            return {
-                name.removeprefix(prefix): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(prefix)
-            }
-    return tensors
-
-
-def _numbers_of(tensor: Tensor, name: str, path: Path) -> Tensor:
-    """A tensor in fp32; CorruptWeightsError for one without values, or with some that are none."""
-    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
-    if not plain or tensor.is_complex() or not tensor.isfinite().all():
-        raise CorruptWeightsError(
-            f"{path}: {published_name(name)} holds values that are no plain finite numbers",
-            "get it again, or another checkpoint of the run",
-        )
-    return tensor.float()
 
 
 def _plain_name(name: str) -> str:
@@ -261,7 +192,7 @@ def _encoder(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
         options = {"channels": size("conv_first.weight"), "blocks": count("body")}
         return {"encoder": "edsr", "encoder_options": options}
     raise MismatchedWeightsError(
-        f"{path} holds no EDSR, RDN or SwinIR, but {_some(map(published_name, tensors))}",
+        f"{path} holds no EDSR, RDN or SwinIR, but {some(map(published_name, tensors))}",
         "name a checkpoint of CiaoSR",
     )
 
@@ -274,8 +205,8 @@ def _decoder_options(
     missing = [name for name in wanted if name not in tensors or tensors[name].ndim != 2]
     if missing:
         raise MismatchedWeightsError(
-            f"{path} holds no CiaoSR decoder: {_some(map(published_name, missing))} are missing or "
-            f"no matrices; found {_some(map(published_name, tensors))}",
+            f"{path} holds no CiaoSR decoder: {some(map(published_name, missing))} are missing or "
+            f"no matrices; found {some(map(published_name, tensors))}",
             "name a checkpoint of CiaoSR",
         )
     layers = sorted(
@@ -318,7 +249,7 @@ def _compare(spec: NetworkSpec, tensors: Mapping[str, Tensor], path: Path) -> No
         wanted = {name: tuple(t.shape) for name, t in spec.build().state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = [
-        f"{said} {_some(map(published_name, names))}"
+        f"{said} {some(map(published_name, names))}"
         for said, names in (
             ("missing", wanted.keys() - found.keys()),
             ("unknown", found.keys() - wanted.keys()),
@@ -331,10 +262,3 @@ def _compare(spec: NetworkSpec, tensors: Mapping[str, Tensor], path: Path) -> No
             f"{path} is no CiaoSR with {spec.encoder}: {'; '.join(problems)}",
             "name a checkpoint of CiaoSR",
         )
-
-
-def _some(names: Iterable[Any]) -> str:
-    """Up to three names, and how many there are more."""
-    listed = sorted(map(str, names))
-    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-    return ", ".join(listed[:3]) + more

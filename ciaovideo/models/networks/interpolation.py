@@ -1,12 +1,13 @@
 """Enlarging without a network: bicubic and Lanczos, the zero line that networks have to beat."""
 
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ciaovideo.grid import Axis, View, once_per_axis, placed
-from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.models.protocols import NOTHING, Footprint, Latent, Network, Reach, Summary
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -28,21 +29,29 @@ KERNELS: Mapping[str, tuple[Callable[[Tensor], Tensor], int]] = {
 }
 
 
-class Interpolation(nn.Module):
+class Interpolation(Network):
     """One of KERNELS in place of a network, so that both are compared on the same way.
 
     Equal to Pillow's filter of that name where it enlarges, but for Pillow's rounding to 8 bit.
     It has no weights, and works in fp32 whatever the precision.
     """
 
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        _, self.halo = KERNELS[kind]
-        self.alignment = 1
-        self.footprint = Footprint(6, 9)
+    kind: str
 
-    def encode(self, lr: Tensor, view: View) -> Latent:
+    @classmethod
+    def small(cls) -> Self:
+        """It has no size."""
+        return cls()
+
+    def reach(self, view: View) -> Reach:
+        """The kernel's."""
+        return Reach(KERNELS[self.kind][1])
+
+    def footprint(self, view: View) -> Footprint:
+        """The same at every scale."""
+        return Footprint(6, 9)
+
+    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
         """The picture itself: lr (B, 3, h, w)."""
         return {"lr": lr.float()}
 
@@ -56,9 +65,21 @@ class Interpolation(nn.Module):
         weight, index = placed(weight, lr.device), placed(index, lr.device)
         shape = (-1, 1) if dim == -2 else (-1,)
         out = lr.index_select(dim, index[0]).mul_(weight[0].view(shape))
-        for tap in range(1, 2 * self.halo):
+        for tap in range(1, len(index)):
             out.addcmul_(lr.index_select(dim, index[tap]), weight[tap].view(shape))
         return out
+
+
+class Bicubic(Interpolation):
+    """Keys' cubic, four samples wide."""
+
+    kind = "bicubic"
+
+
+class Lanczos(Interpolation):
+    """A windowed sinc, six samples wide."""
+
+    kind = "lanczos"
 
 
 @once_per_axis

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import batched, product
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.grid import View
-from ciaovideo.ops import dispatch
+from ciaovideo.models.protocols import WHOLE, Reach
+from ciaovideo.ops.patch_attention import GPU_PAIRS, PAIRS, paste
 
 SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
 LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one
-GPU_PAIRS = 1 << 26  # (pixel, place) pairs whose probabilities a GPU holds at once
 OVERLAP = 6.0  # published constant that stands for how often patches overlap
 
 
@@ -40,7 +40,7 @@ class CrossScaleAttention(nn.Module):
     ``window=None`` lets every pixel attend to the whole map, as published.
     """
 
-    pairs = 1 << 22  # most (pixel, place) pairs held at once, unless one row alone has more
+    pairs = PAIRS  # held at once
 
     def __init__(
         self, channels: int, *, scales: Sequence[int], window: int | None, margin: int
@@ -49,6 +49,7 @@ class CrossScaleAttention(nn.Module):
         self.scales = tuple(scales)
         self.window = window
         self.margin = margin
+        self.reach = WHOLE if window is None else Reach(window - 1 + margin)
         # Per pixel of a tensor, beside one window: windows, rows of them, all of it. Without
         # windows there is the pasted map, made scale times larger, and as much again for patches.
         self.floats = 3 * channels * len(self.scales)
@@ -108,37 +109,19 @@ class CrossScaleAttention(nn.Module):
         key = F.unfold(self.key(small), 3, padding=1)  # (B, 9 C / 2, places)
         key = key * (SHARPNESS / key.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM))
         value = F.pixel_unshuffle(self.value(whole), scale)  # (B, scale^2 C, *size)
-        pasted = self._paste(self.query(whole), key, value)  # (B, scale^2 C, h, w)
+        pasted = paste(self.query(whole), key, value, pairs=self.pairs)  # (B, scale^2 C, h, w)
         large = F.pixel_shuffle(pasted, scale)  # (B, C, scale * h, scale * w)
         out: Tensor = self.down[str(scale)](large) / OVERLAP
         return out[..., :height, :width]
 
-    def _paste(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Sum over places of probability times value, in bands of rows of pixels.
 
-        Published as a transposed convolution of the probabilities with overlapping patches of
-        three by three places: pixel q receives, from its neighbour q - d that attends to place
-        m - d, the value at m. Summing the probabilities over d first is the same sum.
-        """
-        if fused := dispatch.fused_twin("patch_attention", query, key, value):
-            with dispatch.PlainIfItFails("patch_attention"):
-                return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
-        batch, _, height, width = query.shape
-        size = value.shape[-2:]
-        places = value.flatten(2).mT  # (B, places, scale^2 C)
-        step = max(1, self.pairs // (batch * width * places.shape[1]) - 2)
-        framed = F.pad(query, (1, 1, 1, 1))
-        bands = []
-        for top in range(0, height, step):
-            bottom = min(top + step, height)
-            first, last = max(top - 1, 0), min(bottom + 1, height)
-            patches = F.unfold(framed[..., first : last + 2, :], 3)  # (B, 9 C / 2, rows * w)
-            chance = (patches.mT @ key).softmax(dim=-1).view(batch, last - first, width, *size)
-            edges = (top - 1 < first, bottom + 1 > last)  # beyond the map nobody attends
-            chance = _sum_diagonals(F.pad(chance, (0, 0, 0, 0, 0, 0, *edges)))
-            pasted = chance.view(batch, -1, places.shape[1]) @ places
-            bands.append(pasted.mT.view(batch, -1, bottom - top, width))
-        return torch.cat(bands, dim=-2)
+def non_local_branch(
+    channels: int, scales: Sequence[int], window: int | None, margin: int
+) -> CrossScaleAttention | None:
+    """The non-local features of a decoder; None where it has no scales for them."""
+    if not scales:
+        return None
+    return CrossScaleAttention(channels, scales=scales, window=window, margin=margin)
 
 
 def _projection(inputs: int, outputs: int) -> nn.Sequential:
@@ -153,17 +136,3 @@ def _pad_to_multiple(features: Tensor, scale: int) -> Tensor:
         return features
     mode = "reflect" if down < height and right < width else "replicate"
     return F.pad(features, (0, right, 0, down), mode=mode)
-
-
-def _sum_diagonals(chance: Tensor) -> Tensor:
-    """Pixel and place moved together: (B, rows + 2, w, h', w') -> (B, rows, w, h', w').
-
-    The sum over d in {-1, 0, 1} x {-1, 0, 1} of chance[q - d, m - d], nothing beyond the borders.
-    """
-    down = chance[:, 1:-1].clone()
-    down[:, :, :, 1:] += chance[:, :-2, :, :-1]
-    down[:, :, :, :-1] += chance[:, 2:, :, 1:]
-    both = down.clone()
-    both[:, :, 1:, :, 1:] += down[:, :, :-1, :, :-1]
-    both[:, :, :-1, :, :-1] += down[:, :, 1:, :, 1:]
-    return both

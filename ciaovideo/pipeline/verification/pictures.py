@@ -9,12 +9,13 @@ from itertools import pairwise
 import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
-from ciaovideo.findings import Finding, Kind
+from ciaovideo.findings import Finding
 from ciaovideo.media.containers import OTHER, TAGS, Container
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan, Shot, shots_by_number, shots_by_time
 from ciaovideo.media.layouts import planar_name
 from ciaovideo.media.write.codecs import CODING_SITINGS, told_sitings
+from ciaovideo.pipeline.verification.contract import wrong
 
 BETWEEN = 3  # pictures that are looked at besides the first and the last
 FAR = 300  # frames from where decoding can begin: further away, the source's picture is not fetched
@@ -40,11 +41,6 @@ class Look:
     hdr10: bool = False
     coding: str = ""
     container: Container = OTHER
-
-
-def wrong(subject: str, text: str, at: Fraction | None = None) -> Finding:
-    """A finding that the output is not what it should be."""
-    return Finding(kind=Kind.WRONG, subject=subject, text=text, at=at)
 
 
 def compare_pictures(

@@ -18,6 +18,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MissingWeightsError, OptionError, UnsupportedScaleError
 from ciaovideo.models.weights import load_model
+from tests.waiting import FAR_TOO_LONG_S
 
 COLOR = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 FLOAT_ERROR = 1e-6  # of fp32 arithmetic on values about 1
@@ -59,8 +60,8 @@ def test_submitting_waits_when_too_much_is_unfinished() -> None:
         hold.wait()
 
     futures = [pool.submit(work) for _ in range(3)]  # two at work, one waiting
-    assert begun.acquire(timeout=10)
-    assert begun.acquire(timeout=10)
+    assert begun.acquire(timeout=FAR_TOO_LONG_S)
+    assert begun.acquire(timeout=FAR_TOO_LONG_S)
     passed = threading.Event()
 
     def fourth() -> None:
@@ -71,10 +72,10 @@ def test_submitting_waits_when_too_much_is_unfinished() -> None:
     asking.start()
     assert not passed.wait(0.2)
     hold.set()
-    assert passed.wait(10)
+    assert passed.wait(FAR_TOO_LONG_S)
     asking.join()
     for future in futures:
-        future.result(timeout=10)
+        future.result(timeout=FAR_TOO_LONG_S)
 
 
 def test_equal_settings_share_the_weights_and_others_do_not() -> None:
@@ -106,7 +107,7 @@ def test_the_last_holder_frees_weights_and_threads() -> None:
     gc.collect()
     assert engine() is None
     for thread in working():
-        thread.join(timeout=10)
+        thread.join(timeout=FAR_TOO_LONG_S)
     assert not working()
 
 
@@ -146,7 +147,7 @@ def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
     pool = WorkerPool(engine, workers=2)
 
     def work() -> CudaStream:
-        together.wait(10)  # so that neither thread does it all
+        together.wait(FAR_TOO_LONG_S)  # so that neither thread does it all
         notes.append((current.cuda_stream, "computed"))
         assert current.cuda_stream.thread == threading.get_ident()
         made: CudaStream = current.cuda_stream
@@ -155,11 +156,11 @@ def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
     used = []
     for _ in range(3):
         for future in [pool.submit(work) for _ in range(2)]:
-            used.append(future.result(10))
+            used.append(future.result(FAR_TOO_LONG_S))
             assert notes.count((used[-1], "synchronised")) == used.count(used[-1])
     assert len(set(used)) == 2
     with pytest.raises(ZeroDivisionError):
-        pool.submit(lambda: 1 // 0).result(10)
+        pool.submit(lambda: 1 // 0).result(FAR_TOO_LONG_S)
 
 
 def test_it_takes_at_least_one_thread() -> None:

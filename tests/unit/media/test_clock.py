@@ -10,10 +10,10 @@ from ciaovideo.media.clock import (
     common_tick,
     exact,
     first_frame_times,
-    first_times,
     frame_rate,
     with_fields,
 )
+from ciaovideo.media.selection import first_times
 from tests.media import make_clip
 
 ticks = st.builds(Fraction, st.integers(1, 2000), st.integers(1, 10**6))

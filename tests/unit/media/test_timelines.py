@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from ciaovideo.media.clock import first_frame_times
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verification.verify import Contract, contract_between, verify
+from ciaovideo.pipeline.verification.contract import Contract
+from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip, read_counter
 from tests.places import container_of
 
@@ -101,15 +103,14 @@ def through(source: Path, output: Path, options: InputOptions) -> tuple[StreamPl
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, span=reader.span)
+        plan = plan_streams(source, container_of(output), info.index, reader.selection)
         with (
             StreamCopier(plan) as copier,
             VideoWriter(output, VideoTarget.of(info, choice, size), copier) as writer,
         ):
             for frame in reader.frames():
                 writer.write(frame)
-    end = options.end_time
-    return plan, Contract(streams=plan, start=options.start_time, end=end)
+    return plan, Contract(streams=plan, selection=Selection.asked(options))
 
 
 def shown_by(path: Path) -> Shown:

@@ -15,14 +15,20 @@ from ciaovideo.errors import (
     UnknownNameError,
 )
 from ciaovideo.models import weights as checkpoints
+from ciaovideo.models.networks.interpolation import Bicubic
+from ciaovideo.models.protocols import Scales
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import (
     SPEC_KEY,
-    NetworkSpec,
+    choose_weights,
+    entry_text,
     file_sha256,
+    find_weights,
     list_models,
     load_bundled,
     load_file,
     load_model,
+    read_entries,
     read_manifest,
     read_tensors,
     save,
@@ -171,7 +177,7 @@ def test_a_specification_survives_its_text() -> None:
 def test_bundled_weights_by_name(bundle: Path) -> None:
     entry = read_manifest()["tiny"]
     assert entry.path == bundle / "tiny.safetensors"
-    assert entry.scales == (1.0, 4.0)
+    assert entry.scales == Scales(1.0, 4.0)
     assert entry.psnr["set5"]["x2"] == 33.5
     assert list_models() == ["tiny"]
     for network in (load_bundled("tiny"), load_model("tiny"), load_model(entry.path)):
@@ -199,3 +205,63 @@ def test_a_manifest_that_is_missing_or_damaged(bundle: Path) -> None:
     (bundle / "manifest.toml").unlink()
     with pytest.raises(MissingWeightsError, match=r"manifest\.toml"):
         read_manifest()
+
+
+def test_a_whole_network_survives_its_text() -> None:
+    spec = NetworkSpec(network="bicubic")
+    assert NetworkSpec.from_json(spec.to_json()) == spec
+    assert json.loads(spec.to_json()) == {"network": "bicubic", "options": {}, "version": 2}
+    assert isinstance(spec.build(), Bicubic)
+
+
+def test_files_from_before_there_were_versions_are_read() -> None:
+    text = json.loads(SPEC.to_json())
+    del text["version"], text["network"]
+    assert NetworkSpec.from_json(json.dumps(text)) == SPEC
+
+
+@pytest.mark.parametrize(
+    "halves", [{"encoder": "edsr"}, {"network": "bicubic", "decoder": "ciaosr"}]
+)
+def test_half_a_network_is_none(halves: dict[str, str]) -> None:
+    with pytest.raises(MismatchedWeightsError, match="an implicit network has both"):
+        NetworkSpec(**halves)  # type: ignore[arg-type]
+
+
+def test_the_rank_on_a_device_decides(bundle: Path) -> None:
+    def rank(**tables: str) -> None:
+        text = MANIFEST.format("0" * 64)
+        entries = (
+            text.replace("[tiny]", f"[{name}]").replace("psnr =", f"rank = {{ {ranks} }}\npsnr =")
+            for name, ranks in tables.items()
+        )
+        (bundle / "manifest.toml").write_text("\n".join(entries), encoding="utf-8")
+
+    rank(slow="cuda = 1, cpu = 9", fast="cpu = 1, cuda = 2", unasked="")
+    assert [choose_weights(device) for device in ("cpu", "cuda", "mps")] == ["fast", "slow", "fast"]
+    rank(unasked="")
+    with pytest.raises(MissingWeightsError, match="no bundled weights are ranked"):
+        choose_weights("cpu")
+
+
+def test_listed_scales_in_a_manifest(bundle: Path) -> None:
+    text = (bundle / "manifest.toml").read_text(encoding="utf-8")
+    text = text.replace("scales = [1, 4.0]", "scales = { only = [2, 3] }")
+    (bundle / "manifest.toml").write_text(text, encoding="utf-8")
+    (entry,) = read_manifest().values()
+    assert str(entry.scales) == "2 or 3"
+    again = read_entries(written(bundle / "one.toml", entry_text(entry)))["tiny"]
+    assert again.scales == entry.scales
+    assert load_bundled("tiny").scales == entry.scales
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_bundled_weights_are_for_scales_that_their_network_does(name: str) -> None:
+    network, trained = load_bundled(name), find_weights(name).scales
+    for scale in trained.only or (trained.least, trained.most):
+        assert network.scales.hold((1000, 1000), (round(1000 * scale), round(1000 * scale)))
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -34,7 +34,7 @@ from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
-from ciaovideo.ops.dispatch import setbacks
+from ciaovideo.ops.dispatch import Setbacks
 
 ROOT = Path(__file__).resolve().parents[3]
 CUDA = torch.cuda.is_available()
@@ -56,11 +56,12 @@ def interpreter() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_kernel_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_kernel_fails() -> Iterator[None]:
     """Plain torch takes the place of a kernel that fails: then nothing would be compared."""
-    monkeypatch.setattr("ciaovideo.ops.dispatch._setbacks", {})
-    yield
-    assert not setbacks()
+    told: list[str] = []
+    with Setbacks(told.append).noted():
+        yield
+    assert not told
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def ciaosr(channels: int = 8, hidden: tuple[int, ...] = (32,) * 4, **options: An
 
 
 VIEWS = (View((3, 4), (6, 8)), View((4, 3), (10, 7)), View((2, 3), (7, 11)), View((5, 5), (6, 6)))
+FEW_QUICKLY = (VIEWS[0], *(pytest.param(view, marks=pytest.mark.slow) for view in VIEWS[1:]))
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -162,7 +164,7 @@ def test_how_a_kernel_is_cut_goes_by_the_room_on_chip(
 @pytest.mark.parametrize(
     ("channels", "options"),
     [
-        (180, {"hidden": (16, 16)}),
+        pytest.param(180, {"hidden": (16, 16)}, marks=pytest.mark.slow),
         (64, {"hidden": (16,) * 4}),
         (8, {"hidden": (32, 32), "non_local_scales": (), "unfold": False}),
         (8, {"hidden": (16, 16), "non_local_scales": (2, 3), "softmax_scale": 3.0}),
@@ -190,7 +192,7 @@ def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: li
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("pairs", [1, 1 << 22])
+@pytest.mark.parametrize("pairs", [pytest.param(1, marks=pytest.mark.slow), 1 << 22])
 @pytest.mark.parametrize("size", [(5, 7), (9, 4), (1, 2)], ids=str)
 def test_patch_attention(
     size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
@@ -206,7 +208,7 @@ def test_patch_attention(
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@pytest.mark.parametrize("view", FEW_QUICKLY, ids=str)
 def test_separable(view: View, fused: list[str]) -> None:
     torch.manual_seed(0)
     decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
@@ -218,7 +220,8 @@ def test_separable(view: View, fused: list[str]) -> None:
 
 def far_corner(side: int, device: str) -> tuple[Tensor, Tensor]:
     """The last pixels of maps as large as asked for, and of just their last codes."""
-    from ciaovideo.ops.separable_attention_triton import GapTaps, separable_attention
+    from ciaovideo.ops.separable_attention import GapTaps
+    from ciaovideo.ops.separable_attention_triton import separable_attention
 
     rank, seen = 6, 3
     generator = torch.Generator().manual_seed(0)

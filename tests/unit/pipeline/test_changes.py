@@ -130,7 +130,7 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     )
     renderer = Renderer(engine, kind, kind, dither=dither)
     worker = FrameWorker(renderer, out_size, PlanePool(3), StageClock())
-    finder = ChangeFinder(layout, size, out_size, engine.halo)
+    finder = ChangeFinder(layout, size, out_size, engine.reach(size, out_size))
     frames = [Frame(planes, at, Fraction(1, 25)) for at, planes in enumerate((before, now))]
     tasks = tuple(mark_changes(frames, finder, StageClock()))
     assert tasks[1].parts not in ((), tasks[0].parts)

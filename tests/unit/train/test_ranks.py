@@ -20,9 +20,9 @@ from ciaovideo.train.loop import BEST, STATE, WEIGHTS, RunOptions
 from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.record import LOG, VALIDATION
 from tests.runs import TWO_STAGES, one_thread, recipe, saved, trainer, write_small
+from tests.waiting import FAR_TOO_LONG_S
 
 ROOT = Path(__file__).resolve().parents[3]
-WAIT = 240  # s, for processes that end by themselves: one that hangs fails the test
 NEAR = 1e-6  # of a tensor's norm
 ENDLESS = ("--set", "optim.steps=1000000")
 
@@ -96,7 +96,7 @@ def two(code: str, *words: str) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def said_by(processes: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
-    return [process.communicate(timeout=WAIT) for process in processes]
+    return [process.communicate(timeout=FAR_TOO_LONG_S) for process in processes]
 
 
 def run_by_two(*runs: tuple[str, int, Sequence[str]]) -> None:
@@ -206,7 +206,7 @@ def test_torchrun_starts_them(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=WAIT,
+        timeout=FAR_TOO_LONG_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -37,7 +37,7 @@ def test_every_bundled_recipe_reads_and_builds(name: str) -> None:
     assert recipe.name == name
     assert recipe.options.summary
     assert recipe.options.licence
-    assert recipe.options.data.sources
+    assert not recipe.options.data.sources  # whoever trains brings the pictures
     with torch.device("meta"):
         network = recipe.build()
     count = sum(weight.numel() for weight in network.parameters())
@@ -102,9 +102,7 @@ def test_bases_that_are_none(base: object, said: str, tmp_path: Path) -> None:
 
 def test_the_published_recipe_is_the_paper_s() -> None:
     options = read_recipe("ciaosr-edsr").options
-    assert options.data == DataOptions(
-        sources=options.data.sources, patch=48, queries=2304, distinct=True, batch=16
-    )
+    assert options.data == DataOptions(patch=48, queries=2304, distinct=True, batch=16)
     assert options.optim == OptimOptions(
         steps=1_000_000, learning_rate=1e-4, schedule="halving", betas=(0.9, 0.999), ema=0.0
     )
@@ -210,7 +208,7 @@ def test_another_half_of_the_network_leaves_the_options_of_the_first() -> None:
 def test_no_source_is_not_the_current_folder() -> None:
     assert read_recipe("ciaosr-fast", ["data.sources=a,"]).options.data.sources == ("a",)
     recipe = read_recipe("ciaosr-fast", ["data.sources="])
-    with pytest.raises(MissingInputError, match="none named"):
+    with pytest.raises(MissingInputError, match=r"none named.*DIV2K"):
         recipe.sources()
 
 

@@ -10,9 +10,10 @@ import torch
 
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read import reader as reader_module
-from ciaovideo.media.read.probe import ProbeRange, probe
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.seeking import AnchorJudge, Listing, packets_from
+from ciaovideo.media.selection import Selection
 from ciaovideo.options import InputOptions
 from tests.media import make_clip
 
@@ -70,7 +71,7 @@ def part(path: Path, options: InputOptions) -> list[Frame]:
 
 
 def listed(path: Path) -> Listing:
-    listing = probe(path, ProbeRange(end=Fraction(100))).listing
+    listing = probe(path, Selection(end=Fraction(100))).listing
     assert listing is not None
     return listing
 

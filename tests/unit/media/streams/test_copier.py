@@ -1,5 +1,6 @@
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
-from ciaovideo.media.clock import WHOLE, Span
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
@@ -29,7 +30,7 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def process(
-    source: Path, output: Path, frames: int | None = None, span: Span = WHOLE
+    source: Path, output: Path, frames: int | None = None, part: Selection = EVERYTHING
 ) -> StreamPlan:
     """Code every frame again at its own size, with all that the container takes beside it."""
     with VideoReader(source) as reader:
@@ -37,14 +38,14 @@ def process(
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, frames, span=span)
+        plan = plan_streams(source, container_of(output), info.index, replace(part, count=frames))
         with (
             atomic_output(output) as temporary,
             StreamCopier(plan) as copier,
             VideoWriter(temporary, VideoTarget.of(info, choice, size), copier) as writer,
         ):
             for frame in reader.frames(frames):
-                if span.start is None or frame.time >= span.start:
+                if part.shows(frame.time):
                     writer.write(frame)
     return plan
 
@@ -159,11 +160,11 @@ def test_a_limited_run_ends_everything_with_its_last_frame(tmp_path: Path, go: s
     source, output = tmp_path / "in.mp4", tmp_path / f"out{go}"
     make_clip(source, seconds=4, **FULL)
     plan = process(source, output, frames=36)
-    assert plan.end == Fraction(3, 2)
+    assert plan.selection.end == Fraction(3, 2)
     found, wanted = packets(output), packets(source)
     assert len(times(output)) == 36
-    assert found[-1][0] < plan.end
-    assert plan.end - found[-1][0] < Fraction(1, 20)
+    assert found[-1][0] < plan.selection.end
+    assert plan.selection.end - found[-1][0] < Fraction(1, 20)
     same_packets(found, wanted[: len(found)], MILLISECOND)
     with av.open(output) as container:
         assert container.duration is not None
@@ -251,7 +252,7 @@ def test_early_sound_moves_all_streams_in_matroska(tmp_path: Path) -> None:
 def test_a_part_of_a_file_that_starts_before_zero(tmp_path: Path, suffix: str) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
     early_sound(source)
-    plan = process(source, output, span=Span(start=Fraction(1), tick=MILLISECOND))
+    plan = process(source, output, part=Selection(start=Fraction(1), tick=MILLISECOND))
     given = [packet for packet in packets(source) if packet[0] > 1 - 2 * MILLISECOND]
     assert -1 <= plan.offset < -1 + Fraction(1, 10)
     assert times(output) == [time + plan.offset for time in times(source) if time >= 1]
@@ -379,7 +380,7 @@ def test_sound_goes_on_to_the_next_frame(tmp_path: Path) -> None:
     assert frames[3].end < frames[4].time  # MPEG-TS says nothing of durations
     heard = [time for time, _ in packets(source) if time < frames[4].time]
     plan = process(source, output, frames=4)
-    assert plan.end == frames[4].time
+    assert plan.selection.end == frames[4].time
     assert len(packets(output)) == len(heard)
 
 
@@ -427,8 +428,8 @@ def test_the_language_of_the_video_stays(tmp_path: Path, suffix: str) -> None:
 def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, seconds=2, chapters=4, **SMALL)
-    plan = plan_streams(source, container_of(".mkv"), 0, 24)
-    assert plan.end == 1
+    plan = plan_streams(source, container_of(".mkv"), 0, Selection(count=24))
+    assert plan.selection.end == 1
     with StreamCopier(plan) as copier:
         titles = [chapter["metadata"]["title"] for chapter in copier.chapters()]
     assert titles == ["Part 1", "Part 2"]

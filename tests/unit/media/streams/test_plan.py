@@ -1,6 +1,6 @@
 """What becomes of the streams beside the video, before anything is written."""
 
-from ciaovideo.media.streams.plan import fresh_tags
+from ciaovideo.media.streams.targets import fresh_tags
 
 
 def test_tags_about_the_old_bytes_are_dropped() -> None:

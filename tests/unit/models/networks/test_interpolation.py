@@ -9,7 +9,7 @@ from PIL import Image
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.upscaler import load_network
-from ciaovideo.models.networks.interpolation import Interpolation
+from ciaovideo.models.networks import NETWORKS
 from ciaovideo.options import EngineOptions, ModelOptions
 from ciaovideo.tiling import Rect
 
@@ -27,15 +27,15 @@ def test_it_is_pillows(kind: str, size: tuple[int, int], scales: tuple[float, fl
     lr = torch.rand(size, generator=torch.Generator().manual_seed(sum(size)))
     out_size = round(size[0] * scales[0]), round(size[1] * scales[1])
     picture = Image.fromarray(lr.numpy()).resize(out_size[::-1], FILTERS[kind])
-    sr = Engine(Interpolation(kind), CPU)(lr.expand(1, 3, *size), out_size)
+    sr = Engine(NETWORKS[kind](), CPU)(lr.expand(1, 3, *size), out_size)
     torch.testing.assert_close(sr[0, 1], torch.from_numpy(np.array(picture)), atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", FILTERS)
 def test_tiles_and_parts_equal_the_whole(kind: str) -> None:
     lr = torch.rand(2, 3, 70, 51, generator=torch.Generator().manual_seed(0))
-    whole = Engine(Interpolation(kind), CPU)(lr, (133, 120))
-    tiled = Engine(Interpolation(kind), EngineOptions(device="cpu", tile=32))
+    whole = Engine(NETWORKS[kind](), CPU)(lr, (133, 120))
+    tiled = Engine(NETWORKS[kind](), EngineOptions(device="cpu", tile=32))
     torch.testing.assert_close(tiled(lr, (133, 120)), whole, atol=1e-6, rtol=0)
     part = Rect(31, 7, 133, 64)
     torch.testing.assert_close(

@@ -16,15 +16,14 @@ from ciaovideo.color import Matrix, Primaries, Range
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
-from ciaovideo.pipeline.verification.pictures import wrong
+from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
 from ciaovideo.pipeline.verification.verify import (
-    Contract,
-    Verification,
     contract_between,
     require,
     verify,
@@ -64,7 +63,7 @@ def enlarge(
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, frames)
+        plan = plan_streams(source, container_of(output), info.index, Selection(count=frames))
         target = VideoTarget.of(info, choice, size)
         with (
             StreamCopier(streams(plan)) as copier,
@@ -73,7 +72,11 @@ def enlarge(
             for frame in change(doubled(reader.frames(frames))):
                 writer.write(frame)
     return Contract(
-        streams=plan, frames=frames, size=size, pix_fmt=choice.coded_pix_fmt, color=target.color
+        streams=plan,
+        selection=Selection(count=frames),
+        size=size,
+        pix_fmt=choice.coded_pix_fmt,
+        color=target.color,
     )
 
 
@@ -142,7 +145,7 @@ def test_what_is_right_passes(clip: Path, tmp_path: Path, suffix: str, frames: i
     assert result.pictures == min(result.frames, 5)
     assert result.streams == 3  # in Matroska, mov_text becomes another kind of text
     assert result.packets > (frames or 36)
-    assert verify(output, contract_between(clip, output, frames)).findings == ()
+    assert verify(output, contract_between(clip, output, Selection(count=frames))).findings == ()
 
 
 @settings(max_examples=25)
@@ -393,7 +396,7 @@ def test_a_chapter_at_another_time_or_of_another_name_is_found(tmp_path: Path, c
 def test_a_longer_output_than_asked_for_is_found(tmp_path: Path, clip: Path) -> None:
     output = tmp_path / "out.mp4"
     contract = enlarge(clip, output, frames=12)
-    found = findings(output, replace(contract, frames=11))
+    found = findings(output, replace(contract, selection=Selection(count=11)))
     assert "11 expected, 12 found" in found
     assert "audio 1: aac (und): packet" in found
 
