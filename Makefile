@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SCALE := 2.5
 # Each worker holds torch, some hundred MB: no more than 8 on the largest machine.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: check clean demo lint quick test types
 .DELETE_ON_ERROR:

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral, Rational, Real
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -26,7 +26,11 @@ WORDS: Mapping[Any, str] = {
     Fraction: "a fraction",
 }
 
-NUMBERS: Mapping[Any, type] = {int: Integral, float: Real}  # what is taken for a field of these
+NUMBERS: Mapping[Any, type] = {
+    int: Integral,
+    float: Real,
+    Fraction: Rational,
+}  # what is taken for a field of these
 
 
 def opt[T](default: T, text: str, unit: str = "", *, flag: str = "") -> T:
@@ -117,7 +121,7 @@ def require_type(annotation: Any, value: Any, name: str) -> Any:
             return _tuple(kind, value, name, require_type)
         if kind in NUMBERS and isinstance(value, NUMBERS[kind]) and not isinstance(value, bool):
             return kind(value)
-        if kind in (bool, str, Path, Fraction) and isinstance(value, kind):
+        if kind in (bool, str, Path) and isinstance(value, kind):
             return value
     raise OptionError(f"{name} must be {_described(annotation)}, got {value!r}")
 

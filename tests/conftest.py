@@ -41,6 +41,7 @@ if importlib.util.find_spec("hypothesis"):  # a GPU machine with little installe
         "house",
         deadline=None,
         derandomize=not os.environ.get("CIAOVIDEO_NEW_EXAMPLES"),
+        database=None,  # a checkout need not be writable
         max_examples=60,
         print_blob=True,
     )

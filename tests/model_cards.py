@@ -43,7 +43,7 @@ def card(name: str, table: Mapping[str, Any]) -> str:
         count = sum(file.get_tensor(key).size for key in file.keys())  # noqa: SIM118
     low, high = table["scales"]
     rows = {
-        "network": f"encoder {_half(network, 'encoder')}; decoder {_half(network, 'decoder')}",
+        "network": _network(network),
         "weights": f"{count:,} in `{path.name}`, {path.stat().st_size / 1e6:.1f} MB",
         "trained at": f"scales {low:g} to {high:g}, {table['steps']:,} steps",
         "recipe": table["recipe"],
@@ -62,10 +62,19 @@ def card(name: str, table: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _half(network: Mapping[str, Any], half: str) -> str:
-    options = network.get(f"{half}_options", {})
-    words = ", ".join(f"{name} {value}" for name, value in options.items())
-    return f"{network[half]} ({words})" if words else str(network[half])
+def _network(network: Mapping[str, Any]) -> str:
+    """An encoder and a decoder, or a network that is one piece; each with its options."""
+    if "encoder" not in network:
+        return _with(network["network"], network.get("options", {}))
+    halves = ("encoder", "decoder")
+    return "; ".join(
+        f"{half} {_with(network[half], network.get(f'{half}_options', {}))}" for half in halves
+    )
+
+
+def _with(name: str, options: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{key} {value}" for key, value in options.items())
+    return f"{name} ({words})" if words else name
 
 
 if __name__ == "__main__":

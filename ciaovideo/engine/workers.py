@@ -57,7 +57,8 @@ class WorkerPool:
 
     def close(self, *, wait: bool = False) -> None:
         """End the threads, after all that was given to them; with ``wait`` not before that."""
-        self._end()
+        with self._starting:
+            self._end()
         for thread in self._threads if wait else ():
             thread.join()
 
@@ -73,12 +74,7 @@ class WorkerPool:
         return future
 
     def enqueue[R](self, work: Callable[[], R]) -> Future[R]:
-        """Have a thread do it, however much is unfinished."""
-        with self._starting:
-            if not self._threads:
-                for number in range(self.workers):
-                    name = f"ciaovideo-worker-{number}"
-                    self._threads.append(self.spawn(name, _serve(self._queue)))
+        """Have a thread do it, however much is unfinished; RuntimeError in a closed pool."""
         future: Future[R] = Future()
         streams = self._cuda_streams  # and not the pool: threads must not keep it
 
@@ -94,7 +90,14 @@ class WorkerPool:
             else:
                 future.set_result(result)
 
-        self._queue.put(task)
+        with self._starting:
+            if not self._end.alive:  # such as at the end of the interpreter
+                raise RuntimeError("the pool is closed, and does no more work")
+            if not self._threads:
+                for number in range(self.workers):
+                    name = f"ciaovideo-worker-{number}"
+                    self._threads.append(self.spawn(name, _serve(self._queue)))
+            self._queue.put(task)
         return future
 
     def spawn(self, name: str, work: Work) -> threading.Thread:
@@ -103,6 +106,7 @@ class WorkerPool:
 
         def run() -> None:
             torch.set_num_threads(cores)
+            torch.get_num_threads()  # a thread's first look takes what was set last, by anybody
             begun.set()
             work()
 

@@ -10,13 +10,18 @@ made picture at the time of its field (``read/deinterlacer``).
 
 - **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
   keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.
-  Pictures without times (raw streams) get them from the nominal rate, and a warning says so.
+  Pictures without times (raw streams) get them from the nominal rate, and a finding says so.
 - **Pixels** are planar when they leave here. Semi-planar, packed and big-endian layouts are
   repacked sample by sample; what cannot be repacked without loss is refused.
 - **FFmpeg's words stay here.** Its rationals become ``Fraction`` or ``None``, its errors become
   ours in ``av_errors`` and nowhere else.
 - **An encoder is an entry** in ``write/codecs.CODECS``, and ``tests/contract`` proves each: what it
   would falsify is refused, what it cannot store is a loss that is listed.
+- **A container is a row** of ``containers.CONTAINERS``: muxer, clock, what it holds, what becomes
+  of the rest. An output's name is parsed once (``write/output.Destination``); what follows gets the
+  row. ``tests/contract`` adds one that no other line knows.
+- **Which frames** is one noun, ``selection.Selection``, on the clock of the question and then on
+  the file's.
 - **A part of a file** runs from frame to frame by their exact times. Sound comes along in whole
   packets, what is shown or valid for a time is cut, and one offset moves everything. Decoding
   begins in the middle only where that is proven to give the same pictures (``read/seeking``).

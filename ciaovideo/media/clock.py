@@ -1,21 +1,15 @@
 """Times read off packets without decoding them: typical steps, starts, and ends."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 
-import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.rational import AVRational
 from av.stream import Stream
-
-from ciaovideo.errors import OpenError
-from ciaovideo.media.av_errors import av_errors
 
 PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
 PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
@@ -43,34 +37,6 @@ def frame_rate(claimed: Fraction | None, starts: list[Fraction]) -> Fraction | N
     if claimed and abs(claimed - typical) <= typical / 20:
         return claimed
     return min(max(typical, SANE_RATES[0]), SANE_RATES[1])
-
-
-def first_frame_times(
-    path: Path, index: int, count: int, start: Fraction | None = None
-) -> list[Fraction]:
-    """When the first ``count`` frames of a video stream appear, in order, without decoding them.
-
-    Fewer at the end of the file, none where the container stores no times. With a ``start``, the
-    frames are those before it and ``count`` more.
-    """
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        av_stream = container.streams[index]
-        tick = exact(av_stream.time_base) or Fraction(0)
-        shown = (
-            packet.pts
-            for packet in container.demux(av_stream)
-            if packet.pts is not None and packet.size and not packet.is_discard
-        )
-        # Packets come in decoding order: the packets of later frames may precede earlier ones.
-        ticks: list[int] = []
-        wanted = count + PEEK_PACKETS
-        for pts in shown:
-            ticks.append(pts)
-            wanted -= start is None or pts * tick >= start
-            if not wanted:
-                break
-    times = [tick * pts for pts in sorted(ticks)]
-    return times[: count + (0 if start is None else bisect_left(times, start))]
 
 
 def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -> Fraction | None:

@@ -13,17 +13,12 @@ streams were copied, and where chapters are cut (``pipeline/verification``).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
-from pathlib import Path
 from typing import Any, Self
 
-import av
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import OpenError
-from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import PROBE_PACKETS, exact, priming, with_fields
+from ciaovideo.media.clock import exact, priming, with_fields
 from ciaovideo.options import InputOptions
 
 CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
@@ -155,24 +150,3 @@ class Selection:
 
 
 EVERYTHING = Selection()
-
-
-def first_times(
-    path: Path, main: int, others: Iterable[int], selection: Selection = EVERYTHING
-) -> dict[int, Fraction]:
-    """The time of each stream's earliest packet near the start of a file or part, in seconds.
-
-    Not counted are pictures of the video ``main`` that an edit list hides, since they are not
-    decoded, and sound's priming (``initial_padding`` samples), since containers store it apart.
-    Streams with no packet near the start are left out.
-    """
-    wanted = {main, *others}
-    earliest: dict[int, Fraction] = {}
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        dated = (packet for packet in container.demux() if packet.pts is not None)
-        heads = (PacketHead.of(packet) for packet in dated if packet.time_base)
-        for head in islice(filter(selection.holds, heads), PROBE_PACKETS):
-            if head.index in wanted and not (head.hidden and head.index == main):
-                time = selection.begin_of(head)
-                earliest[head.index] = min(time, earliest.get(head.index, time))
-    return earliest

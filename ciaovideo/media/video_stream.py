@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import OpenError
+from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
@@ -24,6 +25,12 @@ from ciaovideo.media.frame import StreamInfo
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def open_source(path: Path) -> InputContainer:
+    """Open a file for reading; raises OpenError. A name with a colon is no protocol."""
+    with av_errors("opening", path, OpenError):
+        return av.open(path.absolute())
 
 
 def main_video(container: InputContainer, path: Path) -> VideoStream:

@@ -1,6 +1,6 @@
 """All that is decided before the first frame is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +9,6 @@ import torch
 
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
-from ciaovideo.engine.upscaler import load_network
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
@@ -21,7 +20,8 @@ from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.choice import (
     CodecChoice,
     choose_codec,
@@ -78,11 +78,17 @@ class UpscalePlan:
         return color_words(output_tags(self, tag_guessed=False))
 
 
-def make_plan(
-    reader: VideoReader, destination: Destination, options: UpscaleOptions
+def decide(
+    reader: VideoReader,
+    destination: Destination,
+    options: UpscaleOptions,
+    find_engine: Callable[[], tuple[str, Engine]],
+    others: StreamSource | None = None,
 ) -> tuple[UpscalePlan, Engine]:
-    """Decide everything for an opened source, and make the engine that the plan is for.
+    """Decide everything for a source that was probed, and name the engine that the plan is for.
 
+    ``find_engine`` gives the engine and its network's name; it is asked when all else is decided.
+    ``others`` are the source's other streams, of which a pipe has none.
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
     place = destination.container
@@ -92,7 +98,7 @@ def make_plan(
     out_size, codec = _size_and_codec(info, place, options, spec)
     out_spec = replace(spec, siting=codec.siting)
     out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-    streams = _streams(reader, place, options)
+    streams = _streams(reader, place, options, others)
     findings = (
         *reader.findings,
         *_rounding(options, info, out_size, codec),
@@ -108,8 +114,7 @@ def make_plan(
         _refuse(findings)
     words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
     external = None if words is None else find_encoder(words)
-    model, network = load_network(options.model, options.engine.device)
-    engine = Engine(network, options.engine)
+    model, engine = find_engine()
     frames = expected or min(info.frame_count, options.frames or info.frame_count)
     batch = options.engine.batch or _batch(engine.device, lr_size)
     workers = _share(engine, batch, lr_size, out_size, options.frames)
@@ -133,16 +138,7 @@ def make_plan(
         piped_out=destination.piped,
         findings=without_repeats(findings),
     )
-    if external:
-        plan = _tried_out(plan, external, options)
-    else:
-        check_tags(
-            codec.codec,
-            place,
-            codec.pix_fmt,
-            output_tags(plan, tag_guessed=options.streams.tag_guessed),
-        )
-    return plan, engine
+    return _tried_out(plan, external, options), engine
 
 
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
@@ -247,17 +243,14 @@ def _codec(
     )
 
 
-def _streams(reader: VideoReader, place: Container, options: UpscaleOptions) -> StreamPlan:
+def _streams(
+    reader: VideoReader, place: Container, options: UpscaleOptions, others: StreamSource | None
+) -> StreamPlan:
     """What becomes of the other streams; a pipe has none."""
-    if reader.piped:
+    if others is None:
         return StreamPlan(source=reader.path, main=0, container=place, kept=(), dropped=())
-    plan = plan_streams(
-        reader.path,
-        place,
-        reader.info.index,
-        replace(reader.selection, count=options.frames),
-        sound=options.streams.audio,
-    )
+    selection = replace(reader.selection, count=options.frames)
+    plan = others.plan(place, selection, options.streams.audio)
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
@@ -270,9 +263,16 @@ def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
 
 
 def _tried_out(
-    plan: UpscalePlan, external: ExternalEncoder, options: UpscaleOptions
+    plan: UpscalePlan, external: ExternalEncoder | None, options: UpscaleOptions
 ) -> UpscalePlan:
-    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
+    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``.
+
+    Without one, ColorError for colour tags that the container keeps only together.
+    """
+    if external is None:
+        choice, tags = plan.codec, output_tags(plan, tag_guessed=options.streams.tag_guessed)
+        check_tags(choice.codec, choice.container, choice.pix_fmt, tags)
+        return plan
     external = try_out(external, target_of(plan, options))
     found = external.findings
     if plan.info.interlaced:

@@ -20,7 +20,7 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.selection import Selection
-from ciaovideo.media.streams.copier import StreamCopier
+from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter
@@ -49,20 +49,21 @@ def open_writer(
     path: Path,
     plan: UpscalePlan,
     options: UpscaleOptions,
-    ledger: Ledger | None = None,
+    others: StreamSource | None,
     *,
+    ledger: Ledger | None = None,
     done: Callable[[], Tally] = Tally,
 ) -> Iterator[FrameWriter]:
     """The writer that a plan asks for; leaving it finishes the output.
 
-    With a ledger it takes the frames that are missing there. ``done`` tells what was computed, the
-    frame included that is written; it is asked at the end of each segment.
+    ``others`` are the streams that are copied; a pipe has none. With a ledger the writer takes the
+    frames that are missing there. ``done`` tells what was computed, the frame included that is
+    written; it is asked at the end of each segment.
     """
     target = target_of(plan, options)
-    streams = None if plan.piped_in else plan.streams
-    if ledger:
+    if ledger and others:
         with (
-            StreamCopier(plan.streams) as copier,
+            others.copier(plan.streams) as copier,
             ledger.open(),
             SegmentWriter(path, target, ledger, copier, done=done) as kept,
         ):
@@ -72,15 +73,18 @@ def open_writer(
             yield bare
     elif plan.external:
         with (
-            other_streams(streams, path.parent) as others,
-            ExternalWriter(path, target, plan.external, others) as external,
+            other_streams(plan.streams if others else None, path.parent) as carried,
+            ExternalWriter(path, target, plan.external, carried) as external,
         ):
             yield external
-    elif streams is None:
+    elif others is None:
         with VideoWriter(path, target) as alone:
             yield alone
     else:
-        with StreamCopier(streams) as copier, VideoWriter(path, target, copier) as writer:
+        with (
+            others.copier(plan.streams) as copier,
+            VideoWriter(path, target, copier) as writer,
+        ):
             yield writer
 
 

@@ -28,7 +28,8 @@ SIDES = ("scale", "size", "width", "height")  # a new one replaces whichever was
 class UpscaleFields(TypedDict, total=False):
     """Every field of ``UpscaleOptions`` and of its groups, for editors and type checkers.
 
-    Two accept more than their field: ``size`` a (height, width), ``weights`` a path as text.
+    Some accept more than their field: ``size`` a (height, width), ``weights`` a path as text,
+    ``start`` and ``end`` whole seconds.
     """
 
     scale: float | None
@@ -45,8 +46,8 @@ class UpscaleFields(TypedDict, total=False):
     deterministic: bool
     deinterlace: Deinterlace
     force: bool
-    start: Fraction | str | None
-    end: Fraction | str | None
+    start: Fraction | int | str | None
+    end: Fraction | int | str | None
     codec: str
     crf: float | None
     preset: str | None

@@ -12,17 +12,21 @@ from typing import Unpack
 import torch
 
 from ciaovideo.color import PixelLayout, PlaneFormat
+from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.upscaler import load_network
 from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.errors import OptionError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
-from ciaovideo.options import UpscaleOptions
+from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.decide import UpscalePlan, make_plan
+from ciaovideo.pipeline.decide import UpscalePlan, decide
 from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
@@ -80,31 +84,58 @@ class Summary:
     verification: Verification
 
 
+class Session:
+    """Networks and engines, made once for any number of runs that ask for the same.
+
+    What an engine had to change on the way, such as a kernel that cannot be compiled, holds for
+    all later runs on it and is among the findings of each.
+    """
+
+    def __init__(self) -> None:
+        self._engines: dict[tuple[ModelOptions, EngineOptions], tuple[str, Engine]] = {}
+
+    def engine(self, model: ModelOptions, options: EngineOptions) -> tuple[str, Engine]:
+        """The name of a network, and an engine that runs it; raises WeightsError."""
+        key = model, options
+        if key not in self._engines:
+            name, network = load_network(model, options.device)
+            self._engines[key] = name, Engine(network, options)
+        return self._engines[key]
+
+
 class UpscaleRun:
     """One run from a source to an output: plan it, look at the plan, then carry it out.
 
     A context manager, which holds the source open. Raises on construction whatever can be known
     to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
+    Runs of one ``session`` share their engine; they are carried out one after the other.
     """
 
     def __init__(
-        self, source: Path, output: Path, options: UpscaleOptions = UpscaleOptions()
+        self,
+        source: Path,
+        output: Path,
+        options: UpscaleOptions = UpscaleOptions(),
+        session: Session | None = None,
     ) -> None:
         destination = Destination.of(output)
         if reads_once(source) or source.is_file():
             check_output(source, destination, overwrite=options.overwrite)
         self.options = options = reproducible(source, destination, options)
+        session = session or Session()
         self.clock = StageClock()
-        self._stack = ExitStack()
+        self._fresh = True  # no frame of the source was used up
         with ExitStack() as stack:
-            self._reader = stack.enter_context(
-                VideoReader(
-                    _looked_at(source, options),
-                    options=options.input,
-                    strict=options.streams.strict,
-                )
+            facts = None if reads_once(source) else probe(source, _asked(options))
+            self._reader = stack.enter_context(self._open(facts or source))
+            self._others = stack.enter_context(StreamSource(facts)) if facts else None
+            plan, self.engine = decide(
+                self._reader,
+                destination,
+                options,
+                lambda: session.engine(options.model, options.engine),
+                self._others,
             )
-            plan, self.engine = make_plan(self._reader, destination, options)
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
             found = (*plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
@@ -122,11 +153,16 @@ class UpscaleRun:
         return self._ledger.frames if self._ledger else 0
 
     def estimate(self) -> UpscalePlan:
-        """The plan with the seconds that a frame takes, from computing the first one now."""
-        frame = next(self._reader.frames(1))
-        worker = self._worker(PlanePool(1), StageClock())
+        """The plan with the seconds that a frame takes, from computing the first one now.
+
+        A first call warms up, and a second one is timed. A run may follow.
+        """
+        self._rewind()
+        frame = self._reader.peek()
+        worker = self._worker(PlanePool(2), StageClock())
         tasks = tuple(mark_changes([frame], self._finder(), StageClock()))
         with WorkerPool(self.engine, self.plan.workers) as pool:  # on its part of the cores
+            pool.enqueue(lambda: worker(tasks)).result()
             started = time.perf_counter()
             pool.enqueue(lambda: worker(tasks)).result()
             seconds = (time.perf_counter() - started) / self.plan.workers
@@ -138,6 +174,8 @@ class UpscaleRun:
         Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
         """
         plan, started = self.plan, time.perf_counter()
+        self._rewind()
+        self._fresh = False
         ledger = self._ledger
         work = Work(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
@@ -150,7 +188,12 @@ class UpscaleRun:
                 on_progress(Progress(work.frames, plan.frames, time.perf_counter() - started))
 
             with open_writer(
-                temporary, plan, self.options, ledger, done=lambda: work.tally
+                temporary,
+                plan,
+                self.options,
+                self._others,
+                ledger=ledger,
+                done=lambda: work.tally,
             ) as writer:
                 for rendered, frame in self._missing(pool, tell):
                     work.count(rendered.task)
@@ -167,6 +210,21 @@ class UpscaleRun:
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
+
+    def _open(self, source: Path | SourceFacts) -> VideoReader:
+        options = self.options
+        return VideoReader(source, options=options.input, strict=options.streams.strict)
+
+    def _rewind(self) -> None:
+        """Open the source anew if it was read; raises OptionError for a pipe."""
+        if not self._fresh:
+            if self._reader.facts is None:
+                raise OptionError(
+                    f"{self._reader.path} is a pipe, and was read already", "make a new run"
+                )
+            self._reader.close()
+            self._reader = self._stack.enter_context(self._open(self._reader.facts))
+            self._fresh = True
 
     def _missing(
         self, pool: WorkerPool, tell: Callable[[], None]
@@ -284,11 +342,8 @@ class UpscaleRun:
         )
 
 
-def _looked_at(source: Path, options: UpscaleOptions) -> Path | SourceFacts:
-    """What a look at a file tells of the part that is wanted; a pipe cannot be looked at."""
-    if reads_once(source):
-        return source
-    return probe(source, Selection.asked(options.input, options.frames))
+def _asked(options: UpscaleOptions) -> Selection:
+    return Selection.asked(options.input, options.frames)
 
 
 def upscale(

@@ -123,9 +123,31 @@ def test_a_run_is_resumed(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ciaovideo.storage.segments.SEGMENT", 8)
+        patch.setattr("ciaovideo.storage.ledger.LENGTH", 8)
         with pytest.raises(KeyboardInterrupt):
             upscale(source, parts, options=given, on_progress=stop)
         summary = upscale(source, parts, options=given)
     assert (Kind.CHOSEN, "finished frames") in by_kind(summary.findings)
     assert whole.read_bytes() == parts.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "given"),
+    [
+        ("mpeg2video", "yuv422p", {"bf": "2", "b": "8M"}),
+        ("dnxhd", "yuv422p", {"profile": "dnxhr_hq"}),
+        ("jpeg2000", "yuv420p", {}),
+    ],
+)
+def test_what_others_write_is_read(
+    tmp_path: Path, codec: str, pix_fmt: str, given: dict[str, str]
+) -> None:
+    source, output = tmp_path / "in.mxf", tmp_path / "out.mkv"
+    sound = {"sound": True, "sound_codec": "pcm_s16le"}
+    clip = {"width": 256, "height": 144, "fps": Fraction(25), "seconds": 1, **BT709}
+    make_clip(source, codec=codec, pix_fmt=pix_fmt, options=given, **clip, **sound)
+    summary = upscale(source, output, options=options())
+    assert summary.frames == 25
+    assert Kind.LOST not in {finding.kind for finding in summary.findings}
+    with VideoReader(output) as reader:
+        assert [frame.time for frame in reader.frames()] == [Fraction(n, 25) for n in range(25)]

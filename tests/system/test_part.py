@@ -248,7 +248,8 @@ def test_a_dry_run_counts_the_part(
     assert run([*words, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert (plan["frames"], plan["streams"]["offset"]) == (13, "-1")
-    assert plan["streams"]["span"] == {"start": "1", "end": "38/25", "tick": "1/12800"}
+    part = plan["streams"]["selection"]
+    assert (part["start"], part["end"], part["tick"]) == ("1", "38/25", "1/12800")
 
 
 def test_parts_that_cannot_be(

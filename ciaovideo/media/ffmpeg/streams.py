@@ -15,16 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import av
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import OpenError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.targets import fresh_tags, stream_tags
+from ciaovideo.media.video_stream import open_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +61,7 @@ class OtherStreams:
             (folder / "chapters").write_text(_as_text(listed), encoding="utf-8")
         early = [row for row in kept if row[1] < plan.main]
         late = [row for row in kept if row[1] > plan.main]
-        with av.open(plan.source) as container:
+        with open_source(plan.source) as container:
             words += _tag_words("", fresh_tags(container.metadata))
             order = [*(row[1] for row in early), plan.main, *(row[1] for row in late)]
             for place, index in enumerate(order):
@@ -117,12 +115,7 @@ def carried(plan: StreamPlan) -> StreamPlan:
     """The plan without the cover pictures that ffmpeg would turn into videos in Matroska."""
     if not plan.container.covers_attached:
         return plan
-    with av_errors("opening", plan.source, OpenError), av.open(plan.source) as container:
-        covers = tuple(
-            kept
-            for kept in plan.kept
-            if container.streams[kept.index].disposition & Disposition.attached_pic
-        )
+    covers = tuple(kept for kept in plan.kept if kept.index in plan.covers)
     lost = (
         Finding(
             kind=Kind.LOST,

@@ -40,6 +40,7 @@ from ciaovideo.media.video_stream import (
     display_matrix,
     indexed_frames,
     main_video,
+    open_source,
     pictures_from,
     tagged_color,
 )
@@ -91,9 +92,7 @@ def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
     TimestampError where neither times nor a rate are stored.
     """
     check_input(path)
-    with av_errors("opening", path, OpenError):
-        container = av.open(path.absolute())
-    with container:
+    with open_source(path) as container:
         video = main_video(container, path)
         video.codec_context.thread_type = "AUTO"
         head = _Head(container, video, wanted)

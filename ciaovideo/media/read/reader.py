@@ -90,6 +90,7 @@ class VideoReader:
         self._count = 0  # frames handed out
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
+        self._ahead: Frame | None = None  # read, and not handed out
         self._pending: av.VideoFrame | None = None
         self._asked = self.selection = Selection.asked(options)
         cut = self._asked.cut
@@ -165,14 +166,26 @@ class VideoReader:
         """
         stop = None if limit is None else self._count + limit
         while stop is None or self._count < stop:
-            shown = next(self._pictures, None)
-            if shown is None:
+            frame, self._ahead = self._ahead or self._next(), None
+            if frame is None:
                 self._close_books()
                 return
-            planes = copy_planes(shown.picture, self._layout, self._planes)
-            frame = Frame(planes, shown.pts, self.info.time_base, shown.duration)
             self._count += 1
             yield frame
+
+    def peek(self) -> Frame:
+        """The next frame, which ``frames`` will hand out all the same; DecodeError at the end."""
+        self._ahead = self._ahead or self._next()
+        if self._ahead is None:
+            raise DecodeError(f"{self.path} has no frame after {self._count}")
+        return self._ahead
+
+    def _next(self) -> Frame | None:
+        shown = next(self._pictures, None)
+        if shown is None:
+            return None
+        planes = copy_planes(shown.picture, self._layout, self._planes)
+        return Frame(planes, shown.pts, self.info.time_base, shown.duration)
 
     def _open(self) -> None:
         """Begin at the beginning."""

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.rational import AVRational
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import DecodeError, EncodeError, OpenError
+from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     MAX_CLOCK,
@@ -24,11 +24,12 @@ from ciaovideo.media.clock import (
     exact,
     movie_clock,
 )
-from ciaovideo.media.selection import CUT_KINDS, PacketHead, first_times
+from ciaovideo.media.selection import CUT_KINDS, PacketHead
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import SoundTranscoder
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
+from ciaovideo.media.video_stream import open_source
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
@@ -43,14 +44,14 @@ class StreamCopier:
     """The streams of a plan on their way into an output container, in step with its video.
 
     The writer calls ``declare_before`` and ``declare_after`` around adding its own stream, then
-    ``copy_until`` after each frame, and ``finish`` at the end. A context manager.
+    ``copy_until`` after each frame, and ``finish`` at the end. ``opened`` is the source, of which
+    no packet was read; without it, it is opened here. A context manager, which closes the source.
     """
 
-    def __init__(self, plan: StreamPlan) -> None:
+    def __init__(self, plan: StreamPlan, opened: InputContainer | None = None) -> None:
         self.plan = plan
         self.offset = plan.offset
-        with av_errors("opening", plan.source, OpenError):
-            self._container = av.open(plan.source)
+        self._container = open_source(plan.source) if opened is None else opened
         self._kept = {info.index: info.becomes for info in plan.kept}
         self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
@@ -64,8 +65,7 @@ class StreamCopier:
         options = dict(self.plan.container.options)
         if not self.plan.container.iso:
             return options
-        starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.selection)
-        clock = movie_clock(self._container, starts, self.offset)
+        clock = movie_clock(self._container, self.plan.starts, self.offset)
         options |= {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
         if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
             options["movflags"] = "use_metadata_tags"
@@ -158,7 +158,7 @@ class StreamCopier:
                     self._converters[index] = converter
                     target: Stream | None = converter.target
                 else:
-                    target = add_copy(self._output, source, self.plan.source)
+                    target = add_copy(self._output, source, self.plan.covers)
                 if target is not None:
                     self._targets[index] = target
 

@@ -2,26 +2,24 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import av.error
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import EncodeError, OpenError
+from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     common_tick,
     exact,
-    first_frame_times,
 )
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.selection import EVERYTHING, Selection, first_times
+from ciaovideo.media.read.probe import SourceFacts
+from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
     WHOLE_NUMBERS,
@@ -30,7 +28,7 @@ from ciaovideo.media.streams.sound import (
 from ciaovideo.media.streams.targets import fresh_tags
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
-from ciaovideo.media.video_stream import counts_timecode, describe, timecode
+from ciaovideo.media.video_stream import counts_timecode, describe, open_source, timecode
 from ciaovideo.options import SoundPolicy
 
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
@@ -42,8 +40,9 @@ class StreamPlan:
     """What becomes of a file's streams in an output container; nothing is written to know it.
 
     ``offset`` seconds are added to all times of the output; nearly always 0 unless the
-    ``selection``, on the file's own clock, begins later than the file. ``findings`` are what the
-    output will not have, and what it has in another form.
+    ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
+    the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
+    covers. ``findings`` are what the output will not have, and what it has in another form.
     """
 
     source: Path
@@ -53,26 +52,30 @@ class StreamPlan:
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
     selection: Selection = EVERYTHING
+    starts: Mapping[int, Fraction] = field(default_factory=dict)
+    covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
 def plan_streams(
-    source: Path,
+    facts: SourceFacts,
     place: Container,
-    main: int,
     selection: Selection = EVERYTHING,
     *,
     sound: SoundPolicy = "copy",
+    opened: InputContainer | None = None,
 ) -> StreamPlan:
-    """Decide which streams besides the video ``main`` a container takes, and how.
+    """Decide which streams besides the main video a container takes, and how.
 
     Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
-    The ``selection`` is on the file's own clock. Raises EncodeError for other sound that the
-    container cannot hold.
+    The ``selection`` is on the file's own clock. ``opened`` is the source, of which no packet is
+    read; it is opened for the time of this call where nobody gives it. Raises EncodeError for other
+    sound that the container cannot hold.
     """
+    main, covers = facts.info.index, facts.covers
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
-    with av_errors("opening", source, OpenError), av.open(source) as container:
+    with open_source(facts.path) if opened is None else nullcontext(opened) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
         chapters = bool(container.chapters())
@@ -81,7 +84,7 @@ def plan_streams(
             tags.pop("timecode", "")
         found = [*_late_timecode(container, main, place, selection)]
         for av_stream in _others(container, main, place):
-            becomes = _becoming(place, av_stream, source, sound)
+            becomes = _becoming(place, av_stream, covers, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
             found += () if becomes is None else _lost_marks(place, info, av_stream)
@@ -89,9 +92,10 @@ def plan_streams(
         _refuse_silence(dropped, place, sound)
     copied = {info.index for info in kept}
     timed = set[int]() if place.before_zero and not place.in_step else copied
+    begins = {i: t for i, t in facts.first_times(selection).items() if i in copied | {main}}
     offset = Fraction(0)
     if not place.bare:  # which has no times to move
-        starts = first_times(source, main, timed, selection)
+        starts = {index: time for index, time in begins.items() if index in timed | {main}}
         offset = _offset(starts, [ticks[index] for index in {main} | copied], selection)
         if place.in_step:
             offset = -starts.get(main, Fraction(0))
@@ -105,13 +109,15 @@ def plan_streams(
     if offset:
         found.append(_moved(offset, selection, place))
     return StreamPlan(
-        source=source,
+        source=facts.path,
         main=main,
         container=place,
         kept=tuple(kept),
         dropped=tuple(dropped),
         offset=offset,
-        selection=_ended(source, main, selection),
+        selection=selection.ended(facts.frame_times),
+        starts=begins,
+        covers={index: data for index, data in covers.items() if index in copied},
         findings=tuple(found),
     )
 
@@ -190,13 +196,15 @@ def _lost_marks(place: Container, info: StreamInfo, source: Stream) -> Iterator[
         yield _lost(info.name, f"{place} cannot hold the marks of {info}: {lost}")
 
 
-def _becoming(place: Container, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+def _becoming(
+    place: Container, source: Stream, covers: Mapping[int, bytes], sound: SoundPolicy
+) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
     codecs = ["", text_codec(place, source)]
     if sound == "auto":
         codecs += sound_codecs(place, source)
     for codec in dict.fromkeys(codecs):
-        if takes(place, source, path, codec):
+        if takes(place, source, covers, codec):
             return codec
     return None
 
@@ -252,11 +260,3 @@ def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
             f" all times are {float(abs(offset)):.9g} s {way}"
         )
     return Finding(kind=Kind.CHANGED, subject="times", text=text, at=selection.start)
-
-
-def _ended(source: Path, main: int, selection: Selection) -> Selection:
-    """The selection with the end that its number of frames means."""
-    if selection.count is None:
-        return selection
-    times = first_frame_times(source, main, selection.count + 1, selection.start)
-    return selection.ended(times)

@@ -1,9 +1,7 @@
 """Streams of an output that stand for those of a source: copies, and the same in another coding."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
@@ -46,8 +44,10 @@ def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
     return fresh
 
 
-def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | None:
+def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes]) -> Stream | None:
     """Add a stream like ``source`` to a container; None if it is whole with the header.
+
+    ``covers`` are the coded pictures of cover streams by their index.
 
     Raises ValueError or FFmpeg's error if the container does not take it.
     """
@@ -61,7 +61,9 @@ def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | No
     if place.covers_attached and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
         suffix = kind.replace("jpeg", "jpg")
-        output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
+        if source.index not in covers:
+            raise ValueError(f"stream {source.index} has no picture")
+        output.add_attachment(f"cover.{suffix}", f"image/{kind}", covers[source.index])
         return None
     target = output.add_stream_from_template(source, opaque=True)
     if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
@@ -84,9 +86,3 @@ def add_converted(
     converter.target.metadata.update(tags)
     converter.target.disposition = source.disposition
     return converter
-
-
-def _cover(path: Path, index: int) -> bytes:
-    """The coded picture of a cover stream."""
-    with av.open(path) as container:
-        return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)

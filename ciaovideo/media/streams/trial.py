@@ -1,9 +1,9 @@
 """Whether a container takes a stream, found by a trial: its header is written into memory."""
 
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from typing import cast
 
 import av
@@ -22,7 +22,7 @@ TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 
 
-def takes(place: Container, source: Stream, path: Path, codec: str = "") -> bool:
+def takes(place: Container, source: Stream, covers: Mapping[int, bytes], codec: str = "") -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
@@ -41,7 +41,7 @@ def takes(place: Container, source: Stream, path: Path, codec: str = "") -> bool
             add_converted(trial, source, codec)
             target = None
         else:
-            target = add_copy(trial, source, path)
+            target = add_copy(trial, source, covers)
         trial.start_encoding()
         if target is not None and place.iso and _may_vanish(source):
             return _arrives(trial, target, memory)

@@ -147,14 +147,14 @@ def _heard(
 def packet_times(track: Track, span: Selection) -> list[Fraction]:
     """When the packets of a stream begin, those outside left out.
 
-    One that begins earlier counts while it lasts, but for Vorbis, which first is silent; all but
-    sound is cut.
+    One that begins earlier counts while it lasts, but for pictures, which are not decoded, and
+    Vorbis, which first is silent; all but sound is cut.
     """
     times: Iterable[Fraction] = (pts * track.tick for pts in track.pts)
     first = span.start
     if first is not None:
         ends = [track.tick * (pts + n) for pts, n in zip(track.pts, track.lasts, strict=True)]
-        lasting = track.info.codec != "vorbis"
+        lasting = track.info.kind != "video" and track.info.codec != "vorbis"
         times = (
             time if track.info.kind == "audio" else max(time, first)
             for time, end in zip(times, ends, strict=True)

@@ -18,6 +18,7 @@ from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, scan_file
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.plan import plan_streams
@@ -44,13 +45,13 @@ def contract_between(source: Path, output: Path, selection: Selection = EVERYTHI
     ``selection``, counted from the source's first frame, says what of it was taken.
     """
     place = Destination.of(output).container
-    main, located = scan_file(source, 1).main, selection
+    facts, located = probe(source, selection), selection
     if selection.cut:
         field: Deinterlace = "field" if selection.every_field else "auto"
         part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
-        with VideoReader(source, options=part) as reader:
+        with VideoReader(facts, options=part) as reader:
             located = replace(reader.selection, count=selection.count)
-    streams = plan_streams(source, place, main, located, sound="auto")
+    streams = plan_streams(facts, place, located, sound="auto")
     return Contract(streams=streams, selection=selection)
 
 

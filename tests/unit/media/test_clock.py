@@ -1,5 +1,4 @@
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from av.rational import AVRational
@@ -9,12 +8,9 @@ from hypothesis import strategies as st
 from ciaovideo.media.clock import (
     common_tick,
     exact,
-    first_frame_times,
     frame_rate,
     with_fields,
 )
-from ciaovideo.media.selection import first_times
-from tests.media import make_clip
 
 ticks = st.builds(Fraction, st.integers(1, 2000), st.integers(1, 10**6))
 
@@ -57,21 +53,6 @@ def test_frame_rate_without_times() -> None:
     assert frame_rate(Fraction(24), []) == 24
     assert frame_rate(Fraction(1200000), []) is None
     assert frame_rate(None, [Fraction(3)]) is None
-
-
-def test_times_are_read_in_display_order(tmp_path: Path) -> None:
-    path = tmp_path / "vfr.mp4"
-    pts = (0, 500, 1100, 1300, 2500, 2600, 4000)
-    make_clip(path, width=64, height=48, pts=pts, time_base=Fraction(1, 12800))
-    times = [Fraction(stamp, 12800) for stamp in pts]
-    assert first_frame_times(path, 0, 99) == times
-    assert first_frame_times(path, 0, 4) == times[:4]
-
-
-def test_priming_does_not_count_as_a_start(tmp_path: Path) -> None:
-    path = tmp_path / "sound.mp4"
-    make_clip(path, width=64, height=48, seconds=0.5, sound=True)
-    assert first_times(path, 0, [1]) == {0: 0, 1: 0}
 
 
 def test_second_fields_stand_in_the_middle_between_frames() -> None:

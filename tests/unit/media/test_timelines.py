@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ciaovideo.media.clock import first_frame_times
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
@@ -103,7 +103,7 @@ def through(source: Path, output: Path, options: InputOptions) -> tuple[StreamPl
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, reader.selection)
+        plan = plan_streams(probe(source), container_of(output), reader.selection)
         with (
             StreamCopier(plan) as copier,
             VideoWriter(output, VideoTarget.of(info, choice, size), copier) as writer,
@@ -169,6 +169,6 @@ def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> 
     whole, hiding = tmp_path / "whole.mp4", tmp_path / "hiding.mp4"
     Timeline(".mp4", 0, (40,) * 9, False).make(whole)
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
-    assert first_frame_times(hiding, 0, 9) == [time for _, time in shown]
+    assert probe(hiding).frame_times == tuple(time for _, time in shown)
     wrong = verify(hiding, contract_between(whole, hiding)).wrong
     assert "video: an edit list hides 3 frames" in map(str, wrong)

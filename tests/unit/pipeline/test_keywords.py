@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -11,11 +12,11 @@ import pytest
 from ciaovideo.config import field_types
 from ciaovideo.engine.upscaler import Upscaler
 from ciaovideo.errors import OptionError, UnknownNameError
-from ciaovideo.options import EncodeOptions, ModelOptions, SizeOptions, UpscaleOptions
+from ciaovideo.options import EncodeOptions, InputOptions, ModelOptions, SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.session import upscale
 
-WIDER = {"size", "weights"}  # what Python code may pass in another form as well
+WIDER = {"size", "weights", "start", "end"}  # what Python code may pass in another form as well
 
 
 def groups() -> list[type[Any]]:
@@ -57,6 +58,9 @@ def test_names_find_their_groups() -> None:
     assert with_fields(base, {}) == base
     assert with_fields(base, {"size": (48, 64)}).size.size == "64x48"
     assert with_fields(base, {"frames": None}).frames is None
+    assert with_fields(base, {"start": 90, "end": "1:30.5"}).input == InputOptions(
+        start=Fraction(90), end=Fraction("90.5")
+    )
     assert with_fields(base, {"codec_option": ["a=b"]}).encode.codec_option == ("a=b",)
 
 
@@ -78,6 +82,7 @@ def test_a_wrong_name_is_refused_with_the_nearest_one() -> None:
         ("size", SizeOptions(scale=2)),
         ("codec_option", "a=b"),
         ("overwrite", 1),
+        ("start", 1.5),
         ("model", None),
     ],
 )

@@ -16,6 +16,7 @@ from ciaovideo.media.containers import MATROSKA
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.choice import CodecChoice
 from ciaovideo.media.write.codecs import VIA_FFMPEG
@@ -111,7 +112,7 @@ def test_the_package_that_builds_the_command_may_be_missing(
 def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path) -> None:
     source, output = tmp_path / "in put.mkv", tmp_path / "out.mp4"
     make_clip(source, width=64, height=48, seconds=0.5, sound=True, subtitle="A word.", chapters=2)
-    plan = plan_streams(source, container_of(output), 0)
+    plan = plan_streams(probe(source), container_of(output))
     with other_streams(plan, tmp_path) as others:
         words = command(encoder(filters="null"), target(), output, others)
         old = command(encoder(version=(57, 20)), target(), output, others)
@@ -141,11 +142,11 @@ def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path)
 def test_a_cover_that_ffmpeg_would_make_a_video_of_is_listed(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, width=64, height=48, seconds=0.25, cover=True)
-    whole = plan_streams(source, container_of(".mkv"), 0)
+    whole = plan_streams(probe(source), container_of(".mkv"))
     plan = carried(whole)
     assert len(plan.kept) == len(whole.kept) - 1
     assert losses_of(plan.findings)[-1] == plan.dropped[-1].name
-    into_mp4 = plan_streams(source, container_of(".mp4"), 0)
+    into_mp4 = plan_streams(probe(source), container_of(".mp4"))
     assert carried(into_mp4) == into_mp4
 
 

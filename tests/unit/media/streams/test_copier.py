@@ -11,6 +11,7 @@ import pytest
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
+from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.copier import StreamCopier
@@ -38,7 +39,7 @@ def process(
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, replace(part, count=frames))
+        plan = plan_streams(probe(source), container_of(output), replace(part, count=frames))
         with (
             atomic_output(output) as temporary,
             StreamCopier(plan) as copier,
@@ -206,7 +207,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
         attachment = container.streams.attachments[0]
         assert (attachment.name, attachment.mimetype) == ("street.ttf", "font/ttf")
         assert (attachment.data, attachment.metadata["title"]) == (font, "for signs")
-    plan = plan_streams(source, container_of(".mp4"), 0)
+    plan = plan_streams(probe(source), container_of(".mp4"))
     assert [info.kind for info in plan.dropped] == ["attachment"]
     assert by_kind(plan.findings) == [(Kind.LOST, plan.dropped[0].name)]
 
@@ -215,7 +216,7 @@ def test_sound_that_would_be_lost_is_an_error_before_work(tmp_path: Path) -> Non
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     make_clip(source, sound=True, sound_codec="wavpack", **SMALL)
     with pytest.raises(EncodeError, match=r"cannot hold the sound .*wavpack.*\.mkv"):
-        plan_streams(source, container_of(output), 0)
+        plan_streams(probe(source), container_of(output))
     assert list(tmp_path.iterdir()) == [source]
     process(source, tmp_path / "out.mkv")
     same_packets(packets(tmp_path / "out.mkv"), packets(source), Fraction(0))
@@ -278,8 +279,7 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    for part in ("plan", "copier"):
-        monkeypatch.setattr(f"ciaovideo.media.streams.{part}.first_times", lambda *_: starts)
+    monkeypatch.setattr(SourceFacts, "first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
     assert plan.offset - Fraction(1, 24) < Fraction(1, 50)  # no more than clocks demand
@@ -355,7 +355,7 @@ def test_real_files_come_through_whole(
 
 def test_negative_pictures_hidden_by_an_edit_list_stay_hidden(shared: Path, tmp_path: Path) -> None:
     source, output = shared / "data/media/mp4/sample_edit_list.mp4", tmp_path / "out.mp4"
-    plan = plan_streams(source, container_of(output), 0)
+    plan = plan_streams(probe(source), container_of(output))
     assert plan.offset == 0
     assert [info.kind for info in plan.dropped] == ["data", "data"]
     assert [info.codec for info in plan.kept] == ["aac"]
@@ -428,7 +428,7 @@ def test_the_language_of_the_video_stays(tmp_path: Path, suffix: str) -> None:
 def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, seconds=2, chapters=4, **SMALL)
-    plan = plan_streams(source, container_of(".mkv"), 0, Selection(count=24))
+    plan = plan_streams(probe(source), container_of(".mkv"), Selection(count=24))
     assert plan.selection.end == 1
     with StreamCopier(plan) as copier:
         titles = [chapter["metadata"]["title"] for chapter in copier.chapters()]
@@ -486,7 +486,7 @@ def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str)
                 twin.pts, twin.dts, twin.time_base = packet.pts, packet.pts, packet.time_base
                 twin.is_keyframe, twin.stream = packet.is_keyframe, target
                 made.mux(twin)
-    plan = plan_streams(source, container_of(output), 0, sound="auto")
+    plan = plan_streams(probe(source), container_of(output), sound="auto")
     if suffix == ".mov":
         assert len(losses_of(plan.findings)) == len(marks)
         return

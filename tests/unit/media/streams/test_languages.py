@@ -7,6 +7,7 @@ import av
 import pytest
 
 from ciaovideo.media.containers import CONTAINERS
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.languages import OTHER, held_language
 from ciaovideo.media.streams.plan import plan_streams
 from tests.found import losses_of
@@ -50,6 +51,6 @@ def test_a_lost_language_is_told_before_the_start(tmp_path: Path, language: str)
         sound = av.AudioFrame(format="s16", layout="mono", samples=8)
         sound.sample_rate = 8000
         container.mux([*stream.encode(sound), *video.encode(frame), *video.encode(None)])
-    plan = plan_streams(source, container_of(".mov"), 1)
+    plan = plan_streams(probe(source), container_of(".mov"))
     assert losses_of(plan.findings) == ([] if language == "deu" else ["audio 0"])
-    assert not losses_of(plan_streams(source, container_of(".mkv"), 1).findings)
+    assert not losses_of(plan_streams(probe(source), container_of(".mkv")).findings)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ciaovideo.errors import DecodeError, EncodeError
 from ciaovideo.media.clock import exact
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.streams.sound import SoundTranscoder
@@ -64,7 +65,7 @@ def sound_file(
 
 def transcoded(source: Path, output: Path) -> StreamPlan:
     """Copy all but the video, sound by the policy auto."""
-    plan = plan_streams(source, container_of(output), 0, sound="auto")
+    plan = plan_streams(probe(source), container_of(output), sound="auto")
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
         copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
@@ -165,7 +166,7 @@ def test_what_to_do_about_sound_is_not_what_was_done(tmp_path: Path) -> None:
     source = tmp_path / "in.asf"
     sound_file(source, "wmav2", seconds=0.1)
     with pytest.raises(EncodeError, match="cannot hold the sound") as caught:
-        plan_streams(source, container_of(".mkv"), 0)
+        plan_streams(probe(source), container_of(".mkv"))
     assert caught.value.hint == "let sound be transcoded (audio auto)"
 
 
@@ -173,9 +174,9 @@ def test_sound_is_not_transcoded_unasked(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     sound_file(source, "wavpack", seconds=0.1)
     with pytest.raises(EncodeError, match=r"cannot hold the sound as it is .*audio auto"):
-        plan_streams(source, container_of(".mp4"), 0)
+        plan_streams(probe(source), container_of(".mp4"))
     with pytest.raises(EncodeError, match=r"cannot hold the sound .*in \.mkv$"):
-        plan_streams(source, container_of(".avi"), 0, sound="auto")
+        plan_streams(probe(source), container_of(".avi"), sound="auto")
 
 
 @pytest.mark.parametrize("go", [".mov", ".webm"])
@@ -244,4 +245,4 @@ def test_sound_that_fails_with_the_last_byte_is_known_before(tmp_path: Path) -> 
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     sound_file(source, "pcm_s16le", layout="9 channels", seconds=0.25)  # no usual layout has nine
     with pytest.raises(EncodeError, match="cannot hold the sound"):
-        plan_streams(source, container_of(output), 0)
+        plan_streams(probe(source), container_of(output))

@@ -12,6 +12,7 @@ from av.stream import Disposition
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from tests.found import losses_of
@@ -53,7 +54,7 @@ def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) ->
 
 def converted(source: Path, output: Path, main: int = 0) -> StreamPlan:
     """Copy all but the video."""
-    plan = plan_streams(source, container_of(output), main)
+    plan = plan_streams(probe(source), container_of(output))
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
         copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
@@ -176,7 +177,7 @@ def test_real_text(tmp_path: Path, shared: Path, name: str, becomes: str) -> Non
 def test_what_is_no_known_text_is_left_out(tmp_path: Path, shared: Path, name: str) -> None:
     """Pictures are no text, and FFmpeg does not know the name that the second file gives WebVTT."""
     source = shared / "data" / "media" / "mkv" / name
-    plan = plan_streams(source, container_of(".webm"), 0, sound="auto")
+    plan = plan_streams(probe(source), container_of(".webm"), sound="auto")
     assert [info.kind for info in plan.dropped] == ["subtitle"]
     assert plan.dropped[0].name in losses_of(plan.findings)
 

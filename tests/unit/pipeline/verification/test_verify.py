@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ciaovideo.color import Matrix, Primaries, Range
 from ciaovideo.errors import VerificationError
 from ciaovideo.media.frame import Frame
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
@@ -63,7 +64,7 @@ def enlarge(
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(source, container_of(output), info.index, Selection(count=frames))
+        plan = plan_streams(probe(source), container_of(output), Selection(count=frames))
         target = VideoTarget.of(info, choice, size)
         with (
             StreamCopier(streams(plan)) as copier,

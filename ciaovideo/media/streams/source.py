@@ -1,0 +1,47 @@
+"""A file's other streams, opened once: to plan what becomes of them, then to copy them."""
+
+from types import TracebackType
+from typing import Self
+
+from av.container import InputContainer
+
+from ciaovideo.media.containers import Container
+from ciaovideo.media.read.probe import SourceFacts
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.streams.copier import StreamCopier
+from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from ciaovideo.media.video_stream import open_source
+from ciaovideo.options import SoundPolicy
+
+
+class StreamSource:
+    """The streams beside the main video of a probed file. A context manager.
+
+    Planning reads no packet, so that the first copier begins where the file does; another copier
+    opens the file anew.
+    """
+
+    def __init__(self, facts: SourceFacts) -> None:
+        self.facts = facts
+        self._opened: InputContainer | None = open_source(facts.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def plan(self, place: Container, selection: Selection, sound: SoundPolicy) -> StreamPlan:
+        """What becomes of them in a container; see ``plan_streams``."""
+        return plan_streams(self.facts, place, selection, sound=sound, opened=self._opened)
+
+    def copier(self, plan: StreamPlan) -> StreamCopier:
+        """A copier for a plan, which closes what it reads from."""
+        opened, self._opened = self._opened, None
+        return StreamCopier(plan, opened)
