@@ -101,6 +101,17 @@ def test_stopped_again_and_again(tmp_path: Path) -> None:
     assert whole.read_bytes() == parts.read_bytes()
 
 
+def test_a_run_is_carried_out_twice(tmp_path: Path) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24)
+    with UpscaleRun(clip, output := tmp_path / "out.mkv", options(overwrite=True)) as job:
+        files = []
+        for _ in range(2):
+            assert job.run().frames == FRAMES
+            files.append(output.read_bytes())
+            assert job.finished == 0
+    assert files[0] == files[1]
+
+
 def test_stopped_before_it_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=FRAMES / 24, sound=True)
     whole, parts = tmp_path / "whole.mp4", tmp_path / "parts.mp4"
