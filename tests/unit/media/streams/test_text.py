@@ -31,7 +31,7 @@ type Line = tuple[int, int, str]
 
 def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) -> None:
     """A short clip with one track of text: start and length in ms, and the text in ASS."""
-    silent = path.with_name(f"silent{path.suffix}")
+    silent = path.with_name("silent.mp4")  # which stores all decoding times
     make_clip(silent, width=64, height=48, seconds=2)
     with av.open(silent) as given, av.open(path, "w") as container:
         video = container.add_stream_from_template(given.streams.video[0], opaque=True)
