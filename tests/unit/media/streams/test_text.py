@@ -31,7 +31,7 @@ type Line = tuple[int, int, str]
 def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) -> None:
     """A short clip with one track of text: start and length in ms, and the text in ASS."""
     silent = path.with_name(f"silent{path.suffix}")
-    make_clip(silent, width=64, height=48, seconds=2)
+    make_clip(silent, width=64, height=48, seconds=2, options={"bf": "0"})  # else dts are missing
     with av.open(silent) as given, av.open(path, "w") as container:
         video = container.add_stream_from_template(given.streams.video[0])
         track = container.add_stream(codec)
