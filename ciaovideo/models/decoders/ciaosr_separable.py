@@ -10,7 +10,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.parts.corners import CORNERS, below, pick
 from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
-from ciaovideo.ops.separable_attention import GapTaps, separable_attention
+from ciaovideo.ops.attention.separable import GapTaps, separable_attention
 
 WAVES = 4  # sines and cosines per axis that weights are made of, up to one period per LR pixel
 
