@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
 from ciaovideo.data.images import PictureStore, load_pictures
+from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
 from ciaovideo.data.precoded import read_pairs, write_pairs
-from ciaovideo.data.sampling import Sampler
+from ciaovideo.data.sampling import Batch, Sampler
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.engine.memory import exhaustion_named
 from ciaovideo.errors import (
@@ -28,9 +30,11 @@ from ciaovideo.errors import (
 )
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
+from ciaovideo.train.growth import grown
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.optimizer import make_optimizer
+from ciaovideo.train.prediction import Part, predict
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
@@ -45,6 +49,7 @@ from ciaovideo.train.state import (
     save_state,
 )
 from ciaovideo.train.validation import Validation, tf32
+from ciaovideo.train.workers import Judge, Workers, made_for
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +127,15 @@ class Trainer:
         start = recipe.options.start
         if start is not None:
             hint = "set start to weights of the recipe's network"
-            load_weights(self.network, load_file(start).state_dict(), start, hint)
+            weights = grown(self.network, load_file(start).state_dict())
+            load_weights(self.network, weights, start, hint)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
         self.generator = torch.Generator().manual_seed(optim.seed)
+        self._drawn = self.generator.get_state()  # before the batch that is drawn ahead
+        self._ahead: LatticeBatch | None = None
+        self._workers: Workers | None = None
         self.step = 0
         self._loss = SmoothedLoss(self.device)
         self._share = DataShare(self.device)
@@ -134,7 +143,7 @@ class Trainer:
         self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
         self._validation: Validation | None = None
-        self._sampler: Sampler | None = None
+        self._sampler: Sampler | LatticeSampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
             self._resume(run.folder / STATE)
@@ -161,8 +170,16 @@ class Trainer:
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
-            store = load_pictures(sources, round(data.patch * data.high_scale), every=data.every)
-            self._sampler = self._make_sampler(store, data.degradation)
+            store = load_pictures(
+                sources,
+                round(data.patch * data.high_scale),
+                every=data.every,
+                exclude=data.exclude,
+            )
+            make = self._make_lattice_sampler if data.lattice else self._make_sampler
+            self._sampler = make(store, data.degradation)
+            if data.lattice and self.device.type == "cpu":
+                self._workers = made_for(self.network, torch.get_num_threads())
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(self._sampler.store)
 
@@ -329,6 +346,20 @@ class Trainer:
             pairs=pairs,
         )
 
+    def _make_lattice_sampler(
+        self, store: PictureStore, degradation: DegradationOptions
+    ) -> LatticeSampler:
+        data = self.recipe.options.data
+        return LatticeSampler(
+            store.to(self.device),
+            patch=data.patch,
+            side=data.lattice,
+            scales=(data.low_scale, data.high_scale),
+            groups=data.groups,
+            candidates=data.candidates,
+            window=data.window,
+        )
+
     def _make_folder(self) -> None:
         folder = self.run_options.folder
         try:
@@ -343,31 +374,74 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         begin = self._share.mark()
-        size = self.recipe.options.data.batch
-        batch = self._sampler.draw(size, self.generator, self._part)
+        batch = self._draw_batch()
         ready = self._share.mark()
-        lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
-        with tf32(self.device), torch.random.fork_rng(devices=[]), autocast:
-            # What the network itself draws (stochastic depth) follows from the step, not from the
-            # steps before, so that a resumed run draws the same; other samples, other draws.
-            seed = optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
-            torch.manual_seed(seed % 2**63)
-            rgb = self.network(lr, batch.coord, batch.cell)
-        loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        with tf32(self.device):
-            loss.backward()
-        distance = distance.detach()
+        parts: list[Part] = []
+        if isinstance(batch, LatticeBatch):
+            distance = self._learn_from_lattices(batch)
+        else:
+            distance, parts = self._learn_from_points(batch)
         self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
-        self.objective.learn(rgb, batch.natural, self.step, rate, ranks=self.ranks)
+        for sr, _, natural, _ in parts:
+            self.objective.learn(sr, natural, self.step, rate, ranks=self.ranks)
         self.step += 1
         self.average.update(self.network, self.step)
         self._share.add(begin, ready, self._share.mark())
         self._check(self._loss.add(distance))
+
+    def _draw_batch(self) -> Batch | LatticeBatch:
+        """The batch of this step, which may have been drawn during the last one."""
+        assert self._sampler is not None
+        batch, self._ahead = self._ahead, None
+        if batch is None:
+            size = self.recipe.options.data.batch
+            batch = self._sampler.draw(size, self.generator, self._part)
+        self._drawn = self.generator.get_state()
+        return batch
+
+    def _learn_from_points(self, batch: Batch) -> tuple[Tensor, list[Part]]:
+        """Gradients of single pixels; the L1, and what was made of them."""
+        with tf32(self.device), torch.random.fork_rng(devices=[]):
+            self._seed()
+            parts = predict(self.network, batch, bf16=self.recipe.options.optim.bf16)
+        [(sr, hr, _, _)] = parts
+        loss, distance = self.objective(sr, hr, self.step)
+        with tf32(self.device):
+            loss.backward()
+        return distance.detach(), parts
+
+    def _learn_from_lattices(self, batch: LatticeBatch) -> Tensor:
+        """Gradients of lattices, by several threads if there are any; the L1.
+
+        While they compute, the next batch is drawn.
+        """
+        judge = Judge(self.network, self.objective, self.recipe.options.optim.bf16)
+        with tf32(self.device), torch.random.fork_rng(devices=[]):
+            self._seed()
+            if self._workers is None:
+                gradients, distance = judge(batch, self.step, 1.0)
+            else:
+                result = self._workers.begin(judge, batch, self.step)
+                if self.step + 1 < self.recipe.options.optim.steps:
+                    assert isinstance(self._sampler, LatticeSampler)
+                    size = self.recipe.options.data.batch
+                    self._ahead = self._sampler.draw(size, self.generator, self._part)
+                gradients, distance = result()
+        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        return distance
+
+    def _seed(self) -> None:
+        """What the network itself draws (stochastic depth) follows from the step.
+
+        Not from the steps before, so that a resumed run draws the same; other samples, other draws.
+        """
+        seed = self.recipe.options.optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
+        torch.manual_seed(seed % 2**63)
 
     def _check(self, ago: int | None) -> None:
         """Raise NonFiniteError where a loss, so many steps ago, was no number."""
@@ -385,7 +459,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.weights,
-            "generator": self.generator.get_state(),
+            "generator": self._drawn,
             "step": self.step,
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
@@ -418,6 +492,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self.generator.set_state(state["generator"])
+        self._drawn = self.generator.get_state()
         if type(state["step"]) is not int or state["step"] < 0:
             raise TypeError(f"step {state['step']!r}")
         self.step, self._loss.value = state["step"], float(state["loss"])

@@ -28,6 +28,7 @@ from ciaovideo.train.state import load_tensors
 
 LEVELS = 3  # sizes of detail: 1, 2 and 4 px
 ENERGY_FLOOR = (2 / 255) ** 2  # detail fainter than this is not seen
+SQUARES = 20.0  # of squared differences over L1: where both are as steep, at 0.025
 POOL = 7  # px of each level, over which products are averaged
 
 VGG19 = (64, 64, 0, 128, 128, 0, *(256,) * 4, 0, *(512,) * 4, 0, *(512,) * 4)  # 0 halves the side
@@ -135,11 +136,17 @@ class Objective:
             self.perceptual = loss.to(device)
 
     def __call__(self, sr: Tensor, hr: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The loss of colours sr, hr (B, Q, 3) at step ``step`` (from 0), and its L1 alone."""
+        """The loss of colours sr, hr at step ``step`` (from 0), and its L1 alone.
+
+        Both are points (B, Q, 3), or what rows and columns cross at (B, 3, N, M).
+        """
         distance = F.l1_loss(sr, hr)
+        total = distance
+        if self.options.squares_from and step >= self.options.squares_from:
+            total = SQUARES * F.mse_loss(sr, hr)
         if step < self.options.from_step or not self.options.looks_at_neighbours:
-            return distance, distance
-        total = self.options.l1 * distance
+            return total, distance
+        total = self.options.l1 * total
         made, true = as_pictures(sr), as_pictures(hr)
         if self.perceptual is not None:
             total = total + self.options.perceptual * self.perceptual(made, true)
@@ -187,7 +194,9 @@ class Objective:
 
 
 def as_pictures(colors: Tensor) -> Tensor:
-    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q))."""
+    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q)); pictures as they are."""
+    if colors.ndim == 4:
+        return colors
     side = math.isqrt(colors.shape[1])
     return colors.transpose(1, 2).reshape(len(colors), 3, side, side)
 

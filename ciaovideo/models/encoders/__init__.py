@@ -9,6 +9,7 @@ ENCODERS: Registry[type[nn.Module]] = Registry(
     {
         "edsr": "ciaovideo.models.encoders.edsr:EDSR",
         "rdn": "ciaovideo.models.encoders.rdn:RDN",
+        "span": "ciaovideo.models.encoders.span:SPAN",
         "swinir": "ciaovideo.models.encoders.swinir:SwinIR",
     },
 )

@@ -1,9 +1,10 @@
 """EDSR without batch normalisation, as a feature extractor."""
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
+from ciaovideo.ops.convolution import activated, added
 
 
 class ResidualBlock(nn.Module):
@@ -19,9 +20,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Latent (B, C, h, w) -> latent (B, C, h, w)."""
-        change: Tensor = self.conv2(F.leaky_relu(self.conv1(latent), self.slope, inplace=True))
-        return latent + change
+        """Latent (B, C, h, w) -> latent (B, C, h, w); without gradients it may be written to."""
+        return added(self.conv2, activated(self.conv1, latent, self.slope), latent)
 
 
 class EDSR(nn.Module):
@@ -47,5 +47,5 @@ class EDSR(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""
         first: Tensor = self.conv_first(lr)
-        after: Tensor = self.conv_after_body(self.body(first))
-        return first + after
+        body = self.body(first if torch.is_grad_enabled() else first.clone())
+        return added(self.conv_after_body, body, first)
