@@ -1,14 +1,18 @@
 """Batches whose targets lie on lattices: some rows and columns of HR pixels, where they cross."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ciaovideo.data.degradation.chain import Degraded
 from ciaovideo.data.images import PictureStore
-from ciaovideo.data.sampling import bicubic_matrix
-from ciaovideo.grid import centres
+from ciaovideo.data.sampling import bicubic_matrix, draw_sides
+from ciaovideo.grid import centres, placed
+
+type Degrades = Callable[[Tensor, Tensor, torch.Generator], Degraded]
+"""HR crops (B, 3, S, S) of sides (B,) to LR patches and their targets."""
 
 STEP = 2  # px between the samples that a crop's liveliness is measured on
 
@@ -40,6 +44,12 @@ class LatticeBatch:
     cell: Tensor
     targets: tuple[Lattice, ...]
 
+    def part(self, samples: slice) -> "LatticeBatch":
+        """Some samples of a batch of one group."""
+        [target] = self.targets
+        some = Lattice(target.rows, target.columns, target.rgb[samples], target.natural[samples])
+        return LatticeBatch(self.lr[samples], self.cell[samples], (some,))
+
     def parts(self, count: int) -> list["LatticeBatch"]:
         """At most so many batches of about as many groups each, in order."""
         made, first = [], 0
@@ -52,12 +62,14 @@ class LatticeBatch:
 
 
 class LatticeSampler:
-    """Draws batches in which ``scales`` groups of samples have a scale each.
+    """Draws batches in which each of some groups of samples has a scale of its own.
 
     Each sample: of ``candidates`` crops of round(patch * scale) px (pictures drawn by area) the
     one with the largest differences between neighbours, in one of eight orientations; the LR patch
-    by anti-aliased bicubic rounded to 8 bit; as targets the pixels at the crossings of ``side``
-    rows and columns: drawn evenly from equal parts of the crop, or with ``window`` neighbours.
+    by anti-aliased bicubic rounded to 8 bit, or as ``degrader`` makes it; as targets the pixels at
+    the crossings of ``side`` rows and columns: drawn evenly from equal parts of the crop, or with
+    ``window`` neighbours. All draws come from one generator on the CPU, so that a run can be
+    resumed exactly. No picture may be smaller than round(patch * scales[1]).
     """
 
     def __init__(
@@ -70,6 +82,8 @@ class LatticeSampler:
         groups: int,
         candidates: int = 1,
         window: bool = False,
+        whole_scales: bool = False,
+        degrader: Degrades | None = None,
     ) -> None:
         self.store = store
         self.patch = patch
@@ -78,9 +92,11 @@ class LatticeSampler:
         self.groups = groups
         self.candidates = candidates
         self.window = window
-        self.largest = round(patch * scales[1])
+        self.whole_scales = whole_scales
+        self.degrader = degrader
         self._areas = (store.heights * store.widths).double().cpu()
-        self._table = list(zip(store.starts.tolist(), store.heights.tolist(), store.widths.tolist()))
+        facts = (store.starts.tolist(), store.heights.tolist(), store.widths.tolist())
+        self._pictures: list[tuple[int, int, int]] = list(zip(*facts, strict=True))
         self._device = store.samples.device
         self._reductions: dict[int, Tensor] = {}
 
@@ -92,61 +108,88 @@ class LatticeSampler:
         which = torch.multinomial(self._areas, count, replacement=True, generator=generator)
         place = torch.rand(count, 2, generator=generator)
         turn = torch.randint(8, (batch,), generator=generator).tolist()
-        low, high = self.scales
-        scale = low + (high - low) * torch.rand(self.groups, generator=generator)
-        sides = (self.patch * scale).round().long().clamp_(max=self.largest).tolist()
-        where = torch.rand(self.groups, 2, self.side, generator=generator)
+        sides = draw_sides(self.patch, self.scales, self.groups, generator, self.whole_scales)
+        lines = torch.rand(self.groups, 2, self.side, generator=generator)
+        crops = list(zip(which.tolist(), place.tolist(), strict=True))
         each = batch // self.groups
-        which = which.view(batch, -1).tolist()
-        place = place.view(batch, -1, 2).tolist()
-        lr, cells, targets = [], [], []
         wanted = range(batch)[part]
-        for group, side in enumerate(sides):
-            inside = range(max(group * each, wanted.start), min((group + 1) * each, wanted.stop))
-            if not inside:
+        made = []
+        for group, side in enumerate(sides.tolist()):
+            whole = range(group * each, (group + 1) * each)
+            mine = range(max(whole.start, wanted.start), min(whole.stop, wanted.stop))
+            samples = mine if self.degrader is None else whole  # it draws for the whole batch
+            if not mine and samples is mine:
                 continue
-            crops = [self._turned(self._pick(which[i], place[i], side), turn[i]) for i in inside]
-            crop = torch.stack(crops).float()  # (b, 3, S, S)
+            views = [self._livelier(crops[i * self.candidates :], side) for i in samples]
+            turned = [_turned(view, turn[i]) for view, i in zip(views, samples, strict=True)]
+            of_group = self._made(torch.stack(turned).float(), lines[group], generator)
+            if mine:
+                first = mine.start - samples.start
+                made.append(of_group.part(slice(first, first + len(mine))))
+        return joined(made)
+
+    def _made(self, crop: Tensor, lines: Tensor, generator: torch.Generator) -> LatticeBatch:
+        """One group of crops (b, 3, S, S) in [0, 255]."""
+        side = crop.shape[-1]
+        rows, columns = (self._lines(at, side) for at in lines)
+        if self.degrader is None:
             reduce = self._reduction(side)
-            lr.append((reduce @ crop @ reduce.mT).round_().clamp_(0, 255).div_(255))
-            rows, columns = (self._lines(at, side) for at in where[group])
-            rgb = crop[:, :, rows[:, None], columns].div_(255)
-            at = centres(side).to(self._device)
-            targets.append(Lattice(at[rows], at[columns], rgb, rgb))
-            cells += [2 / side] * len(inside)
-        cell = torch.tensor(cells)[:, None].expand(-1, 2)
-        return LatticeBatch(torch.cat(lr), cell.to(self._device), tuple(targets))
+            lr = (reduce @ crop @ reduce.mT).round_().clamp_(0, 255).div_(255)
+            sharp = natural = crop[:, :, rows[:, None], columns].div_(255)
+        else:
+            sides = torch.full((len(crop),), side, device=self._device)
+            degraded = self.degrader(crop / 255, sides, generator)
+            lr = degraded.lr
+            sharp, natural = (
+                picture[:, :, rows[:, None], columns]
+                for picture in (degraded.sharp, degraded.natural)
+            )
+        at = placed(centres(side), self._device)
+        cell = torch.full((len(crop), 2), 2 / side, device=self._device)
+        return LatticeBatch(lr, cell, (Lattice(at[rows], at[columns], sharp, natural),))
 
     def _lines(self, at: Tensor, side: int) -> Tensor:
+        """Which rows or columns of a crop, in ascending order."""
         count = min(self.side, side)
         step = torch.arange(count)
         if self.window:
-            return step + int(at[0] * (side - count + 1))
-        return ((step + at[:count]) * (side / count)).long().clamp_(max=side - 1)
+            return placed(step + int(at[0] * (side - count + 1)), self._device)
+        spread = ((step + at[:count]) * (side / count)).long().clamp_(max=side - 1)
+        return placed(spread, self._device)
 
-    def _pick(self, which: Sequence[int], place: Sequence[Sequence[float]], side: int) -> Tensor:
-        crops = [self._crop(*each, side) for each in zip(which, place)]
-        if len(crops) == 1:
-            return crops[0]
-        return max(crops, key=_liveliness)
+    def _livelier(self, crops: Sequence[tuple[int, Sequence[float]]], side: int) -> Tensor:
+        """Of the first ``candidates`` of these crops."""
+        views = [self._crop(which, place, side) for which, place in crops[: self.candidates]]
+        return views[0] if len(views) == 1 else max(views, key=_liveliness)
 
     def _crop(self, which: int, place: Sequence[float], side: int) -> Tensor:
         """(S, S, 3) uint8, a view of the store."""
-        start, height, width = self._table[which]
+        start, height, width = self._pictures[which]
         top, left = int(place[0] * (height - side + 1)), int(place[1] * (width - side + 1))
         first = start + (top * width + left) * 3
         return self.store.samples.as_strided((side, side, 3), (width * 3, 3, 1), first)
-
-    def _turned(self, crop: Tensor, turn: int) -> Tensor:
-        axes = [axis for axis in (0, 1) if turn & (1 << axis)]
-        if axes:
-            crop = crop.flip(axes)
-        return crop.permute(2, 1, 0) if turn & 4 else crop.permute(2, 0, 1)
 
     def _reduction(self, side: int) -> Tensor:
         if side not in self._reductions:
             self._reductions[side] = bicubic_matrix(side, self.patch).to(self._device)
         return self._reductions[side]
+
+
+def joined(batches: Sequence[LatticeBatch]) -> LatticeBatch:
+    """One batch after the other."""
+    return LatticeBatch(
+        torch.cat([batch.lr for batch in batches]),
+        torch.cat([batch.cell for batch in batches]),
+        tuple(target for batch in batches for target in batch.targets),
+    )
+
+
+def _turned(crop: Tensor, turn: int) -> Tensor:
+    """One of eight orientations: (S, S, 3) -> (3, S, S)."""
+    axes = [axis for axis in (0, 1) if turn & (1 << axis)]
+    if axes:
+        crop = crop.flip(axes)
+    return crop.permute(2, 1, 0) if turn & 4 else crop.permute(2, 0, 1)
 
 
 def _liveliness(crop: Tensor) -> float:

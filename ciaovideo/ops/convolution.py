@@ -76,7 +76,7 @@ def _works(kind: torch.dtype) -> bool:
         conv = nn.Conv2d(8, 8, 3, padding=1)
         weight = torch.rand(conv.weight.shape, generator=generator) * 0.2 - 0.1
         conv.weight.copy_(weight)
-        conv = conv.to(dtype=kind, memory_format=torch.channels_last)
+        conv = conv.to(kind).to(memory_format=torch.channels_last)
         lr = (torch.rand(2, 8, 5, 7, generator=generator) * 2 - 1).to(kind)
         lr = lr.contiguous(memory_format=torch.channels_last)
         try:

@@ -6,18 +6,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
-from ciaovideo.data.images import PictureStore, load_pictures
-from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
-from ciaovideo.data.precoded import read_pairs, write_pairs
-from ciaovideo.data.sampling import Batch, Sampler
+from ciaovideo.data.images import load_pictures
+from ciaovideo.data.precoded import write_pairs
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.engine.memory import exhaustion_named
 from ciaovideo.errors import (
@@ -31,10 +27,10 @@ from ciaovideo.errors import (
 from ciaovideo.models.checkpoints import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.growth import grown
+from ciaovideo.train.learner import Learner, coding_sampler
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.optimizer import make_optimizer
-from ciaovideo.train.prediction import Part, predict
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
@@ -48,8 +44,7 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
-from ciaovideo.train.validation import Validation, tf32
-from ciaovideo.train.workers import Judge, Workers, made_for
+from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +113,6 @@ class Trainer:
         self.run_options = run
         self.device = choose_device(run.device)
         self.ranks = run.ranks
-        self._part = run.ranks.share(recipe.options.data.batch)
         optim = recipe.options.optim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
@@ -132,10 +126,7 @@ class Trainer:
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
-        self.generator = torch.Generator().manual_seed(optim.seed)
-        self._drawn = self.generator.get_state()  # before the batch that is drawn ahead
-        self._ahead: LatticeBatch | None = None
-        self._workers: Workers | None = None
+        self._learner = Learner(self.network, self.objective, recipe.options, run.ranks)
         self.step = 0
         self._loss = SmoothedLoss(self.device)
         self._share = DataShare(self.device)
@@ -143,7 +134,6 @@ class Trainer:
         self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
         self._validation: Validation | None = None
-        self._sampler: Sampler | LatticeSampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
             self._resume(run.folder / STATE)
@@ -161,7 +151,8 @@ class Trainer:
     @exhaustion_named("training", LESS)
     def prepare(self) -> int:
         """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
-        if self._sampler is None:
+        store = self._learner.store
+        if store is None:
             data = self.recipe.options.data
             sources = self.recipe.sources()
             validation = self.recipe.options.validation
@@ -170,18 +161,11 @@ class Trainer:
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
-            store = load_pictures(
-                sources,
-                round(data.patch * data.high_scale),
-                every=data.every,
-                exclude=data.exclude,
-            )
-            make = self._make_lattice_sampler if data.lattice else self._make_sampler
-            self._sampler = make(store, data.degradation)
-            if data.lattice and self.device.type == "cpu":
-                self._workers = made_for(self.network, torch.get_num_threads())
+            side = round(data.patch * data.high_scale)
+            store = load_pictures(sources, side, every=data.every, exclude=data.exclude)
+            self._learner.take(store)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
-        return len(self._sampler.store)
+        return len(store)
 
     def stop(self) -> None:
         """Have ``run`` save and return after the step at hand; signal handlers may call this.
@@ -315,50 +299,16 @@ class Trainer:
         )
 
     def write_pairs(self, count: int) -> Path:
-        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
-
-        They keep their colours, for targets are not among them.
-        """
-        assert self._sampler is not None
-        data = self.recipe.options.data
-        always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere."""
+        store, data = self._learner.store, self.recipe.options.data
+        assert store is not None
         generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
-        sampler = self._make_sampler(self._sampler.store, always)
+        sampler = coding_sampler(data, store)
         path = self.run_options.folder / PAIRS
         pairs = sampler.make_pairs(count, data.batch, generator)
         with replacing(path) as part:
             write_pairs(part, pairs, sampler.store)
         return path
-
-    def _make_sampler(self, store: PictureStore, degradation: DegradationOptions) -> Sampler:
-        data = self.recipe.options.data
-        pairs = read_pairs(data.pairs, store, data.patch) if data.pairs is not None else None
-        degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
-        return Sampler(
-            store.to(self.device),
-            patch=data.patch,
-            queries=data.queries,
-            scales=(data.low_scale, data.high_scale),
-            distinct=data.distinct,
-            whole_scales=data.whole_scales,
-            window=data.window,
-            degrader=degrader if degradation.share else None,
-            pairs=pairs,
-        )
-
-    def _make_lattice_sampler(
-        self, store: PictureStore, degradation: DegradationOptions
-    ) -> LatticeSampler:
-        data = self.recipe.options.data
-        return LatticeSampler(
-            store.to(self.device),
-            patch=data.patch,
-            side=data.lattice,
-            scales=(data.low_scale, data.high_scale),
-            groups=data.groups,
-            candidates=data.candidates,
-            window=data.window,
-        )
 
     def _make_folder(self) -> None:
         folder = self.run_options.folder
@@ -368,20 +318,15 @@ class Trainer:
             raise OptionError(f"{folder}: {cause.strerror}", "name another folder") from cause
 
     def _train_step(self) -> None:
-        assert self._sampler is not None
         optim = self.recipe.options.optim
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         begin = self._share.mark()
-        batch = self._draw_batch()
+        batch = self._learner.draw()
         ready = self._share.mark()
         self.optimizer.zero_grad(set_to_none=True)
-        parts: list[Part] = []
-        if isinstance(batch, LatticeBatch):
-            distance = self._learn_from_lattices(batch)
-        else:
-            distance, parts = self._learn_from_points(batch)
+        distance, parts = self._learner.learn(batch, self.step)
         self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
@@ -392,56 +337,6 @@ class Trainer:
         self.average.update(self.network, self.step)
         self._share.add(begin, ready, self._share.mark())
         self._check(self._loss.add(distance))
-
-    def _draw_batch(self) -> Batch | LatticeBatch:
-        """The batch of this step, which may have been drawn during the last one."""
-        assert self._sampler is not None
-        batch, self._ahead = self._ahead, None
-        if batch is None:
-            size = self.recipe.options.data.batch
-            batch = self._sampler.draw(size, self.generator, self._part)
-        self._drawn = self.generator.get_state()
-        return batch
-
-    def _learn_from_points(self, batch: Batch) -> tuple[Tensor, list[Part]]:
-        """Gradients of single pixels; the L1, and what was made of them."""
-        with tf32(self.device), torch.random.fork_rng(devices=[]):
-            self._seed()
-            parts = predict(self.network, batch, bf16=self.recipe.options.optim.bf16)
-        [(sr, hr, _, _)] = parts
-        loss, distance = self.objective(sr, hr, self.step)
-        with tf32(self.device):
-            loss.backward()
-        return distance.detach(), parts
-
-    def _learn_from_lattices(self, batch: LatticeBatch) -> Tensor:
-        """Gradients of lattices, by several threads if there are any; the L1.
-
-        While they compute, the next batch is drawn.
-        """
-        judge = Judge(self.network, self.objective, self.recipe.options.optim.bf16)
-        with tf32(self.device), torch.random.fork_rng(devices=[]):
-            self._seed()
-            if self._workers is None:
-                gradients, distance = judge(batch, self.step, 1.0)
-            else:
-                result = self._workers.begin(judge, batch, self.step)
-                if self.step + 1 < self.recipe.options.optim.steps:
-                    assert isinstance(self._sampler, LatticeSampler)
-                    size = self.recipe.options.data.batch
-                    self._ahead = self._sampler.draw(size, self.generator, self._part)
-                gradients, distance = result()
-        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
-            weight.grad = gradient
-        return distance
-
-    def _seed(self) -> None:
-        """What the network itself draws (stochastic depth) follows from the step.
-
-        Not from the steps before, so that a resumed run draws the same; other samples, other draws.
-        """
-        seed = self.recipe.options.optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
-        torch.manual_seed(seed % 2**63)
 
     def _check(self, ago: int | None) -> None:
         """Raise NonFiniteError where a loss, so many steps ago, was no number."""
@@ -459,7 +354,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.weights,
-            "generator": self._drawn,
+            "generator": self._learner.drawn,
             "step": self.step,
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
@@ -491,8 +386,7 @@ class Trainer:
             group |= {name: now[name] for name in ("betas", "decay", "fused") if name in now}
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
-        self.generator.set_state(state["generator"])
-        self._drawn = self.generator.get_state()
+        self._learner.restore(state["generator"])
         if type(state["step"]) is not int or state["step"] < 0:
             raise TypeError(f"step {state['step']!r}")
         self.step, self._loss.value = state["step"], float(state["loss"])

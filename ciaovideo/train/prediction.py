@@ -9,6 +9,7 @@ from ciaovideo.data.lattice import Lattice, LatticeBatch
 from ciaovideo.data.sampling import Batch
 from ciaovideo.grid import View
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+from ciaovideo.models.decoders.crossing import crossed
 from ciaovideo.models.implicit import ImplicitSR
 
 type Part = tuple[Tensor, Tensor, Tensor, float]
@@ -39,7 +40,7 @@ def _crossed(
     """The dense way of a decoder that has one."""
     size = (lr.shape[-2], lr.shape[-1])
     features = network.encoder(lr - network.mean)
-    colors = decoder.cross(features, batch.cell, View(size, size), batch.targets)
+    colors = crossed(decoder, features, batch.cell, View(size, size), batch.targets)
     parts = lr.split([target.samples for target in batch.targets])
     for color, target, part in zip(colors, batch.targets, parts, strict=True):
         yield color.float() + (_bilinear(part, target) if network.residual else network.mean)
@@ -59,9 +60,7 @@ def _queried(network: ImplicitSR, lr: Tensor, batch: LatticeBatch) -> Iterator[T
 def _bilinear(lr: Tensor, target: Lattice) -> Tensor:
     """LR enlarged to the lattice, with repeated borders: two products in fp32."""
     with torch.autocast(lr.device.type, enabled=False):
-        down, across = (
-            _hats(at, count) for at, count in zip((target.rows, target.columns), lr.shape[-2:])
-        )
+        down, across = _hats(target.rows, lr.shape[-2]), _hats(target.columns, lr.shape[-1])
         return down @ lr.contiguous() @ across.mT
 
 

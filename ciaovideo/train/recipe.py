@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
+from ciaovideo.data.degradation.coded import CodedOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.implicit import ImplicitSR
@@ -54,13 +55,21 @@ class DataOptions:
     high_scale: float = opt(4.0, "largest scale drawn", "S")
     whole_scales: bool = opt(False, "draw only whole numbers between these scales")
     degradation: DegradationOptions = DegradationOptions()
+    coded: CodedOptions = CodedOptions()
     pairs: Path | None = opt(
         None, "patches that passed codecs before, where there are none", "FILE"
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "every", "patch", "queries", "batch", "low_scale", "groups", "candidates")
+        _at_least(
+            self, 1, "every", "patch", "queries", "batch", "low_scale", "groups", "candidates"
+        )
         _at_least(self, 0, "lattice")
+        if self.coded.share and (self.degradation.share or not self.lattice):
+            raise OptionError(
+                "coded patches are those of lattices, and not degraded otherwise",
+                "set data.lattice above 0 and data.degradation.share to 0",
+            )
         if self.lattice:
             self._check_lattice()
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
@@ -101,7 +110,7 @@ class DataOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimOptions:
-    """Optimisation. A warm-up, then a cosine, halvings, or a constant rate that falls at the end."""
+    """Optimisation. A warm-up, then a cosine, halvings, or a constant rate and its fall."""
 
     optimizer: Literal["adam", "muon"] = opt("adam", "Adam, or Muon for the matrices of a network")
     steps: int = opt(1_000_000, "length of the schedule", "N")
@@ -128,7 +137,9 @@ class OptimOptions:
         if not all(0 <= decay < 1 for decay in (self.ema, *self.betas)):
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
         if self.decay_steps and self.schedule != "constant":
-            raise OptionError("decay_steps are those of a constant rate", "set schedule to constant")
+            raise OptionError(
+                "decay_steps are those of a constant rate", "set schedule to constant"
+            )
         if self.weight_decay and self.optimizer != "muon":
             raise OptionError("weight_decay is muon's", "set optimizer to muon, or leave it out")
 
@@ -142,6 +153,7 @@ class LossOptions:
         0, "step from which squared differences take the place of L1; 0 for never", "N"
     )
     l1: float = opt(1.0, "weight of L1 in the second stage", "W")
+    color: float = opt(0.0, "weight of differences of mean colour over squares of 16 px", "W")
     perceptual: float = opt(0.0, "weight of structures, or of features where there are any", "W")
     features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
     adversarial: float = opt(0.0, "weight of the discriminator's judgement", "W")
@@ -149,7 +161,17 @@ class LossOptions:
     discriminator_rate: float = opt(1.0, "its learning rate over the network's", "R")
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "from_step", "squares_from", "l1", "perceptual", "adversarial", "discriminator_rate")
+        _at_least(
+            self,
+            0,
+            "from_step",
+            "squares_from",
+            "l1",
+            "color",
+            "perceptual",
+            "adversarial",
+            "discriminator_rate",
+        )
         _at_least(self, 1, "discriminator_channels")
         if self.features is not None and not self.perceptual:
             raise OptionError("features are given, but their loss has no weight", "set perceptual")
@@ -157,7 +179,7 @@ class LossOptions:
     @property
     def looks_at_neighbours(self) -> bool:
         """Whether the second stage needs squares of pixels."""
-        return bool(self.perceptual or self.adversarial)
+        return bool(self.perceptual or self.adversarial or self.color)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

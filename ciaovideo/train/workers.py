@@ -31,13 +31,13 @@ class Judge:
 
     def __call__(self, batch: LatticeBatch, step: int, share: float) -> Computed:
         """Of a batch that is this share of the whole one."""
-        loss, distance = 0, 0
+        loss = distance = batch.lr.new_zeros(())
         for sr, hr, _, weight in predict(self.network, batch, bf16=self.bf16):
             judged, apart = self.objective(sr, hr, step)
-            loss, distance = loss + judged * (weight * share), distance + apart * (weight * share)
-        assert isinstance(loss, Tensor) and isinstance(distance, Tensor)
+            loss = loss + judged * (weight * share)
+            distance = distance + apart.detach() * (weight * share)
         weights = list(self.network.parameters())
-        return list(torch.autograd.grad(loss, weights, allow_unused=True)), distance.detach()
+        return list(torch.autograd.grad(loss, weights, allow_unused=True)), distance
 
 
 class Workers:
@@ -47,9 +47,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
         self.count = count
 
-    def begin(
-        self, judge: Judge, batch: LatticeBatch, step: int
-    ) -> Callable[[], Computed]:
+    def begin(self, judge: Judge, batch: LatticeBatch, step: int) -> Callable[[], Computed]:
         """Start on a batch; what comes back waits for the end and gives the sums."""
         parts = batch.parts(self.count)
         shares = [len(part.lr) / len(batch.lr) for part in parts]
@@ -78,6 +76,8 @@ def _summed(computed: Sequence[Computed]) -> Computed:
     for others, apart in computed[1:]:
         for index, other in enumerate(others):
             mine = gradients[index]
-            gradients[index] = other if mine is None else mine if other is None else mine.add_(other)
+            gradients[index] = (
+                other if mine is None else mine if other is None else mine.add_(other)
+            )
         distance = distance + apart
     return gradients, distance

@@ -13,6 +13,7 @@ from ciaovideo.models.protocols import Encoder
 SMALL: dict[str, dict[str, Any]] = {
     "edsr": {"channels": 8, "blocks": 2},
     "rdn": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8},
+    "span": {"channels": 8, "blocks": 2},
     "swinir": {"channels": 8, "depths": [2, 1], "heads": 2, "window": 4, "drop_path": 0.0},
 }
 SIZES = ((1, 1), (1, 7), (5, 1), (8, 8), (17, 13))

@@ -1,6 +1,5 @@
 """A CiaoSR decoder whose work per output pixel is a handful of multiplications."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, constant, gaps, placed
-from ciaovideo.models.decoders.passes import bordered, corner_products
 from ciaovideo.models.protocols import Footprint, Latent
 from ciaovideo.ops import dispatch
 
@@ -17,15 +15,6 @@ CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a 
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
 TILE = 32  # output columns in one product: more wastes zeros, fewer waste calls
 WAVES = 4  # sines and cosines per axis that weights are made of, up to one period per LR pixel
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
-    """Rows (N,) and columns (M,), as ascending coordinates, asked for in so many samples."""
-
-    samples: int
-    rows: Tensor
-    columns: Tensor
 
 
 class OffsetBasis(nn.Module):
@@ -100,7 +89,9 @@ class SeparableCiaoSR(nn.Module):
         cell (B, 2) in LR pixels.
         """
         relative = cell * constant(view.lr_size, cell)  # (B, 2): 2 / scale
-        trunk = F.pad(self._trunk(features, relative), (1, 1, 1, 1), mode="replicate")
+        scale = self.scale(relative.to(features.dtype))[..., None, None]
+        trunk = F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
+        trunk = F.pad(trunk, (1, 1, 1, 1), mode="replicate")
         query, key = self.gap_query(trunk), self.key(trunk)
         height, width = query.shape[-2:]
         logits = [self.logit(query * key[..., y : y + height, x : x + width]) for y, x in CORNERS]
@@ -109,10 +100,6 @@ class SeparableCiaoSR(nn.Module):
             "logit": torch.cat(logits, dim=1).float(),
             "cell": relative,
         }
-
-    def _trunk(self, features: Tensor, relative: Tensor) -> Tensor:
-        scale = self.scale(relative.to(features.dtype))[..., None, None]
-        return F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
 
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""
@@ -136,63 +123,6 @@ class SeparableCiaoSR(nn.Module):
             colors.append((code * of_value[..., None, :]).sum(dim=-1))
         weights = torch.stack(logits).softmax(dim=0).unsqueeze(-1)
         return (torch.stack(colors) * weights).sum(dim=0)
-
-    def cross(self, features: Tensor, cell: Tensor, view: View, grids: Sequence[Grid]) -> list[Tensor]:
-        """Colour where rows and columns cross, for training: (b, 3, N, M) of each grid.
-
-        ``grids`` lie on consecutive samples of the batch, which have one cell in each. Equals
-        ``prepare`` and ``query`` up to rounding; dense products in place of gathers make it and
-        its gradient some twenty times as fast on a CPU.
-        """
-        relative = cell * constant(view.lr_size, cell)
-        trunk = bordered(self._trunk(features, relative))
-        samples = [grid.samples for grid in grids]
-        values = self.value(trunk).split(samples)
-        products = corner_products(self.gap_query(trunk), self.key(trunk))
-        logits = self.logit(products).unflatten(0, (4, -1)).split(samples, dim=1)
-        firsts = torch.tensor([0, *samples[:-1]]).cumsum(0).tolist()
-        return [
-            self._crossed(value, logit, relative[first], grid)
-            for value, logit, first, grid in zip(values, logits, firsts, grids, strict=True)
-        ]
-
-    def _crossed(self, value: Tensor, logit: Tensor, cell: Tensor, grid: Grid) -> Tensor:
-        """value (b, 3 r r, h + 2, w + 2), logit (4, b, r r, h + 1, w + 1) -> (b, 3, N, M)."""
-        r, batch = self.rank, len(value)
-        height, width = value.shape[-2:]
-        key_y, value_y = self._spread(grid.rows, cell[0], height, value.dtype)
-        key_x, value_x = self._spread(grid.columns, cell[1], width, value.dtype)
-        codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3)
-        down = value_y.flatten(0, 1) @ codes.flatten(3).flatten(1, 2)  # (b, 2 N, 3 w r)
-        color = down.view(batch, -1, width * r) @ value_x.permute(2, 0, 1).flatten(1)
-        keys = logit.unflatten(0, (2, 2)).unflatten(3, (r, r)).permute(1, 0, 2, 5, 3, 6, 4)
-        keys = keys.flatten(5).flatten(3, 4)  # (x, y, b, h r, w r)
-        down = key_y[:, None, :, : (height - 1) * r] @ keys
-        score = down.flatten(1, 3) @ key_x[..., : (width - 1) * r].transpose(1, 2)
-        score = score.view(2, 2, batch, len(grid.rows), -1).permute(2, 1, 3, 0, 4)
-        # (b, y, N, x, M)
-        weight = score.transpose(2, 3).flatten(1, 2).float().softmax(dim=1)
-        color = color.view(batch, 2, len(grid.rows), 3, 2, -1)
-        color = color.permute(0, 1, 4, 3, 2, 5).flatten(1, 2)  # (b, 4, 3, N, M)
-        return (color * weight[:, :, None]).sum(dim=1)
-
-    def _spread(
-        self, coord: Tensor, cell: Tensor, codes: int, kind: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
-        """Basis values at the codes that each query reads, zero elsewhere: (2, N, codes * rank).
-
-        For keys, counted by gaps, and for values; ``codes`` have a border of one.
-        """
-        position = (coord + 1) * ((codes - 2) / 2) - 0.5
-        lower = position.floor()
-        offset = torch.stack([position - lower, position - lower - 1])
-        of_key, of_value = self.basis(offset, cell.expand_as(offset)).split(self.rank, dim=-1)
-        gap = (lower.long() + 1)[:, None] == torch.arange(codes, device=coord.device)
-        gap = gap.to(of_key.dtype)
-        code = torch.stack([gap, gap.roll(1, dims=1)])
-        of_key = gap[:, :, None] * of_key[:, :, None, :]
-        of_value = code[..., None] * of_value[:, :, None, :]
-        return of_key.flatten(2).to(kind), of_value.flatten(2).to(kind)
 
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid as two rounds of small dense products: down the columns, then across.

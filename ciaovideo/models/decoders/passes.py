@@ -59,7 +59,7 @@ class _CornerProducts(torch.autograd.Function):
 
 def bordered(inner: Tensor) -> Tensor:
     """A map (B, C, h, w) with its border repeated once: (B, C, h + 2, w + 2), channels last."""
-    made: Tensor = _Bordered.apply(inner)  # type: ignore[no-untyped-call]
+    made: Tensor = _Bordered.apply(inner)
     return made
 
 
@@ -68,7 +68,7 @@ def corner_products(query: Tensor, key: Tensor) -> Tensor:
 
     (4 B, C, h, w): those at the top first, and of these the left one.
     """
-    made: Tensor = _CornerProducts.apply(query, key)  # type: ignore[no-untyped-call]
+    made: Tensor = _CornerProducts.apply(query, key)
     return made
 
 

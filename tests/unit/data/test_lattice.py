@@ -29,9 +29,14 @@ def ramp(height: int, width: int) -> Tensor:
     return torch.stack([2 * y, 2 * x, torch.full_like(x, 9)], dim=-1).byte()
 
 
-def draw(picture: Tensor, side: int = 6, seed: int = 0, **options: int) -> LatticeBatch:
+def draw(picture: Tensor, side: int = 6, seed: int = 0, candidates: int = 1) -> LatticeBatch:
     sampler = LatticeSampler(
-        store_of(picture), patch=PATCH, side=side, scales=(1.0, 4.0), groups=3, **options
+        store_of(picture),
+        patch=PATCH,
+        side=side,
+        scales=(1.0, 4.0),
+        groups=3,
+        candidates=candidates,
     )
     return sampler.draw(6, torch.Generator().manual_seed(seed))
 

@@ -73,10 +73,10 @@ def test_a_network_that_draws_at_random_has_one_thread() -> None:
     )
     run = trainer("run", *LATTICE, *swinir)
     run.prepare()
-    assert run._workers is None
+    assert run._learner.workers is None
     run = trainer("run", *LATTICE)
     run.prepare()
-    assert run._workers is not None
+    assert run._learner.workers is not None
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -99,7 +99,9 @@ def test_lattices_are_predicted_as_points_are(residual: bool) -> None:
 
 def test_any_decoder_can_be_asked_for_lattices() -> None:
     options = "network.decoder_options={}"
-    network = recipe("network.decoder=ciaosr", options, "network.encoder_options.channels=4").build()
+    network = recipe(
+        "network.decoder=ciaosr", options, "network.encoder_options.channels=4"
+    ).build()
     batch = batch_of()
     for (sr, hr, _, _), target in zip(
         predict(network, batch, bf16=False), batch.targets, strict=True
