@@ -1,6 +1,5 @@
 """Joint convolutions: equal to plain ones, used only where nothing is amiss."""
 
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ both_kinds = pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which joint operators were used."""
     made: list[str] = []
     for name in ("_leaky", "_sum"):
@@ -31,7 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
         monkeypatch.setattr(convolution, name, noted)
     monkeypatch.setattr(convolution, "_works", lambda _: True)
-    yield made
+    return made
 
 
 def parts(kind: torch.dtype = torch.float32) -> tuple[nn.Conv2d, Tensor, Tensor]:
