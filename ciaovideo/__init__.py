@@ -1,7 +1,7 @@
 """Video super-resolution to any size with CiaoSR, everything else in the file kept.
 
 >>> import ciaovideo
->>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5)  # doctest: +SKIP
+>>> ciaovideo.upscale("in.mp4", "out.mp4", scale=2.5, crf=14)  # doctest: +SKIP
 >>> ciaovideo.Upscaler(scale=2.5)(picture)  # doctest: +SKIP
 
 Names are imported on first use, so that importing the package costs nothing.
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ColorSpec,
         Matrix,
         PixelLayout,
+        PlaneFormat,
         Primaries,
         Range,
         Siting,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         from_rgb,
         to_rgb,
     )
-    from ciaovideo.engine.picture import Picture, PlaneFormat
+    from ciaovideo.engine.picture import Picture
     from ciaovideo.engine.upscaler import Upscaler
     from ciaovideo.errors import (
         CiaoVideoError,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from ciaovideo.models.checkpoints import list_models, load_model
+    from ciaovideo.findings import Finding, Kind
+    from ciaovideo.models.weights import list_models, load_model
     from ciaovideo.options import (
         EncodeOptions,
         EngineOptions,
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
         StreamOptions,
         UpscaleOptions,
     )
-    from ciaovideo.pipeline.upscale_video import Progress, Summary, upscale
+    from ciaovideo.pipeline.session import Progress, Summary, upscale
+
+    __version__: str
 
 __all__ = [
     "CiaoVideoError",
@@ -49,7 +53,9 @@ __all__ = [
     "EncodeOptions",
     "EngineError",
     "EngineOptions",
+    "Finding",
     "InputOptions",
+    "Kind",
     "Matrix",
     "MediaError",
     "ModelOptions",
@@ -68,6 +74,7 @@ __all__ = [
     "Upscaler",
     "UsageError",
     "WeightsError",
+    "__version__",
     "from_rgb",
     "list_models",
     "load_model",
@@ -93,6 +100,7 @@ _PLACES = {
             "ColorSpec",
             "Matrix",
             "PixelLayout",
+            "PlaneFormat",
             "Primaries",
             "Range",
             "Siting",
@@ -102,17 +110,20 @@ _PLACES = {
         ),
         "ciaovideo.color",
     ),
-    **dict.fromkeys(("Picture", "PlaneFormat"), "ciaovideo.engine.picture"),
+    **dict.fromkeys(("Finding", "Kind"), "ciaovideo.findings"),
+    "Picture": "ciaovideo.engine.picture",
     "Upscaler": "ciaovideo.engine.upscaler",
-    "Progress": "ciaovideo.pipeline.upscale_video",
-    "Summary": "ciaovideo.pipeline.upscale_video",
-    "list_models": "ciaovideo.models.checkpoints",
-    "load_model": "ciaovideo.models.checkpoints",
-    "upscale": "ciaovideo.pipeline.upscale_video",
+    "Progress": "ciaovideo.pipeline.session",
+    "Summary": "ciaovideo.pipeline.session",
+    "list_models": "ciaovideo.models.weights",
+    "load_model": "ciaovideo.models.weights",
+    "upscale": "ciaovideo.pipeline.session",
 }
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # read when asked for: importlib.metadata takes its time
+        return import_module("importlib.metadata").version("ciaovideo")
     if name not in __all__:
         raise AttributeError(f"module 'ciaovideo' has no attribute {name!r}")
     return getattr(import_module(_PLACES.get(name, "ciaovideo.errors")), name)

@@ -1,6 +1,7 @@
 """Options as frozen dataclasses: default, unit and help are written once, in the field.
 
-A field is a ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Literal`` of words, a tuple of such,
+A field is a ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Fraction`` (text in files and on the
+command line, so that it is one beside ``str``), a ``Literal`` of words, a tuple of such,
 or a config itself; ``| None`` with the default None where an option may stay unset, which is the
 only meaning that None has here (TOML knows no null).
 """
@@ -9,6 +10,8 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -20,7 +23,10 @@ WORDS: Mapping[Any, str] = {
     float: "a number",
     str: "text",
     Path: "a path",
+    Fraction: "a fraction",
 }
+
+NUMBERS: Mapping[Any, type] = {int: Integral, float: Real}  # what is taken for a field of these
 
 
 def opt[T](default: T, text: str, unit: str = "", *, flag: str = "") -> T:
@@ -97,6 +103,25 @@ def parse_text(annotation: Any, text: str, name: str) -> Any:
     raise OptionError(f"{name}: {text!r} is not {_described(annotation)}")
 
 
+def require_type(annotation: Any, value: Any, name: str) -> Any:
+    """A value that Python code passed for a field of this type; numpy's scalars become plain ones.
+
+    Raises OptionError, ``name`` being the field's.
+    """
+    if value is None and types.NoneType in get_args(annotation):
+        return None
+    if isinstance(value, str) and value in choices(annotation):
+        return value
+    for kind in _alternatives(annotation):
+        if get_origin(kind) is tuple and isinstance(value, tuple | list):
+            return _tuple(kind, value, name, require_type)
+        if kind in NUMBERS and isinstance(value, NUMBERS[kind]) and not isinstance(value, bool):
+            return kind(value)
+        if kind in (bool, str, Path, Fraction) and isinstance(value, kind):
+            return value
+    raise OptionError(f"{name} must be {_described(annotation)}, got {value!r}")
+
+
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
     """The types that a union is made of, or the type itself; None left out."""
     union = get_origin(annotation) in (types.UnionType, typing.Union)
@@ -140,7 +165,7 @@ def _plain(value: Any) -> Any:
         return to_mapping(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Fraction) else value
 
 
 def _described(annotation: Any) -> str:

@@ -124,8 +124,10 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
-def parse_time(text: str) -> Fraction:
+def parse_time(text: str | Fraction) -> Fraction:
     """Seconds, exactly, from a time as people write it: 90, 90.25, 1:30.25 or 0:01:30.25."""
+    if isinstance(text, Fraction):
+        return text
     match = re.fullmatch(
         r"(?:(?:([0-9]{1,6}):)?([0-9]{1,6}):)?([0-9]{1,9}(?:\.[0-9]{1,18})?)", text
     )
@@ -164,7 +166,7 @@ class InputOptions:
         "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
         " off; frames of varying times at a constant rate where - or .y4m holds no other",
     )
-    start: str | None = opt(
+    start: Fraction | str | None = opt(
         None,
         "begin with the first frame that appears at this time or later, in seconds or"
         " [HH:]MM:SS[.FRACTION] counted from the video's first frame; that frame then comes at"
@@ -172,7 +174,7 @@ class InputOptions:
         " in whole packets, subtitles and chapters cut",
         "TIME",
     )
-    end: str | None = opt(
+    end: Fraction | str | None = opt(
         None,
         "leave out the frames that appear at this time or later; the last one stays for as long as"
         " in the input",
@@ -184,21 +186,19 @@ class InputOptions:
             raise OptionError(
                 f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
             )
-        if self.end_time is not None and self.end_time <= self.start_time:
+        start, end = self.times
+        if end is not None and end <= start:
             raise OptionError(
                 f"the end {self.end} is not after the start {self.start or 0}",
                 "both are counted from the video's first frame",
             )
+        for name, time in (("start", self.start and start), ("end", end)):
+            object.__setattr__(self, name, time)  # text is parsed once
 
     @property
-    def start_time(self) -> Fraction:
-        """``start`` in seconds."""
-        return Fraction(0) if self.start is None else parse_time(self.start)
-
-    @property
-    def end_time(self) -> Fraction | None:
-        """``end`` in seconds."""
-        return None if self.end is None else parse_time(self.end)
+    def times(self) -> tuple[Fraction, Fraction | None]:
+        """``start`` and ``end`` in seconds."""
+        return parse_time(self.start or "0"), None if self.end is None else parse_time(self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,7 +335,7 @@ class UpscaleOptions:
     resume: bool = opt(
         False,
         "keep what is finished beside the output until that is whole, and go on with it where such"
-        " a run was stopped: the file that comes out is the same to the last bit. Computes like"
+        " a run was stopped: on one machine the file is the same to the last bit. Computes like"
         " deterministic, and makes a key frame every 120 frames",
     )
 

@@ -11,9 +11,9 @@ from ciaovideo.errors import UnknownNameError
 class Registry[T]:
     """A table of contents: names of one kind of thing, and where each is defined.
 
-    The value of an entry is ``"package.module:attribute"``; the module is imported when the entry
-    is first asked for. A name that is not listed is looked up among the installed entry points of
-    the group ``ciaovideo.<kind>s``, by which other packages add their own.
+    The value of an entry is ``"package.module:attribute"``, or a module alone; it is imported when
+    the entry is first asked for. A name that is not listed is looked up among the installed entry
+    points of the group ``ciaovideo.<kind>s``, by which other packages add their own.
     """
 
     def __init__(self, kind: str, places: Mapping[str, str]) -> None:
@@ -23,8 +23,9 @@ class Registry[T]:
     def __getitem__(self, name: str) -> T:
         """The thing itself; raises UnknownNameError with the nearest name."""
         if name in self._places:
-            module, _, attribute = self._places[name].partition(":")
-            return cast(T, getattr(import_module(module), attribute))
+            place, _, attribute = self._places[name].partition(":")
+            module = import_module(place)
+            return cast(T, getattr(module, attribute) if attribute else module)
         added = self._installed().get(name)
         if added is None:
             raise UnknownNameError.among(self.kind, name, self)

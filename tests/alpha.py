@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from ciaovideo.color import ColorSpec, PixelLayout
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of
+from tests.places import container_of
 
 
 def matte(height: int, width: int, number: int, *, scale: int = 1) -> NDArray[np.float64]:
@@ -39,7 +40,7 @@ def make_alpha_clip(path: Path, clip: Clip) -> None:
     """Write the clip with its codec, by the package's own writer."""
     color = ColorSpec(*clip.color)  # type: ignore[arg-type]
     size = clip.height, clip.width
-    choice = choose_codec(EncodeOptions(codec=clip.codec), path, clip.pix_fmt, *size)
+    choice = choose_codec(EncodeOptions(codec=clip.codec), container_of(path), clip.pix_fmt, *size)
     assert choice.pix_fmt == clip.pix_fmt
     target = VideoTarget(
         height=clip.height, width=clip.width, codec=choice, color=color, time_base=clip.tick

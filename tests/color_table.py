@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
-from ciaovideo.media.pixels import samples_of
-from tests.media import scene
+from ciaovideo.media.layouts import samples_of
+from tests.street import scene
 from tests.zimg import Zimg
 
 HEIGHT, WIDTH = 144, 192

@@ -4,7 +4,10 @@ import os
 import signal
 from pathlib import Path
 
-# Before torch is imported by anything: idle OpenMP threads sleep instead of spinning.
+# Before torch is imported by anything. One thread to a process: the pictures are small, tests run
+# side by side, and sums are the same on every number of cores. Idle threads, where a test asks for
+# more, sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("SVT_LOG", "1")
 # Triton's own functions are interpreted, too, only if it is told so before anyone imports it.
@@ -24,14 +27,23 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import clips, skips
+
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(",")))
 
 if importlib.util.find_spec("hypothesis"):  # a GPU machine with little installed has none
     import hypothesis
 
-    # Machines that run tests are busy ones: a slow example is not a wrong one.
-    hypothesis.settings.register_profile("house", deadline=None, max_examples=60)
+    # Machines that run tests are busy ones: a slow example is not a wrong one. The examples are the
+    # same in every run and on every machine, but where CI looks for new ones.
+    hypothesis.settings.register_profile(
+        "house",
+        deadline=None,
+        derandomize=not os.environ.get("CIAOVIDEO_NEW_EXAMPLES"),
+        max_examples=60,
+        print_blob=True,
+    )
     hypothesis.settings.load_profile("house")
 
 
@@ -46,6 +58,47 @@ def _vapoursynth() -> bool:
 
 
 NEEDS = {"gpu": _cuda, "vapoursynth": _vapoursynth}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for clips; workers of pytest-xdist get that of the process that starts them."""
+    if not hasattr(config, "workerinput"):
+        clips.open_folder()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The folder ends with the process that began it."""
+    if not hasattr(config, "workerinput"):
+        clips.close_folder()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--shuffle=SEED and --again=RUN.xml."""
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the tests in an order drawn with this seed"
+    )
+    parser.addoption(
+        "--again", type=Path, metavar="RUN.xml", help="run what that run skipped (its --junitxml)"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every order has to do; workers of pytest-xdist need to agree on one."""
+    before = config.getoption("--again")
+    if before is not None:
+        wanted = skips.skipped(before)
+        chosen = [item for item in items if {(place := _place(item)), (place[0], "")} & set(wanted)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)
+
+
+def _place(item: pytest.Item) -> tuple[str, str]:
+    """Module and name, as junit has them."""
+    return item.nodeid.partition("::")[0].removesuffix(".py").replace("/", "."), item.name
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -84,11 +137,12 @@ def shared() -> Path:
 @pytest.fixture
 def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without PyAV: what needs it is forgotten here, and cannot be imported again."""
-    for name in ("ciaovideo.media", "ciaovideo.evaluate.clips"):
+    names = ("ciaovideo.media", "ciaovideo.evaluate.clips")
+    for name in names:  # all of them before any is forgotten: the second imports the first
         parent, _, child = name.rpartition(".")
         importlib.import_module(name)
         package = importlib.import_module(parent)
         monkeypatch.setattr(package, child, getattr(package, child))  # to be put back as well
-        for module in [module for module in sys.modules if module.startswith(name)]:
-            monkeypatch.delitem(sys.modules, module)
+    for module in [module for module in sys.modules if module.startswith(names)]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "av", None)

@@ -1,13 +1,16 @@
-"""The repository as tests: what lies at its root, what is written nowhere, what the README says."""
+"""The repository as tests: what lies at its root, what is written nowhere, what users read."""
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.documents import DOCUMENTS, ROOT, commands, lines, text_of
+from tests.model_cards import cards
+
 TOP_LEVEL = {
     "ciaovideo",
     "plugins",
@@ -23,6 +26,8 @@ TOP_LEVEL = {
 
 def tracked() -> list[str]:
     """What git holds or would hold, as paths from the root."""
+    if shutil.which("git") is None:
+        pytest.skip("no git on this system")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -31,7 +36,7 @@ def tracked() -> list[str]:
         check=False,
     )
     if listed.returncode:
-        pytest.skip("this is no git repository")
+        pytest.skip("git knows no repository here, or does not trust its owner")
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
@@ -55,40 +60,81 @@ def test_no_address_of_a_package_index_is_written_down() -> None:
             assert found is None, f"{name} names {found}"
 
 
-def readme_commands() -> list[str]:
-    """The lines of README.md's shell blocks that call us, continued lines joined."""
-    readme = ROOT / "README.md"
-    if not readme.is_file():
-        return []
-    text = readme.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    plain = (line.strip().removeprefix("$ ").removeprefix(".venv/bin/") for line in lines)
-    return [line for line in plain if line.startswith("ciaovideo ")]
-
-
-def test_the_readme_shows_the_command() -> None:
-    assert len(readme_commands()) >= 3
-
-
-@pytest.mark.parametrize("line", readme_commands())
-def test_every_command_in_the_readme_is_understood(line: str) -> None:
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_is_understood(name: str) -> None:
     from ciaovideo.cli.main import parse_args
 
-    words = shlex.split(line, comments=True)[1:]
-    for sign in ("|", "||", ">", "2>", "&&", ";"):
-        if sign in words:
-            words = words[: words.index(sign)]
-    try:
-        parse_args(words)
-    except SystemExit as done:  # --help and --version leave with 0
-        if done.code:
-            pytest.fail(f"not understood: {line}")
+    for words in commands(name):
+        try:
+            parse_args(words)
+        except SystemExit as done:  # --help and --version leave with 0
+            if done.code:
+                pytest.fail(f"not understood: ciaovideo {shlex.join(words)}")
+
+
+def test_the_documents_show_commands() -> None:
+    assert len(commands("README.md")) >= 10
+    assert sum(len(commands(name)) for name in DOCUMENTS) >= 40
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_script_that_is_named_is_there_and_knows_its_options(name: str) -> None:
+    for line in lines(name):
+        found = re.search(r"python (?:-m (tests[.\w]+)|(tests/[/\w]+[.]py))(.*)", line)
+        if found:
+            path = ROOT / (found[2] or f"{found[1].replace('.', '/')}.py")
+            source = path.read_text(encoding="utf-8")
+            for option in re.findall(r"(--[a-z-]+)", found[3]):
+                assert f'"{option}"' in source, f"{path} has no {option}"
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, ".github/CONTRIBUTING.md", ".github/CHANGELOG.md"])
+def test_every_link_leads_somewhere(name: str) -> None:
+    for place in re.findall(r"\]\(([^)]+)\)", text_of(name)):
+        if place.startswith("https://"):
+            continue
+        path, _, part = place.partition("#")
+        target = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert target.is_relative_to(ROOT)
+        assert target.exists(), f"{name} leads to {place}"
+        if part:
+            headings = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+            assert part in anchors, f"{name}: no heading for #{part}"
+
+
+def test_the_table_of_encoders_is_that_of_the_containers() -> None:
+    from ciaovideo.media.containers import CONTAINERS
+
+    rows = re.findall(r"^\| (`[.].*`) \| (.*) \| (.*) \|$", text_of(DOCUMENTS[1]), re.MULTILINE)
+    shown = {names: (re.sub(r" \(.*?\)", "", held), chosen) for names, held, chosen in rows}
+    files = [container for container in CONTAINERS.values() if not container.bare]
+    assert len(shown) == len(files)
+    for container in files:
+        held, chosen = shown[", ".join(f"`{suffix}`" for suffix in container.suffixes)]
+        assert {*held.split(", ")} == container.codecs - {"ffmpeg"}
+        automatic = [name for _, _, name in container.automatic if name in container.codecs]
+        assert chosen.split(", ") == automatic
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").splitlines()) <= 200
+
+
+def test_users_are_told_of_no_folder_that_they_do_not_have() -> None:
+    """Tests may look for large data beside the checkout; what is read and installed may not."""
+    for name in tracked():
+        if name in DOCUMENTS or name.startswith(("ciaovideo/", "plugins/", "weights/")):
+            assert b"../shared" not in (ROOT / name).read_bytes(), name
+
+
+def test_the_model_cards_are_those_of_the_manifest() -> None:
+    assert text_of("weights/README.md") == cards(), "run: python -m tests.model_cards"
 
 
 def test_make_has_the_targets_that_the_readme_names() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     assert {"demo", "test", "check", "lint", "types"} <= targets
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = text_of("README.md")
     assert set(re.findall(r"^(?:\$ )?make (\w+)", readme, re.MULTILINE)) <= targets

@@ -1,6 +1,6 @@
-"""What ``ciaovideo bench`` runs: each stage alone, then the whole, with machine and versions.
+"""``ciaovideo bench``: each stage alone, then the whole run, with machine and versions.
 
-``harness.py`` measures one piece of work; ``cases.py`` says what is measured, ``floor.py`` what it
-must take at least, ``growth.py`` how it grows and ``drawing.py`` draws that. Speed is measured
-here and asserted nowhere: a busy machine must not fail a test.
+``harness.py`` measures one piece of work. ``cases.py`` lists what is measured. ``floor.py`` gives
+the least time that the network's work can take. ``growth.py`` fits how cost grows, ``drawing.py``
+draws it. No test asserts speed: a busy machine must not fail one.
 """

@@ -1,4 +1,4 @@
-"""What is measured: decoding alone, the network alone, encoding alone, and the whole."""
+"""The cases: decoding, network and encoding alone, and the whole run."""
 
 import time
 from collections.abc import Iterator
@@ -16,24 +16,25 @@ from ciaovideo.bench.growth import Growth, measure_growth
 from ciaovideo.bench.harness import Result, machine, measure, peak_memory
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
-from ciaovideo.media.codec_table import CONTAINERS, Y4M_CONTAINER
+from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
-from ciaovideo.models.interpolation import KERNELS, Interpolation
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
+from ciaovideo.models.networks import NETWORKS
+from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.options import ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.plan import UpscalePlan
-from ciaovideo.pipeline.upscale_video import Summary, UpscaleRun
+from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.pipeline.session import Summary, UpscaleRun
 
-WHOLE_RUNS = 3  # from file to file, of which the median and the spread are told
+WHOLE_RUNS = 3  # from file to file; the report has their median and spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All figures of one bench run, and what they depend on.
+    """All figures of one bench, and what they depend on.
 
-    ``floor`` is the least that the network's work could take; ``overlap`` the whole run's wall
-    time over that of its slowest stage: 1 is perfect.
+    ``floor`` is the least time for the network's work. ``overlap`` is the run's wall time over that
+    of its slowest stage: 1 is perfect.
     """
 
     source: str
@@ -56,12 +57,12 @@ class Report:
 def run_bench(source: Path, options: UpscaleOptions, *, growth: bool = False) -> Report:
     """Measure each stage alone on a file, then whole runs over ``options.frames`` frames.
 
-    The whole is run with bicubic and Lanczos too: what is left when the network costs nothing.
-    ``growth`` measures further sizes, scales and lengths.
+    Whole runs with bicubic and Lanczos show the cost of everything but the network. ``growth`` adds
+    sizes, scales and lengths.
     """
     with TemporaryDirectory() as folder:
         suffix = source.suffix.lower()
-        held = CONTAINERS.get(suffix, Y4M_CONTAINER) != Y4M_CONTAINER
+        held = not BY_SUFFIX.get(suffix, YUV4MPEG).bare
         output = Path(folder) / f"out{suffix if held else '.mkv'}"
         with UpscaleRun(source, output, options) as run:
             plan, engine = run.plan, run.engine
@@ -104,7 +105,7 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     network = partial(_network, lr=lr, out_size=plan.out_size)
     yield measure("network only", partial(network, engine), device=engine.device)
     for kind in KERNELS:
-        zero = Engine(Interpolation(kind), run.options.engine)
+        zero = Engine(NETWORKS[kind](), run.options.engine)
         yield measure(f"{kind} only", partial(network, zero), device=engine.device)
     yield measure("encode only", lambda: _encode(output, plan))
 
@@ -112,7 +113,7 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
 def _whole(
     case: str, source: Path, output: Path, options: UpscaleOptions
 ) -> tuple[Result, Summary]:
-    """Several runs from file to file, each with its start; the summary is that of the last one."""
+    """Several runs from file to file, start-up included; the summary is the last run's."""
     walls, cpus = [], []
     for _ in range(WHOLE_RUNS):
         with UpscaleRun(source, output, replace(options, overwrite=True)) as run:
@@ -134,7 +135,7 @@ def _network(engine: Engine, lr: Tensor, out_size: tuple[int, int]) -> int:
 
 
 def _encode(output: Path, plan: UpscalePlan) -> int:
-    """Code twelve frames of noise over a slope: harder than most footage."""
+    """Encode twelve frames of noise over a gradient: harder than most footage."""
     layout = PixelLayout.of(plan.codec.pix_fmt)
     shapes = layout.plane_shapes(*plan.out_size)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""The least time that the network's arithmetic and traffic could take on this machine."""
+"""Lower bound of the network's time: its arithmetic and memory traffic on this machine."""
 
 import copy
 import math
@@ -10,8 +10,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ciaovideo.bench.harness import wait_for
-from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import DTYPES
+from ciaovideo.models.protocols import Network
 from ciaovideo.ops.linear import linear
 from ciaovideo.options import EngineOptions
 
@@ -23,7 +24,7 @@ RUNS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """Work of one frame, what the machine was measured to do, and the time that follows.
+    """Work of one frame, measured rates of the machine, and the time that follows.
 
     ``flop``: floating-point operations, a product and its sum being two; ``flop_rate`` and
     ``byte_rate``: a second, of a large matrix product in the engine's precision and of a large
@@ -37,7 +38,7 @@ class Floor:
 
     @property
     def seconds(self) -> float:
-        """The larger of both times: neither can be undercut."""
+        """The larger of both times: each is a lower bound."""
         return max(self.flop / self.flop_rate, self.bytes / self.byte_rate)
 
 
@@ -56,7 +57,7 @@ def measure_floor(engine: Engine, lr_size: tuple[int, int], out_size: tuple[int,
 def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
     """Operations in matrix products and convolutions per LR pixel, at scales (y, x).
 
-    Counted on the CPU in fp32, where every product goes through an operator that torch knows.
+    Counted on the CPU in fp32, where every product is an operator that torch's counter knows.
     """
     engine = Engine(copy.deepcopy(network), EngineOptions(device="cpu", precision="fp32"))
     out_size = round(SIDE * factors[0]), round(SIDE * factors[1])
@@ -67,7 +68,7 @@ def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large matrix product, the best of several.
+    """Operations per second of a large matrix product, the best of several.
 
     The product is that of the networks' own layers, which on some processors has twice the rate
     of ``torch.mm`` in fp32.
@@ -79,7 +80,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def copy_rate(device: torch.device) -> float:
-    """Bytes a second of a large copy, the best of several."""
+    """Bytes per second of a large copy, the best of several."""
     size = BYTES.get(device.type, 1 << 27)
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
@@ -98,7 +99,7 @@ def _best(work: Callable[[], object], device: torch.device) -> float:
 
 
 def own_products() -> dict[object, Callable[..., int]]:
-    """Operators that torch's counter does not know, and how to count them."""
+    """Counts for operators that torch's counter does not know."""
 
     def linear(points: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
         return 2 * math.prod(points) * weight[0]

@@ -1,4 +1,4 @@
-"""How the network's time grows with what goes in and what comes out, and the run's with length."""
+"""Growth of the network's time with input and output pixels, and of a run's with its length."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from torch import Tensor
 from ciaovideo.bench.harness import measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.options import UpscaleOptions
-from ciaovideo.pipeline.upscale_video import UpscaleRun
+from ciaovideo.pipeline.session import UpscaleRun
 
 LR_SIZES = ((90, 160), (135, 240), (180, 320), (270, 480))  # (height, width)
 SCALES = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
@@ -33,11 +33,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What was measured, and the fits.
+    """Measurements and fits.
 
     A frame takes ``start + per_lr * LR pixels + per_out * output pixels`` seconds of CPU, a run
-    ``run_start + per_frame * frames``. ``error``: the mean distance of a fit of a frame's points
-    from what was measured, over the latter.
+    ``run_start + per_frame * frames``. ``error``: mean relative distance of the
+    frame's fit from its points.
     """
 
     points: tuple[Point, ...]
@@ -52,7 +52,7 @@ class Growth:
 def measure_growth(engine: Engine, source: Path, options: UpscaleOptions, folder: Path) -> Growth:
     """Measure the network at LR_SIZES and SCALES, and whole runs on a file at LENGTHS.
 
-    CPU seconds, which a busy machine disturbs less; on a GPU the seconds on the clock.
+    In CPU seconds, which a busy machine disturbs less; on a GPU in wall seconds.
     """
     frames = tuple(_frames(engine))
     runs = tuple(_runs(source, options, folder))
@@ -108,7 +108,7 @@ def _runs(source: Path, options: UpscaleOptions, folder: Path) -> Iterator[Point
 
 
 def _fit(columns: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
-    """Factors of the columns that explain the values best, relative to each value."""
+    """Least-squares factors of the columns; errors are relative to each value."""
     weights = 1 / np.array(values)
     factors, *_ = np.linalg.lstsq(np.array(columns) * weights[:, None], np.ones(len(values)))
     return [float(factor) for factor in factors]

@@ -1,8 +1,8 @@
 """One measurement: warm-up, repetitions, wall and processor seconds, spread, peak memory."""
 
 import platform
-import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import psutil
 import torch
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -19,10 +20,10 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one case took, per frame: median and spread of its repetitions.
+    """Seconds per frame of one case: median and spread of its repetitions.
 
-    ``spread`` is the distance between the quartiles over the median. ``cpu_s`` counts all threads
-    of the process, which a busy machine disturbs less than ``wall_s``.
+    ``spread`` is the interquartile range over the median. ``cpu_s`` counts all threads of the
+    process; a busy machine disturbs it less than ``wall_s``.
     """
 
     case: str
@@ -33,7 +34,7 @@ class Result:
 
     @classmethod
     def of(cls, case: str, walls: Sequence[float], cpus: Sequence[float]) -> Self:
-        """From the seconds a frame, wall and processor, of two or more repetitions."""
+        """From wall and CPU seconds per frame of two or more repetitions."""
         median = statistics.median(walls)
         low, _, high = statistics.quantiles(walls, n=4)
         return cls(
@@ -46,16 +47,16 @@ class Result:
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return 1 / self.wall_s
 
 
 def measure(
     case: str, work: Callable[[], int], *, least_s: float = 2.0, device: torch.device | None = None
 ) -> Result:
-    """Run ``work``, which returns how many frames it did, once to warm up, then for ``least_s``.
+    """Run ``work`` once to warm up, then for ``least_s``, three times at least.
 
-    At least three times, so that a spread can be given.
+    ``work`` returns its number of frames.
     """
     work()
     walls: list[float] = []
@@ -72,26 +73,30 @@ def measure(
 
 
 def wait_for(device: torch.device | None) -> None:
-    """Until a GPU has done all that was asked of it; other devices answer when they are done."""
+    """Wait for a GPU's queue to drain; other devices compute synchronously."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_memory() -> int:
-    """The most memory that this process ever held, in bytes."""
-    kilobytes = 1 if platform.system() == "Darwin" else 1024
+    """Peak memory of this process, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    kilobytes = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
 def machine() -> dict[str, str]:
-    """Processor, GPU, driver and versions that a figure depends on."""
+    """Processor, GPU, driver and versions: what figures depend on."""
     facts = {
         "processor": f"{_processor()}, {torch.get_num_threads()} threads",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    for package in ("av", "triton"):  # without loading them; FFmpeg comes with av
+    for package in ("av", "triton"):  # without importing them; FFmpeg comes with av
         with suppress(PackageNotFoundError):
             facts[package] = version(package)
     if torch.cuda.is_available():

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciaovideo.cli.json_output import to_plain
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
-from ciaovideo.cli.upscale import to_plain
 from ciaovideo.errors import OptionError
 from ciaovideo.options import (
     EncodeOptions,
@@ -41,8 +41,9 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--growth",
         type=Path,
-        metavar="PNG",
-        help="also measure how cost grows with input, output and length (minutes), and draw it",
+        metavar="FILE",
+        help="also measure how cost grows with input, output and length (takes minutes), and draw"
+        " it as PNG or SVG",
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
@@ -62,13 +63,12 @@ def run(arguments: Namespace) -> int:
         encode=read_group(EncodeOptions, arguments),
         frames=arguments.frames,
     )
-    from ciaovideo.media.pipes import reads_once
+    from ciaovideo.storage.endpoints import reads_once
 
     if reads_once(arguments.input):
         raise OptionError(f"{arguments.input} can be read only once", "give a file to bench")
-    if arguments.growth and not arguments.growth.absolute().parent.is_dir():
-        folder = arguments.growth.absolute().parent
-        raise OptionError(f"there is no folder {folder}", "make it, or name another for --growth")
+    if arguments.growth:
+        _check_growth(arguments.growth)
     before, setting = _stored(arguments.against) if arguments.against else ({}, "")
     with loading():
         from ciaovideo.bench.cases import run_bench
@@ -83,6 +83,18 @@ def run(arguments: Namespace) -> int:
         if setting not in ("", _setting(to_plain(report))):
             print(f"the stored run is another case: {setting}")
     return 0
+
+
+def _check_growth(path: Path) -> None:
+    """Refuse a chart that could not be drawn or written, before minutes of measuring."""
+    from ciaovideo.charts import check_format, drawing
+
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OptionError(f"there is no folder {folder}", "make it, or name another for --growth")
+    check_format(path)
+    with drawing():
+        pass
 
 
 def markdown(report: "Report", before: Mapping[str, float] = {}) -> str:

@@ -17,11 +17,12 @@ from ciaovideo.options import EngineOptions, ModelOptions
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ciaovideo.engine.engine import Engine, Network
+    from ciaovideo.engine.engine import Engine
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
     from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
     from ciaovideo.evaluate.report import Report, Row
+    from ciaovideo.models.protocols import Network
 
     type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 
@@ -35,7 +36,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What is measured: its name for people, what enlarges, and the network if it is one."""
+    """A method: its name for people, its callable, and its network if it has one."""
 
     name: str
     upscale: "Upscale"
@@ -46,8 +47,8 @@ def build_parser(prog: str) -> ArgumentParser:
     """Methods, sets of pictures, scales, and how to print."""
     parser = ArgumentParser(
         prog=prog,
-        description="Measure networks on pictures and videos as papers do: PSNR on Y, border left "
-        "out.",
+        description="Measure networks on pictures and videos as papers do: PSNR on Y, without the "
+        "border.",
     )
     parser.add_argument(
         "models",
@@ -61,7 +62,7 @@ def build_parser(prog: str) -> ArgumentParser:
         required=True,
         type=Path,
         metavar="PATH",
-        help="folders of HR pictures, each a set, and true videos; LR is made from them",
+        help="folders of HR pictures, each a set, and HR videos; LR is made from them",
     )
     _add_measuring(parser)
     _add_printing(parser)
@@ -108,16 +109,16 @@ def _add_measuring(parser: ArgumentParser) -> None:
         help="measure each method once more in steps, for example 2,4 on the way to 12",
     )
     parser.add_argument(
-        "--cost", action="store_true", help="count weights, and time a picture of 192x192 px at x4"
+        "--cost", action="store_true", help="count weights, and time LR of 192x192 px at x4"
     )
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="of a video, take the first N frames only"
+        "--frames", type=int, metavar="N", help="of a video, measure the first N frames only"
     )
 
 
 def _add_printing(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--published", action="store_true", help="print what papers reach beside it, where known"
+        "--published", action="store_true", help="add published figures for the set"
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print JSON")
@@ -126,12 +127,12 @@ def _add_printing(parser: ArgumentParser) -> None:
         "--html",
         type=Path,
         metavar="FILE",
-        help="also write a page with charts, and crops to compare; needs nothing else to be shown",
+        help="also write a self-contained page with charts and crops to compare",
     )
 
 
 def run(arguments: Namespace) -> int:
-    """Measure and print; the exit code. Raises the errors of ours that its parts raise."""
+    """Measure and print; the exit code. Raises CiaoVideoError."""
     options = EngineOptions(device=arguments.device, precision=arguments.precision)
     with loading():
         from ciaovideo.evaluate.crops import Gallery
@@ -168,17 +169,16 @@ def run(arguments: Namespace) -> int:
 
 
 def _check(arguments: Namespace) -> int:
-    """Refuse what cannot be measured before anything is; how many pictures a method is given."""
+    """Refuse what cannot be measured, before measuring; the number of pictures per method."""
     from ciaovideo.data.images import list_pictures
     from ciaovideo.data.pairs import crop_step
 
     for scale in (*arguments.scales, *arguments.steps):
         crop_step(scale)
     if arguments.frames is not None and arguments.frames < 1:
-        raise OptionError(f"{arguments.frames} frames cannot be measured", "take at least 1")
-    page = arguments.html
-    if page is not None and (page.is_dir() or not os.access(page.absolute().parent, os.W_OK)):
-        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+        raise OptionError(f"frames must be 1 or more, got {arguments.frames}")
+    if arguments.html is not None:
+        _check_page(arguments.html)
     pictures = 0
     for path in arguments.on:
         if not path.exists():
@@ -190,6 +190,16 @@ def _check(arguments: Namespace) -> int:
     return pictures * len(arguments.scales)
 
 
+def _check_page(page: Path) -> None:
+    """Refuse a page that could not be written, or whose charts could not be drawn."""
+    from ciaovideo.charts import drawing
+
+    if page.is_dir() or not os.access(page.absolute().parent, os.W_OK):
+        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+    with drawing():
+        pass
+
+
 def _rows(
     arguments: Namespace,
     methods: list[Method],
@@ -197,7 +207,7 @@ def _rows(
     gallery: "Gallery | None",
     total: int,
 ) -> "Iterator[Row]":
-    """Each method on each set, with a bar on standard error where that is a terminal."""
+    """Each method on each set, with a bar on standard error if that is a terminal."""
     from tqdm import tqdm
 
     from ciaovideo.evaluate.protocol import CHANNELS
@@ -225,7 +235,7 @@ def _rows(
 
 
 def _set_names(paths: list[Path]) -> dict[Path, str]:
-    """What sets are called: by the last part of the path, or by all of it where that is taken."""
+    """Names of sets: the last part of the path, or all of it where that is taken."""
     names: dict[Path, str] = {}
     for path in paths:
         whole = path.resolve()
@@ -235,7 +245,7 @@ def _set_names(paths: list[Path]) -> dict[Path, str]:
 
 
 def _measuring(arguments: Namespace) -> "Measuring":
-    """What measures a method on a folder or a video at a scale, as the options say."""
+    """The function that measures a method on a folder or a video at a scale."""
     from ciaovideo.evaluate.protocol import PROTOCOLS as MEASURES
     from ciaovideo.metrics.lpips import LPIPS
 
@@ -255,7 +265,7 @@ def _measuring(arguments: Namespace) -> "Measuring":
 
 
 def _clips(path: Path) -> "ModuleType":
-    """What reads and measures videos; OptionError where PyAV is not installed."""
+    """The module that measures videos; raises OptionError if PyAV is not installed."""
     try:
         return import_module("ciaovideo.evaluate.clips")
     except ImportError as cause:
@@ -266,7 +276,7 @@ def _clips(path: Path) -> "ModuleType":
 
 
 def _open_all(models: list[str], options: EngineOptions) -> list[Method]:
-    """Every method once, under a name that no other has."""
+    """Every method once, under a unique name."""
     methods: dict[str, Method] = {}
     for model in dict.fromkeys(models):
         method = _open(model, options)
@@ -296,7 +306,7 @@ def _costs(methods: list[Method]) -> "list[Cost]":
 
 
 def _shown_scale(scales: tuple[float, ...]) -> float:
-    """The scale that crops are shown at: the largest that networks are trained for."""
+    """The scale of the crops: the largest that networks are trained for."""
     trained = [scale for scale in scales if scale <= 4]
     return max(trained, default=min(scales))
 
@@ -304,7 +314,7 @@ def _shown_scale(scales: tuple[float, ...]) -> float:
 def _write_page(
     arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
 ) -> None:
-    from ciaovideo.evaluate.html import as_html
+    from ciaovideo.evaluate.page import as_html
     from ciaovideo.train.state import replacing
 
     about = [

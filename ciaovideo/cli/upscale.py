@@ -1,16 +1,15 @@
 """``ciaovideo IN OUT``: upscale one file."""
 
-import dataclasses
-import json
 import re
 import shlex
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Mapping, Set
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.options import (
@@ -25,8 +24,9 @@ from ciaovideo.options import (
 )
 
 if TYPE_CHECKING:
-    from ciaovideo.pipeline.plan import UpscalePlan
-    from ciaovideo.pipeline.upscale_video import Summary
+    from ciaovideo.findings import Finding
+    from ciaovideo.pipeline.decide import UpscalePlan
+    from ciaovideo.pipeline.session import Summary
 
 GROUPS = (
     SizeOptions,
@@ -44,6 +44,8 @@ An input that is called like a command is written with its folder: ./train.
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
 tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
 Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
+--json prints one object: the plan of a dry run, else the summary. Each of its findings has kind
+(chosen, fell back, guessed, changed, lost, damaged), subject, text, and time in seconds or null.
 exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 6 resuming, 129 terminal closed, 130
 interrupted, 141 nobody reads the output any more, 143 terminated.
 """
@@ -70,7 +72,7 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "output",
         type=_place,
-        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi or .y4m, or - for a pipe",
+        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi, .mxf or .y4m, or - for a pipe",
     )
     for config in GROUPS:
         add_group(parser, config)
@@ -87,22 +89,21 @@ def run(arguments: Namespace) -> int:
     options = read_options(arguments)
     with loading():
         from ciaovideo.cli.progress import frame_bar
-        from ciaovideo.media.pipes import descriptor
-        from ciaovideo.pipeline.upscale_video import UpscaleRun
+        from ciaovideo.pipeline.session import UpscaleRun
+        from ciaovideo.storage.endpoints import descriptor
 
     results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
         if arguments.dry_run:
             plan = job.estimate()
-            print(_json(plan) if arguments.json else describe_plan(plan), file=results)
+            print(as_json(plan) if arguments.json else describe_plan(plan), file=results)
             return 0
         if not arguments.quiet:
             print(
                 f"model {job.plan.model} on {job.plan.device}, {job.plan.precision}",
                 file=sys.stderr,
             )
-            for note in job.plan.notes:
-                print(f"note: {note}", file=sys.stderr)
+            print_findings(job.plan.findings)
             if arguments.verbose and job.plan.next_words:
                 words = shlex.join(job.plan.next_words)
                 print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
@@ -116,12 +117,10 @@ def run(arguments: Namespace) -> int:
                 print(f"note: {kept}", file=sys.stderr)
             raise
     if arguments.json:
-        print(_json(summary), file=results)
+        print(as_json(summary), file=results)
     elif not arguments.quiet:
-        told = set(job.plan.notes)
-        for note in summary.notes:
-            if note not in told:
-                print(f"note: {note}", file=sys.stderr)
+        told = set(job.plan.findings)
+        print_findings(finding for finding in summary.findings if finding not in told)
         print(describe_summary(summary, verbose=arguments.verbose), file=results)
     return 0
 
@@ -166,8 +165,14 @@ def describe_plan(plan: "UpscalePlan") -> str:
             f"for {_frames(left) if plan.frames else 'an unknown number of frames'}"
             f"{' that are missing' if plan.finished else ''}"
         )
-    rows |= {f"note {index}": note for index, note in enumerate(plan.notes, 1)}
-    return "\n".join(f"{name:8} {text}" for name, text in rows.items())
+    lines = [f"{name:8} {text}" for name, text in rows.items()]
+    return "\n".join([*lines, *(f"{one.kind:9} {one}" for one in plan.findings)])
+
+
+def print_findings(findings: "Iterable[Finding]") -> None:
+    """A line for each on standard error."""
+    for finding in findings:
+        print(f"{finding.kind}: {finding}", file=sys.stderr)
 
 
 def describe_summary(summary: "Summary", *, verbose: bool) -> str:
@@ -202,18 +207,3 @@ def _frames(count: int) -> str:
 
 def _called(output: Path) -> str:
     return "standard output" if output == PIPE else str(output)
-
-
-def _json(result: Any) -> str:
-    return json.dumps(result, default=to_plain, indent=2)
-
-
-def to_plain(value: Any) -> Any:
-    """A value in the types that JSON has; rationals and paths as text."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Set):
-        return sorted(value)
-    return str(value)

@@ -1,13 +1,12 @@
 """``ciaovideo verify OUT --against IN``: a file made earlier against what it was made from."""
 
-import dataclasses
-import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import MissingInputError, OptionError, VerificationError
-from ciaovideo.options import InputOptions
+from ciaovideo.options import Deinterlace, InputOptions
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -16,7 +15,9 @@ def build_parser(prog: str) -> ArgumentParser:
         prog=prog,
         description="Check an upscaled file: every frame at its time, every packet of the other"
         " streams, chapters, shape, colour tags, and a few decoded pictures.",
-        epilog="exit codes: 0 it is what it should be, 2 usage, 3 it is not, or cannot be read.",
+        epilog="exit codes: 0 it is what it should be, 2 usage, 3 it is not, or cannot be read."
+        " --json prints one object; its findings have kind (wrong: the output is not what it should"
+        " be), subject, text and time in seconds.",
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="the upscaled file")
     parser.add_argument(
@@ -45,26 +46,24 @@ def run(arguments: Namespace) -> int:
             raise MissingInputError(f"there is no file {path}", "check the name")
     if frames is not None and frames < 1:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
-    part = InputOptions(start=arguments.start, end=arguments.end)
+    fields: Deinterlace = "field" if arguments.every_field else "auto"
+    part = InputOptions(start=arguments.start, end=arguments.end, deinterlace=fields)
     with loading():
-        from ciaovideo.pipeline.verify import contract_between, verify
+        from ciaovideo.media.selection import Selection
+        from ciaovideo.pipeline.verification.verify import contract_between, verify
 
-    contract = contract_between(
-        source, output, frames, every_field=arguments.every_field, part=part
-    )
+    contract = contract_between(source, output, Selection.asked(part, frames))
     result = verify(output, contract)
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(result), indent=2))
+        print(as_json(result))
     else:
         for finding in result.findings:
-            print(finding)
-        for note in result.notes:
-            print(f"note: {note}")
-    if result.findings:
-        count = len(result.findings)
+            print(f"{finding.kind}: {finding}")
+    if wrong := result.wrong:
+        count = len(wrong)
         raise VerificationError(
             f"{output} does not match {source} in {count} place{'s' if count > 1 else ''}",
-            f"the first: {result.findings[0]}",
+            f"the first: {wrong[0]}",
         )
     if not arguments.json:
         print(

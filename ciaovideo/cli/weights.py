@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ciaovideo.errors import CorruptWeightsError, EncodeError, OptionError, OutputExistsError
 
 if TYPE_CHECKING:
-    from ciaovideo.models.checkpoints import WeightsEntry
+    from ciaovideo.models.weights import WeightsEntry
 
 SUFFIX = ".safetensors"
 WITHOUT_NOTES = "`weights import` writes it beside the weights; other files have none"
@@ -83,7 +83,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _list() -> int:
-    from ciaovideo.models.checkpoints import read_manifest
+    from ciaovideo.models.weights import read_manifest
 
     for name, entry in read_manifest().items():
         print(f"{name}: {entry.summary}")
@@ -91,7 +91,7 @@ def _list() -> int:
 
 
 def _show(name: str, *, as_json: bool) -> int:
-    from ciaovideo.models.checkpoints import find_weights, read_entries
+    from ciaovideo.models.weights import find_weights, read_entries
 
     if name.endswith(SUFFIX):
         notes = Path(name).with_suffix(".toml")
@@ -106,7 +106,7 @@ def _show(name: str, *, as_json: bool) -> int:
 
 
 def _verify() -> int:
-    from ciaovideo.models.checkpoints import load_bundled, read_manifest
+    from ciaovideo.models.weights import load_bundled, read_manifest
 
     for name, entry in read_manifest().items():
         network = load_bundled(name)
@@ -120,8 +120,9 @@ def _verify() -> int:
 def _import(arguments: Namespace) -> int:
     import torch
 
-    from ciaovideo.models.checkpoints import WeightsEntry, entry_text, file_sha256, save
-    from ciaovideo.models.published import read_published
+    from ciaovideo.models.foreign import Unsaid, read_foreign
+    from ciaovideo.models.protocols import Scales
+    from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
     from ciaovideo.train.state import replacing
 
     source: Path = arguments.file
@@ -129,9 +130,8 @@ def _import(arguments: Namespace) -> int:
     _check_output(source, out, (SUFFIX,), overwrite=arguments.overwrite)
     if arguments.window < 0:
         raise OptionError(f"a window of {arguments.window} px", "0 or more")
-    spec, tensors = read_published(
-        source, window=arguments.window or None, residual=not arguments.no_residual
-    )
+    unsaid = Unsaid(arguments.window or None, not arguments.no_residual)
+    spec, tensors = read_foreign(source, unsaid)
     count = sum(tensor.numel() for tensor in tensors.values())
     try:
         with replacing(out) as part:
@@ -145,7 +145,7 @@ def _import(arguments: Namespace) -> int:
             data="unknown",
             licence="that of the imported file",
             steps=0,
-            scales=(1.0, 4.0),
+            scales=Scales(1.0, 4.0),
             devices=("cuda",),
             psnr={},
         )
@@ -160,8 +160,8 @@ def _import(arguments: Namespace) -> int:
 def _export(arguments: Namespace) -> int:
     import torch
 
-    from ciaovideo.models.checkpoints import find_weights, read_tensors, save
-    from ciaovideo.models.published import to_published
+    from ciaovideo.models.foreign.ciaosr import to_published
+    from ciaovideo.models.weights import find_weights, read_tensors, save
     from ciaovideo.train.state import replacing
 
     out: Path = arguments.out
@@ -199,12 +199,11 @@ def _unwritten(out: Path, cause: Exception) -> EncodeError:
 
 def describe(entry: "WeightsEntry") -> str:
     """An entry of the manifest in lines."""
-    low, high = entry.scales
     rows = {
         "file": entry.path,
         "sha256": entry.sha256,
         "summary": entry.summary,
-        "recipe": f"{entry.recipe}, {entry.steps} steps, scales {low:g} to {high:g}",
+        "recipe": f"{entry.recipe}, {entry.steps} steps, scales {entry.scales}",
         "data": entry.data,
         "licence": entry.licence,
         "meant for": ", ".join(entry.devices),

@@ -4,11 +4,14 @@ Conversion keeps what the file holds. R'G'B' is never clamped, since codes outsi
 range and saturated chroma leave [0, 1] and must come back; chroma is resampled by a triangle filter
 at its true siting; samples are rounded once, at the end, as they are or dithered. Transfer and
 primaries never enter the arithmetic, they only travel along.
+
+``to_rgb`` and ``from_rgb`` are the only way in and out, whatever the device and the type of a
+sample.
 """
 
-from ciaovideo.color.convert import from_rgb, to_rgb
 from ciaovideo.color.dither import Dither
 from ciaovideo.color.layout import PixelLayout
+from ciaovideo.color.planes import PlaneFormat, from_rgb, to_rgb
 from ciaovideo.color.tags import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "Dither",
     "Matrix",
     "PixelLayout",
+    "PlaneFormat",
     "Primaries",
     "Range",
     "Siting",

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Self
 
 from ciaovideo.color.layout import PixelLayout
+from ciaovideo.findings import Finding, Kind
 
 
 class _Tag(IntEnum):
@@ -152,8 +153,8 @@ class ColorSpec:
 
     def resolved(
         self, height: int, width: int, layout: PixelLayout, coding: str = ""
-    ) -> tuple[Self, tuple[str, ...]]:
-        """The tags to compute with, and one line of text for each that had to be guessed.
+    ) -> tuple[Self, tuple[Finding, ...]]:
+        """The tags to compute with, and a finding for each that had to be guessed.
 
         Guesses are those of video players. What the standard of a ``coding`` (FFmpeg's name)
         says of silence is no guess. Give the size of the source: an upscaled picture must be
@@ -161,11 +162,16 @@ class ColorSpec:
         """
         if coding:
             return self._as_defined(layout, coding).resolved(height, width, layout)
-        matrix, matrix_note = self._resolved_matrix(height, width, layout)
-        color_range, range_note = self._resolved_range(layout)
-        siting, siting_note = self._resolved_siting(layout)
+        matrix, of_matrix = self._resolved_matrix(height, width, layout)
+        color_range, of_range = self._resolved_range(layout)
+        siting, of_siting = self._resolved_siting(layout)
         spec = replace(self, matrix=matrix, color_range=color_range, siting=siting)
-        return spec, tuple(note for note in (matrix_note, range_note, siting_note) if note)
+        guesses = {"color matrix": of_matrix, "color range": of_range, "chroma siting": of_siting}
+        return spec, tuple(
+            Finding(kind=Kind.GUESSED, subject=subject, text=text)
+            for subject, text in guesses.items()
+            if text
+        )
 
     def _as_defined(self, layout: PixelLayout, coding: str) -> Self:
         """The tags with those that a coding's standard gives to files without."""
@@ -194,8 +200,8 @@ class ColorSpec:
     def _resolved_range(self, layout: PixelLayout) -> tuple[Range, str]:
         if layout.full_range_name:
             contradicted = self.color_range == Range.LIMITED
-            note = f"tagged as limited range, but {layout.name} means full range: full assumed"
-            return Range.FULL, note if contradicted else ""
+            text = f"tagged as limited range, but {layout.name} means full range: full assumed"
+            return Range.FULL, text if contradicted else ""
         if self.color_range != Range.UNSPECIFIED:
             return self.color_range, ""
         if layout.family == "rgb":

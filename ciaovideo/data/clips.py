@@ -29,7 +29,7 @@ def read_frames(path: Path, every: int) -> Iterator[np.ndarray[Any, np.dtype[np.
     where PyAV is not installed.
     """
     try:
-        from ciaovideo.media.reader import VideoReader
+        from ciaovideo.media.read.reader import VideoReader
     except ImportError as cause:
         raise OptionError(
             f"{path}: videos are read with PyAV, which is not installed",

@@ -89,7 +89,7 @@ class LatticeSampler:
         self.patch = patch
         self.side = side
         self.scales = scales
-        self.groups = groups
+        self.groups = groups  # as even as the batch allows; of a small one, some have nothing
         self.candidates = candidates
         self.window = window
         self.whole_scales = whole_scales
@@ -111,14 +111,13 @@ class LatticeSampler:
         sides = draw_sides(self.patch, self.scales, self.groups, generator, self.whole_scales)
         lines = torch.rand(self.groups, 2, self.side, generator=generator)
         crops = list(zip(which.tolist(), place.tolist(), strict=True))
-        each = batch // self.groups
         wanted = range(batch)[part]
         made = []
         for group, side in enumerate(sides.tolist()):
-            whole = range(group * each, (group + 1) * each)
+            whole = range(group * batch // self.groups, (group + 1) * batch // self.groups)
             mine = range(max(whole.start, wanted.start), min(whole.stop, wanted.stop))
             samples = mine if self.degrader is None else whole  # it draws for the whole batch
-            if not mine and samples is mine:
+            if not samples:
                 continue
             views = [self._livelier(crops[i * self.candidates :], side) for i in samples]
             turned = [_turned(view, turn[i]) for view, i in zip(views, samples, strict=True)]

@@ -1,9 +1,10 @@
 """One batch of LR tensors to HR tensors, fast; knows nothing of video.
 
-``Engine`` cuts a batch into tiles, encodes each, decodes the output pixels that its core owns, and
-falls back to smaller tiles when memory runs out and to fp32 when a value is not finite. The picture
-depends on the network and the precision alone, never on tile, batch or memory.
+``Engine`` cuts a batch into tiles (``tiled.py``), encodes each, decodes the output pixels that its
+core owns, and falls back to smaller tiles when memory runs out and to fp32 when a value is not
+finite. The picture depends on the network and the precision alone, never on tile, batch or memory.
 
-``Upscaler`` joins a network and an engine for scripts and plug-ins; ``picture.py`` is what it
-takes, ``crew.py`` the threads behind ``submit``, shared by all who ask for the same network.
+``Renderer`` puts colour around it: planes in, larger planes out, for runs of video and for
+``Upscaler``, which scripts and plug-ins hold. ``workers.py`` is the only pool of threads that
+compute. Switches of the whole process are turned only while an engine computes (``flags.py``).
 """

@@ -1,40 +1,16 @@
 """torch's deterministic kernels, for as long as somebody computes with them."""
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import torch
 from torch.backends import cudnn
 from torch.utils import deterministic
 
+from ciaovideo.engine.flags import ProcessFlags
+
 TILE = 512  # LR px: the side of tiles that must not go by the memory that happens to be free
 CUBLAS_WORKSPACE = ":4096:8"  # without such a setting torch refuses deterministic products
-
-
-class DeterministicKernels:
-    """Flags of the whole process: the first who needs them sets them, the last puts them back."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._restore = ExitStack()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """A block in which each kernel adds up in one order, and none is chosen by its speed."""
-        with self._lock:
-            if not self._users:
-                self._restore = _set()
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    self._restore.close()
 
 
 def _set() -> ExitStack:
@@ -57,4 +33,5 @@ def _set() -> ExitStack:
     return restore
 
 
-deterministic_kernels = DeterministicKernels()
+deterministic_kernels = ProcessFlags(_set)
+"""Each kernel adds up in one order, and none is chosen by its speed."""

@@ -3,13 +3,15 @@
 import copy
 import logging
 import math
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ciaovideo.engine.deterministic import TILE, deterministic_kernels
+from ciaovideo.engine.flags import exact_products
 from ciaovideo.engine.memory import (
     FLOAT_BYTES,
     MIN_SIDE,
@@ -19,22 +21,20 @@ from ciaovideo.engine.memory import (
     is_exhaustion,
 )
 from ciaovideo.engine.precision import choose_precision, set_precision
+from ciaovideo.engine.tiled import Tiling, enlarge
 from ciaovideo.errors import (
     BackendError,
     MemoryExhaustedError,
     NonFiniteError,
     UnsupportedScaleError,
 )
-from ciaovideo.grid import Axis, View, nearest_index, once_per_axis
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import Interpolation
-from ciaovideo.models.protocols import Footprint
-from ciaovideo.options import MAX_SCALE, EngineOptions, Precision
+from ciaovideo.grid import View
+from ciaovideo.models.protocols import Footprint, Network, Scales
+from ciaovideo.ops.dispatch import Setbacks
+from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles
 
 log = logging.getLogger(__name__)
-
-type Network = ImplicitSR | Interpolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,10 @@ class Engine:
         self.options = options
         self.workers = 1
         self.notices: list[str] = []
+        self.setbacks = Setbacks(self._notice)
         self._exact = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._exact.requires_grad_(False)
         self._network = self._exact
-        if self.device.type == "cuda":
-            torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 is there for speed
         if self.precision != "fp32":
             self._network = copy.deepcopy(self._exact)
             set_precision(self._network, self.precision)
@@ -76,22 +75,22 @@ class Engine:
 
     def share(self, workers: int) -> None:
         """Plan from now on for this many threads that call at once."""
-        self.workers = workers
-        self._plans.clear()
+        if workers != self.workers:
+            self.workers = workers
+            self._plans.clear()
 
     def plan(self, batch: int, lr_size: tuple[int, int], out_size: tuple[int, int]) -> EnginePlan:
         """Tiles for a batch of this size, fitted to what was free when it was first asked."""
-        check_scale(lr_size, out_size)
+        check_scale(self._network.scales, lr_size, out_size)
         key = (batch, *lr_size, *out_size)
         if key not in self._plans:
-            side = self.fixed_tile
-            per = self._footprint(batch)
-            area = math.prod(out_size) / math.prod(lr_size)
+            side, view = self.fixed_tile, View(lr_size, out_size)
             if not side:
                 room = int(free_memory(self.device) * SHARE / self.workers)
-                halo = self._network.halo + self._network.alignment - 1
-                side = fit_side(lr_size, area, per, halo, room)
-            self._plans[key] = self._with_side(side, batch, lr_size, area)
+                reach = self._network.reach(view)
+                halo = reach.within(lr_size) + reach.alignment - 1
+                side = fit_side(lr_size, _area(view), self._footprint(batch, view), halo, room)
+            self._plans[key] = self._with_side(side, batch, view)
         return self._plans[key]
 
     @property
@@ -104,10 +103,11 @@ class Engine:
         """The side of tiles in LR px that does not go by free memory; 0 where it may."""
         return self.options.tile or (TILE if self.options.deterministic else 0)
 
-    @property
-    def halo(self) -> int:
-        """How many LR pixels around its own a colour can depend on."""
-        return self._network.halo
+    def reach(self, lr_size: tuple[int, int], out_size: tuple[int, int]) -> int:
+        """How many LR pixels around its own a colour can depend on, at these sizes."""
+        if self._network.passes:
+            return max(lr_size)
+        return self._network.reach(View(lr_size, out_size)).within(lr_size)
 
     def __call__(self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None) -> Tensor:
         """The batch at exactly ``out_size`` (height, width), or a ``part`` of it in output px.
@@ -125,7 +125,7 @@ class Engine:
         Who uses this must ask later, and take ``exact`` in place of what is not finite.
         """
         lr = lr.to(self.device, torch.float32)
-        with self._kernels():
+        with self._computing():
             sr = self._run(self._network, lr, out_size, part or Rect(0, 0, *out_size))
             return sr, sr.sum().isfinite()
 
@@ -135,51 +135,31 @@ class Engine:
         It may be the input or the weights that are not.
         """
         lr = lr.to(self.device, torch.float32)
-        with self._kernels():
+        with self._computing():
             return self._run_exact(lr, out_size, part or Rect(0, 0, *out_size))
 
-    def _kernels(self) -> AbstractContextManager[None]:
-        return deterministic_kernels() if self.options.deterministic else nullcontext()
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self.setbacks.noted())
+            if self.options.deterministic:
+                stack.enter_context(deterministic_kernels())
+            if self.device.type == "cuda":
+                stack.enter_context(exact_products())
+            yield
 
     @torch.inference_mode()
     def _run(self, network: Network, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
-        lr_size = (lr.shape[-2], lr.shape[-1])
+        view = View((lr.shape[-2], lr.shape[-1]), out_size)
         while True:
-            plan = self.plan(len(lr), lr_size, out_size)
+            plan = self.plan(len(lr), view.lr_size, out_size)
             try:
-                return self._compute(network, lr, View(lr_size, out_size), part, plan.tile)
+                return enlarge(network, lr, Tiling(view, plan.tile), part)
             except (RuntimeError, MemoryError) as error:
                 if not is_exhaustion(error):
                     raise
                 problem = error
-            self._step_down(plan, (len(lr), *lr_size, *out_size), problem)
-
-    def _compute(self, network: Network, lr: Tensor, view: View, part: Rect, side: int) -> Tensor:
-        rows = Owned(view.rows, part.top, part.bottom)
-        columns = Owned(view.columns, part.left, part.right)
-        tiles = list(
-            plan_tiles(
-                *view.lr_size,
-                side=side,
-                halo=network.halo,
-                alignment=network.alignment,
-                part=Rect(rows.low, columns.low, rows.high, columns.high),
-            )
-        )
-        sr = lr.new_empty(*lr.shape[:2], part.height, part.width) if len(tiles) > 1 else None
-        for tile in tiles:
-            latent = network.encode(
-                lr[(..., *tile.read.slices)],
-                replace(view, origin=(tile.read.top, tile.read.left)),
-            )
-            y, row_axis = rows.of(tile.core.top, tile.core.bottom, tile.read.top)
-            x, column_axis = columns.of(tile.core.left, tile.core.right, tile.read.left)
-            piece = network.decode(latent, row_axis, column_axis)
-            if sr is None:
-                return piece
-            sr[..., y, x] = piece
-        assert sr is not None
-        return sr
+            self._step_down(plan, len(lr), view, problem)
 
     def _run_exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         if not bool(lr.sum().isfinite()):
@@ -194,14 +174,13 @@ class Engine:
             )
         return sr
 
-    def _step_down(self, plan: EnginePlan, key: tuple[int, ...], problem: BaseException) -> None:
+    def _step_down(self, plan: EnginePlan, batch: int, view: View, problem: BaseException) -> None:
         """Replace a plan by one of half the side; raises MemoryExhaustedError at the least."""
-        batch, height, width, out_height, out_width = key
         if self.options.deterministic:  # another tile would change the last bits
             raise MemoryExhaustedError(
                 f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
             ) from problem
-        longest = max(height, width)
+        longest = max(view.lr_size)
         before = min(plan.tile or longest, longest)  # a tile that was asked for may be larger
         side = math.ceil(before / 2)
         if side < MIN_SIDE:
@@ -212,53 +191,25 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._notice(f"memory ran out: going on with tiles of {side} px")
-        area = out_height * out_width / (height * width)
-        self._plans[key] = self._with_side(side, batch, (height, width), area)
+        self._plans[(batch, *view.lr_size, *view.out_size)] = self._with_side(side, batch, view)
 
-    def _with_side(
-        self, side: int, batch: int, lr_size: tuple[int, int], area: float
-    ) -> EnginePlan:
-        network = self._network
-        tiles = list(
-            plan_tiles(*lr_size, side=side, halo=network.halo, alignment=network.alignment)
-        )
-        per = self._footprint(batch)
+    def _with_side(self, side: int, batch: int, view: View) -> EnginePlan:
+        reach = self._network.reach(view)
+        halo = reach.within(view.lr_size)
+        tiles = list(plan_tiles(*view.lr_size, side=side, halo=halo, alignment=reach.alignment))
         largest = max(tiles, key=lambda tile: tile.read.height * tile.read.width)
-        return EnginePlan(side, len(tiles), _peak(largest, per, area))
+        return EnginePlan(
+            side, len(tiles), _peak(largest, self._footprint(batch, view), _area(view))
+        )
 
-    def _footprint(self, batch: int) -> Footprint:
-        per = self._network.footprint
+    def _footprint(self, batch: int, view: View) -> Footprint:
+        per = self._network.footprint(view)
         return Footprint(per.lr_pixel * batch, per.out_pixel * batch, per.fixed * batch)
 
     def _notice(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
             log.warning("%s", text)
-
-
-class Owned:
-    """Output samples [first, end) of an axis, and which LR sample each belongs to: its nearest."""
-
-    def __init__(self, axis: Axis, first: int, end: int) -> None:
-        self._axis = axis
-        self._first = first
-        self._owner = _owners(axis)[first:end]
-        self.low = int(self._owner[0])  # LR samples [low, high) own all of them
-        self.high = int(self._owner[-1]) + 1
-
-    def of(self, start: int, stop: int, origin: int) -> tuple[slice, Axis]:
-        """Those that LR samples [start, stop) own, counted from the first, and as queries.
-
-        ``origin``: the LR sample at which the latent map at hand begins.
-        """
-        first, end = torch.searchsorted(self._owner, torch.tensor([start, stop])).tolist()
-        queries = self._axis.part(self._first + first, self._first + end, origin)
-        return slice(first, end), queries
-
-
-@once_per_axis
-def _owners(axis: Axis) -> Tensor:
-    return nearest_index(axis.coord, axis.count)
 
 
 def choose_device(name: str) -> torch.device:
@@ -276,13 +227,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def check_scale(lr_size: tuple[int, int], out_size: tuple[int, int]) -> None:
-    """Raise UnsupportedScaleError for a size outside 1 to 30 times the input's."""
-    for new, old in zip(out_size, lr_size, strict=True):
-        if not old <= new <= old * MAX_SCALE:
+def check_scale(scales: Scales, lr_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+    """Raise UnsupportedScaleError for a size that is none of these scales times the input's."""
+    for limits in (Scales(), scales):
+        if not limits.hold(lr_size, out_size):
+            (height, width), (out_height, out_width) = lr_size, out_size
             raise UnsupportedScaleError(
-                f"{old} to {new} px is outside 1 to {MAX_SCALE:g} times", "ask for a size between"
+                f"{width}x{height} to {out_width}x{out_height} px is outside {limits} times",
+                f"ask for a scale of {limits}",
             )
+
+
+def _area(view: View) -> float:
+    """Output pixels per LR pixel."""
+    return math.prod(view.out_size) / math.prod(view.lr_size)
 
 
 def _peak(tile: Tile, per: Footprint, area: float) -> int:

@@ -1,11 +1,11 @@
 """Fitting tiles to free memory, and telling memory exhaustion from other errors."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 
 from ciaovideo.errors import MemoryExhaustedError
@@ -31,13 +31,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    rows = (line.split() for line in text.splitlines())
-    available = next(int(row[1]) for row in rows if row[0] == "MemAvailable:")  # KiB
-    return min(available * 1024, _container_room())
+    return min(int(psutil.virtual_memory().available), _container_room())
 
 
 def _container_room() -> int:

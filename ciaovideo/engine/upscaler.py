@@ -1,6 +1,5 @@
 """Network and engine as one object, for scripts and plug-ins."""
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -10,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ciaovideo.engine.crew import Crew, shared_crew
 from ciaovideo.engine.engine import Engine, choose_device
-from ciaovideo.engine.picture import Picture, enlarge_opacity, planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.picture import Picture
 from ciaovideo.engine.precision import choose_precision
+from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.workers import WorkerPool, shared_pool, usual_workers
 from ciaovideo.errors import OptionError
-from ciaovideo.models.checkpoints import load_bundled, load_file, read_manifest
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import KERNELS, Interpolation
+from ciaovideo.models.networks import NETWORKS
+from ciaovideo.models.networks.interpolation import KERNELS
+from ciaovideo.models.protocols import Network
+from ciaovideo.models.weights import choose_weights, load_bundled, load_file
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
-GPU_WORKERS = 2  # one picture is computed while another is on its way to or from the device
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
 ARRAY_KINDS = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -28,13 +28,14 @@ ARRAY_KINDS = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 class Upscaler:
     """Enlarges pictures: a tensor (B, 3, H, W) in [0, 1], numpy (H, W, 3) or (B, H, W, 3), Picture.
 
-    ``scale`` any number from 1 to 30, or ``size`` as (height, width), or one of the sides. numpy
-    may be uint8, uint16 or float in [0, 1]; what comes back is of the same kind, dtype and device,
-    integers rounded and clamped, floats as the network made them.
+    Options have the names that ``upscale`` gives them: ``scale`` any number from 1 to 30, or
+    ``size`` as (height, width) or "1920x1080", or one of the sides. numpy may be uint8, uint16 or
+    float in [0, 1]; what comes back is of the same kind, dtype and device, integers rounded and
+    clamped, floats as the network made them.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
     tile, ``deterministic`` and ``workers`` share one copy of the weights and the threads that
-    ``submit`` uses: one a core of a CPU, two for another device, where ``workers`` is None.
+    ``submit`` uses: as many as keep the device busy, where ``workers`` is None.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Upscaler:
         *,
         weights: str | Path | None = None,
         scale: float | None = None,
-        size: tuple[int, int] | None = None,
+        size: str | tuple[int, int] | None = None,
         width: int | None = None,
         height: int | None = None,
         device: str = "auto",
@@ -52,15 +53,15 @@ class Upscaler:
         workers: int | None = 1,
         deterministic: bool = False,
     ) -> None:
-        text = None if size is None else f"{size[1]}x{size[0]}"
+        text = f"{size[1]}x{size[0]}" if isinstance(size, tuple) else size
         self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
         options = ModelOptions(model=model, weights=None if weights is None else Path(weights))
         engine_options = EngineOptions(
             device=device, precision=precision, tile=tile, deterministic=deterministic
         )
-        self._crew = _crew(options, engine_options, workers)
+        self._pool = _pool(options, engine_options, workers)
         self.model = model_name(options, device)
-        self.engine = self._crew.engine
+        self.engine = self._pool.engine
         self.workers = self.engine.workers
 
     def out_size(self, height: int, width: int, *, even: bool = False) -> tuple[int, int]:
@@ -87,22 +88,15 @@ class Upscaler:
         planes = picture.planes if isinstance(picture, Picture) else (picture,)
         if any(isinstance(plane, Tensor) and plane.device.type != "cpu" for plane in planes):
             raise OptionError("only pictures in CPU memory can be submitted", "call the upscaler")
-        return self._crew.submit(lambda: self(picture))
+        return self._pool.submit(lambda: self(picture))
 
-    @torch.inference_mode()
     def _picture(self, picture: Picture) -> Picture:
         out_format = picture.out_format or picture.format
         height, width = picture.planes[0].shape
         even = any(out_format.layout.even_sides)
         out_size = picture.out_size or self.out_size(height, width, even=even)
-        if picture.format.opacity:
-            plane, formats = picture.planes[0][None], (picture.format, out_format)
-            planes = [enlarge_opacity(self.engine, plane, formats, out_size).contiguous()]
-        else:
-            lr = [_upload(plane, self.engine.device)[None] for plane in picture.planes]
-            rgb = planes_to_rgb(lr, picture.format)
-            planes = list(rgb_to_planes(self.engine(rgb, out_size), out_format))
-        return Picture(_download([plane[0] for plane in planes], picture.planes[0]), out_format)
+        renderer = Renderer(self.engine, picture.format, out_format)
+        return Picture(renderer.render(picture.planes, out_size), out_format)
 
     def _tensor(self, picture: Tensor) -> Tensor:
         if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point():
@@ -131,32 +125,10 @@ class Upscaler:
         return made.reshape(*picture.shape[:-3], *made.shape[1:])
 
 
-def _upload(plane: Tensor, device: torch.device) -> Tensor:
-    """The plane on a device; on its way to a GPU it goes through pinned memory."""
-    if device.type == "cuda" and plane.device.type == "cpu":
-        pinned = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True)
-        plane = pinned.copy_(plane)
-    return plane.to(device, non_blocking=True)
-
-
-def _download(planes: Sequence[Tensor], like: Tensor) -> tuple[Tensor, ...]:
-    """The planes on the device of a plane that came in; from a GPU through pinned memory."""
-    if planes[0].device == like.device:
-        return tuple(planes)
-    if planes[0].device.type != "cuda":
-        return tuple(plane.to(like.device) for plane in planes)
-    pinned = [torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True) for plane in planes]
-    for target, plane in zip(pinned, planes, strict=True):
-        target.copy_(plane, non_blocking=True)
-    torch.cuda.current_stream(planes[0].device).synchronize()
-    return tuple(pinned)
-
-
-def _crew(model: ModelOptions, options: EngineOptions, workers: int | None) -> Crew:
-    """The crew for these options: one that is alive, or a new one."""
+def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> WorkerPool:
+    """The pool for these options: one that is alive, or a new one."""
     device = choose_device(options.device)
-    usual = torch.get_num_threads() if device.type == "cpu" else GPU_WORKERS
-    count = usual if workers is None else workers
+    count = usual_workers(device) if workers is None else workers
     key: tuple[object, ...] = (model_name(model, options.device),)
     if model.weights is not None:
         with suppress(OSError, ValueError):  # loading says what is wrong with it
@@ -164,8 +136,8 @@ def _crew(model: ModelOptions, options: EngineOptions, workers: int | None) -> C
             key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
     precision = choose_precision(options.precision, device)
     key = (*key, device, precision, options.tile, options.deterministic, count)
-    return shared_crew(
-        key, lambda: Crew(Engine(load_network(model, options.device)[1], options), count)
+    return shared_pool(
+        key, lambda: WorkerPool(Engine(load_network(model, options.device)[1], options), count)
     )
 
 
@@ -173,19 +145,12 @@ def model_name(options: ModelOptions, device: str) -> str:
     """What these options call the network on a device: a bundled name, or the path of a file."""
     if options.weights is not None:
         return str(options.weights)
-    return choose_model(choose_device(device).type) if options.model == "auto" else options.model
+    return choose_weights(choose_device(device).type) if options.model == "auto" else options.model
 
 
-def load_network(options: ModelOptions, device: str) -> tuple[str, ImplicitSR | Interpolation]:
+def load_network(options: ModelOptions, device: str) -> tuple[str, Network]:
     """The network that these options mean on a device, and its name for people."""
     name = model_name(options, device)
     if options.weights is None and name in KERNELS:
-        return name, Interpolation(name)
+        return name, NETWORKS[name]()
     return name, load_bundled(name) if options.weights is None else load_file(options.weights)
-
-
-def choose_model(device_type: str) -> str:
-    """The bundled weights with the highest PSNR among those meant for a kind of device."""
-    entries = read_manifest().values()
-    fit = [entry for entry in entries if device_type in entry.devices] or list(entries)
-    return max(fit, key=lambda entry: entry.psnr["set5"]["x2"]).name

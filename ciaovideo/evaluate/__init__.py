@@ -1,11 +1,11 @@
-"""Measuring as the literature does, and printing the result beside what it published.
+"""Benchmarks of the literature, and their printed tables for comparison.
 
-``protocol.py`` holds one function for each kind of published table, which states colour, border,
-cropping and how the LR pictures are made; ``clips.py`` the same for a video with a known truth, and
-``cost.py`` for weights and time; ``baselines.py`` what needs no network. ``report.py`` prints text,
-Markdown and JSON; ``html.py`` makes one page of it (``page.html``, with ``charts.py`` and
-``crops.py``) that needs nothing else to be shown. ``published/`` has the figures of papers.
+``protocol.py`` has one function per kind of published table: colour, border, cropping, and how LR
+is made. ``clips.py`` does the same for videos with a known truth, ``cost.py`` for weights and time.
+``baselines.py`` needs no network. ``report.py`` prints text, Markdown and JSON. ``page.py`` fills
+``templates/page.html``, with charts from ``inline.py`` and crops from ``crops.py``. ``published/``
+holds the figures of papers.
 
-Anything that maps ``lr`` (1, 3, h, w) in [0, 1] and an exact output size to ``sr`` can be measured:
-an ``Engine`` is such a thing.
+A method is any callable from ``lr`` (1, 3, h, w) in [0, 1] and an exact output size to ``sr``. An
+``Engine`` is one.
 """

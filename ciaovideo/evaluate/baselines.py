@@ -1,4 +1,4 @@
-"""What enlarges without a network: the least that a network has to beat."""
+"""Interpolation: the baseline that a network has to beat."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ciaovideo.color import PixelLayout
+from ciaovideo.color import PixelLayout, to_rgb
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
-from ciaovideo.engine.picture import PlaneFormat, planes_to_rgb
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.temporal import temporal_error
 
@@ -30,9 +29,9 @@ def clip(
     """A video of true frames, such as those of Vid4: PSNR, SSIM and temporal error on Y.
 
     Each frame is measured as ``benchmark`` measures a picture, border and cropping included; LR is
-    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames`` bounds
-    how many are read. Tables on Vid4 differ in borders and in the frames they leave out, so that
-    no published figure stands beside these.
+    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames``
+    limits how many are read. Published tables on Vid4 differ in borders and skipped frames, so none
+    is comparable.
     """
     with naming(path.name):
         return _mean(list(_scores(upscale, path, scale, frames, ssim=ssim, on_sample=on_sample)))
@@ -74,7 +73,7 @@ def reduced(hr: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def count_frames(path: Path, limit: int | None) -> int:
-    """How many frames a video will give, about; raises the errors of opening it."""
+    """Approximate number of frames in a video; raises the errors of opening it."""
     with VideoReader(path) as reader:
         count = reader.info.frame_count
     return count if limit is None else min(count or limit, limit)
@@ -86,9 +85,8 @@ def _true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
         info = reader.info
         layout = PixelLayout.of(info.pix_fmt)
         color, _ = info.color.resolved(info.height, info.width, layout)
-        kind = PlaneFormat(layout, color)
         for frame in reader.frames(limit):
-            yield planes_to_rgb([plane[None] for plane in frame.planes], kind).clamp_(0, 1)
+            yield to_rgb([plane[None] for plane in frame.planes], layout, color).clamp_(0, 1)
 
 
 def _mean(scores: list[FrameScore]) -> Score:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ciaovideo.engine.engine import Engine, Network
+from ciaovideo.engine.engine import Engine
+from ciaovideo.models.protocols import Network
 
-SIDE = 192  # px of LR, and
-SCALE = 4.0  # the scale that is taken here: the paper names none
+SIDE = 192  # px of LR
+SCALE = 4.0  # chosen here: the paper names no scale
 RUNS = 3
 
 
@@ -18,7 +19,7 @@ RUNS = 3
 class Cost:
     """Weights of a network, of its decoder alone, and milliseconds for a picture of ``SIDE`` px.
 
-    ``device`` is where it was timed; ``source`` the paper of published figures.
+    ``device`` is where it was timed; ``source`` is the paper of a published figure.
     """
 
     method: str
@@ -32,7 +33,7 @@ class Cost:
 def cost(name: str, network: Network, engine: Engine) -> Cost:
     """CiaoSR (Cao et al., arXiv 2212.04362), table 7: size of the implicit model, time of it all.
 
-    LR of 192x192 px at x4; the median of three runs after a first one that does not count.
+    LR of 192x192 px at x4; the median of three runs after a warm-up.
     """
     lr = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     lr = lr.to(engine.device)

@@ -1,4 +1,4 @@
-"""Details of measured pictures, the same place by every method, to look at."""
+"""Details of measured pictures: the same place by every method."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from ciaovideo.evaluate.protocol import Sample
 from ciaovideo.metrics.luma import luma
 
 SIDE = 192  # HR px of a crop, less where the picture is smaller
-STEP = 8  # px between the places that are looked at
+STEP = 8  # px between candidate places
 CROPS = 4  # of each set
 LR, TRUTH = "LR", "truth"
 
@@ -29,14 +29,14 @@ class Crop:
 
 @dataclass(slots=True, eq=False)
 class Gallery:
-    """Collects crops while sets are measured: of their first pictures, and of a first frame."""
+    """Collects crops during measuring: of a set's first pictures, and of a video's first frame."""
 
     scale: float
     _places: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
     _views: dict[tuple[str, str, int], dict[str, Tensor]] = field(default_factory=dict)
 
     def add(self, dataset: str, method: str, sample: Sample, *, is_video: bool = False) -> None:
-        """Keep what a method made of a picture, if the picture is one of those kept."""
+        """Keep a method's crops of a picture, if the picture is one of those selected."""
         key = dataset, sample.name
         if key not in self._places:
             kept = sum(name == dataset for name, _ in self._places)
@@ -52,7 +52,7 @@ class Gallery:
             views[method] = _cut(sample.sr, place)
 
     def crops(self) -> list[Crop]:
-        """All that was kept, in the order of the sets."""
+        """All crops, in the order of the sets."""
         return [
             _coded((dataset, name), self.scale, views)
             for (dataset, name, _), views in self._views.items()

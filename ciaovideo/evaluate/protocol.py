@@ -30,10 +30,10 @@ class FrameScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Means over a set: PSNR in dB, SSIM where asked for; 0 pictures where nobody counted.
+    """Means over a set: PSNR in dB, SSIM if requested; ``pictures`` is 0 if unknown.
 
-    LPIPS where its weights were given. Of a video also the mean temporal error (8-bit steps of Y),
-    and every frame for itself.
+    LPIPS if its weights were given. A video also has the mean temporal error (8-bit steps of
+    Y), and the scores of each frame.
     """
 
     psnr: float
@@ -46,7 +46,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One picture as it was measured: lr (1, 3, h, w), sr and hr (1, 3, H, W), all in [0, 1]."""
+    """One measured picture: lr (1, 3, h, w), sr and hr (1, 3, H, W), all in [0, 1]."""
 
     name: str
     lr: Tensor
@@ -58,7 +58,7 @@ OnSample = Callable[[Sample], None]
 
 
 class Measure(Protocol):
-    """What every protocol for pictures is."""
+    """Signature of a protocol for pictures."""
 
     def __call__(
         self,
@@ -83,7 +83,7 @@ def benchmark(
     lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
-    """Set5, Set14, B100 and their like: Y of BT.601, ceil(scale) pixels of border left out.
+    """Set5, Set14, B100 and their like: Y of BT.601, without ceil(scale) pixels of border.
 
     CiaoSR (Cao et al., arXiv 2212.04362), tables 2, 3, 6 and 8, as LIIF (Chen et al., arXiv
     2012.09161) defines it: HR is cropped so that LR has whole sides (``crop_step``), LR is Pillow's
@@ -103,10 +103,10 @@ def div2k(
     lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
-    """2K pictures such as DIV2K's validation set: PSNR on RGB, ceil(scale) + 6 px of border out.
+    """2K pictures such as DIV2K's validation set: RGB, without ceil(scale) + 6 px of border.
 
     CiaoSR (arXiv 2212.04362), table 1, as LIIF (arXiv 2012.09161) defines it, LR by Pillow as
-    there. SSIM, which that table does not have, is on Y.
+    there. SSIM is on Y; that table has none.
     """
     metrics = _metrics("psnr_rgb", ssim=ssim, lpips=lpips)
     return _means(upscale, pairs(folder, scale), metrics, math.ceil(scale) + 6, on_sample)
@@ -136,10 +136,10 @@ CHANNELS: Mapping[str, str] = {"benchmark": "Y", "div2k": "RGB", "eqsr": "Y"}
 
 
 def in_steps(upscale: Upscale, steps: tuple[float, ...]) -> Upscale:
-    """The method applied several times: to each scale of ``steps``, then to the size asked for.
+    """The method applied several times: to each scale of ``steps``, then to the final size.
 
-    CiaoSR (arXiv 2212.04362), table 6: x12 at once against x2, x4, x12. Steps that are not below
-    the scale asked for are left out; between steps the picture is clamped and stays in floats.
+    CiaoSR (arXiv 2212.04362), table 6: x12 at once against x2, x4, x12. Steps at or above
+    the final scale are skipped. Between steps the picture is clamped, and stays in floats.
     """
 
     def enlarge(lr: Tensor, out_size: tuple[int, int]) -> Tensor:
@@ -163,7 +163,7 @@ def pairs(folder: Path, scale: float) -> Iterator[tuple[str, Tensor, Tensor]]:
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Let an OptionError from inside say which picture or video it is about."""
+    """Prefix an OptionError from inside with the name of its picture or video."""
     try:
         yield
     except OptionError as cause:
@@ -171,7 +171,7 @@ def naming(what: str) -> Iterator[None]:
 
 
 def _metrics(psnr: str, *, ssim: bool, lpips: Metric | None) -> dict[str, Metric]:
-    """What is measured, by the field of ``Score`` it goes to."""
+    """The metrics, by the field of ``Score`` that each fills."""
     metrics = {"psnr": METRICS[psnr]}
     if ssim:
         metrics["ssim"] = METRICS["ssim"]

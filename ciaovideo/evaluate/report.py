@@ -16,9 +16,9 @@ COST_HEADING = ("cost", "weights", "in the decoder", "ms", "on")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one method reaches on one set, by scale; ``source`` is the paper of a published row.
+    """Scores of one method on one set, by scale; ``source`` is the paper of a published row.
 
-    ``channel`` is what PSNR was taken on: Y or RGB.
+    ``channel`` is that of PSNR: Y or RGB.
     """
 
     method: str
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Rows of any sets, the scales that are the columns, and costs where they were measured."""
+    """Rows for any sets, scales as columns, and costs if measured."""
 
     scales: tuple[float, ...]
     rows: tuple[Row, ...]
@@ -71,7 +71,7 @@ class Report:
         return [heading, *lines]
 
     def title(self, dataset: str) -> str:
-        """What the cells of a set are, and of how many pictures or frames."""
+        """The measures in the cells of a set, and the number of pictures or frames."""
         rows = [row for row in self.rows if row.dataset == dataset]
         scores = [score for row in rows for score in row.scores.values()]
         channel = rows[0].channel
@@ -106,7 +106,7 @@ def _name(row: Row) -> str:
 
 
 def _cell(row: Row, scale: float) -> str:
-    """The figures of a cell; SSIM and LPIPS with as many digits as papers print, or one more."""
+    """The figures of a cell; ours have one digit more than papers print."""
     score = row.scores.get(scale)
     if score is None:
         return MISSING

@@ -5,8 +5,8 @@ picture of the main video as integer planes with its exact time; ``VideoWriter``
 exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet: only
 text and, if asked for, sound are coded anew where a container wants it. Nothing here converts
 colour, resizes, drops, doubles or retimes a picture; one thing makes pictures of its own: the
-deinterlacer, where a sample and the flags say that frames hold two fields (``interlacing``), each
-made picture at the time of its field (``filters``).
+deinterlacer, where a sample and the flags say that frames hold two fields (``read/fields``), each
+made picture at the time of its field (``read/deinterlacer``).
 
 - **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
   keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.
@@ -15,23 +15,23 @@ made picture at the time of its field (``filters``).
   repacked sample by sample; what cannot be repacked without loss is refused.
 - **FFmpeg's words stay here.** Its rationals become ``Fraction`` or ``None``, its errors become
   ours in ``av_errors`` and nowhere else.
-- **An encoder is an entry** in ``codec_table.CODECS``, and ``tests/contract`` proves each: what it
+- **An encoder is an entry** in ``write/codecs.CODECS``, and ``tests/contract`` proves each: what it
   would falsify is refused, what it cannot store is a loss that is listed.
 - **A part of a file** runs from frame to frame by their exact times. Sound comes along in whole
   packets, what is shown or valid for a time is cut, and one offset moves everything. Decoding
-  begins in the middle only where that is proven to give the same pictures (``seeking``).
+  begins in the middle only where that is proven to give the same pictures (``read/seeking``).
 - **What a container cannot hold** is found before work starts, by writing a header into memory:
   text becomes another kind of text; sound that would be lost is an error unless it may be
   transcoded; other streams are listed as dropped.
-- **A pipe** (``pipes``, ``pipe_input``, ``y4m``), standard or named, or a device is bare pictures
+- **A pipe** (``read/y4m_input``, ``write/y4m``), standard or named, or a device is bare pictures
   at one rate: whatever else there is, is listed as lost. It is read once: what is looked at twice
   in a file is taken from its header.
-- **A system ffmpeg** (``external``, ``external_streams``, ``external_writer``) is one more encoder:
+- **A system ffmpeg** (``ffmpeg/``) is one more encoder:
   raw frames go to it with their times, a trial before the run says what comes back, and the result
   is verified as ever.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
-- **A stopped run can go on** (``ledger``, ``segment_writer``): frames are coded in segments, each
+- **A stopped run can go on** (``write/segment_writer``): frames are coded in segments, each
   by a fresh encoder, and the packets of whole segments are kept. Going on hands them to the muxer
   again, so that the file is made in one way only, and has the bits of a run never stopped.
 

@@ -48,10 +48,15 @@ class StreamInfo:
     title: str = ""
     becomes: str = ""  # the coding in the output, where it is not copied as it is
 
+    @property
+    def name(self) -> str:
+        """What findings call it: its kind and its place in the file."""
+        return f"{self.kind} {self.index}"
+
     def __str__(self) -> str:
         language = f" ({self.language})" if self.language else ""
         becomes = f", becomes {self.becomes}" if self.becomes else ""
-        return f"{self.kind} {self.index}: {self.codec or 'unknown'}{language}{becomes}"
+        return f"{self.name}: {self.codec or 'unknown'}{language}{becomes}"
 
 
 @dataclass(frozen=True, slots=True)

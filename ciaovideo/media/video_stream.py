@@ -17,8 +17,9 @@ from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import OpenError
+from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.timing import exact
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
@@ -37,10 +38,18 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     return moving[0]
 
 
-def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out."""
+def pictures_from(
+    container: InputContainer,
+    av_stream: VideoStream,
+    packets: "Iterable[Packet[VideoStream]] | None" = None,
+) -> Iterator[av.VideoFrame]:
+    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out.
+
+    ``packets`` are the stream's own from its beginning; without them the container is read.
+    """
+    source = container.demux(av_stream) if packets is None else packets
     if not hides_alpha(av_stream):
-        yield from decoded(container, container.demux(av_stream))
+        yield from decoded(container, source)
         return
     decoder = ALPHA_DECODERS[codec_name(av_stream)]
     context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
@@ -48,7 +57,7 @@ def pictures_of(container: InputContainer, av_stream: VideoStream) -> Iterator[a
     context.color_range, context.colorspace = tagged.color_range, tagged.colorspace
     context.color_primaries, context.color_trc = tagged.color_primaries, tagged.color_trc
     context.thread_type = "AUTO"
-    for packet in container.demux(av_stream):
+    for packet in source:
         yield from context.decode(packet)
 
 
@@ -66,7 +75,7 @@ def decoded(
         if packet.size or packet.pts is None
         for picture in packet.decode()
     )
-    return in_order(pictures) if container.format.name == "avi" else pictures
+    return in_order(pictures) if read_container(container.format.name).coding_times else pictures
 
 
 def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
@@ -151,3 +160,10 @@ def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
     """
     data = av_stream.codec_context.coded_side_data.get("display_matrix")
     return tuple(memoryview(data).cast("i")) if data else ()
+
+
+def indexed_frames(container: InputContainer, av_stream: VideoStream) -> int:
+    """How many frames an mp4 file's index promises, less those an edit list hides."""
+    if not read_container(container.format.name).iso:
+        return av_stream.frames
+    return sum(not entry.is_discard for entry in av_stream.index_entries)

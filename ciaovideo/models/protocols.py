@@ -1,14 +1,25 @@
 """What the engine may rely on in any network, and what a network may rely on in its halves."""
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ciaovideo.grid import Axis, View
+from ciaovideo.options import MAX_SCALE
+from ciaovideo.tiling import Rect
 
 Latent = dict[str, Tensor]
 """Tensors at LR resolution, each (B, C, h, w), from which any point can be decoded."""
+
+Summary = Mapping[str, Tensor]
+"""Sums over all pixels or queries of a frame, each with the batch first."""
+
+NOTHING: Summary = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,37 +34,163 @@ class Footprint:
     fixed: int = 0
 
 
-class Encoder(Protocol):
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far around its own pixel a colour depends on others, in LR px, and where tiles begin.
+
+    ``halo`` is None where it depends on the whole frame. Tiles begin at multiples of
+    ``alignment``.
+    """
+
+    halo: int | None
+    alignment: int = 1
+
+    def within(self, lr_size: tuple[int, int]) -> int:
+        """The halo in a frame of this size."""
+        return max(lr_size) if self.halo is None else self.halo
+
+    def __add__(self, other: "Reach") -> "Reach":
+        """That of one part behind another."""
+        halo = None if self.halo is None or other.halo is None else self.halo + other.halo
+        return Reach(halo, math.lcm(self.alignment, other.alignment))
+
+    def __or__(self, other: "Reach") -> "Reach":
+        """That of one part beside another."""
+        halo = None if self.halo is None or other.halo is None else max(self.halo, other.halo)
+        return Reach(halo, math.lcm(self.alignment, other.alignment))
+
+
+WHOLE = Reach(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """The scales that a network can do: all from ``least`` to ``most``, or ``only`` those listed.
+
+    A listed scale holds for both sides, each off by at most one pixel of rounding.
+    """
+
+    least: float = 1.0
+    most: float = MAX_SCALE
+    only: tuple[float, ...] = ()
+
+    def hold(self, lr_size: tuple[int, int], out_size: tuple[int, int]) -> bool:
+        """Whether a frame of one size can be made one of the other."""
+        sides = list(zip(lr_size, out_size, strict=True))
+        if self.only:
+            return any(all(abs(old * s - new) <= 1 for old, new in sides) for s in self.only)
+        return all(old * self.least <= new <= old * self.most for old, new in sides)
+
+    def __str__(self) -> str:
+        if self.only:
+            *others, last = (f"{scale:g}" for scale in self.only)
+            return f"{', '.join(others)} or {last}" if others else last
+        return f"{self.least:g} to {self.most:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What a tile answers for: the queries on ``rows`` and ``columns``, and ``pixels``.
+
+    ``pixels`` is a box of the latent map at hand. Over all tiles each query and each LR pixel of
+    the frame comes exactly once.
+    """
+
+    pixels: Rect
+    rows: Axis
+    columns: Axis
+
+
+class Encoder(nn.Module, ABC):
     """LR image (B, 3, h, w) with the mean subtracted -> features (B, out_channels, h, w).
 
-    ``halo``: how many LR pixels around a pixel its features depend on. ``alignment``: tiles must
-    begin at multiples of it. ``floats``: alive at the peak, per LR pixel.
+    ``halo``: how many LR pixels around a pixel its features depend on, None for all. ``alignment``:
+    tiles must begin at multiples of it. ``floats``: alive at the peak, per LR pixel.
     """
 
     out_channels: int
-    halo: int
+    halo: int | None
     alignment: int
     floats: int
 
-    def __call__(self, lr: Tensor) -> Tensor:
-        """Features at the same height and width."""
-        ...
+    @classmethod
+    @abstractmethod
+    def small(cls) -> Self:
+        """One for tests: all its parts, each as small as it can be."""
 
 
-class Decoder(Protocol):
-    """Latent codes to colour at any point; ``halo`` in LR pixels around the codes it reads."""
+class Decoder(nn.Module, ABC):
+    """Latent codes to colour at any point.
 
-    halo: int
-    footprint: Footprint
+    With ``passes``, ``summarize`` is called for every tile, and added up, so many times before
+    the first is decoded; ``decode`` finds the sums in the latent.
+    """
 
+    passes: int = 0
+
+    @classmethod
+    @abstractmethod
+    def small(cls, latent_dim: int = 8) -> Self:
+        """One for tests: all its parts, each as small as it can be."""
+
+    @abstractmethod
+    def reach(self, view: View) -> Reach:
+        """How far around a code a colour next to it depends on others."""
+
+    @abstractmethod
+    def footprint(self, view: View) -> Footprint:
+        """What computing takes beside the features."""
+
+    @abstractmethod
     def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
         """All work per LR pixel: features (B, C, h, w), cell (B, 2) -> latent."""
-        ...
 
+    @abstractmethod
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, for training: coord (B, Q, 2), cell (B, 2) -> (B, Q, 3)."""
-        ...
 
+    @abstractmethod
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a rectangular grid, the fast way: -> (B, 3, rows, columns)."""
-        ...
+
+    def summarize(self, latent: Latent, core: Core) -> Summary:
+        """Sums over what a tile answers for; the engine adds those of all tiles."""
+        raise NotImplementedError
+
+
+class Network(nn.Module, ABC):
+    """LR image in, colour at any point of its ``scales`` out: what an engine runs.
+
+    A network whose colours depend on statistics of the whole frame has ``passes``: before the
+    first tile is decoded the engine encodes every tile, adds up what ``summarize`` says of it, and
+    hands the sums to the next pass and to all that follows. So the picture is the same tiled or
+    whole. A second pass may depend on the sums of the first.
+    """
+
+    scales: Scales = Scales()
+    passes: int = 0
+
+    @classmethod
+    @abstractmethod
+    def small(cls) -> Self:
+        """One for tests: all its parts, each as small as it can be."""
+
+    @abstractmethod
+    def reach(self, view: View) -> Reach:
+        """How far around its own LR pixel a colour depends on others, sums left aside."""
+
+    @abstractmethod
+    def footprint(self, view: View) -> Footprint:
+        """What computing one picture takes."""
+
+    @abstractmethod
+    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+        """All work per LR pixel of a tile: lr (B, 3, h, w) in [0, 1] -> latent, sums included."""
+
+    def summarize(self, latent: Latent, core: Core) -> Summary:
+        """Sums over what a tile answers for; the engine adds those of all tiles."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        """The picture at these rows and columns: (B, 3, rows, columns) fp32, not clamped."""

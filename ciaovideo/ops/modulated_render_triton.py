@@ -1,6 +1,6 @@
-"""The render network of ``LMCiaoSR`` fused for GPUs: from scale and shift to colour in one pass.
+"""``modulated_render`` fused for GPUs: from scale and shift to colour in one pass.
 
-``LMCiaoSR.query`` is the definition, its ``decode`` the other fast way. A program makes a tile of
+``modulated_render.py`` is the definition. A program makes a tile of
 pixels as rows of one matrix: it renders them from each of the four codes around them, one after
 the other, keeps hidden values and their blend on chip, and writes the colour once.
 
@@ -10,37 +10,18 @@ cache, as the pixels of a gap share their codes; from DRAM each map once, 512 B 
 written.
 """
 
-from typing import NamedTuple
-
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ciaovideo.grid import placed
 from ciaovideo.ops.dispatch import device_of
 from ciaovideo.ops.layers_triton import precision_of
+from ciaovideo.ops.modulated_render import GapTaps, RenderWeights
 
 WIDTHS = (16, 32, 64)  # of hidden layers; a product needs 16, registers hold 64
 ROWS, ACROSS = 64, 16  # pixels in one program, and how many of them lie side by side
 WARPS = 4
-
-
-class GapTaps(NamedTuple):
-    """One axis: ``gap`` (N,) of each query, and how far into it, ``offset`` (N,) in [0, 1)."""
-
-    gap: Tensor
-    offset: Tensor
-
-
-class RenderWeights(NamedTuple):
-    """offset (width, 2) over offsets (y, x), layers (depth - 1, width, width), color (3, width).
-
-    The biases of all but the last layer are in the shifts.
-    """
-
-    offset: Tensor
-    layers: Tensor
-    color: Tensor
-    color_bias: Tensor
 
 
 def fits(width: int) -> bool:
@@ -61,7 +42,7 @@ def modulated_render(
     with device_of(scale):
         _render[(tiles, batch)](
             *maps,
-            *(tensor.contiguous() for taps in (rows, columns) for tensor in taps),
+            *(placed(t, scale.device).contiguous() for taps in (rows, columns) for t in taps),
             *(tensor.contiguous() for tensor in weights),
             sr,
             code_height,

@@ -1,30 +1,22 @@
-"""The decoder of ``SeparableCiaoSR`` fused for GPUs: values, logits, softmax, colour in one pass.
+"""``separable_attention`` fused for GPUs: values, logits, softmax, colour in one pass.
 
-``SeparableCiaoSR.query`` is the definition, its ``decode`` the other fast way. A program makes a
+``separable_attention.py`` is the definition. A program makes a
 run of pixels of one row, whose own basis values are scalars. Per pixel at rank 4: 4 * (20 + 60)
 = 320 multiplications, 0.64 kFLOP, on fp32 units; 1 kB read from cache, where neighbours share it;
 from DRAM each map once, 448 B per code, and 12 B written. At twice the size of 1920x1080 that is
 1.0 GB: DRAM bounds it, at 0.2 ms where 4.8 TB/s are read, if the 256 loads per pixel do not.
 """
 
-from typing import NamedTuple
-
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ciaovideo.grid import placed
 from ciaovideo.ops.dispatch import device_of
+from ciaovideo.ops.separable_attention import GapTaps
 
 RUN = 128  # pixels of a row in one program
 WARPS = 4
-
-
-class GapTaps(NamedTuple):
-    """One axis: ``gap`` (N,) of each query, its basis values ``of_key``, ``of_value`` (2, N, r)."""
-
-    gap: Tensor
-    of_key: Tensor
-    of_value: Tensor
 
 
 def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: GapTaps) -> Tensor:
@@ -32,7 +24,7 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     value, logit = value.contiguous(), logit.contiguous()
     shape = (len(rows.gap), len(columns.gap))
     sr = value.new_empty(len(value), 3, *shape)
-    tables = [tensor.contiguous() for taps in (rows, columns) for tensor in taps]
+    tables = [placed(t, value.device).contiguous() for taps in (rows, columns) for t in taps]
     with device_of(value):
         _blend[(triton.cdiv(shape[1], RUN), shape[0], len(value))](
             value,

@@ -3,11 +3,11 @@
 ``plan.make_plan`` decides everything before the first frame, ``upscale_video.UpscaleRun`` carries
 it out, and ``verify`` compares the finished file with its source; of a pipe, ``result`` counts.
 
-The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``stages.FrameWorker``
-converts its planes to R'G'B', calls the engine and converts back, in one of several threads; the
+The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``engine.Renderer``,
+called by ``stages.FrameWorker``, makes its planes larger in one of several threads; the
 writer that ``result.open_writer`` chose (an encoder of PyAV's, a system ffmpeg, or bare YUV4MPEG2)
 takes it in the caller's thread. ``prefetch.ordered_map`` is what lies between: bounded, ordered,
-cancellable, and the only place of a run that makes threads.
+cancellable; the threads are those of the engine's ``WorkerPool``.
 
 On a GPU each worker has a CUDA stream of its own, so that one frame's upload, another's computing
 and a third's download overlap; on a CPU each worker computes a whole frame on one core, which is

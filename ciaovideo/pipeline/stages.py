@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Dither, PixelLayout, from_rgb
-from ciaovideo.engine.crew import ThreadStreams
-from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.picture import PlaneFormat, codes_from_rgb, enlarge_opacity, rgb_from_codes
+from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.pipeline.changes import STEP, ChangeFinder
+from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.tiling import Rect
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FrameTask:
     """A frame to compute: ``parts`` of the output may differ from the frame before's."""
 
     frame: Frame
@@ -41,10 +38,10 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A frame computed: the job, and either all its HR planes or the patches that are new."""
+class Rendered:
+    """A frame computed: the task, and either all its HR planes or the patches that are new."""
 
-    job: Job
+    task: FrameTask
     planes: tuple[Tensor, ...] = ()
     patches: tuple[Patch, ...] = ()
 
@@ -58,11 +55,11 @@ class Work:
     computed: int = 0  # frames of which anything was
     pixels: int = 0
 
-    def count(self, job: Job) -> None:
+    def count(self, task: FrameTask) -> None:
         """Count a frame that is finished."""
         self.frames += 1
-        self.computed += bool(job.parts)
-        self.pixels += sum(part.area for part in job.parts)
+        self.computed += bool(task.parts)
+        self.pixels += sum(part.area for part in task.parts)
 
     @property
     def reused(self) -> float:
@@ -94,7 +91,7 @@ class StageClock:
 
 def mark_changes(
     frames: Iterable[Frame], finder: ChangeFinder, clock: StageClock, *, afresh: int = 0
-) -> Iterator[Job]:
+) -> Iterator[FrameTask]:
     """Find what of each frame differs from the one before, so that nothing is computed twice.
 
     One frame in ``afresh``, the first one included, is computed whole all the same.
@@ -112,17 +109,19 @@ def mark_changes(
             parts = finder.parts(frame.planes, before)
         before = frame.planes
         number += 1
-        yield Job(frame, parts)
+        yield FrameTask(frame, parts)
 
 
-def in_batches(jobs: Iterable[Job], count: int, *, afresh: int = 0) -> Iterator[tuple[Job, ...]]:
+def in_batches(
+    tasks: Iterable[FrameTask], count: int, *, afresh: int = 0
+) -> Iterator[tuple[FrameTask, ...]]:
     """Groups of at most ``count`` frames to be computed at once; none goes past ``afresh`` frames.
 
     A group's size may change the last bits of a picture.
     """
-    group: list[Job] = []
-    for number, job in enumerate(jobs, 1):
-        group.append(job)
+    group: list[FrameTask] = []
+    for number, task in enumerate(tasks, 1):
+        group.append(task)
         if len(group) == count or (afresh and not number % afresh):
             yield tuple(group)
             group.clear()
@@ -131,127 +130,43 @@ def in_batches(jobs: Iterable[Job], count: int, *, afresh: int = 0) -> Iterator[
 
 
 class FrameWorker:
-    """Planes to larger planes: upload, colour to R'G'B', network, colour back, download.
-
-    Opacity, where the source has it and the output holds it, is enlarged apart. Called from
-    several threads at once. On a GPU each thread has its own CUDA stream, and copies go through
-    pinned memory.
-    """
+    """Frames to larger frames, in planes of a pool. Called from several threads at once."""
 
     def __init__(
-        self,
-        engine: Engine,
-        *,
-        layouts: tuple[PixelLayout, PixelLayout],
-        specs: tuple[ColorSpec, ColorSpec],
-        out_size: tuple[int, int],
-        outputs: PlanePool,
-        clock: StageClock,
-        dither: bool = False,
+        self, renderer: Renderer, out_size: tuple[int, int], outputs: PlanePool, clock: StageClock
     ) -> None:
-        self.dither = dither
-        self.engine = engine
-        self.layout, self.out_layout = layouts
-        self.spec, self.out_spec = specs
+        self.renderer = renderer
         self.out_size = out_size
         self._outputs = outputs
         self._clock = clock
-        self._cuda_streams = ThreadStreams(engine.device)
 
-    def __call__(self, jobs: tuple[Job, ...]) -> list[Made]:
+    def __call__(self, tasks: tuple[FrameTask, ...]) -> list[Rendered]:
         """Compute what is new in a group of frames."""
         whole = (Rect(0, 0, *self.out_size),)
-        with self._clock.measure("compute"), self._cuda_streams.own(), torch.inference_mode():
-            frames = [job.frame for job in jobs if job.parts == whole]
-            made = iter(self._compute(frames) if frames else [])
+        with self._clock.measure("compute"):
+            frames = [task.frame for task in tasks if task.parts == whole]
+            planes = iter(self._compute(frames) if frames else [])
             return [
-                Made(job, next(made))
-                if job.parts == whole
-                else Made(job, patches=self._patches(job))
-                for job in jobs
+                Rendered(task, next(planes))
+                if task.parts == whole
+                else Rendered(task, patches=self._patches(task))
+                for task in tasks
             ]
 
     def _compute(self, frames: list[Frame]) -> list[tuple[Tensor, ...]]:
-        lr = torch.cat([self._upload(frame) for frame in frames])
-        sr, finite = self.engine.start(lr, self.out_size)
-        shapes = self.out_layout.plane_shapes(*self.out_size)
-        results = [self._outputs.acquire(shapes, self.out_layout.dtype) for _ in frames]
-        self._fill(results, frames, sr)
-        if not bool(finite):  # to know it on a GPU is to wait for all that was begun before
-            self._fill(results, frames, self.engine.exact(lr, self.out_size))
-            self._cuda_streams.wait()
+        layout = self.renderer.target.layout
+        shapes = layout.plane_shapes(*self.out_size)
+        results = [self._outputs.acquire(shapes, layout.dtype) for _ in frames]
+        self.renderer.render_into(results, [frame.planes for frame in frames], self.out_size)
         return results
 
-    def _fill(self, results: list[tuple[Tensor, ...]], frames: list[Frame], sr: Tensor) -> None:
-        """The pictures as planes; from a GPU they are still on their way."""
-        dither = Dither() if self.dither else None
-        for planes, frame, picture in zip(results, frames, sr.split(1), strict=True):
-            batch = [plane.unsqueeze(0) for plane in planes]
-            if self.out_layout.alpha:
-                batch.pop().copy_(self._opacity(frame), non_blocking=True)
-            if self.engine.device.type == "cpu":
-                from_rgb(picture, self.out_layout.opaque, self.out_spec, out=batch, dither=dither)
-                continue
-            made = codes_from_rgb(picture, self.out_layout.opaque, self.out_spec, dither)
-            for target, source in zip(batch, made, strict=True):
-                target.copy_(source, non_blocking=True)
-
-    def _patches(self, job: Job) -> tuple[Patch, ...]:
+    def _patches(self, task: FrameTask) -> tuple[Patch, ...]:
         """The parts of a frame."""
-        if not job.parts:
+        if not task.parts:
             return ()
-        lr = self._upload(job.frame)
-        patches, finite = [], []
-        for part in job.parts:
-            rgb, good = self.engine.start(lr, self.out_size, self._read(part))
-            patches.append(self._patch(job.frame, rgb, part))
-            finite.append(good)
-        if not bool(torch.stack(finite).all()):  # on a GPU this waits for all patches
-            patches = [
-                self._patch(job.frame, self.engine.exact(lr, self.out_size, self._read(part)), part)
-                for part in job.parts
-            ]
-            self._cuda_streams.wait()
-        return tuple(patches)
-
-    def _read(self, part: Rect) -> Rect:
-        """What a part is cut from: a little more, because the chroma filter reads more."""
-        return part.grown(2 * STEP, Rect(0, 0, *self.out_size))
-
-    def _patch(self, frame: Frame, rgb: Tensor, part: Rect) -> Patch:
-        read = self._read(part)
-        dither = Dither((read.top, read.left)) if self.dither else None
-        made = codes_from_rgb(rgb, self.out_layout.opaque, self.out_spec, dither)
-        opacity = (self._opacity(frame, read),) if self.out_layout.alpha else ()
-        planes, boxes = [], []
-        for index, plane in enumerate((*made, *opacity)):
-            log2 = self.out_layout.plane_log2(index)
-            box, origin = part.halved(log2), read.halved(log2)
-            own = box.moved(-origin.top, -origin.left)
-            planes.append(self._fetched(plane[(0, *own.slices)]))
-            boxes.append(box)
-        return Patch(tuple(planes), tuple(boxes))
-
-    def _fetched(self, plane: Tensor) -> Tensor:
-        """The plane in CPU memory; from a GPU it is still on its way."""
-        if plane.device.type == "cpu":
-            return plane
-        pinned = self.engine.device.type == "cuda"
-        fetched = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=pinned)
-        return fetched.copy_(plane, non_blocking=True)
-
-    def _upload(self, frame: Frame) -> Tensor:
-        """A frame as rgb (1, 3, h, w) on the engine's device."""
-        colors = frame.planes[:-1] if self.layout.alpha else frame.planes
-        planes = [self._sent(plane) for plane in colors]
-        return rgb_from_codes(planes, self.layout.opaque, self.spec)
-
-    def _opacity(self, frame: Frame, part: Rect | None = None) -> Tensor:
-        """The frame's last plane enlarged, or a part of it: (1, H, W)."""
-        formats = PlaneFormat.of_opacity(self.layout), PlaneFormat.of_opacity(self.out_layout)
-        plane = frame.planes[-1].unsqueeze(0)
-        return enlarge_opacity(self.engine, plane, formats, self.out_size, part)
-
-    def _sent(self, plane: Tensor) -> Tensor:
-        """A plane on the device, as a batch of one."""
-        return plane.to(self.engine.device, non_blocking=True).unsqueeze(0)
+        layout = self.renderer.target.layout
+        parts = self.renderer.render_parts(task.frame.planes, self.out_size, task.parts)
+        return tuple(
+            Patch(planes, tuple(part.halved(layout.plane_log2(i)) for i in range(len(planes))))
+            for planes, part in zip(parts, task.parts, strict=True)
+        )

@@ -1,15 +1,23 @@
 """A picture of a run: its loss, its PSNR on validation pictures, and details of these."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ciaovideo.plot import MARGIN, SOFT, WHITE, WIDTH, Line, Panel, Points, draw_panels
+from ciaovideo.charts import SOFT, WIDTH, Line, Panel, Points, draw_panels, drawing
+from ciaovideo.errors import OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CURVES = "curves.png"
+GAP = 0.2  # inches around a crop
+LABEL = 0.25  # inches above it
+
+log = logging.getLogger(__name__)
 
 
 def draw_run(
@@ -19,35 +27,45 @@ def draw_run(
     psnrs: Mapping[str, Points],
     crops: Sequence[Mapping[str, Tensor]],
 ) -> None:
-    """Write a PNG: the loss and the PSNR at each scale over steps, and below them the crops.
+    """Write PNG or SVG: the loss and the PSNR at each scale over steps, and below them the crops.
 
-    crops hold (3, H, W) in [0, 1] by name, a row for each. Raises OSError.
+    crops hold (3, H, W) in [0, 1] by name, a row for each. Without matplotlib a warning is logged
+    instead: a training does not end for want of a picture. Raises OSError.
     """
-    panels = [Panel("L1 of training", [Line(losses[len(losses) // 50 :])], (0, 4))]
+    panels = [Panel("L1 of training", [Line(losses[len(losses) // 50 :])], "step")]
     for name, points in psnrs.items():
         best = max(psnr for _, psnr in points)
         heading = f"PSNR of validation at {name}, dB on Y: best {best:.2f}"
-        panels.append(Panel(heading, [Line(points)]))
-    parts = [draw_panels(title, panels), *map(_row, crops)]
-    whole = Image.new("RGB", (WIDTH, sum(part.height for part in parts)), WHITE)
-    at = 0
-    for part in parts:
-        whole.paste(part, (0, at))
-        at += part.height
-    whole.save(path, format="PNG")
+        panels.append(Panel(heading, [Line(points)], "step"))
+    heights = [_height(views) + GAP + LABEL for views in crops]
+    try:
+        with drawing():
+            figure = draw_panels(title, panels, below=sum(heights))
+            for index, views in enumerate(crops):
+                _draw_row(figure, views, sum(heights[index:]))
+            figure.savefig(path)
+    except OptionError as error:
+        log.warning("no %s: %s", path.name, error)
 
 
-def _row(views: Mapping[str, Tensor]) -> Image.Image:
-    """Views of one place side by side, each with its name."""
-    side = (WIDTH - MARGIN * (len(views) + 1)) // len(views)
-    row = Image.new("RGB", (WIDTH, side + 2 * MARGIN + 4), WHITE)
-    draw = ImageDraw.Draw(row)
+def _side(count: int) -> float:
+    """Width in inches of each of so many crops in a row."""
+    return (WIDTH - GAP * (count + 1)) / count
+
+
+def _height(views: Mapping[str, Tensor]) -> float:
+    """Inches that the tallest of these crops has in its row."""
+    return _side(len(views)) * max(view.shape[1] / view.shape[2] for view in views.values())
+
+
+def _draw_row(figure: "Figure", views: Mapping[str, Tensor], top: float) -> None:
+    """Views of one place side by side, each with its name, from ``top`` inches downwards."""
+    whole = figure.get_figheight()
+    width, height = _side(len(views)), _height(views)
     for index, (name, view) in enumerate(views.items()):
-        rgb = (view * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
-        picture = Image.fromarray(np.ascontiguousarray(rgb))
-        factor = side / max(picture.size)
-        size = (round(picture.width * factor), round(picture.height * factor))
-        left = MARGIN + index * (side + MARGIN)
-        row.paste(picture.resize(size, Image.Resampling.NEAREST), (left, MARGIN + 4))
-        draw.text((left, 0), name, fill=SOFT, font=ImageFont.load_default(14))
-    return row
+        left, bottom = GAP + index * (width + GAP), top - LABEL - height
+        box = (left / WIDTH, bottom / whole, width / WIDTH, height / whole)
+        axes = figure.add_axes(box, anchor="NW")
+        axes.set_axis_off()
+        axes.imshow(view.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+        axes.set_title(name, size=9, color=SOFT)

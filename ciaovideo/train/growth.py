@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 
 BLOCK = re.compile(r"(encoder\.body\.\d+)\.")
 LAST = ("conv2.weight", "conv2.bias")  # of a residual block: with these at zero it does nothing

@@ -11,7 +11,7 @@ from ciaovideo.data.images import PictureStore
 from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
 from ciaovideo.data.precoded import Pairs, read_pairs
 from ciaovideo.data.sampling import Batch, Sampler
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.prediction import Part, predict
 from ciaovideo.train.ranks import Ranks

@@ -24,7 +24,7 @@ from ciaovideo.errors import (
     NonFiniteError,
     OptionError,
 )
-from ciaovideo.models.checkpoints import load_file, save
+from ciaovideo.models.weights import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
 from ciaovideo.train.growth import grown
 from ciaovideo.train.learner import Learner, coding_sampler

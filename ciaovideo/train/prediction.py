@@ -10,7 +10,7 @@ from ciaovideo.data.sampling import Batch
 from ciaovideo.grid import View
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.crossing import crossed
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 
 type Part = tuple[Tensor, Tensor, Tensor, float]
 """Colours made, true ones, true ones unsharpened, and the share of the batch."""

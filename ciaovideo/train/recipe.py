@@ -13,8 +13,8 @@ from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.data.degradation.coded import CodedOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"
@@ -70,8 +70,6 @@ class DataOptions:
                 "coded patches are those of lattices, and not degraded otherwise",
                 "set data.lattice above 0 and data.degradation.share to 0",
             )
-        if self.lattice:
-            self._check_lattice()
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
             raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
@@ -81,17 +79,10 @@ class DataOptions:
             )
         if self.pairs is not None and not self.degradation.share:
             raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
+        if self.lattice and self.pairs is not None:
+            raise OptionError("pairs have no lattices", "set data.lattice to 0, or leave pairs out")
         if not self.lattice:
             self._check_queries()
-
-    def _check_lattice(self) -> None:
-        if self.pairs is not None:
-            raise OptionError("pairs have no lattices", "set data.lattice to 0, or leave pairs out")
-        if self.batch % self.groups:
-            raise OptionError(
-                f"{self.batch} patches are not {self.groups} groups of one scale each",
-                "set data.batch to a multiple of data.groups",
-            )
 
     def _check_queries(self) -> None:
         smallest = round(self.patch * self.low_scale) ** 2
@@ -136,10 +127,6 @@ class OptimOptions:
             raise OptionError(f"seed {self.seed} is not below {2**32}")
         if not all(0 <= decay < 1 for decay in (self.ema, *self.betas)):
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
-        if self.decay_steps and self.schedule != "constant":
-            raise OptionError(
-                "decay_steps are those of a constant rate", "set schedule to constant"
-            )
         if self.weight_decay and self.optimizer != "muon":
             raise OptionError("weight_decay is muon's", "set optimizer to muon, or leave it out")
 
@@ -234,7 +221,7 @@ class Recipe:
     def build(self) -> ImplicitSR:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            network = self.network.build()
+            network = self.network.build_implicit()
         except CiaoVideoError:
             raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
@@ -253,7 +240,8 @@ class Recipe:
         if missing or not paths:
             raise MissingInputError(
                 f"{self.name}: no pictures to train on ({', '.join(missing) or 'none named'})",
-                "set data.sources to your folders, tars or zips of pictures, or to videos",
+                "set data.sources to a folder, tar or zip of pictures, or to a video; the papers"
+                " train on DIV2K: its DIV2K_train_HR is such a folder",
             )
         return paths
 

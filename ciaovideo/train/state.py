@@ -18,8 +18,8 @@ from ciaovideo.errors import (
     MissingWeightsError,
     OutputExistsError,
 )
-from ciaovideo.media.claims import try_lock
 from ciaovideo.models.tensor_file import read
+from ciaovideo.storage.claims import try_lock
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
 OBJECTIVE = "objective"  # where the loss has a state: a discriminator

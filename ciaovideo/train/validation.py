@@ -17,7 +17,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.luma import without_border
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions
 from ciaovideo.train.recipe import ValidationOptions
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.data.lattice import LatticeBatch
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.prediction import predict
 

@@ -24,7 +24,7 @@ from ciaovideo.bench.harness import machine, measure, peak_memory
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import DTYPES
 from ciaovideo.grid import View, bilinear_at
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ciaovideo.color import PixelLayout, to_rgb
 from ciaovideo.engine.upscaler import Upscaler
 from ciaovideo.errors import DecodeError
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 
 CAPTION = 14  # px
 

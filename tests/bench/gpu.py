@@ -29,13 +29,13 @@ from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import ciaosr as ciaosr_module
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.ops.dispatch import setbacks
+from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 Size = tuple[int, int]
+NOTICES: list[str] = []  # of the engines made here
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,7 @@ def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[s
             if not fused:
                 stack.enter_context(without_kernels())
             engine = Engine(network(case.name), EngineOptions(device=device, precision=precision))
+            engine.notices = NOTICES
             lr = lr.to(engine.device)
             row: dict[str, object] = {"precision": precision, "kernels": fused}
             rows.append(row)
@@ -218,6 +219,7 @@ def query_blocks(case: Case, device: str) -> dict[int, float]:
     for block in (1 << 15, 1 << 17, 1 << 19):
         with patch.dict(ciaosr_module.QUERY_BLOCK, {"cuda": block, "cpu": block}):
             engine = Engine(network(case.name), EngineOptions(device=device, precision="bf16"))
+            engine.notices = NOTICES
             lr = torch.rand(1, 3, *case.lr_size, device=engine.device)
             found[block] = 1 / speed("block", lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
     return found
@@ -293,7 +295,7 @@ def main() -> None:
     report |= {"cases": (made := []), "tests": "not run yet"}
 
     def write() -> None:
-        report["setbacks"] = setbacks()
+        report["setbacks"] = list(dict.fromkeys(NOTICES))
         report["seconds"] = time.perf_counter() - began
         (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=2))
         (arguments.folder / "gpu.md").write_text(markdown(report))

@@ -18,7 +18,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from torch import Tensor
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.pixels import copy_planes, planar_layout
+from ciaovideo.media.layouts import copy_planes, planar_layout
 
 DEVICE = "cuda"
 

@@ -22,13 +22,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.media.codecs import choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.metrics.psnr import psnr
 from ciaovideo.metrics.ssim import ssim
 from ciaovideo.options import EncodeOptions
+from tests.places import container_of
 
 REFERENCE = "libx264"
 VALUES = {  # tried of each encoder
@@ -59,7 +60,7 @@ def coded(info: VideoInfo, frames: Sequence[Frame], codec: str, value: float) ->
         path = Path(folder) / "coded.mkv"
         options = EncodeOptions(codec=codec, codec_option=(f"crf={value}",))
         size = info.height, info.width
-        choice = choose_codec(options, path, info.pix_fmt, *size, color=info.color)
+        choice = choose_codec(options, container_of(path), info.pix_fmt, *size, color=info.color)
         with VideoWriter(path, VideoTarget.of(info, choice, size)) as writer:
             for frame in frames:
                 writer.write(frame)

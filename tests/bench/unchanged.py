@@ -24,7 +24,7 @@ import ciaovideo
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.tiling import Rect
-from tests.media import scene
+from tests.street import scene
 
 type Picture = NDArray[np.uint8]
 

@@ -1,21 +1,21 @@
 """What every registered decoder promises, for any size and any scale."""
 
 import math
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, make_coord
 from ciaovideo.models.decoders import DECODERS
-from ciaovideo.models.decoders.ciaosr import WHOLE_FRAME, CiaoSR
-from ciaovideo.models.protocols import Decoder
+from ciaovideo.models.decoders.ciaosr import CiaoSR
+from ciaovideo.models.protocols import Decoder, Reach
 
 SAME = 1e-5  # fp32 sums in another order; outputs are of the order of one
 CHANNELS = 8
+SMALL: dict[str, Any] = {}  # the registry entry's own
 WINDOWS: dict[str, Any] = {"hidden": (16, 16), "window": 4, "window_margin": 1}
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -38,26 +38,22 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 SIZES = ((1, 1), (1, 7), (5, 1), (2, 3), (6, 9))
 SCALES = ((1.0, 1.0), (1.3, 1.3), (2.5, 2.5), (4.0, 4.0), (7.3, 7.3), (2.0, 3.6))
 
-CASES = [(name, options) for name in DECODERS for options in VARIANTS.get(name, [{}])]
+CASES = [(name, options) for name in DECODERS for options in (SMALL, *VARIANTS.get(name, []))]
 
 
 def case_name(value: object) -> str:
     if isinstance(value, dict):
-        return ",".join(f"{key}={option}" for key, option in value.items()) or "default"
+        return ",".join(f"{key}={option}" for key, option in value.items()) or "small"
     return str(value)
 
 
 every_decoder = pytest.mark.parametrize(("name", "options"), CASES, ids=case_name)
 
 
-def build(name: str, options: dict[str, Any], seed: int = 0) -> nn.Module:
+def build(name: str, options: dict[str, Any], seed: int = 0) -> Decoder:
     torch.manual_seed(seed)
-    make = cast(Callable[..., nn.Module], DECODERS[name])
-    return make(CHANNELS, **options).eval()
-
-
-def facts(module: nn.Module) -> Decoder:
-    return cast(Decoder, module)
+    make: Any = DECODERS[name]
+    return cast(Decoder, make(CHANNELS, **options) if options else make.small(CHANNELS)).eval()
 
 
 def features(height: int, width: int, batch: int = 1) -> Tensor:
@@ -84,7 +80,7 @@ def decode_all(decoder: Decoder, codes: Tensor, view: View) -> Tensor:
 def test_decode_equals_query(
     name: str, options: dict[str, Any], scale: tuple[float, float]
 ) -> None:
-    decoder = facts(build(name, options))
+    decoder = build(name, options)
     for size in SIZES:
         view, codes = view_of(size, scale), features(*size, batch=2)
         cell = cells(view, 2)
@@ -100,7 +96,7 @@ def test_decode_equals_query(
 @every_decoder
 @torch.no_grad()
 def test_scattered_queries_of_several_scales(name: str, options: dict[str, Any]) -> None:
-    decoder, size = facts(build(name, options)), (6, 9)
+    decoder, size = build(name, options), (6, 9)
     codes = features(*size, batch=2)
     coord = torch.rand(2, 40, 2) * 1.9 - 0.95
     cell = torch.tensor([[2 / 12, 2 / 18], [2 / 21, 2 / 27]])
@@ -124,14 +120,14 @@ def owned(axis: Axis, start: int, stop: int) -> tuple[int, int]:
 def test_tiles_make_the_same_picture(
     name: str, options: dict[str, Any], scale: tuple[float, float]
 ) -> None:
-    decoder, size, side = facts(build(name, options)), (17, 22), 5
+    decoder, size, side = build(name, options), (17, 22), 5
     view, codes = view_of(size, scale), features(*size)
-    whole = decode_all(decoder, codes, view)
+    whole, halo = decode_all(decoder, codes, view), decoder.reach(view).within(size)
     tiled = torch.full_like(whole, torch.nan)
     for top in range(0, size[0], side):
         for left in range(0, size[1], side):
-            origin = (max(top - decoder.halo, 0), max(left - decoder.halo, 0))
-            below, right = top + side + decoder.halo, left + side + decoder.halo
+            origin = (max(top - halo, 0), max(left - halo, 0))
+            below, right = top + side + halo, left + side + halo
             tile = codes[..., origin[0] : below, origin[1] : right]
             part = View(size, view.out_size, origin)
             latent = decoder.prepare(tile, cells(part, 1), part)
@@ -148,25 +144,25 @@ def test_tiles_make_the_same_picture(
 def test_state_dict_round_trip(name: str, options: dict[str, Any]) -> None:
     decoder, other = build(name, options), build(name, options, seed=1)
     codes, view = features(6, 9), view_of((6, 9), (2.5, 2.5))
-    before = decode_all(facts(decoder), codes, view)
-    assert not torch.equal(before, decode_all(facts(other), codes, view))
+    before = decode_all(decoder, codes, view)
+    assert not torch.equal(before, decode_all(other, codes, view))
     other.load_state_dict(decoder.state_dict())
-    assert torch.equal(before, decode_all(facts(other), codes, view))
+    assert torch.equal(before, decode_all(other, codes, view))
 
 
 @every_decoder
 @torch.no_grad()
 def test_bf16(name: str, options: dict[str, Any]) -> None:
     decoder, codes, view = build(name, options), features(6, 9), view_of((6, 9), (2.5, 2.5))
-    exact = decode_all(facts(decoder), codes, view)
-    coarse = decode_all(facts(decoder.bfloat16()), codes.bfloat16(), view)
+    exact = decode_all(decoder, codes, view)
+    coarse = decode_all(decoder.bfloat16(), codes.bfloat16(), view)
     assert (coarse.float() - exact).abs().max() < 0.1 * exact.abs().max()
 
 
 @every_decoder
 def test_gradient_reaches_every_parameter(name: str, options: dict[str, Any]) -> None:
     module = build(name, options).train()
-    decoder, size = facts(module), (6, 9)
+    decoder, size = module, (6, 9)
     cell = torch.tensor([[2 / 15, 2 / 22], [2 / 12, 2 / 18]])
     latent = decoder.prepare(features(*size, batch=2), cell, View(size, size))
     coord = torch.rand(2, 50, 2) * 2 - 1
@@ -181,8 +177,8 @@ def test_gradient_reaches_every_parameter(name: str, options: dict[str, Any]) ->
 @torch.no_grad()
 def test_devices_agree(name: str, options: dict[str, Any]) -> None:
     decoder, codes, view = build(name, options), features(12, 9), view_of((12, 9), (2.5, 2.5))
-    here = decode_all(facts(decoder), codes, view)
-    there = decode_all(facts(decoder.cuda()), codes.cuda(), view).cpu()
+    here = decode_all(decoder, codes, view)
+    there = decode_all(decoder.cuda(), codes.cuda(), view).cpu()
     torch.testing.assert_close(there, here, rtol=0, atol=1e-3)  # TF32 may be on
 
 
@@ -193,12 +189,13 @@ def test_devices_agree(name: str, options: dict[str, Any]) -> None:
         ({"window": 1, "window_margin": 0}, 1 + 1),  # the 3x3 features of a code reach further
         ({"non_local_scales": ()}, 1 + 1),
         ({"non_local_scales": (), "unfold": False}, 1),
-        ({"window": None}, 1 + WHOLE_FRAME),
+        ({"window": None}, None),
     ],
     ids=str,
 )
-def test_ciaosr_halo(options: dict[str, Any], halo: int) -> None:
-    assert CiaoSR(CHANNELS, hidden=(4,), **options).halo == halo
+def test_ciaosr_reach(options: dict[str, Any], halo: int | None) -> None:
+    reach = CiaoSR(CHANNELS, hidden=(4,), **options).reach(View((8, 8), (16, 16)))
+    assert reach == Reach(halo)
 
 
 @torch.no_grad()

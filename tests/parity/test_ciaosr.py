@@ -9,13 +9,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ciaovideo.grid import Axis, View, make_coord, nearest_index
-from ciaovideo.models.checkpoints import NetworkSpec
 from ciaovideo.models.decoders.ciaosr import CiaoSR, corner_codes
 from ciaovideo.models.encoders.edsr import EDSR
 from ciaovideo.models.encoders.rdn import RDN
 from ciaovideo.models.encoders.swinir import SwinIR
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.published import from_published
+from ciaovideo.models.foreign.ciaosr import from_published
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.spec import NetworkSpec
 
 SAME = 2e-6  # the published arithmetic is fp32; against float64 it is off by 5e-7 itself
 SIZES = ((24, 20), (17, 23))
@@ -50,7 +50,7 @@ def network(golden: dict[str, Tensor], encoder: str) -> ImplicitSR:
         decoder="ciaosr",
         encoder_options=ENCODERS[encoder],
         decoder_options={"hidden": [32] * 4, "window": None},
-    ).build()
+    ).build_implicit()
     published = {
         name.removeprefix("sd."): tensor
         for name, tensor in golden.items()
@@ -113,7 +113,7 @@ def test_non_local_in_small_bands(
     size: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ciaovideo.models.cross_scale_attention.CrossScaleAttention.pairs", 1)
+    monkeypatch.setattr("ciaovideo.models.parts.cross_scale_attention.CrossScaleAttention.pairs", 1)
     assert decoder.non_local is not None
     with torch.no_grad():
         seen = decoder.non_local(golden[f"feat.{name_of(size)}"], View(size, size))

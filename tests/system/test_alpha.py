@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ciaovideo.cli.main import run
 from ciaovideo.color import PixelLayout
-from ciaovideo.engine import picture
 from ciaovideo.engine.engine import Engine
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.pipeline import stages
+from ciaovideo.engine.renderer import Renderer
+from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.tiling import Rect
 from tests.alpha import make_alpha_clip, matte, planes_with_alpha
@@ -96,7 +95,7 @@ def test_alpha_is_kept_by_what_is_chosen(
     clip = clip_of("ffv1", pix_fmt)
     make_alpha_clip(source, clip)
     assert run([str(source), str(output), "--size", "154x96", *PLAIN]) == 0
-    assert f"note: codec {codec}" in capsys.readouterr().err
+    assert f"chosen: codec {codec}" in capsys.readouterr().err
     found, frames = read(output)
     assert found == made
     for number, planes in enumerate(frames):
@@ -118,7 +117,7 @@ def test_alpha_that_does_not_fit_is_a_loss(
     assert lost in capsys.readouterr().err
     assert not output.exists()
     assert run(words) == 0
-    assert f"note: {lost}" in capsys.readouterr().err
+    assert f"lost: {lost}" in capsys.readouterr().err
     assert read(output)[0] == "yuv420p"
 
 
@@ -147,12 +146,16 @@ def test_another_alpha_is_found(
     suffix: str,
 ) -> None:
     def opaque(
-        _: object, plane: Tensor, __: object, out_size: tuple[int, int], part: Rect | None = None
+        _: Renderer,
+        __: object,
+        plane: Tensor,
+        out_size: tuple[int, int],
+        part: Rect | None = None,
     ) -> Tensor:
         size = (part.height, part.width) if part else out_size
         return plane.new_full((1, *size), 255)
 
-    monkeypatch.setattr(stages, "enlarge_opacity", opaque)
+    monkeypatch.setattr(Renderer, "enlarge_opacity", opaque)
     source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
     make_alpha_clip(source, clip_of("ffv1", pix_fmt))
     codec = "png" if suffix == ".mov" else "ffv1"
@@ -176,13 +179,13 @@ def test_parts_of_alpha_that_are_new_are_as_if_all_were(
         container.mux(ffv1.encode(None))
     words = ["--scale", "1.5", "-q", *PLAIN]
     computed: list[Rect | None] = []
-    enlarge = picture.enlarge_opacity
+    enlarge = Renderer.enlarge_opacity
 
     def noted(*given: Any) -> Tensor:
         computed.append(given[4])
         return enlarge(*given)
 
-    monkeypatch.setattr(stages, "enlarge_opacity", noted)
+    monkeypatch.setattr(Renderer, "enlarge_opacity", noted)
     assert run([str(source), str(parts), *words]) == 0
     assert None in computed
     assert any(part is not None and part.area < 240 * 320 for part in computed)

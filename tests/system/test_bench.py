@@ -1,6 +1,7 @@
 """``ciaovideo bench`` prints a figure for every stage and for the whole."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,8 @@ def test_a_picture_that_cannot_be_written_is_told_before_the_work(
     words = ["bench", "in.mp4", "--growth", str(tmp_path / "absent" / "growth.png")]
     assert run(words) == 2
     assert f"there is no folder {tmp_path / 'absent'}" in capsys.readouterr().err
+    assert run(["bench", "in.mp4", "--growth", str(tmp_path / "growth.jpg")]) == 2
+    assert "neither PNG nor SVG" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run(["bench", "in.mp4", "--growth", str(tmp_path / "growth.png")]) == 2
+    assert "pip install 'ciaovideo[plots]'" in capsys.readouterr().err

@@ -15,14 +15,17 @@ from ciaovideo import ModelOptions, SizeOptions, UpscaleOptions, upscale
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.color.coefficients import RED_BLUE
 from ciaovideo.errors import ColorError
-from ciaovideo.media.codec_table import CODECS
-from ciaovideo.media.codecs import choose_codec
+from ciaovideo.findings import Kind
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codecs import CODECS
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
-from ciaovideo.pipeline.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify
+from tests.found import by_kind, losses_of
 from tests.media import make_clip
+from tests.places import container_of
 
 TICK = Fraction(1, 25)
 NEAR = 1 / 50  # of the peak: lossy coding is within it
@@ -59,7 +62,9 @@ class Made:
     def write(self, path: Path) -> None:
         """Into a file, without loss."""
         size = self.height, self.width
-        codec = choose_codec(EncodeOptions(codec="ffv1"), path, self.layout.name, *size)
+        codec = choose_codec(
+            EncodeOptions(codec="ffv1"), container_of(path), self.layout.name, *size
+        )
         assert codec.pix_fmt == self.layout.name
         target = VideoTarget(
             height=self.height, width=self.width, codec=codec, color=self.color, time_base=TICK
@@ -152,8 +157,8 @@ def test_odd_sides_stay_where_the_encoder_takes_them(
         encode=EncodeOptions(codec=codec, preset=FASTEST.get(codec)),
         model=PLAIN,
     )
-    notes = upscale(source, output, options=options).notes
-    assert any("even sides only" in note for note in notes) == (codec in ("libx264", "auto"))
+    findings = upscale(source, output, options=options).findings
+    assert ((Kind.CHOSEN, "size") in by_kind(findings)) == (codec in ("libx264", "auto"))
     with VideoReader(source) as given, VideoReader(output) as found:
         assert (found.info.height, found.info.width) == size
         assert found.info.pix_fmt == given.info.pix_fmt
@@ -209,7 +214,7 @@ def test_primaries_that_an_encoder_does_not_know_are_a_loss(codec: str, tmp_path
         model=PLAIN,
     )
     summary = upscale(source, output, options=options)
-    assert f"primaries EBU3213: {codec} cannot hold it" in summary.notes
+    assert "color primaries" in losses_of(summary.findings)
     with VideoReader(output) as found:
         assert found.info.color.primaries == Primaries.UNSPECIFIED
 
@@ -265,7 +270,7 @@ def test_chroma_is_where_the_output_says_that_it_sits(
     )
     summary = upscale(source, output, options=options)
     level = siting.level if chroma == "422" else siting
-    moved = any(f"chroma moves from {siting.name} to LEFT" in note for note in summary.notes)
+    moved = (Kind.CHANGED, "chroma siting") in by_kind(summary.findings)
     assert moved == (not tells and level != Siting.LEFT)
     assert not verify(output, contract_between(source, output)).findings
     with VideoReader(output) as found:
@@ -281,8 +286,8 @@ def test_chroma_that_becomes_finer_needs_no_siting_and_no_even_sides(tmp_path: P
     color = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.CENTER)
     Made(PixelLayout.of("yuv420p"), 64, 96, color, 0).write(source)
     options = UpscaleOptions(size=SizeOptions(width=127), model=PLAIN)  # by 84.67
-    notes = upscale(source, output, options=options).notes
-    assert not any("chroma moves" in note or "even sides" in note for note in notes)
+    findings = upscale(source, output, options=options).findings
+    assert not {"size", "chroma siting"} & {finding.subject for finding in findings}
     with VideoReader(output) as found:
         assert (found.info.height, found.info.width) == (85, 127)
         assert found.info.pix_fmt == "yuv444p"

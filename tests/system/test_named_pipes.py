@@ -13,6 +13,7 @@ from ciaovideo.cli.main import run
 from tests.media import make_clip
 from tests.system.test_pipes import FRAME, HEAD, ciaovideo
 from tests.system.test_upscale import left_behind, times
+from tests.waiting import FAR_TOO_LONG_S
 
 WORDS = ("--scale", "1.5", "--model", "bicubic")
 
@@ -142,7 +143,7 @@ def test_descriptors_by_their_names(
     assert output.read_bytes() == b"before" + bare
     with output.open("wb") as file:
         process = ciaovideo(clip, "/dev/stdout", *WORDS, "--json", stdout=file)
-        told = process.communicate(timeout=120)[1].decode()
+        told = process.communicate(timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 0, told
     assert output.read_bytes() == bare
     assert '"output": "/dev/stdout"' in told
@@ -150,6 +151,6 @@ def test_descriptors_by_their_names(
     assert "/dev/fd/999 is not open" in capsys.readouterr().err
     made = tmp_path / "out.mkv"
     process = ciaovideo("/dev/stdin", made, *WORDS, "-q")
-    told = process.communicate(bare, timeout=120)[1].decode()
+    told = process.communicate(bare, timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 0, told
     assert len(times(made)) == 6

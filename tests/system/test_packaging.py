@@ -1,6 +1,7 @@
 """The wheel by itself: built, installed in an environment of its own, run from another folder."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -85,7 +86,7 @@ def test_the_wheel_holds_the_package_the_weights_and_nothing_else(wheel: Path) -
     package = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "ciaovideo").rglob("*")
-        if path.name == "py.typed" or path.suffix in (".py", ".toml")
+        if path.name == "py.typed" or path.suffix in (".py", ".toml", ".html")
     }
     weights = {
         f"ciaovideo/weights/{path.name}"
@@ -94,6 +95,7 @@ def test_the_wheel_holds_the_package_the_weights_and_nothing_else(wheel: Path) -
     }
     assert package | weights <= set(names)
     assert "ciaovideo/weights/manifest.toml" in names
+    assert not [name for name in names if name.endswith(".md")]
     assert {name for name in names if name.startswith("ciaovideo/weights/")} == weights
     roots = {name.partition("/")[0] for name in names}
     about = {root for root in roots if root.endswith(".dist-info")}
@@ -120,6 +122,76 @@ print(vsciaovideo.__file__, frame.width, frame.height)
     where, width, height = run(environment / "python", "-c", script, cwd=tmp_path).split()
     assert Path(where).is_relative_to(environment.parent)
     assert (width, height) == ("48", "36")
+
+
+SCRIPT = """
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import ciaovideo
+
+
+def report(progress: ciaovideo.Progress) -> None:
+    print(progress.frames, progress.total, progress.elapsed_s)
+
+
+def enlarge(source: Path, output: str) -> int:
+    try:
+        summary = ciaovideo.upscale(
+            source, output, scale=2.5, crf=14, codec="libx265", overwrite=True, on_progress=report
+        )
+    except ciaovideo.UsageError as error:
+        print(error.problem, error.hint, file=sys.stderr)
+        return error.exit_code
+    except ciaovideo.CiaoVideoError as error:
+        return error.exit_code
+    frames: int = summary.frames
+    height, width = summary.out_size
+    seconds: float = summary.seconds / (height * width)
+    where: Path = summary.output
+    print(frames, seconds, where.name, summary.model, summary.verification.frames)
+    return 0
+
+
+def at(finding: ciaovideo.Finding) -> Fraction | None:
+    return None if finding.kind is ciaovideo.Kind.LOST else finding.at
+
+
+upscaler = ciaovideo.Upscaler(scale=2.5, device="cpu", precision="fp32")
+array = upscaler(np.zeros((8, 8, 3), np.uint8))
+tensor: torch.Tensor = upscaler(torch.zeros(1, 3, 8, 8))
+version: str = ciaovideo.__version__
+print(array.shape, tensor.shape, version, ciaovideo.list_models())
+"""
+WRONG = """
+import ciaovideo
+
+ciaovideo.upscale("in.mp4", "out.mp4", scael=2)
+ciaovideo.upscale("in.mp4", "out.mp4", precision="fp8")
+text: str = ciaovideo.upscale("in.mp4", "out.mp4", scale=2)
+"""
+
+
+def test_mypy_knows_the_types_of_the_installed_package(environment: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy checks a user's script")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    python = str(environment / "python")
+    words = ("-m", "mypy", "--strict", "--python-executable", python, "--cache-dir", "cache")
+    assert "no issues" in run(sys.executable, *words, "script.py", cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, *words, "wrong.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.findall(r"wrong.py:(\d+): error", done.stdout)
+    assert sorted(set(found)) == ["4", "5", "6"], done.stdout
 
 
 def test_the_command_tells_its_version(environment: Path, tmp_path: Path) -> None:

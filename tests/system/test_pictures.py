@@ -11,7 +11,7 @@ from PIL import Image
 
 from ciaovideo.cli.main import run
 from ciaovideo.errors import MissingInputError
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The page that ``evaluate`` writes, in a real browser."""
 
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -62,6 +63,15 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(page_file: Path) -> N
         words = ("bicubic", "--on", str(page_file.parent / "set5"), "--html", str(place))
         with pytest.raises(OptionError, match="cannot be written"):
             run(build_parser("").parse_args(words))
+
+
+def test_without_matplotlib_a_page_is_refused_at_once(
+    page_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ("bicubic", "--on", str(page_file.parent / "set5"), "--html", str(page_file))
+    with pytest.raises(OptionError, match=r"ciaovideo\[plots\]"):
+        run(build_parser("").parse_args(words))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")

@@ -19,10 +19,10 @@ import torch
 from ciaovideo import upscale
 from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, OptionError, StaleLedgerError
-from ciaovideo.media.claims import ledger_path
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.segment_writer import SegmentWriter
-from ciaovideo.media.writer import VideoWriter
+from ciaovideo.findings import Kind
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.segment_writer import SegmentWriter
+from ciaovideo.media.write.writer import VideoWriter
 from ciaovideo.options import (
     EncodeOptions,
     EngineOptions,
@@ -31,19 +31,22 @@ from ciaovideo.options import (
     SizeOptions,
     UpscaleOptions,
 )
-from ciaovideo.pipeline.upscale_video import Progress, UpscaleRun
+from ciaovideo.pipeline.session import Progress, UpscaleRun
+from ciaovideo.storage.claims import ledger_path
+from tests.found import by_kind
 from tests.media import make_clip
 
+FINISHED = (Kind.CHOSEN, "finished frames")
 SEGMENT = 8
 FRAMES = 29  # three segments and a piece
 KILLED = """
 import os, signal, sys
 import torch
-import ciaovideo.media.ledger
+import ciaovideo.storage.segments
 from ciaovideo import upscale
 from ciaovideo.options import ModelOptions, UpscaleOptions
 
-ciaovideo.media.ledger.SEGMENT = int(sys.argv[3])
+ciaovideo.storage.segments.SEGMENT = int(sys.argv[3])
 torch.set_num_threads(int(sys.argv[4]))
 def die(progress):
     if progress.frames == 19:
@@ -63,7 +66,7 @@ class StoppedError(Exception):
 
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ciaovideo.media.ledger.SEGMENT", SEGMENT)
+    monkeypatch.setattr("ciaovideo.storage.segments.SEGMENT", SEGMENT)
 
 
 def options(**changes: Any) -> UpscaleOptions:
@@ -93,7 +96,8 @@ def in_one_go_and_not(
     done = stops[-1] // SEGMENT * SEGMENT
     seen: list[int] = []
     with UpscaleRun(clip, parts, given) as job:
-        assert any(f"{done} frames are finished: going" in note for note in job.plan.notes)
+        assert job.finished == done
+        assert FINISHED in by_kind(job.plan.findings)
         summary = job.run(lambda progress: seen.append(progress.frames))
     assert seen == list(range(done, FRAMES + 1))
     assert summary.frames == FRAMES
@@ -146,7 +150,7 @@ def test_stopped_before_it_is_verified(tmp_path: Path, monkeypatch: pytest.Monke
         raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("ciaovideo.pipeline.upscale_video.check_result", stopped)
+        patch.setattr("ciaovideo.pipeline.session.check_result", stopped)
         with pytest.raises(StoppedError):
             upscale(clip, parts, options=options())
     with UpscaleRun(clip, parts, options()) as job:
@@ -245,7 +249,7 @@ def test_a_killed_process(tmp_path: Path) -> None:
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
     with UpscaleRun(clip, parts, options()) as job:
         assert job.finished == 16
-        assert any("left by a run that was killed" in note for note in job.plan.notes)
+        assert (Kind.CHOSEN, "temporary file") in by_kind(job.plan.findings)
         job.run()
     assert whole.read_bytes() == parts.read_bytes()
 
@@ -272,7 +276,7 @@ def test_what_is_not_the_same_run_is_refused(
     assert "delete that file to begin anew" in capsys.readouterr().err
     assert ledger_path(output).read_bytes() == kept
     with UpscaleRun(clip, output, options(resume=False)) as job:
-        assert any("resume it, or delete that" in note for note in job.plan.notes)
+        assert FINISHED in by_kind(job.plan.findings)
     assert ledger_path(output).read_bytes() == kept
 
 

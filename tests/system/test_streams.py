@@ -7,7 +7,7 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.125}
@@ -48,7 +48,7 @@ def test_strict_names_every_guess_and_loss(
     assert not output.exists()
     assert run([str(source), str(output)]) == 0
     told = capsys.readouterr().err
-    assert "note: .webm cannot hold video 2: mjpeg: it is left out" in told
+    assert "lost: .webm cannot hold video 2: mjpeg: it is left out" in told
 
 
 def test_strict_lets_pass_what_keeps_everything(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_part_keeps_the_timecode_of_the_whole_and_says_so(
     assert run([*words, "--strict"]) == 3
     assert "the timecode stays 01:02:03:04, that of the whole video" in capsys.readouterr().err
     assert run(words) == 0
-    assert "note: the timecode stays 01:02:03:04" in capsys.readouterr().err
+    assert "lost: the timecode stays 01:02:03:04" in capsys.readouterr().err
 
 
 def test_what_mov_would_leave_out_or_not_describe_is_said(
@@ -232,6 +232,6 @@ def test_what_mov_would_leave_out_or_not_describe_is_said(
     for source, lost in ((covered, "video 1: mjpeg"), (camera, "data 1: unknown (eng)")):
         output = tmp_path / f"{source.stem}-out.mov"
         assert run([str(source), str(output)]) == 0
-        assert f"note: .mov cannot hold {lost}: it is left out" in capsys.readouterr().err
+        assert f"lost: .mov cannot hold {lost}: it is left out" in capsys.readouterr().err
         with av.open(output) as container:
             assert len(container.streams) == 1

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip, read_counter
+from tests.waiting import FAR_TOO_LONG_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
@@ -65,7 +65,7 @@ def vspipe(script: str, folder: Path, *words: str | Path) -> subprocess.Complete
         env=surroundings(folder),
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=FAR_TOO_LONG_S,
     )
 
 
@@ -84,7 +84,7 @@ def at_once(calls: list[list[str]], folder: Path) -> list[bytes]:
         )
         for words in calls
     ]
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=FAR_TOO_LONG_S) for process in processes]
     for process, (_, said) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, said.decode()
     return [made for made, _ in outputs]
@@ -155,7 +155,9 @@ def test_files_from_elsewhere_equal_the_command_line(
     assert done.returncode == 0, done.stderr
     words = ["--scale=1.5", "--frames=2", "--device=cpu", "--precision=fp32", "--codec=ffv1"]
     command = [sys.executable, "-m", "ciaovideo", str(path), "out.mkv", *words]
-    subprocess.run(command, check=True, cwd=tmp_path, env=surroundings(tmp_path), timeout=120)
+    subprocess.run(
+        command, check=True, cwd=tmp_path, env=surroundings(tmp_path), timeout=FAR_TOO_LONG_S
+    )
     ours, theirs = frames_of(tmp_path / "out.mkv"), frames_of(tmp_path / "out.y4m")
     assert len(ours) == len(theirs) == 2
     for frame, expected in zip(theirs, ours, strict=True):
@@ -185,12 +187,9 @@ def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
         # Processes in the background may have been told to ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        deadline = time.monotonic() + 60
-        while not (output.exists() and output.stat().st_size > frame_bytes):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: output.exists() and output.stat().st_size > frame_bytes)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.communicate(timeout=10) == (b"", b"")
+        assert process.communicate(timeout=FAR_TOO_LONG_S) == (b"", b"")
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
@@ -222,6 +221,6 @@ def test_a_script_that_leaves_in_the_middle_ends_cleanly(tmp_path: Path) -> None
         env=surroundings(tmp_path),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=FAR_TOO_LONG_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

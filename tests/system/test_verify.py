@@ -10,7 +10,7 @@ import pytest
 import ciaovideo
 from ciaovideo.cli.main import run
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.writer import VideoWriter
+from ciaovideo.media.write.writer import VideoWriter
 from tests.media import make_clip
 
 

@@ -18,6 +18,8 @@ from ciaovideo.color import (
     to_rgb,
 )
 from ciaovideo.errors import ColorError
+from ciaovideo.findings import Kind
+from tests.found import by_kind
 
 YUV420 = PixelLayout.of("yuv420p")
 LIMITED_709 = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
@@ -116,10 +118,10 @@ def test_chroma_sides_are_rounded_up() -> None:
     ],
 )
 def test_matrix_is_guessed_by_size(height: int, width: int, matrix: Matrix) -> None:
-    spec, notes = ColorSpec().resolved(height, width, YUV420)
+    spec, guesses = ColorSpec().resolved(height, width, YUV420)
     assert spec == ColorSpec(matrix, Range.LIMITED, siting=Siting.LEFT)
-    assert len(notes) == 3
-    assert matrix.name in notes[0]
+    assert [guess.kind for guess in guesses] == [Kind.GUESSED] * 3
+    assert matrix.name in guesses[0].text
 
 
 @pytest.mark.parametrize(
@@ -137,11 +139,9 @@ def test_matrix_is_guessed_by_size(height: int, width: int, matrix: Matrix) -> N
     ],
 )
 def test_what_a_standard_says_of_silence_is_no_guess(coding: str, guessed: tuple[str, ...]) -> None:
-    spec, notes = ColorSpec().resolved(480, 640, YUV420, coding)
+    spec, guesses = ColorSpec().resolved(480, 640, YUV420, coding)
     assert spec == ColorSpec(Matrix.SMPTE170M, Range.LIMITED, siting=Siting.LEFT)
-    assert len(notes) == len(guessed)
-    for note, tag in zip(notes, guessed, strict=True):
-        assert f"no c{'hroma' if tag == 'siting' else 'olour'} {tag} given" in note
+    assert [guess.subject.split()[-1] for guess in guesses] == list(guessed)
 
 
 def test_what_a_standard_says_of_silence_gives_way_to_tags_and_layout() -> None:
@@ -149,14 +149,14 @@ def test_what_a_standard_says_of_silence_gives_way_to_tags_and_layout() -> None:
     assert tags.resolved(480, 640, YUV420, "h264") == (tags, ())
     full = ColorSpec(Matrix.BT709).resolved(480, 640, PixelLayout.of("yuvj420p"), "h264")[0]
     assert full.color_range == Range.FULL
-    spec, notes = ColorSpec().resolved(480, 640, PixelLayout.of("gbrp"), "h264")
-    assert (spec.color_range, len(notes)) == (Range.FULL, 1)
+    spec, guesses = ColorSpec().resolved(480, 640, PixelLayout.of("gbrp"), "h264")
+    assert (spec.color_range, len(guesses)) == (Range.FULL, 1)
 
 
 def test_primaries_tell_the_matrix_before_size_does() -> None:
-    spec, notes = ColorSpec(primaries=Primaries.BT2020).resolved(480, 640, YUV420)
+    spec, guesses = ColorSpec(primaries=Primaries.BT2020).resolved(480, 640, YUV420)
     assert spec.matrix == Matrix.BT2020_NCL
-    assert "primaries" in notes[0]
+    assert "primaries" in guesses[0].text
 
 
 def test_complete_tags_stay_as_they_are() -> None:
@@ -166,18 +166,18 @@ def test_complete_tags_stay_as_they_are() -> None:
 
 def test_range_comes_from_the_layout_where_it_is_part_of_it() -> None:
     tagged = ColorSpec(Matrix.BT709, siting=Siting.CENTER)
-    spec, notes = tagged.resolved(480, 640, PixelLayout.of("yuvj420p"))
-    assert (spec.color_range, notes) == (Range.FULL, ())
+    spec, guesses = tagged.resolved(480, 640, PixelLayout.of("yuvj420p"))
+    assert (spec.color_range, guesses) == (Range.FULL, ())
     wrong = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.CENTER)
-    spec, notes = wrong.resolved(480, 640, PixelLayout.of("yuvj420p"))
+    spec, guesses = wrong.resolved(480, 640, PixelLayout.of("yuvj420p"))
     assert spec.color_range == Range.FULL
-    assert "yuvj420p means full range" in notes[0]
+    assert by_kind(guesses) == [(Kind.GUESSED, "color range")]
 
 
 def test_rgb_needs_range_only() -> None:
-    spec, notes = ColorSpec(Matrix.BT709).resolved(1080, 1920, PixelLayout.of("gbrp"))
+    spec, guesses = ColorSpec(Matrix.BT709).resolved(1080, 1920, PixelLayout.of("gbrp"))
     assert spec == ColorSpec(Matrix.RGB, Range.FULL)
-    assert len(notes) == 1
+    assert len(guesses) == 1
 
 
 def test_gray_tagged_as_rgb_gets_luma_weights() -> None:

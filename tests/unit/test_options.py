@@ -58,7 +58,7 @@ def test_the_size_of_320x240(options: SizeOptions, even: bool, target: tuple[int
 )
 def test_times_are_exact(text: str, time: Fraction) -> None:
     assert parse_time(text) == time
-    assert InputOptions(start=text).start_time == time
+    assert InputOptions(start=text).start == time
 
 
 @pytest.mark.parametrize(

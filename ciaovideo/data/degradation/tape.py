@@ -65,11 +65,12 @@ def moving(picture: Tensor, velocity: Tensor, frames: int, now: int) -> Tensor:
 def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = (0, 0)) -> Tensor:
     """Clips (B, T, 3, H, W) after a video codec: all of them side by side in one coded picture.
 
-    ``kind`` and ``quality`` as ``ciaovideo.media.recode`` has them. ``corner`` (y, x), below 16 px,
-    is where in a block each picture begins. Raises OptionError where PyAV is not installed.
+    ``kind`` and ``quality`` as ``ciaovideo.media.write.recompress`` has them. ``corner`` (y, x),
+    below 16 px, is where in a block each picture begins. Raises OptionError where PyAV is not
+    installed.
     """
     try:
-        from ciaovideo.media.recode import recode
+        from ciaovideo.media.write.recompress import recode
     except ImportError as cause:
         raise OptionError(
             "video codecs need PyAV, which is not installed",

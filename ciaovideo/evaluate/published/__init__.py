@@ -1,4 +1,4 @@
-"""Figures of papers, a TOML file for each: tables as they are printed, by set and scale.
+"""Figures of papers, one TOML file per paper: tables as printed, by set and scale.
 
 A ``[[table]]`` names the paper's table, the set, the measure (psnr, ssim, lpips), the channel (Y,
 RGB) of PSNR and the scales that are its columns; ``rows`` are methods, and ``nan`` is a gap. A
@@ -15,12 +15,12 @@ from ciaovideo.evaluate.cost import Cost
 from ciaovideo.evaluate.protocol import Score
 from ciaovideo.evaluate.report import Row
 
-# Other names that folders have.
+# Other common folder names.
 SETS = {"b100": "bsd100", "div2k_valid_hr": "div2k", "div2k100": "div2k", "manga109hr": "manga109"}
 
 
 def published(dataset: str, scales: Sequence[float], channel: str = "Y") -> list[Row]:
-    """The figures of papers for a set, by its folder's name; none for a set that nobody knows."""
+    """Published figures for a set, by its folder's name; none for an unknown set."""
     name = SETS.get(dataset.lower(), dataset.lower())
     rows = []
     for paper in _papers():
@@ -55,7 +55,7 @@ def published(dataset: str, scales: Sequence[float], channel: str = "Y") -> list
 
 
 def published_costs() -> list[Cost]:
-    """What papers say that networks cost."""
+    """Costs that papers print."""
     return [
         Cost(
             method=method,

@@ -1,10 +1,9 @@
 """Decoders: latent codes and query points in, colour out."""
 
-from torch import nn
-
+from ciaovideo.models.protocols import Decoder
 from ciaovideo.registry import Registry
 
-DECODERS: Registry[type[nn.Module]] = Registry(
+DECODERS: Registry[type[Decoder]] = Registry(
     "decoder",
     {
         "ciaosr": "ciaovideo.models.decoders.ciaosr:CiaoSR",

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ciaovideo.errors import OptionError
 from ciaovideo.grid import (
@@ -19,9 +20,10 @@ from ciaovideo.grid import (
     placed,
     shifted,
 )
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
-from ciaovideo.models.mlp import MLP
-from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.models.parts.corners import gather
+from ciaovideo.models.parts.cross_scale_attention import non_local_branch
+from ciaovideo.models.parts.mlp import MLP
+from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
 from ciaovideo.ops.linear import Layer, linear, perceptron
 from ciaovideo.ops.local_attention import (
     PAIRS,
@@ -34,7 +36,6 @@ from ciaovideo.ops.local_attention import (
 )
 
 BLOCK_FLOATS = 40 << 20  # measured with 4096 queries at full size, attention bands included
-WHOLE_FRAME = 1 << 20  # a halo wider than any frame: every tile reads all of it
 REACH = 1  # no query reads a code further than this from its nearest one
 QUERY_BLOCK = {"cpu": 1 << 12, "cuda": 1 << 15}  # queries at once: on a CPU, what a cache holds
 
@@ -43,7 +44,7 @@ Reads = tuple[Taps, Tensor, tuple[int, int]]
 """What queries along an axis read: codes, (offset, cell) (K, N, 2), span of the codes."""
 
 
-class CiaoSR(nn.Module):
+class CiaoSR(Decoder):
     """Continuous implicit attention-in-attention (Cao et al., arXiv 2212.04362, equation 5).
 
     A query reads the code nearest to it (Q) and the four around it (K_j; V_j with the non-local
@@ -89,16 +90,23 @@ class CiaoSR(nn.Module):
             self.key = MLP(key_dim + 4, hidden, key_dim if attention else 1)
         self.value = MLP(value_dim + 4, hidden, value_dim)
         self.color = MLP(value_dim, hidden, 3)
-        self.non_local: CrossScaleAttention | None = None
-        sees, floats = 0, 0  # how far the non-local features of a pixel see, LR px; what they take
-        if non_local_scales:
-            self.non_local = CrossScaleAttention(
-                latent_dim, scales=non_local_scales, window=window, margin=window_margin
-            )
-            sees = WHOLE_FRAME if window is None else window - 1 + window_margin
-            floats = self.non_local.floats
-        self.halo = REACH + max(sees, int(unfold))
-        self.footprint = Footprint(floats, 3, BLOCK_FLOATS)
+        self.non_local = non_local_branch(latent_dim, non_local_scales, window, window_margin)
+        floats = self.non_local.floats if self.non_local else 0
+        self._footprint = Footprint(floats, 3, BLOCK_FLOATS)
+
+    @classmethod
+    def small(cls, latent_dim: int = 8) -> Self:
+        """One for tests."""
+        return cls(latent_dim, hidden=(16, 16), window=12, window_margin=3)
+
+    def reach(self, view: View) -> Reach:
+        """The code that a query reads, and what that is made of."""
+        code = Reach(int(self.unfold))
+        return Reach(REACH) + (code | self.non_local.reach if self.non_local else code)
+
+    def footprint(self, view: View) -> Footprint:
+        """The same at every scale."""
+        return self._footprint
 
     def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
         """The features and, where there are any, the non-local ones: each (B, C, h, w)."""
@@ -114,14 +122,14 @@ class CiaoSR(nn.Module):
         relative = cell.unsqueeze(1) * constant([height, width], cell)  # (B, 1, 2)
         relative = relative.expand(-1, coord.shape[1], -1)
         nearest = nearest_index(coord[..., 0], height) * width + nearest_index(coord[..., 1], width)
-        code = _pick(keys, nearest)
+        code = gather(keys, nearest)
         rows = corner_codes(coord[..., 0], height, cell[:, :1], self.directions)
         columns = corner_codes(coord[..., 1], width, cell[:, 1:], self.directions)
         logits, weighted = [], []
         for (y, y_offset), (x, x_offset) in product(rows, columns):
             offset = torch.stack([y_offset, x_offset], dim=-1)
             where = torch.cat([offset, relative], dim=-1).to(keys.dtype)
-            key, value = _pick(keys, y * width + x), _pick(values, y * width + x)
+            key, value = gather(keys, y * width + x), gather(values, y * width + x)
             if self.key is not None:
                 said = self.key(torch.cat([key, where], dim=-1))
                 key = key * said if self.attention else said
@@ -225,12 +233,6 @@ def corner_codes(
         index = nearest_index(shifted(coord, direction * shift), count)
         found.append((index, (coord - code_centre(index, count)) * count))
     return found
-
-
-def _pick(codes: Tensor, index: Tensor) -> Tensor:
-    """Codes (B, P, D) at index (B, Q) -> (B, Q, D)."""
-    first = torch.arange(len(codes), device=codes.device).unsqueeze(1) * codes.shape[1]
-    return codes.flatten(0, 1).index_select(0, (index + first).flatten()).view(*index.shape, -1)
 
 
 def _crop(latent: Tensor, box: Box, ring: int) -> Tensor:

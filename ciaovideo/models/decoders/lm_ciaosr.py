@@ -1,23 +1,21 @@
 """A CiaoSR decoder with its attention on the LR grid and a very small network per output pixel."""
 
 from collections.abc import Iterator, Sequence
-from types import ModuleType
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.grid import Axis, View, constant, gaps, placed
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
-from ciaovideo.models.mlp import MLP
-from ciaovideo.models.protocols import Footprint, Latent
-from ciaovideo.ops import dispatch
+from ciaovideo.grid import Axis, View, constant, gaps
+from ciaovideo.models.parts.corners import CORNERS, below, pick
+from ciaovideo.models.parts.cross_scale_attention import non_local_branch
+from ciaovideo.models.parts.mlp import MLP
+from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
 from ciaovideo.ops.linear import Layer, linear, perceptron
+from ciaovideo.ops.modulated_render import GapTaps, RenderWeights, modulated_render
 
-CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (y, x) of the four codes around a query
 LEAST_CELL = 0.5  # in half LR pixels: beyond scale 4 the network is told 4 (LTE, arXiv 2111.08918)
-WHOLE_FRAME = 1 << 20  # a halo wider than any frame: every tile reads all of it
-BLOCK = {"cpu": (1, 1024), "cuda": (64, 1 << 14)}  # gap rows and columns: on a CPU, for its cache
 CUDA_BLOCK_FLOATS = 6 << 28
 
 
@@ -51,7 +49,7 @@ class Render(nn.Module):
         return [_layer(layer) for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
-class LMCiaoSR(nn.Module):
+class LMCiaoSR(Decoder):
     """CiaoSR by latent modulation (He and Jin, arXiv 2404.16451, LM-CiaoSR).
 
     Attention as in CiaoSR (arXiv 2212.04362, equation 5), but at the LR pixels: a pixel attends to
@@ -62,8 +60,7 @@ class LMCiaoSR(nn.Module):
     the hidden values are blended bilinearly before the last, linear layer.
 
     ``non_local_scales``, ``window`` and ``window_margin`` are those of the cross-scale attention.
-    ``query`` is the definition; ``decode`` is the same on a grid, where a scale and shift are
-    fetched once for all queries between two rows of codes.
+    ``query`` is the definition; ``decode`` is the same on a grid.
     """
 
     def __init__(
@@ -81,14 +78,7 @@ class LMCiaoSR(nn.Module):
         super().__init__()
         self.width, self.depth = width, depth
         extra = latent_dim * len(non_local_scales)
-        self.non_local: CrossScaleAttention | None = None
-        sees, floats = 0, 0  # how far the non-local features of a pixel see, LR px; what they take
-        if non_local_scales:
-            self.non_local = CrossScaleAttention(
-                latent_dim, scales=non_local_scales, window=window, margin=window_margin
-            )
-            sees = WHOLE_FRAME if window is None else window - 1 + window_margin
-            floats = self.non_local.floats
+        self.non_local = non_local_branch(latent_dim, non_local_scales, window, window_margin)
         outputs = 2 * width * depth + code
         self.pixel_first = nn.Conv2d(latent_dim, hidden, 3, padding=1)
         self.pixel_last = nn.Linear(hidden, 4 * latent_dim)
@@ -97,11 +87,24 @@ class LMCiaoSR(nn.Module):
         self.modulation = MLP(4 * latent_dim + extra, (outputs,), outputs)
         self.code = nn.Linear(code, width)
         self.render = Render(width, depth)
-        self.halo = 1 + max(sees, 1)  # the codes around a gap, and what a code is made of
-        attention = (
-            20 * latent_dim + 10 * extra + 5 * hidden + outputs
-        )  # the value blocks being gathered
-        self.footprint = Footprint(max(floats, attention), 6, CUDA_BLOCK_FLOATS)
+        # The value blocks being gathered, or what the non-local features take before.
+        floats = 20 * latent_dim + 10 * extra + 5 * hidden + outputs
+        floats = max(floats, self.non_local.floats if self.non_local else 0)
+        self._footprint = Footprint(floats, 6, CUDA_BLOCK_FLOATS)
+
+    @classmethod
+    def small(cls, latent_dim: int = 8) -> Self:
+        """One for tests."""
+        return cls(latent_dim, hidden=8, code=6, width=16, depth=3, window=12, window_margin=3)
+
+    def reach(self, view: View) -> Reach:
+        """The codes around a gap, and what a code is made of."""
+        own = Reach(1)
+        return own + (own | self.non_local.reach if self.non_local else own)
+
+    def footprint(self, view: View) -> Footprint:
+        """The same at every scale."""
+        return self._footprint
 
     def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
         """Scale and shift of every hidden unit: each (B, depth * width, h + 2, w + 2).
@@ -154,18 +157,17 @@ class LMCiaoSR(nn.Module):
 
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""
-        size = constant([side - 2 for side in latent["scale"].shape[-2:]], coord)
-        position = (coord + 1) * (size / 2) - 0.5
-        lower = position.floor()
+        height, width = latent["scale"].shape[-2:]
+        lower, into = below(coord, (height - 2, width - 2))
         blended: Tensor | None = None
         for y, x in CORNERS:
             corner = constant([y, x], lower)
             code = (lower + 1 + corner).long()
             scale, shift = (
-                _pick(latent[name], code).unflatten(-1, (self.depth, self.width))
+                pick(latent[name], code).unflatten(-1, (self.depth, self.width))
                 for name in ("scale", "shift")
             )
-            offset = position - lower - corner  # LR pixels
+            offset = into - corner  # LR pixels
             weight = (1 - offset.abs()).prod(dim=-1, keepdim=True)
             hidden = self.render.offset(2 * offset.to(scale.dtype))
             hidden = torch.addcmul(shift[:, :, 0], hidden, scale[:, :, 0]).relu()
@@ -179,73 +181,12 @@ class LMCiaoSR(nn.Module):
 
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid, block by block: -> (B, 3, rows, columns)."""
-        like = latent["scale"]
-        fused = dispatch.fused_twin("modulated_render", like, *self.render.parameters())
-        if fused and fused.fits(self.width):
-            with dispatch.PlainIfItFails("modulated_render"):
-                return self._render_fused(fused, latent, rows, columns)
-        gap_rows, block_columns = BLOCK.get(like.device.type, BLOCK["cuda"])
-        down, across = _Along(rows, like), _Along(columns, like)
-        sr = like.new_empty(len(like), 3, len(rows), len(columns))
-        for picture, *maps in zip(sr, latent["scale"], latent["shift"], strict=True):
-            tables = [
-                table.unflatten(0, (self.depth, self.width)).permute(0, 2, 3, 1).contiguous()
-                for table in maps
-            ]  # (depth, h + 2, w + 2, width)
-            for first in range(0, len(down.present), gap_rows):
-                band = slice(first, first + gap_rows)
-                lines = [table[:, down.rows(band)] for table in tables]
-                for start in range(0, len(columns), block_columns):
-                    part = slice(start, start + block_columns)
-                    self._render_block(lines, picture, (down, band), (across, part))
-        return sr
-
-    def _render_fused(self, fused: ModuleType, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
-        device, color = latent["scale"].device, self.render.color
-        taps = [
-            fused.GapTaps(*(placed(tensor, device) for tensor in gaps(axis)))
-            for axis in (rows, columns)
-        ]
-        first = self.render.offset.weight
+        first, color = self.render.offset.weight, self.render.color
         layers = [weight for weight, _ in self.render.linears()]
         stack = torch.stack(layers) if layers else first.new_empty(0, self.width, self.width)
-        weights = fused.RenderWeights(first, stack, color.weight, color.bias)
-        sr: Tensor = fused.modulated_render(latent["scale"], latent["shift"], *taps, weights)
-        return sr
-
-    def _render_block(
-        self,
-        lines: Sequence[Tensor],
-        picture: Tensor,
-        down: "tuple[_Along, slice]",
-        across: "tuple[_Along, slice]",
-    ) -> None:
-        """The rows in a band of gaps, at a part of the columns, into the picture (3, H, W).
-
-        lines (depth, G, 2, w + 2, width). Hidden values are (G, 2, slots, 2, columns, width): a
-        slot for each row in a gap, and each of the four codes around it.
-        """
-        (y, band), (x, part) = down, across
-        gap = x.gap[part]
-        codes = torch.cat([gap, gap + 1])
-        scale, shift = (
-            line.index_select(3, codes).unflatten(3, (2, -1)).unsqueeze(3) for line in lines
-        )
-        into_y, kept, first = y.slots(band)
-        into_x = x.offset[part]
-        weight = 2 * self.render.offset.weight.to(scale.dtype)
-        of_y = torch.stack([into_y, into_y - 1], dim=1)[..., None] * weight[:, 0]
-        of_x = torch.stack([into_x, into_x - 1])[..., None] * weight[:, 1]  # (2, columns, width)
-        hidden = torch.addcmul(shift[0], of_y[..., None, None, :] + of_x, scale[0]).relu_()
-        for index, (weights, _) in enumerate(self.render.linears(), start=1):
-            change = torch.mm(hidden.view(-1, self.width), weights.to(scale.dtype).T)
-            hidden = torch.addcmul(shift[index], change.view_as(hidden), scale[index]).relu_()
-        blended = torch.lerp(hidden[..., 0, :, :], hidden[..., 1, :, :], into_x[:, None])
-        blended = torch.lerp(blended[:, 0], blended[:, 1], into_y[..., None, None])
-        color = self.render.color
-        colors = F.linear(blended, color.weight.to(scale.dtype), color.bias.to(scale.dtype))
-        own = colors.flatten(0, 1).index_select(0, kept)
-        picture[:, first : first + len(kept), part] = own.permute(2, 0, 1)
+        weights = RenderWeights(first, stack, color.weight, color.bias)
+        down, across = (GapTaps(*gaps(axis)) for axis in (rows, columns))
+        return modulated_render(latent["scale"], latent["shift"], down, across, weights)
 
 
 def _gated(
@@ -265,46 +206,3 @@ def _gated(
 
 def _layer(layer: nn.Linear) -> Layer:
     return layer.weight, layer.bias
-
-
-class _Along:
-    """Queries along one axis of a grid: the gap of each, and how far it is into that gap.
-
-    gap (N,) and offset (N,) as of ``grid.gaps``; present: the gaps that hold queries, each once.
-    Tables lie on the device of ``like``, and what is counted with on the CPU: nobody waits.
-    """
-
-    def __init__(self, axis: Axis, like: Tensor) -> None:
-        gap, self._offset = gaps(axis)
-        present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
-        first = counts.cumsum(0) - counts
-        self._like = like
-        self.offset = placed(self._offset.to(like.dtype), like.device)
-        self.gap, self.present = placed(gap, like.device), placed(present, like.device)
-        self._place, self._slot = inverse, torch.arange(len(gap)) - first[inverse]
-        self._first = [*first.tolist(), len(gap)]
-
-    def rows(self, band: slice) -> Tensor:
-        """The codes on both sides of the gaps in a band: (G, 2)."""
-        rows: Tensor = self.present[band, None] + torch.arange(2, device=self.present.device)
-        return rows
-
-    def slots(self, band: slice) -> tuple[Tensor, Tensor, int]:
-        """Offsets (G, slots) in a band of gaps, where among them the queries are; the first."""
-        start, stop = self._first[band.start], self._first[min(band.stop, len(self._first) - 1)]
-        gaps, slot = self._place[start:stop] - band.start, self._slot[start:stop]
-        slots = int(slot.max()) + 1
-        kept = gaps * slots + slot
-        offsets = torch.zeros((int(gaps[-1]) + 1) * slots, dtype=self._like.dtype)
-        offsets[kept] = self._offset[start:stop].to(offsets)
-        device = self._like.device
-        return placed(offsets.view(-1, slots), device), placed(kept, device), start
-
-
-def _pick(table: Tensor, index: Tensor) -> Tensor:
-    """Values of a map at codes: table (B, C, h, w), index (B, Q, 2) -> (B, Q, C)."""
-    batch, channels, height, width = table.shape
-    index = index[..., 0].clamp(0, height - 1) * width + index[..., 1].clamp(0, width - 1)
-    flat = (index + torch.arange(batch, device=table.device)[:, None] * (height * width)).flatten()
-    rows = table.permute(0, 2, 3, 1).reshape(-1, channels)
-    return rows.index_select(0, flat).view(batch, -1, channels)

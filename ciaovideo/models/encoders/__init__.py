@@ -1,10 +1,9 @@
 """Feature extractors: LR image in, latent codes out, at the same height and width."""
 
-from torch import nn
-
+from ciaovideo.models.protocols import Encoder
 from ciaovideo.registry import Registry
 
-ENCODERS: Registry[type[nn.Module]] = Registry(
+ENCODERS: Registry[type[Encoder]] = Registry(
     "encoder",
     {
         "edsr": "ciaovideo.models.encoders.edsr:EDSR",

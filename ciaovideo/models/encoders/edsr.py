@@ -1,9 +1,12 @@
 """EDSR without batch normalisation, as a feature extractor."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
+from ciaovideo.models.protocols import Encoder
 from ciaovideo.ops.convolution import activated, added
 
 
@@ -24,7 +27,7 @@ class ResidualBlock(nn.Module):
         return added(self.conv2, activated(self.conv1, latent, self.slope), latent)
 
 
-class EDSR(nn.Module):
+class EDSR(Encoder):
     """Enhanced deep residual network, its body only (Lim et al., arXiv 1707.02921, figure 3).
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w). The paper's ReLU has ``slope``
@@ -43,6 +46,11 @@ class EDSR(nn.Module):
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(channels, slope) for _ in range(blocks)))
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
+
+    @classmethod
+    def small(cls) -> Self:
+        """One for tests."""
+        return cls(channels=8, blocks=2)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""

@@ -1,8 +1,12 @@
 """The residual dense network, as a feature extractor."""
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ciaovideo.models.protocols import Encoder
 
 
 class DenseLayer(nn.Module):
@@ -33,7 +37,7 @@ class ResidualDenseBlock(nn.Module):
         return latent + change
 
 
-class RDN(nn.Module):
+class RDN(Encoder):
     """Residual dense network, its body only (Zhang et al., arXiv 1802.08797, figure 2).
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w).
@@ -55,6 +59,11 @@ class RDN(nn.Module):
         )
         self.fuse = nn.Conv2d(channels * blocks, channels, 1)
         self.gather = nn.Conv2d(channels, channels, 3, padding=1)
+
+    @classmethod
+    def small(cls) -> Self:
+        """One for tests."""
+        return cls(channels=8, blocks=2, layers=2, growth=8)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width.

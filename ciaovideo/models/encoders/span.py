@@ -1,10 +1,13 @@
 """Gated blocks of three dense convolutions, as a feature extractor."""
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
+from ciaovideo.models.protocols import Encoder
 from ciaovideo.ops.convolution import activated, added
 
 
@@ -36,7 +39,7 @@ class GatedBlock(nn.Module):
         return total * gate if torch.is_grad_enabled() else gate.mul_(total)
 
 
-class SPAN(nn.Module):
+class SPAN(Encoder):
     """A plain network whose blocks gate themselves (after Wan et al., arXiv 2311.12770, SPAN).
 
     Dense 3x3 convolutions are what a processor does fastest, and three of them to a block leave
@@ -58,6 +61,11 @@ class SPAN(nn.Module):
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(*(GatedBlock(channels, slope) for _ in range(blocks)))
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
+
+    @classmethod
+    def small(cls) -> Self:
+        """One for tests."""
+        return cls(channels=8, blocks=2)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""

@@ -1,10 +1,13 @@
 """SwinIR: attention in shifted windows, as a feature extractor."""
 
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ciaovideo.models.protocols import Encoder
 
 INIT_STD = 0.02  # of linear layers and position tables, cut off at two
 
@@ -124,7 +127,7 @@ class SwinGroup(nn.Module):
         return pixels + _convolve(self.conv, self.blocks(pixels))
 
 
-class SwinIR(nn.Module):
+class SwinIR(Encoder):
     """SwinIR, its body only (Liang et al., arXiv 2108.10257, section 3).
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w). The picture is mirrored below
@@ -168,6 +171,11 @@ class SwinIR(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2, b=2)
                 nn.init.zeros_(module.bias)
+
+    @classmethod
+    def small(cls) -> Self:
+        """One for tests."""
+        return cls(channels=8, depths=[2, 1], heads=2, window=4, drop_path=0.0)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""

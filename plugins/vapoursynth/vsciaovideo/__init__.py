@@ -3,8 +3,8 @@
 >>> from vsciaovideo import upscale
 >>> clip = upscale(clip, 2.5)  # doctest: +SKIP
 
-``filter.py`` is the filter, ``frames.py`` knows what formats and frame properties mean. All else
-is the library's: the network, colour, tiles, threads.
+``filter.py`` is the filter, ``frames.py`` translates formats and frame properties. Network, colour,
+tiles and threads are the library's.
 """
 
 import os

@@ -45,7 +45,7 @@ def upscale(
 
     ``scale`` is any number from 1 to 30, 2 if nothing is given; or give ``width``, ``height`` or
     both. ``format`` is the output's, the input's if not given. ``num_streams`` frames are computed
-    at once: if not given, two on a GPU, each in its own CUDA stream, and one a core of a processor.
+    at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a processor.
     ``deterministic`` gives the same bits in every run, whatever memory is free. Every frame depends
     on its own input alone, so frames may be asked for in any order. Raises vs.Error.
     """
@@ -110,11 +110,11 @@ class _Render:
         return frame
 
     def every(self, count: int, turn: int, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        """The same, called with every ``count``-th frame from frame ``turn`` on."""
+        """The same for every ``count``-th frame from frame ``turn`` on."""
         return self(n * count + turn, f)
 
     def plan(self, frame: vs.VideoFrame) -> tuple[PlaneFormat, PlaneFormat, tuple[int, int]]:
-        """What goes in, what comes out, and its (height, width); raises CiaoVideoError."""
+        """Input format, output format and output (height, width); raises CiaoVideoError."""
         source, guess = source_format(frame)
         if guess and not self._told:
             self._told = True
@@ -124,10 +124,10 @@ class _Render:
         return source, target_format(source, video_format, out_size), out_size
 
     def canvas(self, clip: vs.VideoNode) -> vs.VideoNode:
-        """A blank clip of the output's format and size, or of any where they change.
+        """A blank clip of the output's format and size, variable where the output's are.
 
-        A frame is asked for only where they do: hosts that play may have none before they start.
-        Raises CiaoVideoError for what is known to be wrong without one.
+        Requests a frame only in that case: players have none before they start. Raises
+        CiaoVideoError for errors that are known without a frame.
         """
         video_format = self._wanted or clip.format
         any_format = video_format is None or video_format.id == vs.NONE
@@ -150,7 +150,7 @@ class _Render:
         )
 
     def _size_changes(self, clip: vs.VideoNode, any_format: bool) -> bool:
-        """Whether frames come out in different sizes: as they came in, or as formats round them."""
+        """Whether output sizes vary: with the input's, or with the rounding of formats."""
         if not clip.width:
             return self._upscaler.size.size is None
         size = clip.height, clip.width
@@ -171,10 +171,10 @@ class _Render:
 
 
 class _FrameError(vs.Error):  # type: ignore[misc]
-    """What is wrong with a frame.
+    """An error of one frame.
 
-    VapourSynth shows it as Python shows what nobody caught: where it came from, the name of its
-    class, its text. The first helps no user, so it is hidden; the name is the filter's, below.
+    VapourSynth prints it like an uncaught exception: traceback, class name, text. The traceback is
+    hidden, since it helps no user; the class name is the filter's, set below.
     """
 
     __traceback__ = property(lambda _: None, lambda _, where: None)
@@ -185,7 +185,7 @@ _FrameError.__module__, _FrameError.__qualname__ = "builtins", "upscale"
 
 @contextmanager
 def _vs_errors(kind: type[vs.Error] = vs.Error, where: str = "upscale: ") -> Iterator[None]:
-    """Hand the library's errors, which say all there is to know, to VapourSynth in its manner."""
+    """Re-raise the library's errors as VapourSynth's, with ``where`` as a prefix."""
     try:
         yield
     except CiaoVideoError as error:

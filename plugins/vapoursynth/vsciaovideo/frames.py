@@ -29,9 +29,9 @@ MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
 
 def layout_of(video_format: vs.VideoFormat) -> tuple[PixelLayout, torch.dtype | None]:
-    """The layout of a format, and the type of its samples where they are floats.
+    """The layout of a format, and the dtype of float samples.
 
-    Raises ColorError for what is neither of 8 to 16 bits nor float.
+    Raises ColorError for other formats than 8 to 16 bits and float.
     """
     floating = video_format.sample_type == vs.FLOAT
     bits = video_format.bits_per_sample
@@ -50,9 +50,9 @@ def layout_of(video_format: vs.VideoFormat) -> tuple[PixelLayout, torch.dtype | 
 
 
 def source_format(frame: vs.VideoFrame) -> tuple[PlaneFormat, str]:
-    """What a frame's planes hold, from its properties; and the colour matrix's guess, in words.
+    """A frame's format from its properties, and a sentence if the colour matrix was guessed.
 
-    Raises ColorError or InterlacedError for what the filter cannot work on.
+    Raises ColorError or InterlacedError for frames that the filter cannot process.
     """
     props = frame.props
     if _number(props, "_FieldBased", 0) > 0:
@@ -69,15 +69,15 @@ def source_format(frame: vs.VideoFrame) -> tuple[PlaneFormat, str]:
         Transfer(_number(props, "_Transfer", Transfer.UNSPECIFIED)),
         Siting(_number(props, "_ChromaLocation", -1, last=5) + 1),
     )
-    color, notes = tags.resolved(frame.height, frame.width, layout)
+    color, guesses = tags.resolved(frame.height, frame.width, layout)
     guessed = layout.family == "yuv" and tags.matrix == Matrix.UNSPECIFIED
-    return PlaneFormat(layout, color, dtype), notes[0] if guessed else ""
+    return PlaneFormat(layout, color, dtype), str(guesses[0]) if guessed else ""
 
 
 def target_format(
     source: PlaneFormat, video_format: vs.VideoFormat, out_size: tuple[int, int]
 ) -> PlaneFormat:
-    """What planes of a format hold that are made from ``source``; range and matrix stay if any."""
+    """The format of output planes made from ``source``; range and matrix are kept if possible."""
     layout, dtype = layout_of(video_format)
     color = source.color
     if (layout.family == "rgb") != (source.layout.family == "rgb"):
@@ -100,7 +100,7 @@ def new_frame(video_format: vs.VideoFormat, planes: Sequence[torch.Tensor]) -> v
 
 
 def alpha_picture(frame: vs.VideoFrame, out_size: tuple[int, int]) -> Picture:
-    """The opacity of a frame that has some, to be made (height, width) large."""
+    """The opacity of a frame that has one, to be enlarged to (height, width)."""
     alpha = frame.props["_Alpha"]
     if not isinstance(alpha, vs.VideoFrame):
         raise ColorError(f"_Alpha is {alpha!r}", "make it a frame with std.ClipToProp")
@@ -131,7 +131,7 @@ def _plane_order(video_format: vs.VideoFormat) -> Sequence[int]:
 
 
 def set_props(target: vs.VideoFrame, source: vs.VideoFrame, made: PlaneFormat) -> None:
-    """Give the target the source's properties, those of colour and aspect made right for it."""
+    """Copy the source's properties to the target; colour and aspect ratio follow the target."""
     props, layout, color = target.props, made.layout, made.color
     props.update(source.props)
     # A gray clip may be a plane of any other: how that is to be read, it alone knows.
@@ -151,13 +151,13 @@ def set_props(target: vs.VideoFrame, source: vs.VideoFrame, made: PlaneFormat) -
 
 
 def _sar(props: Any) -> Fraction:
-    """The sample aspect ratio; square where there is none."""
+    """The sample aspect ratio; 1 if unset."""
     numerator, denominator = _number(props, "_SARNum", 1), _number(props, "_SARDen", 1)
     return Fraction(numerator, denominator) if min(numerator, denominator) > 0 else Fraction(1)
 
 
 def _number(props: Any, name: str, default: int, *, last: int | None = None) -> int:
-    """A property, which is to be the default or, if there is a last number, from 0 to that."""
+    """A whole-number property; raises ColorError for other types, and outside 0 to ``last``."""
     value = props.get(name, default)
     if not isinstance(value, int):
         raise ColorError(

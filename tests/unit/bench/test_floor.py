@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ciaovideo.bench.floor import Floor, copy_rate, flop_per_pixel, matrix_rate
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.networks.interpolation import Bicubic
+from ciaovideo.models.spec import NetworkSpec
 
 
 def test_convolutions_and_linear_layers_are_counted() -> None:
@@ -26,7 +26,7 @@ def test_convolutions_and_linear_layers_are_counted() -> None:
 
 
 def test_interpolation_has_no_products() -> None:
-    assert flop_per_pixel(Interpolation("bicubic"), (2.0, 2.0)) == 0
+    assert flop_per_pixel(Bicubic(), (2.0, 2.0)) == 0
 
 
 def test_the_floor_is_the_larger_of_both_times() -> None:

@@ -1,7 +1,7 @@
 """Measuring: per frame, with a warm-up that is not counted."""
 
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,19 +9,25 @@ from ciaovideo.bench import harness
 from ciaovideo.bench.harness import machine, measure, peak_memory
 
 
-def test_seconds_are_per_frame_and_the_warm_up_is_left_out() -> None:
+def test_seconds_are_per_frame_and_the_warm_up_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls: list[int] = []
+    clock = {"wall": 0.0, "cpu": 0.0}
 
     def work() -> int:
-        time.sleep(0.5 if not calls else 0.02)
+        clock["wall"] += 2.0 if calls else 50.0
+        clock["cpu"] += 0.5
         calls.append(1)
         return 4
 
-    result = measure("sleep", work, least_s=0.1)
-    assert result.repetitions == len(calls) - 1 >= 3
-    assert 0.005 <= result.wall_s < 0.1
-    assert result.cpu_s < result.wall_s
-    assert abs(result.fps * result.wall_s - 1) < 1e-9
+    told = SimpleNamespace(perf_counter=lambda: clock["wall"], process_time=lambda: clock["cpu"])
+    monkeypatch.setattr(harness, "time", told)
+    result = measure("work", work, least_s=9.0)
+    assert result.repetitions == len(calls) - 1 == 5
+    assert (result.wall_s, result.cpu_s, result.fps) == (0.5, 0.125, 2.0)
+    calls.clear()
+    assert measure("work", work, least_s=0.0).repetitions == 3
 
 
 def test_the_machine_is_named() -> None:

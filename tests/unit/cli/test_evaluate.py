@@ -21,7 +21,8 @@ from ciaovideo.errors import (
 from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.protocol import benchmark
 from ciaovideo.metrics.lpips import LPIPS
-from ciaovideo.models.checkpoints import NetworkSpec, load_file, save
+from ciaovideo.models.spec import NetworkSpec
+from ciaovideo.models.weights import load_file, save
 from ciaovideo.options import EngineOptions
 from tests.media import make_clip
 from tests.unit.metrics.test_lpips import weights

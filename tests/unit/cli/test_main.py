@@ -31,6 +31,7 @@ def test_a_word_that_is_no_file_is_told_as_it_was_given(
     assert len(error.splitlines()) == 2  # a line on usage, and a line on this
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("buffered", [True, False])
 def test_results_that_cannot_be_printed_are_an_error_in_words(buffered: bool) -> None:
@@ -64,6 +65,7 @@ def test_a_signal_that_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPat
             signal.signal(number, handler)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_end_no_run(tmp_path: Path, closed: str) -> None:
@@ -82,6 +84,7 @@ def test_closed_standard_streams_end_no_run(tmp_path: Path, closed: str) -> None
     assert not process.stdout or json.loads(process.stdout)["frames"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
 def test_a_closed_standard_output_is_no_pipe(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mkv", seconds=0.2, width=32, height=32)

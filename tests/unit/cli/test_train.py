@@ -20,7 +20,7 @@ from ciaovideo.errors import (
     OutputExistsError,
     UnknownNameError,
 )
-from ciaovideo.models.checkpoints import load_file
+from ciaovideo.models.weights import load_file
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import read_recipe
 from ciaovideo.train.state import claimed
@@ -205,6 +205,7 @@ def test_a_recipe_that_is_not_there() -> None:
         train("small", "--out", "run")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_leaves() -> None:
     words = ("small.toml", "--out", "run", "--device", "cpu", "--threads", "1")
     with subprocess.Popen(

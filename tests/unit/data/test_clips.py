@@ -9,7 +9,7 @@ from PIL import Image
 from ciaovideo.data.clips import read_frames
 from ciaovideo.data.images import PictureStore, load_pictures
 from ciaovideo.errors import CiaoVideoError, OptionError
-from ciaovideo.media.reader import VideoReader
+from ciaovideo.media.read.reader import VideoReader
 from tests.media import make_clip, read_counter
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])

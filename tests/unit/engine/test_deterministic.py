@@ -13,10 +13,11 @@ from ciaovideo.engine.deterministic import TILE, deterministic_kernels
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import MemoryExhaustedError
 from ciaovideo.grid import View
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.protocols import Latent
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.protocols import NOTHING, Latent, Summary
 from ciaovideo.options import EngineOptions
 from tests.unit.engine.test_engine import small_network
+from tests.waiting import FAR_TOO_LONG_S
 
 OPTIONS = EngineOptions(device="cpu", precision="fp32", deterministic=True)
 OFF, ON = (False, False, False), (True, True, False)
@@ -31,9 +32,9 @@ def flags() -> Flags:
 def watched(network: ImplicitSR, seen: list[Flags]) -> ImplicitSR:
     encode = network.encode
 
-    def noting(lr: Tensor, view: View) -> Latent:
+    def noting(lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
         seen.append(flags())
-        return encode(lr, view)
+        return encode(lr, view, summary)
 
     network.encode = noting  # type: ignore[method-assign]
     return network
@@ -66,11 +67,11 @@ def test_the_last_thread_to_finish_puts_the_flags_back() -> None:
     def hold() -> None:
         with deterministic_kernels():
             inside.set()
-            leave.wait(10)
+            leave.wait(FAR_TOO_LONG_S)
 
     with ThreadPoolExecutor(1) as team:
         held = team.submit(hold)
-        assert inside.wait(10)
+        assert inside.wait(FAR_TOO_LONG_S)
         with deterministic_kernels():
             pass
         assert flags() == ON
@@ -93,7 +94,7 @@ def test_tiles_do_not_go_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None
 def test_memory_that_runs_out_is_an_error_and_no_smaller_tile() -> None:
     network = small_network()
 
-    def full(lr: Tensor, view: View) -> Latent:
+    def full(lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
         raise MemoryError
 
     network.encode = full  # type: ignore[method-assign]

@@ -19,10 +19,11 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import View
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import KERNELS, Interpolation
-from ciaovideo.models.protocols import Latent
+from ciaovideo.models.networks import NETWORKS
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import KERNELS
+from ciaovideo.models.protocols import NOTHING, Latent, Network, Summary
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import EngineOptions
 
 TILED = 1e-5  # convolutions of other sizes add up in another order
@@ -50,14 +51,14 @@ def small_network(decoder: str = "separable", encoder: str = "edsr") -> Implicit
         encoder_options=ENCODERS[encoder],
         decoder_options=options,
     )
-    network = spec.build()
+    network = spec.build_implicit()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.5)
     return network
 
 
-def engine(network: ImplicitSR | Interpolation, *, tile: int = 0) -> Engine:
+def engine(network: Network, *, tile: int = 0) -> Engine:
     """An engine in fp32 on the CPU, where results are exact."""
     return Engine(network, EngineOptions(device="cpu", precision="fp32", tile=tile))
 
@@ -110,10 +111,10 @@ class Limited(ImplicitSR):
     limit = math.inf
     error: Callable[[], BaseException] = torch.OutOfMemoryError
 
-    def encode(self, lr: Tensor, view: View) -> Latent:
+    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
         if lr.shape[-1] * lr.shape[-2] > self.limit:
             raise self.error()
-        return super().encode(lr, view)
+        return super().encode(lr, view, summary)
 
 
 def limited(limit: float, error: Callable[[], BaseException]) -> Limited:
@@ -162,9 +163,9 @@ class Overflowing(ImplicitSR):
 
     always = False
 
-    def encode(self, lr: Tensor, view: View) -> Latent:
-        latent = super().encode(lr, view)
-        low = next(self.encoder.parameters()).dtype != torch.float32  # type: ignore[attr-defined]
+    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+        latent = super().encode(lr, view, summary)
+        low = next(self.encoder.parameters()).dtype != torch.float32
         if low or self.always:
             latent["lr"] = latent["lr"] * math.inf
         return latent
@@ -239,7 +240,7 @@ def test_tables_of_an_axis_are_made_once_for_each_size(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second frame asks for no coordinate, and a part of another place and size does."""
-    machine = engine(Interpolation(name) if name in KERNELS else small_network(name), tile=32)
+    machine = engine(NETWORKS[name]() if name in KERNELS else small_network(name), tile=32)
     lr = torch.rand(1, 3, 40, 50)
     first = machine(lr, (90, 131))
     with monkeypatch.context() as patch:

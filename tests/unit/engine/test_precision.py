@@ -6,9 +6,9 @@ import torch
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import choose_precision, set_precision
 from ciaovideo.errors import PrecisionError
-from ciaovideo.models.checkpoints import list_models, load_bundled
+from ciaovideo.models.weights import list_models, load_bundled
 from ciaovideo.options import EngineOptions
-from tests.media import scene
+from tests.street import scene
 from tests.unit.engine.test_engine import small_network
 
 COST_DB = 0.01

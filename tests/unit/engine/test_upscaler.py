@@ -14,11 +14,11 @@ import torch
 
 from ciaovideo import ColorSpec, Matrix, Picture, PixelLayout, PlaneFormat, Range, Siting, Upscaler
 from ciaovideo.color import from_rgb, to_rgb
-from ciaovideo.engine.crew import Crew
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.picture import planes_to_rgb, rgb_to_planes
+from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MissingWeightsError, OptionError, UnsupportedScaleError
-from ciaovideo.models.checkpoints import load_model
+from ciaovideo.models.weights import load_model
+from tests.waiting import FAR_TOO_LONG_S
 
 COLOR = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 FLOAT_ERROR = 1e-6  # of fp32 arithmetic on values about 1
@@ -52,30 +52,30 @@ def test_an_error_comes_with_the_future() -> None:
 
 
 def test_submitting_waits_when_too_much_is_unfinished() -> None:
-    crew = Crew(Engine(load_model("ciaosr-fast")), workers=2)
+    pool = WorkerPool(Engine(load_model("ciaosr-fast")), workers=2)
     hold, begun = threading.Event(), threading.Semaphore(0)
 
     def work() -> None:
         begun.release()
         hold.wait()
 
-    futures = [crew.submit(work) for _ in range(3)]  # two at work, one waiting
-    assert begun.acquire(timeout=10)
-    assert begun.acquire(timeout=10)
+    futures = [pool.submit(work) for _ in range(3)]  # two at work, one waiting
+    assert begun.acquire(timeout=FAR_TOO_LONG_S)
+    assert begun.acquire(timeout=FAR_TOO_LONG_S)
     passed = threading.Event()
 
     def fourth() -> None:
-        futures.append(crew.submit(work))
+        futures.append(pool.submit(work))
         passed.set()
 
     asking = threading.Thread(target=fourth)
     asking.start()
     assert not passed.wait(0.2)
     hold.set()
-    assert passed.wait(10)
+    assert passed.wait(FAR_TOO_LONG_S)
     asking.join()
     for future in futures:
-        future.result(timeout=10)
+        future.result(timeout=FAR_TOO_LONG_S)
 
 
 def test_equal_settings_share_the_weights_and_others_do_not() -> None:
@@ -107,13 +107,15 @@ def test_the_last_holder_frees_weights_and_threads() -> None:
     gc.collect()
     assert engine() is None
     for thread in working():
-        thread.join(timeout=10)
+        thread.join(timeout=FAR_TOO_LONG_S)
     assert not working()
 
 
 def working() -> list[threading.Thread]:
     gc.collect()
-    return [thread for thread in threading.enumerate() if thread.name.startswith("ciaovideo-crew")]
+    return [
+        thread for thread in threading.enumerate() if thread.name.startswith("ciaovideo-worker")
+    ]
 
 
 def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
@@ -142,10 +144,10 @@ def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current.cuda_stream)
     engine = Engine(load_model("ciaosr-fast"))
     engine.device = torch.device("cuda", 1)
-    crew = Crew(engine, workers=2)
+    pool = WorkerPool(engine, workers=2)
 
     def work() -> CudaStream:
-        together.wait(10)  # so that neither thread does it all
+        together.wait(FAR_TOO_LONG_S)  # so that neither thread does it all
         notes.append((current.cuda_stream, "computed"))
         assert current.cuda_stream.thread == threading.get_ident()
         made: CudaStream = current.cuda_stream
@@ -153,12 +155,12 @@ def test_on_a_gpu_each_thread_has_one_stream_and_ends_with_it(
 
     used = []
     for _ in range(3):
-        for future in [crew.submit(work) for _ in range(2)]:
-            used.append(future.result(10))
+        for future in [pool.submit(work) for _ in range(2)]:
+            used.append(future.result(FAR_TOO_LONG_S))
             assert notes.count((used[-1], "synchronised")) == used.count(used[-1])
     assert len(set(used)) == 2
     with pytest.raises(ZeroDivisionError):
-        crew.submit(lambda: 1 // 0).result(10)
+        pool.submit(lambda: 1 // 0).result(FAR_TOO_LONG_S)
 
 
 def test_it_takes_at_least_one_thread() -> None:
@@ -200,10 +202,11 @@ def test_floating_planes_agree_with_codes(chroma: str) -> None:
     ]
     middle = (layout.peak + 1) / 2
     signals = [(plane - (middle if i else 0)) / layout.peak for i, plane in enumerate(codes)]
-    floating = PlaneFormat(layout, full, torch.float32)
     rgb = to_rgb(codes, layout, full)
-    torch.testing.assert_close(planes_to_rgb(signals, floating), rgb, rtol=0, atol=FLOAT_ERROR)
-    made, expected = rgb_to_planes(rgb, floating), from_rgb(rgb, layout, full)
+    torch.testing.assert_close(
+        to_rgb(signals, layout, full, dtype=torch.float32), rgb, rtol=0, atol=FLOAT_ERROR
+    )
+    made, expected = from_rgb(rgb, layout, full, dtype=torch.float32), from_rgb(rgb, layout, full)
     for i, (plane, rounded) in enumerate(zip(made, expected, strict=True)):
         exact = (plane * layout.peak + (middle if i else 0)).clamp(0, layout.peak)
         # Half a code, and what fp32 leaves of it in a sum of numbers of that size.
@@ -215,27 +218,26 @@ def test_floating_planes_agree_with_codes(chroma: str) -> None:
 def test_floating_planes_survive_the_round_trip_beyond_their_range(
     dtype: torch.dtype, matrix: Matrix
 ) -> None:
-    floating = PlaneFormat(PixelLayout.of("yuv444p"), ColorSpec(matrix, Range.LIMITED), dtype)
+    layout, color = PixelLayout.of("yuv444p"), ColorSpec(matrix, Range.LIMITED)
     planes = [(torch.rand(1, 9, 11) * 2 - 0.5).to(dtype) for _ in range(3)]
     bound = HALF_ERROR if dtype == torch.float16 else FLOAT_ERROR
-    for plane, again in zip(
-        planes, rgb_to_planes(planes_to_rgb(planes, floating), floating), strict=True
-    ):
+    rgb = to_rgb(planes, layout, color, dtype=dtype)
+    for plane, again in zip(planes, from_rgb(rgb, layout, color, dtype=dtype), strict=True):
         torch.testing.assert_close(again, plane, rtol=0, atol=2 * bound)
 
 
 def test_floating_rgb_stays_as_it_is() -> None:
-    floating = PlaneFormat(PixelLayout.of("gbrp"), ColorSpec(Matrix.RGB, Range.FULL), torch.float32)
+    layout, color = PixelLayout.of("gbrp"), ColorSpec(Matrix.RGB, Range.FULL)
     green, blue, red = planes = [torch.randn(1, 5, 6) for _ in range(3)]
-    rgb = planes_to_rgb(planes, floating)
+    rgb = to_rgb(planes, layout, color, dtype=torch.float32)
     assert torch.equal(rgb, torch.stack((red, green, blue), dim=1))
-    for plane, again in zip(planes, rgb_to_planes(rgb, floating), strict=True):
+    for plane, again in zip(planes, from_rgb(rgb, layout, color, dtype=torch.float32), strict=True):
         assert torch.equal(plane, again)
 
 
-def test_memory_is_planned_for_all_threads_of_a_crew() -> None:
+def test_memory_is_planned_for_all_threads_of_a_pool() -> None:
     engine = Engine(load_model("ciaosr-fast"))
-    Crew(engine, workers=3)
+    WorkerPool(engine, workers=3)
     assert engine.workers == 3
 
 

@@ -13,15 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ciaovideo.media.codecs import choose_codec
-from ciaovideo.media.copier import StreamCopier
-from ciaovideo.media.reader import VideoReader
-from ciaovideo.media.stream_plan import StreamPlan, plan_streams
-from ciaovideo.media.timing import first_frame_times
-from ciaovideo.media.writer import VideoTarget, VideoWriter
+from ciaovideo.media.clock import first_frame_times
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.streams.copier import StreamCopier
+from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
-from ciaovideo.pipeline.verify import Contract, contract_between, verify
+from ciaovideo.pipeline.verification.contract import Contract
+from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip, read_counter
+from tests.places import container_of
 
 TICK = Fraction(1, 1000)
 LAST = 40  # ticks that the last frame is shown
@@ -97,16 +100,17 @@ def through(source: Path, output: Path, options: InputOptions) -> tuple[StreamPl
     """Code the part asked for again at its own size."""
     with VideoReader(source, options=options) as reader:
         info, size = reader.info, (reader.info.height, reader.info.width)
-        choice = choose_codec(EncodeOptions(preset="ultrafast"), output, info.pix_fmt, *size)
-        plan = plan_streams(source, output, info.index, span=reader.span)
+        choice = choose_codec(
+            EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
+        )
+        plan = plan_streams(source, container_of(output), info.index, reader.selection)
         with (
             StreamCopier(plan) as copier,
             VideoWriter(output, VideoTarget.of(info, choice, size), copier) as writer,
         ):
             for frame in reader.frames():
                 writer.write(frame)
-    end = options.end_time
-    return plan, Contract(streams=plan, start=options.start_time, end=end)
+    return plan, Contract(streams=plan, selection=Selection.asked(options))
 
 
 def shown_by(path: Path) -> Shown:
@@ -166,5 +170,5 @@ def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> 
     Timeline(".mp4", 0, (40,) * 9, False).make(whole)
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
     assert first_frame_times(hiding, 0, 9) == [time for _, time in shown]
-    found = verify(hiding, contract_between(whole, hiding)).findings
-    assert "video: an edit list hides 3 frames" in found
+    wrong = verify(hiding, contract_between(whole, hiding)).wrong
+    assert "video: an edit list hides 3 frames" in map(str, wrong)

@@ -1,6 +1,5 @@
 """Joint convolutions: equal to plain ones, used only where nothing is amiss."""
 
-
 import pytest
 import torch
 from torch import Tensor, nn

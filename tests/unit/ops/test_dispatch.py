@@ -1,6 +1,5 @@
 """Fused twins are used where they may be, and where one fails, plain torch does its work."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,20 +9,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
-from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, convert, from_rgb, to_rgb
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.ops import dispatch
-from ciaovideo.ops.dispatch import PlainIfItFails, fused_twin, setbacks
+from ciaovideo.ops.dispatch import PlainIfItFails, Setbacks, fused_twin
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 NO_COMPILER = "Failed to find C compiler. Please specify via CC environment variable."
 
 
 @pytest.fixture(autouse=True)
-def _no_setbacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_setbacks", {})
+def told() -> Iterator[list[str]]:
+    """What the setbacks of a test tell."""
+    told: list[str] = []
+    with Setbacks(told.append).noted():
+        yield told
+
+
+def raise_in_triton(problem: BaseException) -> None:
+    """Raise an error as Triton would, from a module of its own."""
+    code = compile("raise problem", "build.py", "exec")
+    exec(code, {"__name__": "triton.runtime.build", "problem": problem})
 
 
 @pytest.fixture
@@ -36,16 +43,17 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             self.operator = operator
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("fits", "CodeRule", "SignalRule", "GapTaps", "RenderWeights"):
+            if name in ("fits", "CodeRule", "SignalRule"):
                 return lambda *_, **__: True
             return self.fail
 
         def fail(self, *_: object, **__: object) -> Tensor:
             asked.append(self.operator)
-            raise RuntimeError(NO_COMPILER)
+            raise_in_triton(RuntimeError(NO_COMPILER))
+            raise AssertionError
 
     def twin(operator: str, *_: Tensor) -> Twin | None:
-        return None if operator in dispatch._setbacks else Twin(operator)
+        return None if operator in dispatch._current.get().failed else Twin(operator)
 
     monkeypatch.setattr("ciaovideo.ops.dispatch.fused_twin", twin)
     yield asked
@@ -62,7 +70,7 @@ def picture(name: str) -> Tensor:
 
 
 @pytest.mark.parametrize("name", list(DECODERS))
-def test_decoders_go_on_without_kernels(name: str, failing: list[str]) -> None:
+def test_decoders_go_on_without_kernels(name: str, failing: list[str], told: list[str]) -> None:
     found = picture(name)
     assert failing
     again = picture(name)  # now they are not tried at all
@@ -71,23 +79,22 @@ def test_decoders_go_on_without_kernels(name: str, failing: list[str]) -> None:
         expected = picture(name)
     assert torch.equal(found, expected)
     assert torch.equal(again, expected)
-    assert len(setbacks()) == len(failing)
+    assert len(told) == len(failing)
 
 
-def test_colors_go_on_without_kernels(failing: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_colors_go_on_without_kernels(failing: list[str], told: list[str]) -> None:
     layout = PixelLayout.of("yuv420p")
     rgb = torch.rand(1, 3, 6, 8)
-    with caplog.at_level(logging.WARNING):
-        codes = codes_from_rgb(rgb, layout, SPEC)
-        again = codes_from_rgb(rgb, layout, SPEC)
-        back = rgb_from_codes(codes, layout, SPEC)
+    codes = from_rgb(rgb, layout, SPEC)
+    again = from_rgb(rgb, layout, SPEC)
+    back = to_rgb(codes, layout, SPEC)
     assert failing == ["color_codes", "color_signals"]
-    assert all(map(torch.equal, codes, from_rgb(rgb, layout, SPEC)))
+    assert all(map(torch.equal, codes, convert.from_rgb(rgb, layout, SPEC)))
     assert all(map(torch.equal, codes, again))
-    assert torch.equal(back, to_rgb(codes, layout, SPEC))
-    assert len(caplog.records) == 2
-    assert "color_codes" in setbacks()[0]
-    assert "C compiler" in setbacks()[0]
+    assert torch.equal(back, convert.to_rgb(codes, layout, SPEC))
+    assert len(told) == 2
+    assert "color_codes" in told[0]
+    assert "C compiler" in told[0]
 
 
 @pytest.mark.parametrize(
@@ -100,26 +107,65 @@ def test_colors_go_on_without_kernels(failing: list[str], caplog: pytest.LogCapt
     ],
     ids=repr,
 )
-def test_memory_that_ran_out_is_for_the_engine_to_mend(problem: BaseException) -> None:
+def test_memory_that_ran_out_is_for_the_engine_to_mend(
+    problem: BaseException, told: list[str]
+) -> None:
+    with pytest.raises(type(problem)), PlainIfItFails("linear"):
+        raise_in_triton(problem)
+    assert not told
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [TypeError("an argument too many"), RuntimeError("shapes differ"), AssertionError("fits")],
+    ids=repr,
+)
+def test_our_own_mistakes_are_not_taken_for_the_kernels(
+    problem: Exception, told: list[str]
+) -> None:
     with pytest.raises(type(problem)), PlainIfItFails("linear"):
         raise problem
-    assert not setbacks()
+    assert not told
+
+
+def test_a_call_that_the_kernel_does_not_take_is_our_own_mistake() -> None:
+    with pytest.raises(TypeError), PlainIfItFails("linear"):
+        raise_in_triton(TypeError("missing 1 required positional argument"))
+
+
+def test_what_triton_raises_of_its_own_is_the_kernels(told: list[str]) -> None:
+    kind = type("CompilationError", (Exception,), {"__module__": "triton.compiler.errors"})
+    with PlainIfItFails("linear"):
+        raise kind("at 3:7")
+    assert "linear" in told[0]
+
+
+def test_setbacks_belong_to_whoever_asked(told: list[str]) -> None:
+    other: list[str] = []
+    mine = Setbacks(other.append)
+    for _ in range(2):
+        with mine.noted(), PlainIfItFails("linear"):
+            raise_in_triton(OSError("no space left on device"))
+    assert (len(other), told, mine.failed) == (1, [], {"linear"})
 
 
 def on_a_gpu() -> Tensor:
     return cast(Tensor, SimpleNamespace(device=SimpleNamespace(type="cuda"), requires_grad=False))
 
 
-def test_without_triton_there_are_no_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triton_there_are_no_twins(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
     monkeypatch.setattr(dispatch, "_triton_works", lambda: False)
     assert fused_twin("linear", on_a_gpu()) is None
-    assert not setbacks()
+    assert not told
 
 
-def test_triton_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triton_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     monkeypatch.setattr(dispatch, "_triton_works", lambda: True)
     monkeypatch.setitem(sys.modules, "ciaovideo.ops.linear_triton", None)  # makes imports fail
     dispatch._twin.cache_clear()
     assert fused_twin("linear", on_a_gpu()) is None
-    assert "linear" in setbacks()[0]
-    assert fused_twin("linear", torch.zeros(1)) is None
+    assert "linear" in told[0]
+    assert fused_twin("linear", on_a_gpu()) is None
+    assert len(told) == 1

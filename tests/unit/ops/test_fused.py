@@ -18,14 +18,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Dither, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
-from ciaovideo.engine.picture import codes_from_rgb, rgb_from_codes
+from ciaovideo.color import (
+    ColorSpec,
+    Dither,
+    Matrix,
+    PixelLayout,
+    Range,
+    Siting,
+    convert,
+    from_rgb,
+    to_rgb,
+)
 from ciaovideo.grid import View
-from ciaovideo.models.cross_scale_attention import CrossScaleAttention
 from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
-from ciaovideo.ops.dispatch import setbacks
+from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
+from ciaovideo.ops.dispatch import Setbacks
 
 ROOT = Path(__file__).resolve().parents[3]
 CUDA = torch.cuda.is_available()
@@ -47,11 +56,12 @@ def interpreter() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_kernel_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_kernel_fails() -> Iterator[None]:
     """Plain torch takes the place of a kernel that fails: then nothing would be compared."""
-    monkeypatch.setattr("ciaovideo.ops.dispatch._setbacks", {})
-    yield
-    assert not setbacks()
+    told: list[str] = []
+    with Setbacks(told.append).noted():
+        yield
+    assert not told
 
 
 @pytest.fixture
@@ -108,6 +118,7 @@ def ciaosr(channels: int = 8, hidden: tuple[int, ...] = (32,) * 4, **options: An
 
 
 VIEWS = (View((3, 4), (6, 8)), View((4, 3), (10, 7)), View((2, 3), (7, 11)), View((5, 5), (6, 6)))
+FEW_QUICKLY = (VIEWS[0], *(pytest.param(view, marks=pytest.mark.slow) for view in VIEWS[1:]))
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -153,7 +164,7 @@ def test_how_a_kernel_is_cut_goes_by_the_room_on_chip(
 @pytest.mark.parametrize(
     ("channels", "options"),
     [
-        (180, {"hidden": (16, 16)}),
+        pytest.param(180, {"hidden": (16, 16)}, marks=pytest.mark.slow),
         (64, {"hidden": (16,) * 4}),
         (8, {"hidden": (32, 32), "non_local_scales": (), "unfold": False}),
         (8, {"hidden": (16, 16), "non_local_scales": (2, 3), "softmax_scale": 3.0}),
@@ -181,12 +192,12 @@ def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: li
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("pairs", [1, 1 << 22])
+@pytest.mark.parametrize("pairs", [pytest.param(1, marks=pytest.mark.slow), 1 << 22])
 @pytest.mark.parametrize("size", [(5, 7), (9, 4), (1, 2)], ids=str)
 def test_patch_attention(
     size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ciaovideo.models.cross_scale_attention.GPU_PAIRS", pairs)
+    monkeypatch.setattr("ciaovideo.models.parts.cross_scale_attention.GPU_PAIRS", pairs)
     torch.manual_seed(0)
     attention = CrossScaleAttention(8, scales=(2, 3), window=4, margin=2).eval()
     features = torch.randn(2, 8, *size)
@@ -197,7 +208,7 @@ def test_patch_attention(
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@pytest.mark.parametrize("view", FEW_QUICKLY, ids=str)
 def test_separable(view: View, fused: list[str]) -> None:
     torch.manual_seed(0)
     decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
@@ -209,7 +220,8 @@ def test_separable(view: View, fused: list[str]) -> None:
 
 def far_corner(side: int, device: str) -> tuple[Tensor, Tensor]:
     """The last pixels of maps as large as asked for, and of just their last codes."""
-    from ciaovideo.ops.separable_attention_triton import GapTaps, separable_attention
+    from ciaovideo.ops.separable_attention import GapTaps
+    from ciaovideo.ops.separable_attention_triton import separable_attention
 
     rank, seen = 6, 3
     generator = torch.Generator().manual_seed(0)
@@ -322,8 +334,8 @@ SPECS = [
 def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec, dither: Dither | None = None) -> float:
     """Share of the codes that differ, by one; more is a failure."""
     layout = PixelLayout.of(pix_fmt)
-    found = codes_from_rgb(rgb, layout, spec, dither)
-    expected = from_rgb(rgb.cpu(), layout, spec, dither=dither)
+    found = from_rgb(rgb, layout, spec, dither=dither)
+    expected = convert.from_rgb(rgb.cpu(), layout, spec, dither=dither)
     differ = total = 0
     for plane, should in zip(found, expected, strict=True):
         assert plane.dtype == should.dtype
@@ -357,8 +369,8 @@ def signals_differ(size: tuple[int, int], pix_fmt: str, spec: ColorSpec, device:
         torch.randint(layout.peak + 1, (2, *shape), generator=generator).to(layout.dtype)
         for shape in layout.plane_shapes(*size)
     ]
-    found = rgb_from_codes([plane.to(device) for plane in planes], layout, spec)
-    return (found.cpu() - to_rgb(planes, layout, spec)).abs().max().item()
+    found = to_rgb([plane.to(device) for plane in planes], layout, spec)
+    return (found.cpu() - convert.to_rgb(planes, layout, spec)).abs().max().item()
 
 
 @pytest.mark.parametrize("size", [(5, 3), (2, 300), (1, 1)], ids=str)
@@ -376,8 +388,8 @@ def test_color_signals_of_grays(fused: list[str]) -> None:
     layout = PixelLayout.of("yuv420p")
     luma = torch.arange(16, 236, dtype=torch.uint8).view(1, 2, 110)
     chroma = torch.full((1, 1, 55), 128, dtype=torch.uint8)
-    rgb = rgb_from_codes([luma, chroma, chroma], layout, SPECS[0])
-    assert rgb.equal(to_rgb([luma, chroma, chroma], layout, SPECS[0]))
+    rgb = to_rgb([luma, chroma, chroma], layout, SPECS[0])
+    assert rgb.equal(convert.to_rgb([luma, chroma, chroma], layout, SPECS[0]))
     assert rgb[0, :, 0, 0].tolist() == [0, 0, 0]
     assert rgb[0, :, -1, -1].tolist() == [1, 1, 1]
 
@@ -387,8 +399,8 @@ def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
     """Bit for bit the definition, where products and sums are exact."""
     layout, spec = PixelLayout.of("gbrp10le"), ColorSpec(Matrix.RGB, Range.FULL)
     rgb = torch.randint(-9, 140, (2, 3, 7, 300), generator=torch.Generator().manual_seed(0)) / 128
-    found = codes_from_rgb(rgb, layout, spec, Dither(start))
-    expected = from_rgb(rgb, layout, spec, dither=Dither(start))
+    found = from_rgb(rgb, layout, spec, dither=Dither(start))
+    expected = convert.from_rgb(rgb, layout, spec, dither=Dither(start))
     assert all(map(torch.equal, found, expected))
     assert fused == ["color_codes"]
 

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, Siting
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import load_bundled
+from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.stages import FrameWorker, StageClock, Work, mark_changes
+from ciaovideo.pipeline.stages import FrameTask, FrameWorker, StageClock, Work, mark_changes
 from ciaovideo.tiling import Rect
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
@@ -124,21 +125,17 @@ def test_pasted_parts_make_the_picture_of_the_whole(
     left = size[1] - width - left if far[1] else left
     before = planes_of(layout, size, seed)
     now = changed(before, layout, Rect(top, left, top + height, left + width))
-    worker = FrameWorker(
-        engine,
-        layouts=(layout, layout),
-        specs=(ColorSpec(Matrix.RGB, Range.FULL) if layout.family == "rgb" else SPEC,) * 2,
-        out_size=out_size,
-        outputs=PlanePool(3),
-        clock=StageClock(),
-        dither=dither,
+    kind = PlaneFormat(
+        layout, ColorSpec(Matrix.RGB, Range.FULL) if layout.family == "rgb" else SPEC
     )
-    finder = ChangeFinder(layout, size, out_size, engine.halo)
+    renderer = Renderer(engine, kind, kind, dither=dither)
+    worker = FrameWorker(renderer, out_size, PlanePool(3), StageClock())
+    finder = ChangeFinder(layout, size, out_size, engine.reach(size, out_size))
     frames = [Frame(planes, at, Fraction(1, 25)) for at, planes in enumerate((before, now))]
-    jobs = tuple(mark_changes(frames, finder, StageClock()))
-    assert jobs[1].parts not in ((), jobs[0].parts)
-    first, second = worker(jobs)
-    (whole,) = worker((type(jobs[1])(frames[1], jobs[0].parts),))
+    tasks = tuple(mark_changes(frames, finder, StageClock()))
+    assert tasks[1].parts not in ((), tasks[0].parts)
+    first, second = worker(tasks)
+    (whole,) = worker((FrameTask(frames[1], tasks[0].parts),))
     shown = tuple(plane.clone() for plane in first.planes)
     for patch in second.patches:
         patch.paste(shown)
@@ -157,8 +154,8 @@ def test_work_counts_the_share_that_was_taken_over() -> None:
         for at, planes in enumerate((before, before, changed(before, layout, Rect(0, 0, 16, 16))))
     ]
     work = Work(400 * 400)
-    for job in mark_changes(frames, finder, StageClock()):
-        work.count(job)
+    for task in mark_changes(frames, finder, StageClock()):
+        work.count(task)
     assert (work.frames, work.computed) == (3, 2)
     assert work.reused == pytest.approx(1 - (1 + 36 * 36 / 400**2) / 3)
 

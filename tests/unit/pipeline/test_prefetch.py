@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.models.networks.interpolation import Bicubic
+from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.prefetch import ordered_map
+from tests.waiting import FAR_TOO_LONG_S, wait_until
+
+
+def pool_of(workers: int) -> WorkerPool:
+    return WorkerPool(Engine(Bicubic(), EngineOptions(device="cpu")), workers)
 
 
 @settings(max_examples=20)
@@ -22,29 +31,29 @@ def test_results_come_in_order(pauses: list[int], workers: int, depth: int) -> N
         time.sleep(item[1] / 2000)
         return item[0] * 10
 
-    results = ordered_map(work, enumerate(pauses), workers=workers, depth=depth)
+    results = ordered_map(work, enumerate(pauses), pool=pool_of(workers), depth=depth)
     assert list(results) == [index * 10 for index in range(len(pauses))]
 
 
 def test_no_more_than_depth_items_are_under_way() -> None:
-    taken = 0
+    handed, most = 0, 0
 
     def items() -> Iterator[int]:
-        nonlocal taken
-        for item in range(100):
-            taken = item + 1
+        nonlocal most
+        for item in range(300):
+            most = max(most, item + 1 - handed)
             yield item
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=3)
-    assert next(results) == 0
-    time.sleep(0.3)
-    assert taken <= 5  # three under way, the caller's, and the one that waits for a place
-    results.close()
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=3)
+    for handed, _ in enumerate(results, 1):  # noqa: B007
+        time.sleep(0.001)  # as long as items take, and longer: they would pile up here
+    assert handed == 300
+    assert 3 <= most <= 5  # three under way, the caller's, and the one that waits for a place
 
 
 def test_work_is_done_at_once() -> None:
-    meeting = threading.Barrier(3, timeout=10)
-    results = ordered_map(lambda _: meeting.wait(), range(3), workers=3, depth=3)
+    meeting = threading.Barrier(3, timeout=FAR_TOO_LONG_S)
+    results = ordered_map(lambda _: meeting.wait(), range(3), pool=pool_of(3), depth=3)
     assert sorted(results) == [0, 1, 2]
 
 
@@ -54,7 +63,7 @@ def test_an_error_in_work_comes_in_its_turn() -> None:
             raise ValueError("three")
         return item
 
-    results = ordered_map(work, range(10), workers=4, depth=4)
+    results = ordered_map(work, range(10), pool=pool_of(4), depth=4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -65,14 +74,14 @@ def test_an_error_in_items_comes_after_what_was_before_it() -> None:
         yield 1
         raise OSError("gone")
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=2)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=2)
     assert next(results) == 1
     with pytest.raises(OSError, match="gone"):
         next(results)
 
 
 def test_closing_stops_the_source_before_it_returns() -> None:
-    alive = threading.Event()
+    alive, others = threading.Event(), set(threading.enumerate())
 
     def items() -> Iterator[int]:
         alive.set()
@@ -81,11 +90,11 @@ def test_closing_stops_the_source_before_it_returns() -> None:
         finally:
             alive.clear()
 
-    results = ordered_map(lambda item: item, items(), workers=2, depth=4)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=4)
     next(results)
     results.close()
-    time.sleep(0.2)
-    assert not [t for t in threading.enumerate() if t.name.startswith("ciaovideo-")]
+    assert not [t for t in threading.enumerate() if t.name == "ciaovideo-read"]
+    wait_until(lambda: others.issuperset(threading.enumerate()))
 
 
 def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
@@ -98,9 +107,9 @@ def test_closing_waits_for_the_item_that_is_being_fetched() -> None:
             busy.clear()
             yield item
 
-    results = ordered_map(lambda item: item, items(), workers=1, depth=2)
+    results = ordered_map(lambda item: item, items(), pool=pool_of(1), depth=2)
     next(results)
-    assert busy.wait(10)
+    assert busy.wait(FAR_TOO_LONG_S)
     results.close()
     assert not busy.is_set()
     assert not [t for t in threading.enumerate() if t.name == "ciaovideo-read"]

@@ -19,28 +19,21 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, Siting
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import NetworkSpec
-from ciaovideo.models.implicit import ImplicitSR
-from ciaovideo.models.interpolation import Interpolation
+from ciaovideo.models.decoders import DECODERS
+from ciaovideo.models.encoders import ENCODERS
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.networks.interpolation import Bicubic
+from ciaovideo.models.protocols import Network
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.stages import FrameWorker, Job, Made, StageClock
+from ciaovideo.pipeline.stages import FrameTask, FrameWorker, Rendered, StageClock
 from ciaovideo.tiling import Rect
 
 META = torch.device("meta")
 aten = torch.ops.aten
-DECODERS: dict[str, dict[str, Any]] = {
-    "ciaosr-separable": {"hidden": 8, "key_dim": 4, "rank": 3},
-    "ciaosr": {"hidden": [16, 16], "window": 12, "window_margin": 3},
-    "lm-ciaosr": {"hidden": 8, "code": 6, "width": 16, "window": 12},
-}
-ENCODERS: dict[str, dict[str, Any]] = {
-    "edsr": {"channels": 8, "blocks": 1},
-    "rdn": {"channels": 8, "blocks": 1, "layers": 2, "growth": 8},
-    "swinir": {"channels": 8, "depths": [2], "heads": 2, "window": 4},
-}
 SIZE, OUT_SIZE = (24, 32), (60, 80)
 WHOLE = (Rect(0, 0, *OUT_SIZE),)
 PARTS = (Rect(0, 0, 20, 24), Rect(40, 48, 60, 80))
@@ -144,41 +137,31 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return True
 
 
-def network_of(decoder: str, encoder: str = "edsr") -> ImplicitSR:
-    spec = NetworkSpec(
-        encoder=encoder,
-        decoder=decoder,
-        encoder_options=ENCODERS[encoder],
-        decoder_options=DECODERS[decoder],
-    )
-    return spec.build()
+def network_of(decoder: str, encoder: str = "edsr") -> Network:
+    return ImplicitSR(ENCODERS[encoder].small(), DECODERS[decoder].small())
 
 
 def worker_of(
-    network: ImplicitSR | Interpolation,
+    network: Network,
     layout: str,
     fused: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> FrameWorker:
     monkeypatch.setattr("ciaovideo.engine.engine.choose_device", lambda _: META)
-    return FrameWorker(
-        Engine(network, EngineOptions(precision="bf16")),
-        layouts=(PixelLayout.of(layout), PixelLayout.of(layout)),
-        specs=(ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT),) * 2,
-        out_size=OUT_SIZE,
-        outputs=PlanePool(4),
-        clock=StageClock(),
-        dither=layout == "yuv420p" and fused,
-    )
+    color = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
+    kind = PlaneFormat(PixelLayout.of(layout), color)
+    engine = Engine(network, EngineOptions(precision="bf16"))
+    renderer = Renderer(engine, kind, kind, dither=layout == "yuv420p" and fused)
+    return FrameWorker(renderer, OUT_SIZE, PlanePool(4), StageClock())
 
 
-def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[Made]]:
-    layout = worker.layout
+def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[Rendered]]:
+    layout = worker.renderer.source.layout
     planes = tuple(torch.full(s, 9, dtype=layout.dtype) for s in layout.plane_shapes(*SIZE))
-    job = Job(Frame(planes, 0, Fraction(1, 25)), parts)
+    task = FrameTask(Frame(planes, 0, Fraction(1, 25)), parts)
     waits = Waits()
     with Tables(waits), waits:
-        return waits, worker((job,))
+        return waits, worker((task,))
 
 
 @pytest.mark.parametrize("layout", ["yuv420p", "yuva420p10le"])
@@ -196,7 +179,7 @@ def test_a_frame_is_waited_for_once(
 
 @pytest.mark.parametrize("encoder", ["rdn", "swinir", None])
 def test_other_encoders_and_none(encoder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = network_of("ciaosr-separable", encoder) if encoder else Interpolation("bicubic")
+    network = network_of("ciaosr-separable", encoder) if encoder else Bicubic()
     worker = worker_of(network, "yuv420p", fused=False, monkeypatch=monkeypatch)
     for parts in (WHOLE, PARTS):
         waits, _ = watched(worker, parts)

@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +11,10 @@ import torch
 
 from ciaovideo import Upscaler
 from ciaovideo.engine.engine import Engine
-from ciaovideo.models.checkpoints import load_bundled
-from ciaovideo.models.implicit import ImplicitSR
+from ciaovideo.models.protocols import Network
+from ciaovideo.models.weights import load_bundled
 from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale, vs
+from tests.waiting import FAR_TOO_LONG_S
 
 pytestmark = pytest.mark.vapoursynth
 
@@ -41,32 +41,33 @@ def test_frames_asked_for_by_many_threads_are_the_same() -> None:
 
 
 def test_several_frames_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute, counting, at_work = Engine.__call__, threading.Lock(), [0]
-    most = 0
+    compute, counting, at_work = Engine.start, threading.Lock(), [0]
+    team = min(2, vs.core.num_threads)
+    most, meeting = 0, threading.Barrier(team, timeout=FAR_TOO_LONG_S)
 
-    def watched(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> torch.Tensor:
+    def watched(engine: Engine, lr: torch.Tensor, *where: Any) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal most
         with counting:
             at_work[0] += 1
             most = max(most, at_work[0])
-        time.sleep(0.05)
+        meeting.wait()  # for ever, if only one were computed at a time
         with counting:
             at_work[0] -= 1
-        return compute(engine, lr, out_size)
+        return compute(engine, lr, *where)
 
-    monkeypatch.setattr(Engine, "__call__", watched)
+    monkeypatch.setattr(Engine, "start", watched)
     assert len(list(upscale(source(_Matrix=1, frames=12), 1.5, num_streams=2).frames())) == 12
-    assert most == min(2, vs.core.num_threads)
+    assert most == team
 
 
 def test_a_part_of_a_clip_costs_only_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute, computed = Engine.__call__, []
+    compute, computed = Engine.start, []
 
-    def watched(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> torch.Tensor:
+    def watched(engine: Engine, lr: torch.Tensor, *where: Any) -> tuple[torch.Tensor, torch.Tensor]:
         computed.append(len(lr))
-        return compute(engine, lr, out_size)
+        return compute(engine, lr, *where)
 
-    monkeypatch.setattr(Engine, "__call__", watched)
+    monkeypatch.setattr(Engine, "start", watched)
     clip = source(_Matrix=1, frames=9)
     part = upscale(clip, 1.5, num_streams=2)[3:5]
     made = [part.get_frame(n) for n in (1, 0)]
@@ -86,7 +87,7 @@ def test_clips_share_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()
     loaded: list[str] = []
 
-    def load(name: str) -> ImplicitSR:
+    def load(name: str) -> Network:
         loaded.append(name)
         return load_bundled(name)
 

@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from ciaovideo import Upscaler
-from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, Siting
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.checkpoints import load_bundled
+from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.stages import FrameWorker, Job, StageClock
+from ciaovideo.pipeline.stages import FrameTask, FrameWorker, StageClock
 from ciaovideo.tiling import Rect
 
 vs: Any = (
@@ -131,18 +132,13 @@ def test_frames_equal_those_of_the_command_line(name: str, pix_fmt: str) -> None
     """To the last bit, on a CPU in fp32."""
     clip = source(name, _Matrix=9, _Range=1, _ChromaLocation=2)
     layout = PixelLayout.of(pix_fmt)
-    worker = FrameWorker(
-        Engine(load_bundled("ciaosr-fast"), EngineOptions(device="cpu", precision="fp32")),
-        layouts=(layout, layout),
-        specs=(ColorSpec(Matrix.BT2020_NCL, Range.FULL, siting=Siting.TOPLEFT),) * 2,
-        out_size=(80, 120),
-        outputs=PlanePool(1),
-        clock=StageClock(),
-    )
+    engine = Engine(load_bundled("ciaosr-fast"), EngineOptions(device="cpu", precision="fp32"))
+    kind = PlaneFormat(layout, ColorSpec(Matrix.BT2020_NCL, Range.FULL, siting=Siting.TOPLEFT))
+    worker = FrameWorker(Renderer(engine, kind, kind), (80, 120), PlanePool(1), StageClock())
     if name == "GRAY16":
         clip = clip.std.SetFrameProps(_Matrix=9, _Range=1)
     planes = tuple(torch.from_numpy(plane) for plane in planes_of(clip.get_frame(2)))
-    (made,) = worker((Job(Frame(planes, 0, Fraction(1, 25)), (Rect(0, 0, 80, 120),)),))
+    (made,) = worker((FrameTask(Frame(planes, 0, Fraction(1, 25)), (Rect(0, 0, 80, 120),)),))
     for plane, expected in zip(
         planes_of(upscale(clip, 2.5).get_frame(2)), made.planes, strict=True
     ):

@@ -9,7 +9,7 @@ import torch
 from ciaovideo.data.images import load_pictures
 from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
 from ciaovideo.errors import MismatchedWeightsError, OptionError
-from ciaovideo.models.checkpoints import load_file
+from ciaovideo.models.weights import load_file
 from ciaovideo.train.loop import WEIGHTS, TrainProgress
 from ciaovideo.train.prediction import predict
 from tests.runs import assert_same, one_thread, recipe, saved, trainer, write_small
@@ -126,6 +126,13 @@ def test_a_deeper_network_begins_where_a_shallower_one_ended() -> None:
         trainer("other", start, "network.encoder_options.channels=12")
 
 
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_groups_share_out_any_batch(groups: int) -> None:
+    batch = batch_of(groups)
+    assert sum(target.samples for target in batch.targets) == len(batch.lr) == 4
+    assert len(batch.targets) == min(groups, 4)
+
+
 def test_squares_take_over_at_their_step() -> None:
     trainer("never", *LATTICE).run()
     trainer("late", *LATTICE, "loss.squares_from=6").run()
@@ -140,12 +147,40 @@ def test_squares_take_over_at_their_step() -> None:
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("data.groups=3", "are not 3 groups"),
+        ("data.groups=0", "groups 0 is below 1"),
         ("data.lattice=-1", "lattice -1 is below 0"),
         ("loss.squares_from=-1", "squares_from -1 is below 0"),
-        ("optim.decay_steps=4", "those of a constant rate"),
+        ("data.coded.share=2.0", "share 2.0 is no probability"),
+        ("optim.decay_steps=-1", "decay_steps -1 is below 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(setting: str, told: str) -> None:
     with pytest.raises(OptionError, match=told):
         recipe(*LATTICE, setting)
+
+
+def test_pairs_and_points_do_not_go_with_what_lattices_have() -> None:
+    with pytest.raises(OptionError, match="pairs have no lattices"):
+        recipe(*LATTICE, "data.pairs=pairs.pt", "data.degradation.share=0.5")
+    with pytest.raises(OptionError, match="coded patches are those of lattices"):
+        recipe("data.coded.share=0.5")
+    with pytest.raises(OptionError, match="a discriminator needs pictures of one size"):
+        recipe(*LATTICE, "data.window=true", "loss.adversarial=0.1")
+
+
+CODED = ("data.window=true", "data.coded.share=0.7", "loss.color=0.5", "loss.perceptual=0.1")
+
+
+def test_a_run_on_coded_patches_resumes_exactly() -> None:
+    pytest.importorskip("av")
+    trainer("whole", *LATTICE, *CODED, "optim.steps=4").run()
+    trainer("parts", *LATTICE, *CODED, "optim.steps=4", minutes=0).run()
+    assert saved("parts")["step"] == 1
+    trainer("parts", *LATTICE, *CODED, "optim.steps=4").run()
+    assert_same(saved("parts"), saved("whole"))
+
+
+def test_lattices_of_degraded_patches() -> None:
+    worn = ("data.degradation.share=1.0", "data.degradation.codecs=0.0")
+    trainer("run", *LATTICE, *worn, "optim.steps=2").run()
+    assert saved("run")["step"] == 2

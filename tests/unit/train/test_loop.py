@@ -24,7 +24,7 @@ from ciaovideo.errors import (
     NonFiniteError,
     OptionError,
 )
-from ciaovideo.models.checkpoints import load_file
+from ciaovideo.models.weights import load_file
 from ciaovideo.train.curves import CURVES
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
@@ -167,6 +167,7 @@ def test_resumed_with_another_optimizer_is_refused() -> None:
         trainer("run", MUON[2])
 
 
+@pytest.mark.slow
 @plainly_and_in_two_stages
 def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
     settings: tuple[str, ...],

@@ -20,9 +20,9 @@ from ciaovideo.train.loop import BEST, STATE, WEIGHTS, RunOptions
 from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.record import LOG, VALIDATION
 from tests.runs import TWO_STAGES, one_thread, recipe, saved, trainer, write_small
+from tests.waiting import FAR_TOO_LONG_S
 
 ROOT = Path(__file__).resolve().parents[3]
-WAIT = 240  # s, for processes that end by themselves: one that hangs fails the test
 NEAR = 1e-6  # of a tensor's norm
 ENDLESS = ("--set", "optim.steps=1000000")
 
@@ -96,7 +96,7 @@ def two(code: str, *words: str) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def said_by(processes: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
-    return [process.communicate(timeout=WAIT) for process in processes]
+    return [process.communicate(timeout=FAR_TOO_LONG_S) for process in processes]
 
 
 def run_by_two(*runs: tuple[str, int, Sequence[str]]) -> None:
@@ -132,6 +132,7 @@ def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does() -> None:
     plain, stages = (), TWO_STAGES
     validated = ('validation.folder="pictures"', "validation.steps=4", "validation.scales=2")
@@ -161,6 +162,7 @@ def test_two_processes_train_as_one_does() -> None:
     assert (Path("plain-2") / BEST).is_file()
 
 
+@pytest.mark.slow
 def test_what_one_is_told_stops_both_and_is_saved() -> None:
     with two(COMMAND, "SIGTERM", *CALL, *ENDLESS) as processes:
         first, second = said_by(processes)
@@ -171,6 +173,7 @@ def test_what_one_is_told_stops_both_and_is_saved() -> None:
     assert saved("run")["step"] == 3
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_other_and_keeps_the_checkpoint() -> None:
     with two(COMMAND, "SIGKILL", *CALL, *ENDLESS, "--save-minutes", "0") as processes:
         (_, error), _ = said_by(processes)
@@ -180,6 +183,7 @@ def test_a_process_that_dies_ends_the_other_and_keeps_the_checkpoint() -> None:
     assert saved("run")["step"] in (2, 3)
 
 
+@pytest.mark.slow
 def test_processes_that_see_different_checkpoints_are_told_so() -> None:
     trainer(minutes=0).run()
     lost = 'import os; os.environ["RANK"] == "1" and os.chdir("elsewhere")\n'
@@ -193,6 +197,7 @@ def test_processes_that_see_different_checkpoints_are_told_so() -> None:
     assert saved("run")["step"] == 1
 
 
+@pytest.mark.slow
 def test_torchrun_starts_them(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "ciaovideo", *CALL, "--set", "optim.steps=3"]
@@ -201,7 +206,7 @@ def test_torchrun_starts_them(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=WAIT,
+        timeout=FAR_TOO_LONG_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

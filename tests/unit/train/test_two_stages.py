@@ -56,7 +56,7 @@ def test_pairs_stand_in_for_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
     first = trainer("run", *settings)
     first.prepare()
     path = first.write_pairs(10)
-    monkeypatch.setitem(sys.modules, "ciaovideo.media.recode", None)
+    monkeypatch.setitem(sys.modules, "ciaovideo.media.write.recompress", None)
     with pytest.raises(OptionError, match="PyAV"):
         trainer("none", *settings).run()
     trainer("whole", *settings, f'data.pairs="{path}"').run()

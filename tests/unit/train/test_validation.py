@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ciaovideo.errors import OptionError
-from ciaovideo.models.checkpoints import NetworkSpec
+from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.train.recipe import ValidationOptions
 from ciaovideo.train.validation import Validation
 
@@ -23,4 +23,4 @@ def test_a_picture_with_no_pixel_to_measure_is_named(side: int, said: str, tmp_p
     )
     options = ValidationOptions(folder=tmp_path, scales=(12.0,))
     with pytest.raises(OptionError, match=f"small.png: .*{said}"):
-        Validation(options, tmp_path, spec.build(), torch.device("cpu"))
+        Validation(options, tmp_path, spec.build_implicit(), torch.device("cpu"))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ciaovideo.data.degradation import coded, tape
 from ciaovideo.data.degradation.coded import CLIP, CODECS, CodedOptions, Coder
+from ciaovideo.data.degradation.draws import Draws
 from ciaovideo.errors import OptionError
 
 PATCH, SIDE = 16, 40
@@ -21,8 +22,8 @@ def crops(count: int = 4) -> tuple[Tensor, Tensor]:
     return crop, torch.full((count,), SIDE)
 
 
-def coder(**options: float) -> Coder:
-    return Coder(CodedOptions(**{"share": 1.0, "grain": 0.0, "halo": 0.0} | options), PATCH)
+def coder(share: float = 1.0, grain: float = 0.0, halo: float = 0.0) -> Coder:
+    return Coder(CodedOptions(share=share, grain=grain, halo=halo), PATCH)
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -119,8 +120,8 @@ def test_halos_overshoot() -> None:
     side = torch.full((4,), SIDE)
     ranges = []
     for make in (coder(halo=0.0), coder(halo=1.0)):
-        lr = make._reduced(crop, side, coded.Draws(generator(), crop.device), coded=True)
-        lr = make._haloed(lr, coded.Draws(generator(2), crop.device))
+        lr = make._reduced(crop, side, Draws(generator(), crop.device), coded=True)
+        lr = make._haloed(lr, Draws(generator(2), crop.device))
         ranges.append((lr.max() - lr.min()).item())
     assert ranges[1] > ranges[0] + 0.02
 

@@ -74,6 +74,6 @@ def test_what_cannot_be_coded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = pictures()[:, None]
     with pytest.raises(EncodeError, match="no quality 60"):
         tape.recoded(clip, "mpeg2", 60)
-    monkeypatch.setitem(sys.modules, "ciaovideo.media.recode", None)
+    monkeypatch.setitem(sys.modules, "ciaovideo.media.write.recompress", None)
     with pytest.raises(OptionError, match=r"set data\.degradation\.codecs to 0"):
         tape.recoded(clip, "mpeg2", 6)

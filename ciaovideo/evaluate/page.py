@@ -1,0 +1,251 @@
+"""The report as one self-contained HTML file: tables, charts, crops with a slider."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel
+from ciaovideo.evaluate.crops import TRUTH, Crop
+from ciaovideo.evaluate.inline import inline_svg
+from ciaovideo.evaluate.protocol import Score
+from ciaovideo.evaluate.report import COST_TITLE, MISSING, Report, Row
+
+FRAME_TICKS = 10  # at most, below charts over time
+FRAME_STEPS = tuple(factor * 10**power for power in range(9) for factor in (1, 2, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table: a figure, smaller ones after it, and whether it is the best."""
+
+    text: str
+    small: tuple[str, ...] = ()
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a table: its name, its cells, and the class of its mark or its source."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    mark: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its heading."""
+
+    heading: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """One crop: each method's picture as a data URI, and which two are shown at first."""
+
+    name: str
+    size: tuple[int, int]
+    pictures: Mapping[str, str]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """All that the page shows of one set."""
+
+    name: str
+    about: str
+    measured: tuple[Entry, ...]
+    published: tuple[Entry, ...]
+    legend: tuple[tuple[str, str], ...]
+    charts: tuple[Chart, ...]
+    more_charts: tuple[Chart, ...]
+    crops: tuple[Views, ...]
+
+
+def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_scale: float) -> str:
+    """The page; ``about`` are lines on how it was measured.
+
+    Charts over time are unfolded for ``shown_scale`` alone.
+    """
+    loader = PackageLoader("ciaovideo.evaluate")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    methods = list(dict.fromkeys(row.method for row in report.rows if not row.source))
+    return environment.get_template("page.html").render(
+        about=about,
+        colors={"ink": INK, "soft": SOFT, "rule": RULE, "paper": PAPER},
+        series=COLORS,
+        methods=methods,
+        missing=MISSING,
+        scales=report.scales,
+        sections=[
+            _section(report, name, methods, [crop for crop in crops if crop.dataset == name],
+                     shown_scale)
+            for name in report.datasets()
+        ],
+        shown_scale=shown_scale,
+        costs=report.tables()[-1][1] if report.costs else [],
+        cost_title=COST_TITLE,
+        sources=_sources(report),
+    )  # fmt: skip
+
+
+def _sources(report: Report) -> list[str]:
+    sources = [row.source for row in report.rows] + [cost.source for cost in report.costs]
+    return [source for source in dict.fromkeys(sources) if source]
+
+
+def _section(
+    report: Report, dataset: str, methods: list[str], crops: Sequence[Crop], shown_scale: float
+) -> Section:
+    rows = [row for row in report.rows if row.dataset == dataset]
+    measured = [row for row in rows if not row.source]
+    papers = [row for row in rows if row.source]
+    order = {name: index for index, name in enumerate(methods)}
+    over_time = {scale: _over_time(measured, order, scale) for scale in report.scales}
+    charts = (*_over_scale(measured, papers, order, report.scales), *over_time[shown_scale])
+    legend = [(mark(order[row.method]), row.method) for row in measured]
+    if papers:
+        legend.append((mark(None), f"{len(papers)} published methods"))
+    return Section(
+        name=dataset,
+        about=report.title(dataset),
+        measured=tuple(_measured(measured, order, report.scales)),
+        published=tuple(_published(papers, measured, report.scales)),
+        legend=tuple(legend) if charts else (),
+        charts=charts,
+        more_charts=tuple(
+            chart
+            for scale, shown in over_time.items()
+            if scale != shown_scale
+            for chart in shown
+        ),
+        crops=tuple(map(_views, crops)),
+    )  # fmt: skip
+
+
+def mark(index: int | None) -> str:
+    """The class of a method's mark; a published one has no index."""
+    return "paper" if index is None else f"s{index % len(COLORS)}"
+
+
+def _measured(
+    rows: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
+) -> Iterable[Entry]:
+    best = {
+        scale: max((row.scores[scale].psnr for row in rows if scale in row.scores), default=0.0)
+        for scale in scales
+    }
+    for row in rows:
+        cells = tuple(_cell(row.scores.get(scale), best[scale]) for scale in scales)
+        yield Entry(row.method, cells, mark(order[row.method]))
+
+
+def _cell(score: Score | None, best: float) -> Cell:
+    if score is None:
+        return Cell(MISSING)
+    small = (
+        *([f"{score.ssim:.4f}"] if score.ssim is not None else []),
+        *([f"{score.lpips:.4f}"] if score.lpips is not None else []),
+        *([f"{score.temporal:.2f}"] if score.temporal is not None else []),
+    )
+    return Cell(f"{score.psnr:.2f}", small, score.psnr == best)
+
+
+def _published(
+    papers: Sequence[Row], measured: Sequence[Row], scales: Sequence[float]
+) -> Iterable[Entry]:
+    """Published rows, each figure with its distance to the first method measured."""
+    for row in papers:
+        cells = []
+        for scale in scales:
+            score, own = row.scores.get(scale), measured[0].scores.get(scale)
+            far = (f"{score.psnr - own.psnr:+.2f}",) if score and own else ()
+            cells.append(Cell(MISSING if score is None else f"{score.psnr:.2f}", far))
+        yield Entry(row.method, tuple(cells), source=row.source)
+
+
+def _over_scale(
+    rows: Sequence[Row], papers: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
+) -> Iterable[Chart]:
+    """PSNR over scale, and the gain over bicubic, if measured: it shows small differences."""
+    if len(scales) < 2:
+        return
+    ticks = sorted(scales)
+    lines = [
+        Line(_points(row), row.method, index=order.get(row.method) if not row.source else None)
+        for row in (*rows, *papers)
+    ]
+    yield from _chart(f"PSNR over scale, dB on {rows[0].channel}", lines, "scale", ticks)
+    base = next((row for row in rows if row.method == "bicubic"), None)
+    if base is None or len(lines) < 2:
+        return
+    under = {scale: score.psnr for scale, score in base.scores.items()}
+    gains = [
+        Line([(x, y - under[x]) for x, y in line.points if x in under], line.name, (), line.index)
+        for line in lines
+    ]
+    yield from _chart("Gain over bicubic, dB", gains, "scale", ticks)
+
+
+def _points(row: Row) -> tuple[tuple[float, float], ...]:
+    return tuple(sorted((scale, score.psnr) for scale, score in row.scores.items()))
+
+
+def _over_time(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> tuple[Chart, ...]:
+    """PSNR and temporal error of every frame of a video at a scale; nothing for pictures."""
+    clips = [(row.method, row.scores[scale].frames) for row in rows if scale in row.scores]
+    count = max((len(frames) for _, frames in clips), default=0)
+    if count < 2:
+        return ()
+    ticks = range(0, count, next(step for step in FRAME_STEPS if step * FRAME_TICKS >= count))
+    psnr, temporal = [], []
+    for name, frames in clips:
+        values = [(float(at), frame.psnr) for at, frame in enumerate(frames)]
+        psnr.append(Line(values, name, (), order[name]))
+        changes = [(float(at), frame.temporal) for at, frame in enumerate(frames)]
+        known = [(at, change) for at, change in changes if change is not None]
+        temporal.append(Line(known, name, (), order[name]))
+    return (
+        *_chart(f"PSNR over time at x{scale:g}, dB on Y", psnr, "frame", ticks),
+        *_chart(
+            f"Temporal error at x{scale:g}, 8-bit steps of Y: less is steadier",
+            temporal,
+            "frame",
+            ticks,
+        ),
+    )
+
+
+def _chart(
+    heading: str, lines: Sequence[Line], x_label: str, x_ticks: Sequence[float]
+) -> Iterable[Chart]:
+    """The chart, if it has a finite point. The legend above it names the lines."""
+    svg = inline_svg(Panel(heading, lines, x_label, x_ticks, names=False))
+    if svg:
+        yield Chart(heading, Markup(svg))  # made here: its text is escaped already
+
+
+def _views(crop: Crop) -> Views:
+    """One crop with its slider: at first interpolation is left, our first method right."""
+    labels = list(crop.views)
+    methods = [label for label in labels[1:] if label != TRUTH]
+    after = methods[0]
+    before = "bicubic" if "bicubic" in methods and after != "bicubic" else labels[0]
+    pictures = {
+        label: f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+        for label, content in crop.views.items()
+    }
+    return Views(crop.name, crop.size, pictures, before, after)

@@ -1,0 +1,135 @@
+"""Times read off packets without decoding them: typical steps, starts, and ends."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.container import InputContainer
+from av.rational import AVRational
+from av.stream import Stream
+
+from ciaovideo.errors import OpenError
+from ciaovideo.media.av_errors import av_errors
+
+PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
+PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
+MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
+MAX_CLOCK = 2**31 - 1
+SANE_RATES = (Fraction(1), Fraction(1000))
+
+
+def exact(rational: AVRational | None) -> Fraction | None:
+    """FFmpeg's rational as a Fraction; its unset values, 0/1 and n/0, as None."""
+    if rational is None or not rational.num or not rational.den:
+        return None
+    return Fraction(rational.num, rational.den)
+
+
+def frame_rate(claimed: Fraction | None, starts: list[Fraction]) -> Fraction | None:
+    """A usable frame rate: the claimed one if the first frames agree with it, else theirs.
+
+    Containers claim 1000/1 or 0/0 for common material; ``starts`` are frame times in order.
+    """
+    steps = [after - before for before, after in pairwise(starts) if after > before]
+    if not steps:
+        return claimed if claimed and SANE_RATES[0] <= claimed <= SANE_RATES[1] else None
+    typical = 1 / Fraction(median(steps))
+    if claimed and abs(claimed - typical) <= typical / 20:
+        return claimed
+    return min(max(typical, SANE_RATES[0]), SANE_RATES[1])
+
+
+def first_frame_times(
+    path: Path, index: int, count: int, start: Fraction | None = None
+) -> list[Fraction]:
+    """When the first ``count`` frames of a video stream appear, in order, without decoding them.
+
+    Fewer at the end of the file, none where the container stores no times. With a ``start``, the
+    frames are those before it and ``count`` more.
+    """
+    with av_errors("reading", path, OpenError), av.open(path) as container:
+        av_stream = container.streams[index]
+        tick = exact(av_stream.time_base) or Fraction(0)
+        shown = (
+            packet.pts
+            for packet in container.demux(av_stream)
+            if packet.pts is not None and packet.size and not packet.is_discard
+        )
+        # Packets come in decoding order: the packets of later frames may precede earlier ones.
+        ticks: list[int] = []
+        wanted = count + PEEK_PACKETS
+        for pts in shown:
+            ticks.append(pts)
+            wanted -= start is None or pts * tick >= start
+            if not wanted:
+                break
+    times = [tick * pts for pts in sorted(ticks)]
+    return times[: count + (0 if start is None else bisect_left(times, start))]
+
+
+def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -> Fraction | None:
+    """The rate at which frames follow each other, if each is within a tick of its place at it.
+
+    Tried are the ``rates`` that are claimed, then the one that the first step says.
+    """
+    if len(times) > 1 and times[1] > times[0]:
+        rates = (*rates, 1 / (times[1] - times[0]))
+    for rate in rates:
+        if all(abs(time - times[0] - n / rate) <= tick for n, time in enumerate(times)):
+            return rate
+    return None
+
+
+def average_rate(times: Sequence[Fraction]) -> Fraction:
+    """The rate at which as many frames take as long, as near as YUV4MPEG2 need state it."""
+    return ((len(times) - 1) / (times[-1] - times[0])).limit_denominator(MOVIE_CLOCK)
+
+
+def movie_clock(container: InputContainer, starts: Mapping[int, Fraction], offset: Fraction) -> int:
+    """Ticks a second in which mp4 and mov can store exactly where each copied stream begins.
+
+    ``starts`` are the times of first packets by stream; sound begins on its own clock, whose
+    ticks are its samples. At the container's default clock streams move by up to a millisecond.
+    """
+    clock = MOVIE_CLOCK
+    for index, start in starts.items():
+        context = container.streams[index].codec_context
+        time = start + offset
+        if isinstance(context, AudioCodecContext) and context.sample_rate:
+            time = Fraction(int(time * context.sample_rate + Fraction(1, 2)), context.sample_rate)
+        clock = math.lcm(clock, time.denominator)
+    return clock if clock <= MAX_CLOCK else MOVIE_CLOCK
+
+
+def common_tick(ticks: Iterable[Fraction]) -> Fraction:
+    """The shortest time that is a whole number of each of these ticks."""
+    shared = Fraction(0)
+    for tick in ticks:
+        shared = (
+            tick
+            if not shared
+            else Fraction(
+                math.lcm(shared.numerator, tick.numerator),
+                math.gcd(shared.denominator, tick.denominator),
+            )
+        )
+    return shared
+
+
+def with_fields(times: list[Fraction]) -> list[Fraction]:
+    """When the fields of frames appear; that of the last frame's second one is not known here."""
+    return sorted([*times, *((one + other) / 2 for one, other in pairwise(times))])
+
+
+def priming(av_stream: Stream) -> Fraction:
+    """How long the sound is that a stream's decoder has to throw away at its beginning."""
+    context = av_stream.codec_context
+    if not isinstance(context, AudioCodecContext) or not context.initial_padding:
+        return Fraction(0)
+    return Fraction(context.initial_padding, context.sample_rate)

@@ -1,0 +1,1 @@
+"""The ffmpeg program of the system as one more encoder."""

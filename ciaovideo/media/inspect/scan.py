@@ -1,0 +1,361 @@
+"""What a file holds, found by a look of its own: streams, the time of every packet, some pictures.
+
+The way of the pictures (``reader``, ``writer``, ``copier``) is not used here, so that its results
+can be compared with what is found.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import DecodeError, OpenError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
+from ciaovideo.media.containers import Container, read_container
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.hdr import Hdr10, read_hdr10
+from ciaovideo.media.video_stream import (
+    counts_timecode,
+    decoded,
+    describe,
+    main_video,
+    timecode,
+)
+
+FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
+THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
+EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
+READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
+UNTURNED = (1 << 16, 0, 0, 1 << 16)  # in 16.16 fixed point
+STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
+
+
+@dataclass(slots=True, kw_only=True)
+class Track:
+    """One stream of a file and its packets' times, in ticks and in the order of the file.
+
+    A packet without a time counts at its decoding time or at zero, and in ``timeless``. Packets
+    that an edit list hides are in ``hidden`` and nowhere else. ``keys`` are the times of the
+    packets where decoding can begin, ``lasts`` how long each packet does in ticks (0 if unknown),
+    ``unheard`` how much of a sound's beginning players throw away. ``cover`` says that it is a
+    picture and no video.
+    """
+
+    info: StreamInfo
+    tick: Fraction
+    cover: bool
+    unheard: Fraction = Fraction(0)
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    lasts: "array[int]" = field(default_factory=lambda: array("q"))
+    keys: "array[int]" = field(default_factory=lambda: array("q"))
+    timeless: int = 0
+    hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScan:
+    """What is in a file, ``main`` being the index of its main video.
+
+    ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
+    is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
+    titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
+    ``tracks``.
+    """
+
+    path: Path
+    container: Container
+    main: int
+    tracks: tuple[Track, ...]
+    rate: Fraction | None
+    size: tuple[int, int]
+    sar: Fraction
+    turn: tuple[int, ...]
+    chapters: tuple[tuple[Fraction, Fraction, str], ...]
+    timecode: str = ""
+
+    @property
+    def video(self) -> Track:
+        """The main video."""
+        return next(track for track in self.tracks if track.info.index == self.main)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the file stores any time of its main video."""
+        return self.video.timeless < len(self.video.pts) + self.video.hidden
+
+    @property
+    def others(self) -> list[Track]:
+        """All streams but the main video."""
+        return [track for track in self.tracks if track.info.index != self.main]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One decoded picture: its look, as (rows, columns) of luma in [0, 1], and its description.
+
+    ``opacity`` is of the same size and range, or None without alpha.
+    """
+
+    size: tuple[int, int]
+    pix_fmt: str
+    color: ColorSpec
+    damaged: bool
+    interlaced: bool
+    hdr10: Hdr10 | None
+    look: NDArray[np.float64]
+    opacity: NDArray[np.float64] | None = None
+
+
+def scan_file(path: Path, frames: int | None = None, until: Fraction | None = None) -> FileScan:
+    """Read every packet of a file, or in a limited scan those up to the end of some frames.
+
+    Or up to a time, in the file's own.
+
+    Decodes nothing. Raises OpenError for what cannot be read.
+    """
+    with av_errors("reading", path, OpenError), av.open(path) as container:
+        video = main_video(container, path)
+        chapters = _chapters(container)
+        tracks = {
+            av_stream.index: Track(
+                info=describe(av_stream),
+                tick=exact(av_stream.time_base) or Fraction(1),
+                cover=bool(av_stream.disposition & Disposition.attached_pic),
+                unheard=priming(av_stream),
+            )
+            for av_stream in container.streams
+            if not _holds_titles(container, av_stream, len(chapters))
+            and not counts_timecode(av_stream)
+        }
+        _read(container, tracks, video.index, frames, until)
+        return FileScan(
+            path=path,
+            container=read_container(container.format.name),
+            main=video.index,
+            tracks=tuple(tracks.values()),
+            rate=exact(video.guessed_rate),
+            size=(video.codec_context.height, video.codec_context.width),
+            sar=exact(video.sample_aspect_ratio) or Fraction(1),
+            turn=_turn(video),
+            chapters=chapters,
+            timecode=timecode(container, video),
+        )
+
+
+def decoded_times(
+    scan: FileScan, frames: int | None = None, until: Fraction | None = None
+) -> list[Fraction]:
+    """When each frame of the main video appears, by decoding all of it.
+
+    Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last. Or
+    all before the time ``until`` and one more.
+    Frames of a file that stores no times follow each other at its nominal rate.
+    """
+    times: list[Fraction] = []
+    with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
+        try:
+            for number, picture in enumerate(_pictures(container, scan.main)):
+                if picture.pts is None or not scan.timed:
+                    times.append(number / (scan.rate or FALLBACK_RATE))
+                else:
+                    times.append(picture.pts * scan.video.tick)
+                if number == frames or (until is not None and times[-1] >= until):
+                    break
+        except av.error.FFmpegError:
+            if frames is None or len(times) < frames:
+                raise
+    return times
+
+
+def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
+    """Whether a sound's packets of these times decode to nothing, as the first one of AAC may."""
+    if track.info.kind != "audio":
+        return False
+    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+        av_stream: Any = container.streams[track.info.index]
+        wanted = (p for p in container.demux(av_stream) if (p.pts or 0) * track.tick in times)
+        for packet in islice(wanted, len(times)):
+            with suppress(av.error.FFmpegError):
+                if any(sound.samples for sound in packet.decode()):
+                    return False
+    return True
+
+
+def shots_by_time(
+    scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
+) -> dict[int, Shot]:
+    """The pictures at these ticks, each looked for from the nearest place where decoding begins.
+
+    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
+    cannot be decoded are left out.
+    """
+    found: dict[int, Shot] = {}
+    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+        if in_turn:
+            with suppress(av.error.FFmpegError):
+                for shown in _pictures(container, scan.main):
+                    if shown.pts is not None and shown.pts in wanted:
+                        found[shown.pts] = _shot(shown)
+                    if len(found) == len(wanted):
+                        break
+            return found
+        for pts in wanted:
+            with suppress(av.error.FFmpegError):
+                picture = _seek(container, scan, pts)
+                if picture is not None:
+                    found[pts] = _shot(picture)
+    return found
+
+
+def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
+    """The pictures with these numbers, by decoding from the beginning to the last of them.
+
+    Those from where decoding fails are left out.
+    """
+    found: dict[int, Shot] = {}
+    stop = max(wanted, default=-1) + 1
+    with (
+        av_errors("opening", scan.path, OpenError),
+        av.open(scan.path) as container,
+        suppress(av.error.FFmpegError),
+    ):
+        for number, picture in enumerate(islice(_pictures(container, scan.main), stop)):
+            if number in wanted:
+                found[number] = _shot(picture)
+    return found
+
+
+def _read(
+    container: InputContainer,
+    tracks: dict[int, Track],
+    main: int,
+    frames: int | None,
+    until: Fraction | None,
+) -> None:
+    """Fill the tracks with the times of their packets."""
+    end = None if until is None else until + READ_ON
+    for packet in container.demux():
+        track = tracks.get(packet.stream_index)
+        if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
+            continue
+        _count(track, packet, hides=packet.stream_index == main)
+        video = tracks[main]
+        if frames is not None and end is None and len(video.pts) >= frames + PEEK_PACKETS:
+            end = sorted(video.pts)[frames] * video.tick + READ_ON
+        if end is not None and packet.dts is not None and packet.dts * track.tick > end:
+            return
+
+
+def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    track.timeless += packet.pts is None
+    if hides and packet.is_discard:
+        track.hidden += 1
+        return
+    track.pts.append(0 if stamp is None else stamp)
+    track.lasts.append(packet.duration or 0)
+    if packet.is_keyframe and track.info.kind == "video":
+        track.keys.append(track.pts[-1])
+
+
+def _pictures(
+    container: InputContainer, index: int, threads: str = "AUTO"
+) -> Iterator[av.VideoFrame]:
+    av_stream = cast(VideoStream, container.streams[index])
+    context: Any = av_stream.codec_context
+    if not context.is_open:
+        context.thread_type = threads
+    yield from decoded(container, container.demux(av_stream))
+
+
+def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:
+    """The picture at a time, or None; a seek that went too far is repeated from further back."""
+    av_stream = container.streams[scan.main]
+    back = int(STEP_BACK / scan.video.tick)
+    for start in (pts, pts - back, min(0, min(scan.video.pts, default=0))):
+        container.seek(start, stream=av_stream, backward=True)
+        for number, picture in enumerate(_pictures(container, scan.main, "SLICE")):
+            if picture.pts == pts:
+                return picture
+            if picture.pts is not None and picture.pts > pts:
+                if number:
+                    return None
+                break
+    return None
+
+
+def _shot(picture: av.VideoFrame) -> Shot:
+    full = picture.format.name.startswith("yuvj")
+    color = ColorSpec(
+        matrix=Matrix(picture.colorspace),
+        color_range=Range.FULL if full else Range(picture.color_range),
+        primaries=Primaries(picture.color_primaries),
+        transfer=Transfer(picture.color_trc),
+        siting=Siting(picture.chroma_location),
+    )
+    picture.colorspace = Matrix.UNSPECIFIED  # or the gray would depend on it (measured: by 7 %)
+    # In 8 bits swscale is off by up to 3 of 255 in dark pictures, each size by something else.
+    small = picture.reformat(
+        THUMBNAIL, THUMBNAIL, format="gray16le", interpolation=Interpolation.AREA, threads=1
+    )
+    return Shot(
+        size=(picture.height, picture.width),
+        pix_fmt=picture.format.name,
+        color=color,
+        damaged=picture.is_corrupt,
+        interlaced=picture.interlaced_frame,
+        hdr10=read_hdr10(picture.side_data.values()),
+        look=small.to_ndarray().astype(np.float64) / 65535,
+        opacity=_opacity(picture),
+    )
+
+
+def _opacity(picture: av.VideoFrame) -> NDArray[np.float64] | None:
+    if not any(component.is_alpha for component in picture.format.components):
+        return None
+    small = picture.reformat(
+        THUMBNAIL, THUMBNAIL, format="rgba64le", interpolation=Interpolation.AREA, threads=1
+    )
+    opacity: NDArray[np.float64] = small.to_ndarray()[..., 3].astype(np.float64) / 65535
+    return opacity
+
+
+def _turn(av_stream: Any) -> tuple[int, ...]:
+    """How the pixels are turned and mirrored on screen, without the shift into view."""
+    data = av_stream.codec_context.coded_side_data.get("display_matrix")
+    if not data:
+        return ()
+    numbers = memoryview(data).cast("i")
+    turn = tuple(numbers[place] for place in (0, 1, 3, 4))
+    return () if turn == UNTURNED else turn
+
+
+def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str], ...]:
+    found = []
+    for chapter in container.chapters():
+        tick, title = exact(chapter["time_base"]) or Fraction(1), chapter["metadata"].get("title")
+        found.append((chapter["start"] * tick, chapter["end"] * tick, title or ""))
+    return tuple(found)
+
+
+def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:
+    """Whether a stream is how mp4 and mov store the titles of the chapters."""
+    if not chapters or not read_container(container.format.name).iso:
+        return False
+    return av_stream.type == "data" and av_stream.frames == chapters

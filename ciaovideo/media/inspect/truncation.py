@@ -1,0 +1,79 @@
+"""Whether a file ends before it says: it was cut, or another program still writes it.
+
+Only containers whose header tells how long they last can give themselves away. MPEG-TS has no such
+header; what AVI's and ASF's tell, FFmpeg replaces by what is there; and an mp4 without its end
+mostly cannot be opened at all.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from ciaovideo.errors import OpenError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.clock import exact
+from ciaovideo.media.containers import read_container
+
+TAIL = Fraction(2)  # seconds before the claimed end, where a look is taken first
+SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the last sound or frame
+FRAMES = 4  # in ways of their own
+
+
+def truncation(
+    container: InputContainer, path: Path, end: Fraction | None = None
+) -> tuple[Finding, ...]:
+    """A finding if no packet of an open file comes near the end that its header tells.
+
+    ``end`` is when its last packet ends, where all were read already. Else the last packets are
+    looked at; only where they do not reach that far, all are, of the file opened anew: in a damaged
+    one a seek may lead anywhere.
+    """
+    if not container.duration or not read_container(container.format.name).tells_end:
+        return ()
+    claimed = Fraction(container.duration, av.time_base)
+    start = Fraction(container.start_time or 0, av.time_base)
+    rates = [exact(av_stream.average_rate) for av_stream in container.streams.video]
+    slack = max([SLACK, *(FRAMES / rate for rate in rates if rate)])
+
+    def reaches(end: Fraction) -> bool:
+        return max(end, end - start) >= claimed - slack
+
+    if end is None and reaches(_end(container, claimed - TAIL + min(start, Fraction(0)))):
+        return ()
+    if end is None:
+        with av_errors("reading", path, OpenError), av.open(path.absolute()) as again:
+            end = _end(again, None)
+    if reaches(end):
+        return ()
+    text = (
+        f"the file says it lasts {float(claimed):.1f} s, but ends after {float(end):.1f} s: it may"
+        " be truncated, or still being written"
+    )
+    return (Finding(kind=Kind.DAMAGED, subject="file", text=text, at=end),)
+
+
+def _end(container: InputContainer, begin: Fraction | None) -> Fraction:
+    """When the last packet ends, of those after a time; what cannot be read ends the file."""
+    end = Fraction(0)
+    try:
+        if begin is not None:
+            container.seek(int(begin * av.time_base))
+        for packet in container.demux():
+            end = max(end, packet_end(packet))
+    except av.error.FFmpegError:
+        pass
+    return end
+
+
+def packet_end(packet: "Packet[Stream]") -> Fraction:
+    """When a packet ends, in seconds; zero where it is empty or has no time."""
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if not packet.size or stamp is None:
+        return Fraction(0)
+    return (stamp + (packet.duration or 0)) * (exact(packet.time_base) or Fraction(0))

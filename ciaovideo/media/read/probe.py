@@ -1,0 +1,289 @@
+"""One look at a file before anything is decided: all that planning needs, in one opening.
+
+Read are the packets at the beginning, until every stream was met and the clock of the frames is
+known; of these, and of two later places in longer files, some frames are decoded to see whether
+they hold fields; last comes the end, where a truncated file gives itself away. Of a part of a file,
+the packets up to the part's end are listed. Nothing here depends on the output.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import cast
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from ciaovideo.errors import DecodeError, MissingInputError, OpenError, TimestampError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate
+from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.hdr import read_hdr10
+from ciaovideo.media.inspect.truncation import packet_end, truncation
+from ciaovideo.media.layouts import planar_layout
+from ciaovideo.media.read.fields import FieldEvidence, FieldSample
+from ciaovideo.media.read.seeking import Listing, PacketLister
+from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
+from ciaovideo.media.video_stream import (
+    claimed_duration,
+    codec_name,
+    describe,
+    display_matrix,
+    indexed_frames,
+    main_video,
+    pictures_from,
+    tagged_color,
+)
+
+PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
+RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """What one look at a file told.
+
+    ``info`` describes the main video as its first picture shows it. ``timeless`` says that the
+    container stores no times, so that frames follow each other at the nominal rate. ``fields`` is
+    what a sample of frames shows of interlacing. ``frame_times`` are the times of the first frames
+    as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
+    part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
+    whole file. ``covers`` are coded pictures by stream, ``findings`` what a user should know.
+    """
+
+    path: Path
+    info: VideoInfo
+    timeless: bool
+    fields: FieldEvidence
+    frame_times: tuple[Fraction, ...]
+    heads: tuple[PacketHead, ...]
+    listing: Listing | None = None
+    covers: Mapping[int, bytes] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
+        """When each stream's earliest packet of the part is seen or heard, in seconds.
+
+        Without the packets that an edit list hides of the main video, which are not decoded.
+        Streams without a packet near the beginning are left out.
+        """
+        earliest: dict[int, Fraction] = {}
+        for head in self.heads:
+            if selection.holds(head) and not (head.hidden and head.index == self.info.index):
+                time = selection.begin_of(head)
+                earliest[head.index] = min(time, earliest.get(head.index, time))
+        return earliest
+
+
+def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
+    """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
+
+    Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
+    TimestampError where neither times nor a rate are stored.
+    """
+    check_input(path)
+    with av_errors("opening", path, OpenError):
+        container = av.open(path.absolute())
+    with container:
+        video = main_video(container, path)
+        video.codec_context.thread_type = "AUTO"
+        head = _Head(container, video, wanted)
+        with av_errors("decoding frame 0 of", path, DecodeError):
+            pictures = pictures_from(container, video, head.packets())
+            first = next(pictures, None)
+        if first is None:
+            raise OpenError(f"{path} holds no picture that can be decoded")
+        info = describe_video(container, video, first, path)
+        tick = info.time_base
+        head.origin = first.pts * tick if first.pts is not None else Fraction(0)
+        sample = FieldSample(container, video)
+        with av_errors("reading", path, OpenError):
+            sample.look_at_start(chain([first], pictures))
+            head.finish()
+            sample.look_later()
+        times = head.frame_times()
+        info, timeless, guessed = with_rate(info, first, times, container)
+        whole = wanted.end is None and wanted.count is None
+        findings = [*guessed, *(truncation(container, path, head.end) if whole else ())]
+        return SourceFacts(
+            path=path,
+            info=info,
+            timeless=timeless,
+            fields=sample.evidence(),
+            frame_times=tuple(times),
+            heads=tuple(head.heads),
+            listing=None if head.lister is None or timeless else head.lister.finished(),
+            covers=head.covers,
+            findings=tuple(findings),
+        )
+
+
+def check_input(path: Path) -> None:
+    """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
+    if not path.is_file():
+        missing = "is a folder" if path.is_dir() else "does not exist"
+        hint = f"name a video file{_video_of_pictures(path)}"
+        raise MissingInputError(f"the input {path} {missing}", hint)
+
+
+def describe_video(
+    container: InputContainer, av_stream: VideoStream, first: av.VideoFrame, path: Path
+) -> VideoInfo:
+    """The main video as its first picture and the container tell it; no rate or count yet."""
+    duration = claimed_duration(container, av_stream)
+    return VideoInfo(
+        path=str(path),
+        height=first.height,
+        width=first.width,
+        pix_fmt=planar_layout(first),
+        color=tagged_color(first),
+        codec=codec_name(av_stream),
+        time_base=exact(av_stream.time_base) or Fraction(0),
+        sar=exact(av_stream.sample_aspect_ratio),
+        frame_rate=exact(av_stream.average_rate) or exact(av_stream.guessed_rate),
+        duration_s=None if duration is None else float(duration),
+        rotation=float(first.rotation),
+        display_matrix=display_matrix(av_stream),
+        coded_pix_fmt=first.format.name,
+        index=av_stream.index,
+        hdr10=read_hdr10(first.side_data.values()),
+        streams=tuple(describe(other) for other in container.streams),
+    )
+
+
+def with_rate(
+    info: VideoInfo, first: av.VideoFrame, times: list[Fraction] | None, container: InputContainer
+) -> tuple[VideoInfo, bool, tuple[Finding, ...]]:
+    """The description with its rate and count, and whether times are only assumed.
+
+    ``times`` are those of the first frames, as far as packets tell them; a pipe tells none (None),
+    and is believed. Raises TimestampError where there is neither a time nor a rate.
+    """
+    av_stream = next(s for s in container.streams.video if s.index == info.index)
+    rate, tick = info.frame_rate, info.time_base
+    findings: tuple[Finding, ...] = ()
+    if times is not None:
+        rate = frame_rate(rate, times[:PEEK_PACKETS])
+    timeless = first.pts is None and not times
+    if timeless:
+        rate = exact(av_stream.guessed_rate) or rate
+        if rate is None:
+            raise TimestampError(f"{info.path} stores neither times nor a rate", RETIME_HINT)
+        tick = 1 / rate
+        text = f"the file stores no times: {rate} frames a second are assumed"
+        findings = (Finding(kind=Kind.GUESSED, subject="frame rate", text=text),)
+    if not tick:
+        raise TimestampError(f"{info.path} has no time base", RETIME_HINT)
+    claimed = round((claimed_duration(container, av_stream) or 0) * (rate or 0))
+    count = indexed_frames(container, av_stream) or claimed
+    return replace(info, frame_rate=rate, time_base=tick, frame_count=count), timeless, findings
+
+
+class _Head:
+    """The packets at the beginning of a file, or up to the end of a part, as they are read.
+
+    ``packets`` yields those of the main video to a decoder; whatever passes by is noted. What the
+    decoder did not ask for, ``finish`` reads.
+    """
+
+    def __init__(self, container: InputContainer, video: VideoStream, wanted: Selection) -> None:
+        self._container = container
+        self._video = video
+        self._wanted = wanted
+        self._unseen = {av_stream.index for av_stream in container.streams}
+        self._packets = self._read()
+        self._pts: list[int] = []
+        self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
+        self._latest = Fraction(0)  # when the last packet up to now ends
+        self.end: Fraction | None = None  # when the last packet ends, once all were read
+        self.origin: Fraction | None = None  # when the first frame is shown
+        self.heads: list[PacketHead] = []
+        self.covers: dict[int, bytes] = {}
+        self.lister = PacketLister(video) if wanted.cut else None
+
+    def packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The main video's packets, in the order of the file."""
+        for packet in self._packets:
+            if packet.stream.index == self._video.index:  # a flushing packet has no other number
+                yield cast("Packet[VideoStream]", packet)
+
+    def finish(self) -> None:
+        """Read on until all is known, or to the end of the file."""
+        while not self._done() and next(self._packets, None) is not None:
+            pass
+
+    def frame_times(self) -> list[Fraction]:
+        """When the first frames appear, in order; fewer at the end of the file."""
+        tick = exact(self._video.time_base) or Fraction(0)
+        return [tick * pts for pts in sorted(self._pts)]
+
+    def _read(self) -> "Iterator[Packet[Stream]]":
+        for packet in self._container.demux():
+            self._note(packet)
+            yield packet
+        self.end = self._latest
+
+    def _done(self) -> bool:
+        met = not self._unseen or len(self.heads) >= PROBE_PACKETS
+        listed = self.lister is None or self.lister.reached(self._stop)
+        return met and listed and self._left <= 0
+
+    @property
+    def _part(self) -> Selection:
+        """What is wanted, on the file's own clock; all while nothing is known of that."""
+        return EVERYTHING if self.origin is None else self._wanted.after(self.origin)
+
+    @property
+    def _stop(self) -> Fraction:
+        """When the part's first frame appears or, where that is known, the one after its last."""
+        last = self._wanted.start if self._wanted.end is None else self._wanted.end
+        return (self.origin or Fraction(0)) + (last or 0)
+
+    def _note(self, packet: "Packet[Stream]") -> None:
+        index = packet.stream_index
+        if not packet.size:
+            return
+        self._latest = max(self._latest, packet_end(packet))
+        if packet.stream.disposition & Disposition.attached_pic:
+            self.covers.setdefault(index, bytes(packet))
+        if index == self._video.index:
+            self._note_frame(packet)
+        if packet.pts is None or not packet.time_base or len(self.heads) >= PROBE_PACKETS:
+            return
+        head = PacketHead.of(packet)
+        if self._part.holds(head):
+            self.heads.append(head)
+            self._unseen.discard(index)
+
+    def _note_frame(self, packet: "Packet[Stream]") -> None:
+        if self.lister is not None:
+            self.lister.add(cast("Packet[VideoStream]", packet))
+        if packet.pts is None or packet.is_discard:
+            return
+        self._pts.append(packet.pts)
+        begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
+        self._left -= begin is None or packet.pts * tick >= begin
+
+
+def _video_of_pictures(path: Path) -> str:
+    """How to make a video of pictures, bit for bit, where a name means those; else nothing.
+
+    As FFmpeg has it, names of pictures hold their number's place (%03d) or a wildcard.
+    """
+    if path.is_dir():
+        kinds = [p.suffix for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
+        path = path / f"*{kinds[0]}" if kinds else path
+    if path.suffix.lower() not in PICTURES or not re.search("%[0-9]*d|[*?]", path.name):
+        return ""
+    words = ["-pattern_type", "glob"] if re.search("[*?]", path.name) else []
+    words = ["ffmpeg", "-framerate", "24", *words, "-i", str(path), "-c:v", "ffv1", "pictures.mkv"]
+    return f"; pictures become one by: {shlex.join(words)}"

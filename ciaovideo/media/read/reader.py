@@ -1,0 +1,406 @@
+"""Packets to frames: every picture of a file's main video, once, with its exact time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import torch
+from torch import Tensor
+
+from ciaovideo.color import PixelLayout
+from ciaovideo.errors import (
+    DecodeError,
+    InterlacedError,
+    OpenError,
+    OptionError,
+    TimestampError,
+)
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.containers import read_container
+from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
+from ciaovideo.media.layouts import copy_planes
+from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
+from ciaovideo.media.read.fields import (
+    FieldEvidence,
+    FieldPolicy,
+    declared_order,
+)
+from ciaovideo.media.read.picture_findings import PictureFindings
+from ciaovideo.media.read.probe import (
+    RETIME_HINT,
+    SourceFacts,
+    describe_video,
+    probe,
+    with_rate,
+)
+from ciaovideo.media.read.seeking import Listing, packets_from
+from ciaovideo.media.read.y4m_input import PipeInput
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.video_stream import (
+    decoded,
+    hides_alpha,
+    indexed_frames,
+    main_video,
+    pictures_from,
+)
+from ciaovideo.options import InputOptions
+from ciaovideo.storage.endpoints import reads_once
+
+INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
+
+
+class VideoReader:
+    """The main video of a file: what is known of it, and its frames in display order.
+
+    A context manager. Opening decodes the first frame, because colour tags, layout and aspect
+    ratio of many files are known only then, and looks at some others to know whether they are
+    interlaced; ``findings`` say what follows from that, and grow while frames are read.
+    ``selection`` is the part that the options ask for, on the file's own clock; where decoding
+    can begin before it with the same result (``seeking``), what is earlier is not decoded.
+
+    A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
+    DecodeError there. So it is where the colour tags change, or what is not carried over begins
+    (closed captions, for one): a finding, or under ``strict`` a LossError.
+
+    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
+    named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
+    """
+
+    def __init__(
+        self,
+        source: Path | SourceFacts,
+        *,
+        pool: PlanePool | None = None,
+        options: InputOptions = InputOptions(),
+        strict: bool = False,
+    ) -> None:
+        path = source.path if isinstance(source, SourceFacts) else source
+        self._pipe = PipeInput(path) if reads_once(path) else None
+        self.path = self._pipe.name if self._pipe else path
+        self._found = PictureFindings(self.path, strict=strict)
+        self._pool = pool
+        self._filter: FieldFilter | None = None
+        self._decoded = 0  # frames that came from the decoder
+        self._count = 0  # frames handed out
+        self._last: int | None = None  # the newest time stamp
+        self._closed_books = False
+        self._pending: av.VideoFrame | None = None
+        self._asked = self.selection = Selection.asked(options)
+        cut = self._asked.cut
+        if self._pipe and cut:
+            raise OptionError(
+                "a pipe cannot be cut by time", "have the program cut that writes into it"
+            )
+        self.facts = None if self._pipe else _probed(source, self._asked)
+        self._open()
+        try:
+            self._pending = self._decode()
+            if self._pending is None:
+                raise OpenError(f"{self.path} holds no picture that can be decoded")
+            self.info: VideoInfo = self._describe(self._pending)
+            self._choose_fields(self._pending, options)
+            self._layout = PixelLayout.of(self.info.pix_fmt)
+            self._pictures = self._whole_pictures()
+            self._found.begin(self._pending, self.info)
+            if self.facts and cut:
+                self._cut(self.facts)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._pending = None
+        self._container.close()
+        if self._pipe:
+            self._pipe.close()
+
+    @property
+    def piped(self) -> bool:
+        """Whether this is a pipe, which cannot be read twice."""
+        return self._pipe is not None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in the file, as far as it was read; the damaged pictures come last."""
+        return (*self._policy.findings, *self._found.listed())
+
+    @property
+    def decoded(self) -> int:
+        """How many frames came from the decoder, with both fields of each."""
+        return self._decoded
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for a pipe, because nothing more is wanted."""
+        if self._pipe:
+            self._pipe.stop()
+
+    def use(self, pool: PlanePool) -> None:
+        """Copy the frames handed out from now on into this pool's buffers."""
+        self._pool = pool
+
+    def frames(self, limit: int | None = None) -> Iterator[Frame]:
+        """Every frame that was not handed out yet, at most ``limit`` of them.
+
+        Raises TimestampError where a time is missing or does not increase, DecodeError where data
+        is damaged or size or layout change, InterlacedError at an interlaced picture where they
+        are neither deinterlaced nor forced.
+        """
+        stop = None if limit is None else self._count + limit
+        while stop is None or self._count < stop:
+            shown = next(self._pictures, None)
+            if shown is None:
+                self._close_books()
+                return
+            planes = copy_planes(shown.picture, self._layout, self._planes)
+            frame = Frame(planes, shown.pts, self.info.time_base, shown.duration)
+            self._count += 1
+            yield frame
+
+    def _open(self) -> None:
+        """Begin at the beginning."""
+        with av_errors("opening", self.path, OpenError):
+            self._container = self._pipe.open() if self._pipe else av.open(self.path.absolute())
+        try:
+            self._av_stream = main_video(self._container, self.path)
+        except BaseException:
+            self._container.close()
+            raise
+        self._av_stream.codec_context.thread_type = "AUTO"
+        self._decoder: Iterator[av.VideoFrame] = (
+            self._pipe.decode(self._av_stream)
+            if self._pipe
+            else pictures_from(self._container, self._av_stream)
+        )
+        self._pending = None
+
+    def _cut(self, facts: SourceFacts) -> None:
+        """Hand out only what appears in the part asked for; stand before its first frame."""
+        first = self._pending.pts if self._pending and not self._timeless else None
+        origin = (first or 0) * self._tick
+        wanted = self._asked.after(origin)
+        tick, end = self.info.time_base, None
+        if facts.listing:
+            end = self._plan_part(facts.listing, wanted)
+            if wanted.start is not None:
+                self._seek(facts.listing, wanted.start)
+        self._pictures = self._within(self._pictures, wanted)
+        shown = next(self._pictures, None)
+        if shown is None:
+            raise self._empty()
+        self._found.forget_damage()  # what came before does not count
+        self._pictures = chain([shown], self._pictures)
+        start = None if wanted.start is None else shown.pts * tick
+        self.selection = replace(wanted, start=start, end=end, tick=tick)
+
+    def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
+        """When the first frame after the part appears; counts those in it, and the end of it."""
+        frames = [pts * listing.tick for pts in listing.frames]
+        times = replace(wanted, start=None, end=None).times(frames)
+        inside = wanted.times(frames)
+        if not listing.timed or not times:
+            return wanted.end
+        if not inside:
+            raise self._empty()
+        if wanted.end is None:
+            left = self.info.frame_count - len(times) + len(inside)
+            self.info = replace(self.info, frame_count=max(left, len(inside)))
+            return None
+        self.info = replace(self.info, frame_count=len(inside))
+        end = wanted.end
+        return next((time for time in times if time >= end), None)
+
+    def _empty(self) -> OptionError:
+        asked = self._asked
+        since = f"{float(asked.start or 0):g} s"
+        until = "its end" if asked.end is None else f"{float(asked.end):g} s"
+        return OptionError(
+            f"no frame of {self.path} appears between {since} and {until}",
+            "start earlier, or end later: both are counted from the first frame",
+        )
+
+    def _seek(self, listing: Listing, begin: Fraction) -> None:
+        """Skip what need not be decoded."""
+        number = None if hides_alpha(self._av_stream) else listing.anchor(begin)
+        if number is None:
+            return
+        packets = packets_from(self._container, self._av_stream, listing, number)
+        if packets is None:
+            self._container.close()
+            self._open()
+            return
+        first = listing.packets[number][0]
+        self._pending, self._last, self._decoded = None, None, listing.place(number)
+        self._decoder = (
+            picture
+            for picture in decoded(self._container, packets)
+            if picture.pts is None or picture.pts >= first  # others are shown before it
+        )
+
+    def _within(self, pictures: Iterator[Shown], wanted: Selection) -> Iterator[Shown]:
+        for shown in pictures:
+            time = shown.pts * self.info.time_base
+            if wanted.end is not None and time >= wanted.end:
+                self._closed_books = True  # how the file ends was not looked at
+                self._found.forget_damage(since=wanted.end)
+                return
+            if wanted.shows(time):
+                yield shown
+
+    def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
+        """Decide from flags and a sample what is done with interlaced frames."""
+        info = self.info
+        if self._pipe:
+            flagged, order = int(first.interlaced_frame), declared_order(self._av_stream)
+            evidence = FieldEvidence(header=True, frames=1, flagged=flagged, declared=order)
+        else:
+            assert self.facts is not None
+            evidence = self.facts.fields
+        self._policy: FieldPolicy = FieldPolicy(evidence, options)
+        policy = self._policy
+        if policy.refuses and evidence.interlaced:
+            raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
+        if policy.deinterlaces:
+            self._start_filter()
+        if policy.every_field:
+            rate = info.frame_rate and info.frame_rate * 2
+            info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
+            self.info = replace(info, frame_count=info.frame_count * 2)
+        elif policy.forced:
+            order = evidence.order or evidence.declared
+            self.info = replace(info, interlaced=True, field_order=order)
+
+    def _start_filter(self) -> None:
+        evidence, info = self._policy.evidence, self.info
+        repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt  # which loses the flag
+        order = evidence.order
+        if not order and (repacked or not evidence.flagged):
+            order = evidence.declared
+        every = self._policy.every_field
+        self._filter = FieldFilter(self.info, self._tick, order=order or "auto", every_field=every)
+
+    def _whole_pictures(self) -> Iterator[Shown]:
+        """Every picture with its time, of whole frames."""
+        while True:
+            picture = self._decode() if self._pending is None else self._pending
+            self._pending = None
+            if picture is None:
+                break
+            shown = self._checked(picture)
+            if not shown.progressive and self._filter is None:
+                self._meet_late_fields()
+            self._decoded += 1
+            if self._filter is None:
+                yield shown
+            else:
+                yield from self._filter.push(shown)
+        if self._filter is not None:
+            yield from self._filter.flush()
+
+    def _meet_late_fields(self) -> None:
+        """At an interlaced frame where the sample had none: deinterlace from here on."""
+        if self._policy.refuses:
+            raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
+        text = f"interlaced frames from number {self._decoded} on are made whole"
+        self._found.add(Kind.CHOSEN, "interlacing", text)
+        self._start_filter()
+
+    def _decode(self) -> av.VideoFrame | None:
+        with av_errors(f"decoding frame {self._decoded} of", self.path, DecodeError):
+            return next(self._decoder, None)
+
+    def _describe(self, first: av.VideoFrame) -> VideoInfo:
+        """What is known of the video: of a file all that was probed, of a pipe its header."""
+        if self.facts:
+            info, timeless = self.facts.info, self.facts.timeless
+            findings = self.facts.findings
+        else:
+            found = describe_video(self._container, self._av_stream, first, self.path)
+            info, timeless, findings = with_rate(found, first, None, self._container)
+        self._timeless, self._tick = timeless, info.time_base
+        self._found.take(findings)
+        return info
+
+    def _checked(self, picture: av.VideoFrame) -> Shown:
+        """A picture from the decoder, of the size and layout of the first and later than the last.
+
+        Where the container stores no times, its number is its time.
+        """
+        info = self.info
+        found = (picture.format.name, picture.height, picture.width)
+        if found != (info.coded_pix_fmt, info.height, info.width):
+            raise DecodeError(
+                f"{self._place()}: the picture changes from {info.width}x{info.height}"
+                f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
+                "cut the file there and process the parts one by one",
+            )
+        at = None if picture.pts is None else picture.pts * self._tick
+        if picture.is_corrupt:
+            self._found.damage(self._decoded if at is None else at)
+        self._found.meet(picture, self._decoded, info, at)
+        whole = self._policy.whole(picture.interlaced_frame)
+        if self._timeless:
+            return Shown(picture, self._decoded, 1, whole)
+        return Shown(picture, self._later(picture.pts), max(picture.duration, 0), whole)
+
+    def _later(self, pts: int | None) -> int:
+        """A time stamp that is there and later than the one before."""
+        if pts is None:
+            raise TimestampError(f"{self._place()} has no time", RETIME_HINT)
+        if self._last is not None and pts <= self._last:
+            raise TimestampError(
+                f"{self._place()}: its time {pts} is not after {self._last}"
+                f" (ticks of {self._tick} s)",
+                RETIME_HINT,
+            )
+        self._last = pts
+        return pts
+
+    def _planes(self, shapes: Sequence[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        if self._pool is not None:
+            return self._pool.acquire(shapes, dtype)
+        return tuple(torch.empty(shape, dtype=dtype) for shape in shapes)
+
+    def _place(self) -> str:
+        return f"{self.path}: frame {self._decoded}"
+
+    def _close_books(self) -> None:
+        """Find, once, what is odd about a file that was read to its end."""
+        if self._closed_books:
+            return
+        self._closed_books = True
+        indexed = indexed_frames(self._container, self._av_stream)
+        found = self._decoded
+        counts = read_container(self._container.format.name).coding_times
+        if counts and self._last is not None:
+            found = self._last + 1  # its clock counts frames, and its index those that were dropped
+        if found < indexed:
+            text = (
+                f"the file's index names {indexed} frames and {self._decoded} were found:"
+                " its end may be cut off"
+            )
+            self._found.add(Kind.DAMAGED, "file", text)
+
+
+def _probed(source: Path | SourceFacts, asked: Selection) -> SourceFacts:
+    """What a look at the file tells of the part that is wanted."""
+    if isinstance(source, SourceFacts):
+        return source
+    return probe(source, asked)

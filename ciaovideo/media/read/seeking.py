@@ -1,0 +1,223 @@
+"""From where decoding later frames gives the same pictures as decoding all from the beginning.
+
+A key frame of a container is a claim. It is believed only where the coding's own bits say that
+nothing after it, in the order of display, can refer to anything before it: that no reference is
+left (IDR pictures, key frames of VP8, VP9 and AV1), or none that such pictures may use (CRA and BLA
+pictures of H.265, intra pictures of MPEG-1 and MPEG-2). Nor is an index believed: after the jump,
+the packets must be those that reading from the beginning found.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain, islice
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ciaovideo.media.clock import PEEK_PACKETS, exact
+
+CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
+COMPARED = 64  # packets after a jump that must be the known ones
+H264_IDR, H264_SETS = 5, {7, 8}
+H265_ANCHORS, H265_SETS = range(16, 22), {33, 34}  # BLA, IDR and CRA; SPS and PPS
+START_CODE = b"\0\0\1"
+MPEG_PICTURE, MPEG_SEQUENCE, MPEG_INTRA = b"\0\0\1\0", b"\0\0\1\xb3", 1
+AV1_FRAMES = (3, 6)  # a header alone, and with the picture
+
+type Mark = tuple[int, int | None, int]  # pts, dts and size of a packet
+
+
+@dataclass(slots=True)
+class Listing:
+    """The packets of a video in the order of the file, up to some time or to the end.
+
+    ``frames`` are the times in ticks of those that are shown, in order; ``anchors`` the numbers of
+    the packets where decoding can begin. ``timed`` says that no packet lacks a time.
+    """
+
+    tick: Fraction
+    packets: list[Mark] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    anchors: list[int] = field(default_factory=list)
+    timed: bool = True
+
+    def anchor(self, time: Fraction) -> int | None:
+        """The last packet from which the frame at ``time``, and what it hangs on, can be decoded.
+
+        None where that is the first packet, so that nothing is gained.
+        """
+        if not self.timed or not self.frames:
+            return None
+        place = max(bisect_left(self.frames, time / self.tick) - CONTEXT, 0)
+        limit = self.frames[place]
+        usable = [number for number in self.anchors if number and self.packets[number][0] <= limit]
+        return usable[-1] if usable else None
+
+    def place(self, number: int) -> int:
+        """How many frames are shown before a packet's."""
+        return bisect_left(self.frames, self.packets[number][0])
+
+
+class PacketLister:
+    """Lists the packets of a video as they are read, in the order of the file."""
+
+    def __init__(self, av_stream: VideoStream) -> None:
+        self._listing = Listing(exact(av_stream.time_base) or Fraction(1))
+        self._judge = AnchorJudge(av_stream)
+        self._latest: int | None = None
+        self._looked = self._after = 0  # packets compared with the end, and those at or after it
+
+    def add(self, packet: "Packet[VideoStream]") -> None:
+        """Take the next packet; one without a time ends the list, which then is of no use."""
+        listing = self._listing
+        if not listing.timed:
+            return
+        if packet.pts is None:
+            listing.timed = False
+            return
+        free = self._judge.free_of_past(packet)
+        if free and (self._latest is None or packet.pts > self._latest):
+            listing.anchors.append(len(listing.packets))
+        self._latest = packet.pts if self._latest is None else max(self._latest, packet.pts)
+        listing.packets.append(_mark(packet))
+        if not packet.is_discard:
+            listing.frames.append(packet.pts)
+
+    def reached(self, stop: Fraction) -> bool:
+        """Whether all frames before ``stop`` are known, and some more."""
+        listing = self._listing
+        for pts, _, _ in listing.packets[self._looked :]:
+            self._after += pts * listing.tick >= stop
+        self._looked = len(listing.packets)
+        return not listing.timed or self._after > PEEK_PACKETS
+
+    def finished(self) -> Listing:
+        """What was listed, its frames in order."""
+        self._listing.frames.sort()
+        return self._listing
+
+
+def packets_from(
+    container: InputContainer, av_stream: VideoStream, listing: Listing, number: int
+) -> "Iterator[Packet[VideoStream]] | None":
+    """The packets of a video from a listed one on; None where the file does not lead there."""
+    wanted = listing.packets[number : number + COMPARED]
+    pts, dts, _ = wanted[0]
+    try:
+        container.seek(pts if dts is None else min(pts, dts), stream=av_stream, backward=True)
+        packets = container.demux(av_stream)
+        for packet in islice(packets, number + 1):
+            if packet.size and _mark(packet) == wanted[0]:
+                found = [packet, *islice(packets, len(wanted) - 1)]
+                same = [_mark(packet) for packet in found if packet.size] == wanted
+                return chain(found, packets) if same else None
+    except av.error.FFmpegError:
+        pass
+    return None
+
+
+class AnchorJudge:
+    """Says of each packet of a video, given in order, whether it is free of all before it."""
+
+    def __init__(self, av_stream: VideoStream) -> None:
+        context = av_stream.codec_context
+        self._codec = context.codec.canonical_name
+        self._always = context.codec.intra_only
+        extra = context.extradata or b""
+        place = {"h264": 4, "hevc": 21}.get(self._codec, 0)
+        lengths = len(extra) > place and not extra.startswith(b"\0\0")
+        self._length_size = (extra[place] & 3) + 1 if place and lengths else 0
+        self._first = True
+        self._sets_change = False
+
+    def free_of_past(self, packet: "Packet[VideoStream]") -> bool:
+        """Whether no picture shown after this packet's first can hang on an earlier packet."""
+        if self._codec in ("h264", "hevc"):
+            return self._coded_in_units(packet)
+        if not packet.is_keyframe:
+            return False
+        data = bytes(packet)
+        match self._codec:
+            case "vp8":
+                return not data[0] & 1
+            case "vp9":
+                return _is_vp9_key(data[0])
+            case "av1":
+                return _is_av1_key(data)
+            case "mpeg1video" | "mpeg2video":
+                return _is_mpeg_intra(data)
+        return self._always
+
+    def _coded_in_units(self, packet: "Packet[VideoStream]") -> bool:
+        """H.264 and H.265; parameter sets that came on the way must come again."""
+        h264 = self._codec == "h264"
+        kinds = {
+            byte & 31 if h264 else byte >> 1 & 63
+            for byte in _unit_headers(bytes(packet), self._length_size)
+        }
+        sets = H264_SETS if h264 else H265_SETS
+        whole = sets <= kinds
+        if kinds & sets and not self._first:
+            self._sets_change = True
+        self._first = False
+        anchor = H264_IDR in kinds if h264 else not kinds.isdisjoint(H265_ANCHORS)
+        return anchor and packet.is_keyframe and (whole or not self._sets_change)
+
+
+def _mark(packet: "Packet[VideoStream]") -> Mark:
+    return packet.pts or 0, packet.dts, packet.size
+
+
+def _unit_headers(data: bytes, length_size: int) -> Iterator[int]:
+    """The first byte of each unit of H.264 or H.265, stored with lengths or with start codes."""
+    place = 0
+    while length_size:
+        start = place + length_size
+        if start >= len(data):
+            return
+        yield data[start]
+        place = start + int.from_bytes(data[place:start])
+    while (place := data.find(START_CODE, place) + len(START_CODE)) >= len(START_CODE):
+        if place < len(data):
+            yield data[place]
+
+
+def _is_vp9_key(head: int) -> bool:
+    """Marker 10, profile in two bits (the highest has one more), nothing repeated, key frame."""
+    if head >> 4 & 3 == 3:
+        return head & 0b110 == 0
+    return head & 0b1100 == 0
+
+
+def _is_av1_key(data: bytes) -> bool:
+    """Whether the first frame is a key frame that is shown at once, after its sequence header."""
+    place, sequence = 0, False
+    while place + 1 < len(data):
+        kind, extended, sized = data[place] >> 3 & 15, data[place] & 4, data[place] & 2
+        place += 2 if extended else 1
+        size, shift = 0, 0
+        while sized and place < len(data):
+            size |= (data[place] & 127) << shift
+            shift += 7
+            place += 1
+            if not data[place - 1] & 128:
+                break
+        if kind in AV1_FRAMES:
+            return sequence and place < len(data) and data[place] & 0b11110000 == 0b00010000
+        sequence = sequence or kind == 1
+        if not sized:
+            return False
+        place += size
+    return False
+
+
+def _is_mpeg_intra(data: bytes) -> bool:
+    """An intra picture with a sequence header, which sets all that lasts."""
+    place = data.find(MPEG_PICTURE)
+    if MPEG_SEQUENCE not in data or not 0 <= place < len(data) - 5:
+        return False
+    return data[place + 5] >> 3 & 7 == MPEG_INTRA

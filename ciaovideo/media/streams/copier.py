@@ -1,0 +1,258 @@
+"""Everything in a file besides its main video, copied packet by packet without decoding.
+
+Only text and, if it is asked for, sound that the container does not hold are coded anew.
+"""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.rational import AVRational
+from av.stream import Disposition, Stream
+
+from ciaovideo.errors import DecodeError, EncodeError, OpenError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.clock import (
+    MAX_CLOCK,
+    MOVIE_CLOCK,
+    exact,
+    movie_clock,
+)
+from ciaovideo.media.selection import CUT_KINDS, PacketHead, first_times
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.streams.sound import SoundTranscoder
+from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
+from ciaovideo.media.streams.text import TextConverter
+
+# What mp4 and mov store in the classic way; anything else makes them store all by free names.
+CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
+CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
+CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
+CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
+MOST_REORDERED = 16  # pictures that a coding hands out later than it could: H.264's and H.265's
+READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
+
+
+class StreamCopier:
+    """The streams of a plan on their way into an output container, in step with its video.
+
+    The writer calls ``declare_before`` and ``declare_after`` around adding its own stream, then
+    ``copy_until`` after each frame, and ``finish`` at the end. A context manager.
+    """
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self.plan = plan
+        self.offset = plan.offset
+        with av_errors("opening", plan.source, OpenError):
+            self._container = av.open(plan.source)
+        self._kept = {info.index: info.becomes for info in plan.kept}
+        self._converters: dict[int, TextConverter | SoundTranscoder] = {}
+        self._targets: dict[int, Stream] = {}
+        self._packets = self._relevant()
+        self._ahead: Packet[Stream] | None = None
+        self._filled: set[int] = set()  # streams of which a packet was written
+
+    @property
+    def container_options(self) -> dict[str, str]:
+        """Options with which the output must be opened so that all tags and times fit in."""
+        options = dict(self.plan.container.options)
+        if not self.plan.container.iso:
+            return options
+        starts = first_times(self.plan.source, self.plan.main, self._kept, self.plan.selection)
+        clock = movie_clock(self._container, starts, self.offset)
+        options |= {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
+        if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
+            options["movflags"] = "use_metadata_tags"
+        return options
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the input."""
+        self._container.close()
+
+    def declare_before(self, output: OutputContainer) -> None:
+        """Add the streams that come before the video in the input, so that the order stays."""
+        self._output = output
+        if not self.plan.container.video_first:
+            self._declare(range(self.plan.main))
+
+    def declare_after(self, output: OutputContainer, video: Stream) -> None:
+        """Add the other streams, then chapters and tags; nothing is written yet."""
+        first = 0 if self.plan.container.video_first else self.plan.main
+        self._declare(range(first, len(self._container.streams)))
+        source = self._container.streams[self.plan.main]
+        video.metadata.update(stream_tags(source.metadata, self.plan.container))
+        video.disposition = source.disposition
+        output.metadata.update(fresh_tags(self._container.metadata))
+        chapters = self.chapters()
+        if chapters:
+            output.set_chapters(chapters)
+
+    def write_apart(self, path: Path) -> tuple[int, ...]:
+        """Write the streams into a file of their own; tags and chapters are left out.
+
+        Returns the index in the input of each stream in it, in order: mp4 and mov leave out those
+        without a packet. Nothing is written if there is nothing to write.
+        """
+        if not self._kept:
+            return ()
+        options = self.container_options
+        with (
+            av_errors("creating", path, EncodeError),
+            av.open(
+                path, "w", format=self.plan.container.name, container_options=options
+            ) as output,
+        ):
+            self._output = output
+            self._declare(range(len(self._container.streams)))
+            output.start_encoding()
+            self.finish()
+        keeps_empty = self.plan.container.keeps_empty_streams
+        return tuple(index for index in sorted(self._kept) if keeps_empty or index in self._filled)
+
+    def copy_until(self, time: Fraction) -> None:
+        """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
+        with av_errors("copying streams of", self.plan.source, DecodeError):
+            while True:
+                packet, self._ahead = self._ahead or next(self._packets, None), None
+                if packet is None:
+                    return
+                if _ticks(packet.dts) * (exact(packet.time_base) or 0) > time:
+                    self._ahead = packet
+                    return
+                self._copy(packet)
+
+    def finish(self) -> None:
+        """Copy what is left: all of it, or in a limited run what begins before its end."""
+        end = self.plan.selection.end
+        self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
+        with av_errors("copying streams into", Path(self._output.name), EncodeError):
+            for index, converter in self._converters.items():
+                for packet in converter.flush():
+                    self._output.mux(packet)
+                    self._filled.add(index)
+
+    def _declare(self, indices: range) -> None:
+        for index in indices:
+            if index in self._kept:
+                source = self._container.streams[index]
+                becomes = self._kept[index]
+                if becomes:
+                    converter = add_converted(self._output, source, becomes)
+                    self._converters[index] = converter
+                    target: Stream | None = converter.target
+                else:
+                    target = add_copy(self._output, source, self.plan.source)
+                if target is not None:
+                    self._targets[index] = target
+
+    def _relevant(self) -> "Iterator[Packet[Stream]]":
+        """The packets to copy in the order of the file, each with both times or none."""
+        undated: dict[int, list[Packet[Stream]]] = {}  # first packets of a video, in decoding order
+        for packet in self._container.demux():
+            index = packet.stream_index
+            if index not in self._targets or not packet.size:
+                continue
+            if packet.dts is None and _moves(packet.stream):
+                held = undated.setdefault(index, [])
+                if len(held) < MOST_REORDERED:
+                    held.append(packet)
+                    continue
+            yield from _dated(undated.pop(index, []), packet.dts)
+            if packet.dts is None:
+                packet.dts = packet.pts
+            if packet.pts is None:
+                packet.pts = packet.dts
+            yield packet
+        for packets in undated.values():
+            yield from _dated(packets, None)
+
+    def _copy(self, packet: "Packet[Stream]") -> None:
+        selection, head = self.plan.selection, PacketHead.of(packet)
+        end, tick = selection.end, exact(packet.time_base) or Fraction(1)
+        start = _ticks(packet.pts) * tick
+        if (end is not None and start >= end) or not selection.holds(head):
+            return
+        if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
+            packet.duration = min(packet.duration, int((end - start) / tick))
+        if not packet.stream.disposition & Disposition.attached_pic:
+            self._move(packet, late=selection.begin_of(head) - head.begin)
+        index = packet.stream_index
+        converter = self._converters.get(index)
+        with av_errors("copying streams into", Path(self._output.name), EncodeError):
+            if converter is None:
+                packet.stream = self._targets[index]
+                self._output.mux(packet)
+                self._filled.add(index)
+                return
+            for made in converter.convert(packet):
+                self._output.mux(made)
+                self._filled.add(index)
+
+    def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
+        """Add the offset, and let a packet begin ``late`` and end as before.
+
+        Exactly, in ticks that are fine enough for it, where packets go as they are.
+        """
+        tick = exact(packet.time_base) or Fraction(1)
+        fine = Fraction(1, math.lcm(*(t.denominator for t in (tick, self.offset, late))))
+        if packet.stream_index not in self._converters and fine.denominator <= MAX_CLOCK:
+            step = int(tick / fine)
+            packet.pts, packet.dts = _ticks(packet.pts) * step, _ticks(packet.dts) * step
+            packet.duration = (packet.duration or 0) * step
+            packet.time_base = tick = fine
+        packet.pts = _ticks(packet.pts) + round((self.offset + late) / tick)
+        packet.dts = _ticks(packet.dts) + round((self.offset + late) / tick)
+        if late:
+            packet.duration = max((packet.duration or 0) - round(late / tick), 0)
+
+    def chapters(self) -> list[Any]:
+        """The chapters, moved with the times and cut where the run begins and ends."""
+        kept = []
+        for chapter, start, stop in self.plan.selection.chapters(self._container.chapters()):
+            tick = exact(chapter["time_base"]) or Fraction(1)
+            if self.offset:
+                tick = CHAPTER_TICK
+                chapter["time_base"] = AVRational(tick.numerator, tick.denominator)
+            chapter["start"] = int((start + self.offset) / tick)
+            chapter["end"] = int((max(start, stop) + self.offset) / tick)
+            kept.append(chapter)
+        return kept
+
+
+def _moves(av_stream: Stream) -> bool:
+    """Whether it is a video and no cover."""
+    return av_stream.type == "video" and not av_stream.disposition & Disposition.attached_pic
+
+
+def _dated(packets: "list[Packet[Stream]]", after: int | None) -> "list[Packet[Stream]]":
+    """Packets with decoding times before that of the next one, where there is one.
+
+    Matroska stores none, and FFmpeg tells them only from where pictures are no longer reordered.
+    """
+    for left, packet in enumerate(reversed(packets), 1):
+        packet.dts = packet.pts if after is None else after - left * (packet.duration or 1)
+        if packet.pts is None:
+            packet.pts = packet.dts
+    return packets
+
+
+def _ticks(stamp: int | None) -> int:
+    """A time stamp; the packet of a picture that has none belongs to the beginning."""
+    return 0 if stamp is None else stamp

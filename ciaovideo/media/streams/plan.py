@@ -1,0 +1,262 @@
+"""What becomes of a file's streams besides its main video; nothing is written to know it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from ciaovideo.errors import EncodeError, OpenError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.clock import (
+    common_tick,
+    exact,
+    first_frame_times,
+)
+from ciaovideo.media.containers import MATROSKA, Container, read_container
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.selection import EVERYTHING, Selection, first_times
+from ciaovideo.media.streams.languages import UNKNOWN, held_language
+from ciaovideo.media.streams.sound import (
+    WHOLE_NUMBERS,
+    sound_codecs,
+)
+from ciaovideo.media.streams.targets import fresh_tags
+from ciaovideo.media.streams.text import STYLED, text_codec
+from ciaovideo.media.streams.trial import takes
+from ciaovideo.media.video_stream import counts_timecode, describe, timecode
+from ciaovideo.options import SoundPolicy
+
+STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """What becomes of a file's streams in an output container; nothing is written to know it.
+
+    ``offset`` seconds are added to all times of the output; nearly always 0 unless the
+    ``selection``, on the file's own clock, begins later than the file. ``findings`` are what the
+    output will not have, and what it has in another form.
+    """
+
+    source: Path
+    main: int
+    container: Container
+    kept: tuple[StreamInfo, ...]
+    dropped: tuple[StreamInfo, ...]
+    offset: Fraction = Fraction(0)
+    selection: Selection = EVERYTHING
+    findings: tuple[Finding, ...] = ()
+
+
+def plan_streams(
+    source: Path,
+    place: Container,
+    main: int,
+    selection: Selection = EVERYTHING,
+    *,
+    sound: SoundPolicy = "copy",
+) -> StreamPlan:
+    """Decide which streams besides the video ``main`` a container takes, and how.
+
+    Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
+    The ``selection`` is on the file's own clock. Raises EncodeError for other sound that the
+    container cannot hold.
+    """
+    kept: list[StreamInfo] = []
+    dropped: list[StreamInfo] = []
+    with av_errors("opening", source, OpenError), av.open(source) as container:
+        ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
+        video = describe(container.streams[main])
+        chapters = bool(container.chapters())
+        tags = fresh_tags(container.metadata)
+        if place.timecode:
+            tags.pop("timecode", "")
+        found = [*_late_timecode(container, main, place, selection)]
+        for av_stream in _others(container, main, place):
+            becomes = _becoming(place, av_stream, source, sound)
+            info = replace(describe(av_stream), becomes=becomes or "")
+            (dropped if becomes is None else kept).append(info)
+            found += () if becomes is None else _lost_marks(place, info, av_stream)
+    if not place.bare:
+        _refuse_silence(dropped, place, sound)
+    copied = {info.index for info in kept}
+    timed = set[int]() if place.before_zero and not place.in_step else copied
+    offset = Fraction(0)
+    if not place.bare:  # which has no times to move
+        starts = first_times(source, main, timed, selection)
+        offset = _offset(starts, [ticks[index] for index in {main} | copied], selection)
+        if place.in_step:
+            offset = -starts.get(main, Fraction(0))
+            _refuse_steps(starts, main, kept, place)
+    unnamed = [info for info in (video, *kept) if _loses_language(info, place)]
+    found += [
+        *_left_out(place, dropped, chapters=chapters, tags=tags),
+        *(_converted(info) for info in kept if info.becomes),
+        *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
+    ]
+    if offset:
+        found.append(_moved(offset, selection, place))
+    return StreamPlan(
+        source=source,
+        main=main,
+        container=place,
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        offset=offset,
+        selection=_ended(source, main, selection),
+        findings=tuple(found),
+    )
+
+
+def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
+    """The streams beside the main video but those that store what is copied in another way."""
+    tagged = place.timecode and timecode(container, container.streams[main])
+    for av_stream in container.streams:
+        if av_stream.index == main or _holds_chapters(container, av_stream):
+            continue
+        if not (tagged and counts_timecode(av_stream)):  # mp4 and mov make a stream of the tag
+            yield av_stream
+
+
+def _refuse_silence(dropped: Sequence[StreamInfo], place: Container, sound: SoundPolicy) -> None:
+    """Raise EncodeError where sound is among what the container cannot hold."""
+    for lost in dropped:
+        if lost.kind == "audio":
+            raise EncodeError(
+                f"{place} cannot hold the sound as it is ({lost})", _silence_hint(place, sound)
+            )
+
+
+def _refuse_steps(
+    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], place: Container
+) -> None:
+    """Raise EncodeError for a stream that does not begin with the video, where all must."""
+    for info in kept:
+        late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
+        if abs(late) > STEP:
+            raise EncodeError(
+                f"{place} cannot hold {info}: it begins {float(late):+.3f} s from the video",
+                "end the output's name in .mkv",
+            )
+
+
+def _silence_hint(place: Container, sound: SoundPolicy) -> str:
+    """What to do where a container cannot hold the sound."""
+    hints = ["end the output's name in .mkv"] if place is not MATROSKA else []
+    hints += ["let sound be transcoded (audio auto)"] if sound != "auto" else []
+    return ", or ".join(hints) or "take the sound out first, for example with ffmpeg -an"
+
+
+def _left_out(
+    place: Container, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
+) -> Iterator[Finding]:
+    """Each thing beside the video that a container cannot hold."""
+    for lost in dropped:
+        yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
+    if chapters and not place.chapters:
+        yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
+    if tags and not place.metadata:
+        listed = ", ".join(tags)
+        yield _lost("metadata", f"{place} cannot hold metadata ({listed}): it is left out")
+
+
+def _late_timecode(
+    container: InputContainer, main: int, place: Container, selection: Selection
+) -> Iterator[Finding]:
+    """That a part which begins later has the timecode of the whole video."""
+    clock = timecode(container, container.streams[main])
+    if clock and selection.start is not None and place.timecode:
+        yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
+
+
+def _lost(subject: str, text: str) -> Finding:
+    return Finding(kind=Kind.LOST, subject=subject, text=text)
+
+
+def _lost_marks(place: Container, info: StreamInfo, source: Stream) -> Iterator[Finding]:
+    """What a kept stream is said to be, forced or a comment for example, and is not any more."""
+    known = place.marks + (place.text_marks if info.kind == "subtitle" else ())
+    marks = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
+    lost = ", ".join(name.replace("_", " ") for name in marks if name not in known)
+    if lost:
+        yield _lost(info.name, f"{place} cannot hold the marks of {info}: {lost}")
+
+
+def _becoming(place: Container, source: Stream, path: Path, sound: SoundPolicy) -> str | None:
+    """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
+    codecs = ["", text_codec(place, source)]
+    if sound == "auto":
+        codecs += sound_codecs(place, source)
+    for codec in dict.fromkeys(codecs):
+        if takes(place, source, path, codec):
+            return codec
+    return None
+
+
+def _converted(info: StreamInfo) -> Finding:
+    """That a stream becomes another coding; a loss beyond what that coding is known for."""
+    if info.codec == STYLED:
+        return _lost(info.name, f"{info}: its styles are simplified")
+    if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
+        return _lost(info.name, f"{info}: its samples are rounded to 24 bits")
+    return Finding(kind=Kind.CHANGED, subject=info.name, text=str(info))
+
+
+def _loses_language(info: StreamInfo, place: Container) -> bool:
+    return info.language not in UNKNOWN and not held_language(place, info.language)
+
+
+def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
+    """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
+    chapters = container.chapters()
+    titles = av_stream.type == "data" and av_stream.frames == len(chapters)
+    return bool(chapters) and titles and read_container(container.format.name).iso
+
+
+def _offset(
+    starts: Mapping[int, Fraction], ticks: Sequence[Fraction], selection: Selection
+) -> Fraction:
+    """What to add to all times so that nothing that counts begins before zero.
+
+    mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
+    there would be lost. Matroska cannot store times before zero, but for priming. Where the file is
+    cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
+    frames' clock; other streams are moved to the nearest tick of theirs.
+    """
+    if selection.start is not None:
+        return -(min([selection.start, *starts.values()]) // selection.tick) * selection.tick
+    earliest = min([*starts.values(), Fraction(0)])
+    if earliest >= 0:
+        return Fraction(0)
+    step = common_tick(ticks)
+    return -(earliest // step) * step
+
+
+def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
+    if selection.start is None and offset < 0:
+        text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
+    elif selection.start is None:
+        text = f"the input starts before zero: all times are {float(offset):g} s later"
+    else:
+        way = "earlier" if offset < 0 else "later"
+        text = (
+            f"the first frame is the one at {float(selection.start):.9g} s of the file's own time;"
+            f" all times are {float(abs(offset)):.9g} s {way}"
+        )
+    return Finding(kind=Kind.CHANGED, subject="times", text=text, at=selection.start)
+
+
+def _ended(source: Path, main: int, selection: Selection) -> Selection:
+    """The selection with the end that its number of frames means."""
+    if selection.count is None:
+        return selection
+    times = first_frame_times(source, main, selection.count + 1, selection.start)
+    return selection.ended(times)

@@ -1,0 +1,92 @@
+"""Streams of an output that stand for those of a source: copies, and the same in another coding."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+
+from ciaovideo.media.containers import CONTAINERS, Container
+from ciaovideo.media.streams.languages import held_language
+from ciaovideo.media.streams.sound import SoundTranscoder, usual_layout
+from ciaovideo.media.streams.text import TextConverter
+
+# Facts about the input's bytes, wrong for the output's.
+STALE_TAGS = (
+    *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
+    # of MXF: which program wrote it, and numbers that must differ between any two files
+    *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
+    *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
+    *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
+)
+STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
+
+
+def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Metadata without the entries that describe the input's own bytes."""
+    return {
+        key: text
+        for key, text in tags.items()
+        if key.upper() not in STALE_TAGS and not key.upper().startswith(STALE_PREFIXES)
+    }
+
+
+def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
+    """The same of a stream, with its language under the code that the container knows.
+
+    FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
+    """
+    fresh = fresh_tags(tags)
+    if "name" in fresh and "title" not in fresh:
+        fresh["title"] = fresh.pop("name")
+    if held := held_language(place, fresh.get("language", "")):
+        fresh["language"] = held
+    return fresh
+
+
+def add_copy(output: OutputContainer, source: Stream, path: Path) -> Stream | None:
+    """Add a stream like ``source`` to a container; None if it is whole with the header.
+
+    Raises ValueError or FFmpeg's error if the container does not take it.
+    """
+    place = CONTAINERS[output.format.name]
+    tags = stream_tags(source.metadata, place)
+    if isinstance(source, AttachmentStream):
+        name = source.name or tags.get("filename", "attachment")
+        kind = source.mimetype or "application/octet-stream"
+        output.add_attachment(name, kind, source.data).metadata.update(tags)
+        return None
+    if place.covers_attached and source.disposition & Disposition.attached_pic:
+        kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
+        suffix = kind.replace("jpeg", "jpg")
+        output.add_attachment(f"cover.{suffix}", f"image/{kind}", _cover(path, source.index))
+        return None
+    target = output.add_stream_from_template(source, opaque=True)
+    if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
+        target.codec_context.layout = usual_layout(target.codec_context.layout)
+    target.metadata.update(tags)
+    target.disposition = source.disposition
+    return target
+
+
+def add_converted(
+    output: OutputContainer, source: Stream, codec: str
+) -> TextConverter | SoundTranscoder:
+    """Add a stream to a container that holds what ``source`` does in another coding.
+
+    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
+    """
+    kind = SoundTranscoder if source.type == "audio" else TextConverter
+    converter = kind(output, source, codec)
+    tags = stream_tags(source.metadata, CONTAINERS[output.format.name])
+    converter.target.metadata.update(tags)
+    converter.target.disposition = source.disposition
+    return converter
+
+
+def _cover(path: Path, index: int) -> bytes:
+    """The coded picture of a cover stream."""
+    with av.open(path) as container:
+        return next(bytes(p) for p in container.demux(container.streams[index]) if p.size)

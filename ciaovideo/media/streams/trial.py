@@ -1,0 +1,83 @@
+"""Whether a container takes a stream, found by a trial: its header is written into memory."""
+
+import io
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import av.error
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from ciaovideo.media.containers import Container
+from ciaovideo.media.streams.targets import add_converted, add_copy
+from ciaovideo.media.write.codecs import CODECS
+
+TRIAL_SIZE = (256, 120)  # the least that each encoder takes
+TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
+UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
+
+
+def takes(place: Container, source: Stream, path: Path, codec: str = "") -> bool:
+    """Whether a container holds a stream as it is, or as ``codec``.
+
+    A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
+    write theirs at the end, a whole file.
+
+    Not asked of those that hold the video alone.
+    """
+    if not place.streams:
+        return False
+    memory = io.BytesIO()
+    trial = av.open(memory, "w", format=place.name)
+    try:
+        if place.video_first:
+            _add_video(trial, place)
+        if codec:
+            add_converted(trial, source, codec)
+            target = None
+        else:
+            target = add_copy(trial, source, path)
+        trial.start_encoding()
+        if target is not None and place.iso and _may_vanish(source):
+            return _arrives(trial, target, memory)
+    except (ValueError, av.error.FFmpegError):
+        return False
+    finally:
+        with suppress(av.error.FFmpegError):  # MXF cannot end without a packet
+            trial.close()
+    return True
+
+
+def _add_video(trial: OutputContainer, place: Container) -> None:
+    """Add a video stream, of no particular size, that a container wants before any other."""
+    codec = CODECS[place.automatic[0][-1]]
+    av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
+    av_stream.width, av_stream.height = TRIAL_SIZE
+    av_stream.pix_fmt = min(codec.pix_fmts)
+
+
+def _may_vanish(source: Stream) -> bool:
+    """Whether mp4 and mov may take a stream and then fail, or say no word of what it is."""
+    if source.type == "audio":
+        return source.codec_context.name.startswith("pcm_")
+    return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
+
+
+def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
+    """Whether the only stream of a file is there once that is finished, and described."""
+    packet = Packet(bytes(TRIAL_BYTES))
+    packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
+    packet.time_base = Fraction(1, 1000)
+    packet.is_keyframe = True
+    trial.mux(packet)
+    trial.close()
+    written = memory.getvalue()
+    if UNDESCRIBED in written:
+        return False
+    with av.open(io.BytesIO(written)) as container:
+        return len(container.streams) == 1

@@ -1,0 +1,1 @@
+"""Frames to files: codecs, their choice, encoders and muxers."""

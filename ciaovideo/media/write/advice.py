@@ -1,0 +1,73 @@
+"""What to ask for instead where an encoder refuses: only what was tried and works.
+
+A hint that is written down beforehand goes stale with the table of codecs, and names what the
+container at hand does not hold.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice, product
+
+from ciaovideo.media.containers import MATROSKA, MP4, Container
+from ciaovideo.media.write.codecs import CODECS
+from ciaovideo.options import BIT_DEPTHS, Chroma, EncodeOptions
+
+NAMED = 3  # encoders, at most
+CHROMAS: tuple[Chroma, ...] = ("auto", "444", "422", "420")  # the least loss first
+ELSEWHERE = (MATROSKA, MP4)  # one holds all, the other plays nearly everywhere
+FFV1 = " and choose ffv1"
+
+type Works = Callable[[EncodeOptions, Container], bool]
+
+
+def advice(options: EncodeOptions, container: Container, depth: int, works: Works) -> str:
+    """The ways out for an output whose encoder takes no ``depth`` bits, or another wish.
+
+    ``works`` tells whether wishes and a container go together. An encoder's own settings are
+    not taken over to another one.
+    """
+    bare = replace(options, crf=None, preset=None, codec_option=())
+    others = [name for name in CODECS if name != options.codec and not name.endswith("_nvenc")]
+    if container.bare or options.via_ffmpeg is not None:
+        others = []
+    held = (name for name in others if name in container.codecs)
+    found = list(islice((n for n in held if works(replace(bare, codec=n), container)), NAMED))
+    ways = [f"choose {_either(found)}"] if found else []
+    less = next((words for words, wish in _less(options, depth) if works(wish, container)), "")
+    ways += [less] if less else []
+    if not found:
+        ways += _elsewhere(options, bare, container, works)
+    return ", or ".join(ways) or "convert the video first"
+
+
+def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptions]]:
+    """Wishes for coarser or finer chroma, or for fewer bits, in words and as options."""
+    depths = [0, *(bits for bits in reversed(BIT_DEPTHS) if bits < depth)]
+    for bits, chroma in product(depths, CHROMAS):
+        words = [f"chroma {chroma}"] if chroma != "auto" else []
+        words += [f"bit depth {bits}"] if bits else []
+        if words:
+            wish = replace(options, bit_depth=bits or options.bit_depth)
+            wish = wish if chroma == "auto" else replace(wish, chroma=chroma)
+            yield f"ask for {' and '.join(words)}", wish
+
+
+def _elsewhere(
+    options: EncodeOptions, bare: EncodeOptions, container: Container, works: Works
+) -> Iterator[str]:
+    """Other containers: with what they take by themselves, else with the encoder that holds all."""
+    where = "name a file that ends" if container.piped else "end the output's name"
+    own = "" if options.codec == "auto" else " and leave the codec out"
+    choices = {own: "auto"} if options.via_ffmpeg is not None else {own: "auto", FFV1: "ffv1"}
+    for words, codec in choices.items():
+        wish = replace(bare, codec=codec)
+        others = [other for other in ELSEWHERE if other is not container]
+        ends = [other.suffix for other in others if works(wish, other)]
+        if ends:
+            yield f"{where} in {_either(ends)}{words}"
+            return
+
+
+def _either(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last

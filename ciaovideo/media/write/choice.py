@@ -1,0 +1,354 @@
+"""Which encoder fits a source, a container and a user's wishes, and the options it gets.
+
+``auto`` goes by container and source, as the rows of ``CONTAINERS`` say: most take up to 10 bits
+libx264, up to 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to
+Y'CbCr would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which
+needs .mkv. A source with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in
+10 bits, and fewer than the source has are a loss) and png for R'G'B'; where nothing does, alpha is
+dropped, which is a loss. Unless it is asked for, depth is never reduced otherwise, and chroma
+resolution is changed only where the encoder cannot take the source's, upwards, and a note says so.
+Colour tags that an encoder would falsify are refused; what it merely cannot store is listed as a
+loss.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import cast
+
+import av
+import torch
+from av.video.codeccontext import VideoCodecContext
+
+from ciaovideo.color import ColorSpec, PixelLayout, Siting
+from ciaovideo.errors import (
+    CiaoVideoError,
+    EncodeError,
+    OptionError,
+    UnknownNameError,
+)
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import CONTAINERS, Container
+from ciaovideo.media.hdr import Hdr10, hdr10_params
+from ciaovideo.media.write.advice import advice
+from ciaovideo.media.write.codecs import (
+    CODECS,
+    SLICES_ALONG,
+    VIA_FFMPEG,
+    Y4M,
+    Codec,
+)
+from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_tags
+from ciaovideo.options import EncodeOptions
+
+# Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
+WIDER = {
+    "410": ("420", "422", "444"),
+    "411": ("422", "444"),
+    "420": ("422", "444"),
+    "422": ("444",),
+    "440": ("444",),
+}
+PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
+ENCODING = 1  # FFmpeg's flag of options that encoders read
+
+
+@dataclass(frozen=True, slots=True)
+class CodecChoice:
+    """An encoder with the planar layout of the frames it gets, and its options.
+
+    ``coded_pix_fmt`` is what the encoder itself is opened with; ``siting`` is where their chroma
+    sits, the source's own unless the output cannot tell that; ``findings`` are what was chosen for
+    the user, what changes, and what the source has and the output will not.
+    """
+
+    codec: Codec
+    container: Container
+    pix_fmt: str
+    options: dict[str, str]
+    siting: Siting = Siting.UNSPECIFIED
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def coded_pix_fmt(self) -> str:
+        """The layout that the encoder wants the same samples in."""
+        return self.codec.packed.get(self.pix_fmt, self.pix_fmt)
+
+    @property
+    def own_quality(self) -> str:
+        """The value on the encoder's own scale of quality as it gets it; nothing without one."""
+        name = self.codec.quality
+        return f"{name}={self.options[name]}" if name in self.options else ""
+
+    @property
+    def steady_options(self) -> dict[str, str]:
+        """``options`` with which the same pictures become the same bits in every run.
+
+        With AVX-512, x264 reads memory that it never wrote where the macroblocks of a row are no
+        multiple of 16: its bits go by how malloc's memory was filled (measured). AVX2 does not.
+        """
+        risky = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        if self.codec.name != "libx264" or not risky:
+            return self.options
+        return _joined(self.options, {self.codec.params: "asm=AVX2"}, self.codec)
+
+
+def choose_codec(
+    options: EncodeOptions,
+    container: Container,
+    pix_fmt: str,
+    height: int,
+    width: int,
+    *,
+    color: ColorSpec = ColorSpec(),
+    hdr10: Hdr10 | None = None,
+) -> CodecChoice:
+    """The encoder for frames of a planar layout at an output size, in a container.
+
+    ``color`` is what the frames really are, guesses included. Raises UnknownNameError for a codec
+    that is not there, OptionError where codec, container, layout, size and options do not go
+    together, ColorError for colours that it would falsify, EncodeError where it does not open.
+    """
+
+    def chosen(options: EncodeOptions, container: Container) -> CodecChoice:
+        return _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
+
+    def works(options: EncodeOptions, container: Container) -> bool:
+        try:
+            chosen(options, container)
+        except CiaoVideoError:
+            return False
+        return True
+
+    try:
+        return chosen(options, container)
+    except CiaoVideoError as error:
+        if error.hint:
+            raise
+        depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
+        raise type(error)(
+            error.problem, advice(options, container, depth, works)
+        ) from error.__cause__
+
+
+def _choose(
+    options: EncodeOptions,
+    container: Container,
+    pix_fmt: str,
+    size: tuple[int, int],
+    *,
+    color: ColorSpec,
+    hdr10: Hdr10 | None,
+) -> CodecChoice:
+    """As ``choose_codec``; without a hint where another codec, container or layout may help."""
+    height, width = size
+    codec = _codec(options, container, pix_fmt)
+    findings = []
+    if options.codec == "auto":
+        findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
+    options, losses = _lowered(codec, options, pix_fmt)
+    target = _fitting(codec, options, pix_fmt, height, width)
+    if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
+        losses.append(lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
+    check_color(codec, color, target)
+    if target != pix_fmt:
+        asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
+        text = f"{width}x{height} {pix_fmt} is written as {target}{asked}"
+        findings.append(Finding(kind=Kind.CHANGED, subject="pixel format", text=text))
+    chosen = codec.options(options, target)
+    y, x = PixelLayout.of(target).log2_chroma
+    if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
+        chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
+    siting = held_siting(codec, container, color.siting, target)
+    if level_siting(siting, target) != level_siting(color.siting, target):
+        place = f"{target} by {codec.name} in {container}"
+        text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
+        findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
+    losses += lost_tags(codec, container, color, target)
+    if hdr10:
+        params = hdr10_params(codec.name, hdr10)
+        chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
+        losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
+    chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
+    choice = CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
+    if codec.name in CODECS:
+        _check_opens(choice, height, width)
+    return choice
+
+
+def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
+    """Which of (height, width) must be even for frames of a layout to stay in it.
+
+    Those that chroma halves, where the encoder takes whole chroma samples only, or is another
+    program's, of which that has to be feared. Raises OptionError as ``choose_codec`` does.
+    """
+    codec = _codec(options, container, pix_fmt)
+    if not codec.even and codec not in (Y4M, VIA_FFMPEG):
+        return False, False
+    asked = options.chroma != "auto"
+    return PixelLayout.of(f"yuv{options.chroma}p" if asked else pix_fmt).even_sides
+
+
+def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
+    if options.via_ffmpeg is not None:
+        return _fitting_container(VIA_FFMPEG, container)
+    if container.bare:
+        options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
+        return Y4M
+    if options.codec == "auto":
+        name = _automatic(container, *_wanted(options, pix_fmt))
+    elif options.codec in CODECS:
+        name = options.codec
+    else:
+        raise UnknownNameError.among("codec", options.codec, ["auto", *CODECS])
+    return _fitting_container(CODECS[name], container)
+
+
+def _fitting_container(codec: Codec, container: Container) -> Codec:
+    """The codec, if the container holds it."""
+    if codec.name not in container.codecs:
+        suffixes = [row.suffix for row in CONTAINERS.values() if codec.name in row.codecs]
+        fits = codec.name == "ffv1" and "libx265" in container.codecs
+        needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
+        raise OptionError(
+            f"{codec.name} does not go into {container}",
+            f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
+        )
+    return codec
+
+
+def _automatic(container: Container, family: str, depth: int) -> str:
+    kind = re.match("yuva|gbrap|ya", family)
+    if kind and kind[0] in container.alpha:
+        return container.alpha[kind[0]]
+    rgb = family.startswith("gbr")
+    *_, (_, _, widest) = container.automatic
+    fitting = (n for deepest, holds, n in container.automatic if depth <= deepest and holds >= rgb)
+    return next(fitting, widest)
+
+
+def _lowered(
+    codec: Codec, options: EncodeOptions, pix_fmt: str
+) -> tuple[EncodeOptions, list[Finding]]:
+    """The wishes with fewer bits, where alpha in .mov costs the others; and that as a loss."""
+    _, depth = _wanted(options, pix_fmt)
+    automatic = options.codec == "auto" and not options.bit_depth
+    if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
+        return options, []
+    text = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
+    return replace(options, bit_depth=PRORES_DEPTH), [lost("bit depth", text)]
+
+
+def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
+    """Family and depth of the layout that the source and the user's wishes add up to."""
+    family, depth = _split(pix_fmt)
+    if options.chroma != "auto":
+        if not family.startswith("yuv"):
+            what = "R'G'B'" if family.startswith("gbr") else "gray"
+            raise OptionError(f"chroma {options.chroma} does not apply to {what}", "leave it out")
+        family = f"{family[:-4]}{options.chroma}p"
+    return family, options.bit_depth or depth
+
+
+def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int) -> str:
+    """The layout nearest to the wanted one that the encoder takes at this size.
+
+    Depth may rise (9 to 10 bits) and chroma become finer where they were not asked for; neither
+    ever falls below what is wanted. Alpha goes where the encoder has no such layout with it.
+    """
+    layout = PixelLayout.of(pix_fmt)
+    if layout.alpha:
+        with suppress(OptionError):
+            return _fitting_as_is(codec, options, pix_fmt, height, width)
+    return _fitting_as_is(codec, options, layout.opaque.name, height, width)
+
+
+def _fitting_as_is(
+    codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int
+) -> str:
+    family, depth = _wanted(options, pix_fmt)
+    depths = [deeper for deeper in (8, 9, 10, 12, 14, 16) if deeper >= depth]
+    families = [family] if options.chroma != "auto" else _families(family)
+    for candidate in families:
+        for deeper in depths[:1] if options.bit_depth else depths:
+            shallow = "8" if candidate == "ya" else ""
+            name = f"{candidate}{shallow if deeper == 8 else f'{deeper}le'}"
+            if name not in codec.pix_fmts:
+                continue
+            y, x = PixelLayout.of(name).log2_chroma
+            if not codec.even or (height % 2**y == 0 and width % 2**x == 0):
+                return name
+    if not any(_split(name)[0] in families for name in codec.pix_fmts):
+        what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
+        raise OptionError(f"{codec.name} cannot hold {what}")
+    raise OptionError(
+        f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}"
+    )
+
+
+def _split(pix_fmt: str) -> tuple[str, int]:
+    """A planar layout's family and its depth: "yuv420p10le" is "yuv420p" and 10."""
+    match = re.fullmatch(r"(yuva?4\d\dp|gray|gbra?p|ya)(?:8|(\d+)le)?", pix_fmt)
+    if match is None:
+        raise OptionError(f"pixel format {pix_fmt} cannot be written", "convert the video first")
+    return match[1], int(match[2] or 8)
+
+
+def _families(family: str) -> list[str]:
+    """The family itself, then those with finer chroma."""
+    if not family.startswith("yuv"):
+        return [family]
+    kind, chroma = family[:-4], family[-4:-1]
+    return [family, *(f"{kind}{name}p" for name in WIDER.get(chroma, ()))]
+
+
+def _poorer(target: str, source: str) -> bool:
+    """Whether a layout has fewer bits, or fewer chroma samples in some direction."""
+    new, old = PixelLayout.of(target), PixelLayout.of(source)
+    coarser = any(n > o for n, o in zip(new.log2_chroma, old.log2_chroma, strict=True))
+    return coarser or new.bit_depth < old.bit_depth
+
+
+def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:
+    """The user's options for the encoder; raises OptionError for one that it does not know."""
+    if not words:
+        return {}
+    offered = av.Codec(codec.name, "w").create("video").supported_options
+    known = {o.name for o in (*offered.generic, *offered.private) if o.flags & ENCODING}
+    found: dict[str, str] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise UnknownNameError.among(f"option of {codec.name}", name, known)
+        found = _joined(found, {name: value}, codec)
+    return found
+
+
+def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -> dict[str, str]:
+    """Options with more of them, which win; an encoder library's parameters are strung together."""
+    both = {**options, **more}
+    if codec.params in options and codec.params in more:
+        both[codec.params] = f"{options[codec.params]}:{more[codec.params]}"
+    return both
+
+
+def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
+    """Open the encoder once for nothing, so that what it refuses is known before any work."""
+    codec = choice.codec
+    if height < codec.least_size[0] or width < codec.least_size[1]:
+        least = f"{codec.least_size[1]}x{codec.least_size[0]}"
+        raise OptionError(f"{codec.name} takes no picture below {least}")
+    context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
+    context.width, context.height = width, height
+    context.pix_fmt = choice.coded_pix_fmt
+    context.time_base = Fraction(1, 25)
+    context.options = dict(choice.options)
+    try:
+        context.open()
+    except av.error.FFmpegError as cause:
+        raise EncodeError(
+            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}:"
+            f" {cause.strerror}{codec.refusal}"
+        ) from cause

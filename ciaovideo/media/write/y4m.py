@@ -1,0 +1,151 @@
+"""YUV4MPEG2: pictures of one size at one rate, through a pipe or into a file.
+
+It is written here, because through PyAV FFmpeg's muxer loses the sample aspect ratio, and calls
+untagged chroma centred: a line of text, then ``FRAME`` and the planes for each picture. FFmpeg's
+demuxer reads it (``pipe_input``).
+
+The header holds size, rate, range, fields, aspect ratio and, of 8-bit 4:2:0, the chroma siting;
+no other colour tag, no time, nothing else. ``color_words`` are what the next program must be told.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import EncodeError
+from ciaovideo.media.frame import Frame
+from ciaovideo.media.write.writer import VideoTarget
+from ciaovideo.options import PIPE
+from ciaovideo.storage.endpoints import is_pipe, open_to_write
+
+STDOUT = Path("standard output")  # as it is called in messages
+# Siting of 8-bit 4:2:0 by its name in the header; deeper pictures have no place for it.
+SITINGS = {Siting.CENTER: "jpeg", Siting.TOPLEFT: "paldv"}
+RANGES = {Range.LIMITED: "LIMITED", Range.FULL: "FULL"}
+# Progressive or not, and the field that is shown first.
+FIELDS = {(True, ""): "p", (False, ""): "?", (False, "tff"): "t", (False, "bff"): "b"}
+# FFmpeg's names of colour tags where they are not ours in small letters.
+NAMES = {
+    Matrix.BT2020_NCL.name: "bt2020nc",
+    Range.LIMITED.name: "tv",
+    Range.FULL.name: "pc",
+    Transfer.LOG.name: "log100",
+    Transfer.LOG_SQRT.name: "log316",
+    Transfer.IEC61966_2_4.name: "iec61966-2-4",
+    Transfer.IEC61966_2_1.name: "iec61966-2-1",
+    Transfer.BT1361_ECG.name: "bt1361e",
+    Transfer.BT2020_10.name: "bt2020-10",
+    Transfer.BT2020_12.name: "bt2020-12",
+    Transfer.ARIB_STD_B67.name: "arib-std-b67",
+}
+
+
+class Y4MWriter:
+    """Writes frames as YUV4MPEG2 into a file, or through a pipe or device (``pipes``).
+
+    A context manager. Frames follow each other at the target's rate, whatever their times. Raises
+    BrokenPipeError when nobody reads any more.
+    """
+
+    def __init__(self, path: Path, target: VideoTarget) -> None:
+        self.frame_count = 0
+        self._path = path
+        with self._errors():
+            self._file = (
+                os.fdopen(open_to_write(path), "wb", buffering=0)
+                if is_pipe(path)
+                else path.open("wb", buffering=0)
+            )
+        try:
+            self._write(header(target).encode())
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame: planes in the target's layout and size."""
+        self._write(b"FRAME\n", *(memoryview(plane.contiguous().numpy()) for plane in frame.planes))
+        self.frame_count += 1
+
+    def close(self) -> None:
+        """Let go of the file; everything is written already."""
+        self._file.close()
+
+    def _write(self, *parts: bytes | memoryview) -> None:
+        with self._errors():
+            for part in parts:
+                rest = memoryview(part).cast("B")
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as cause:
+            place = STDOUT if self._path == PIPE else self._path
+            raise EncodeError(
+                f"writing {place}: {cause.strerror}", "check the disk's space and permissions"
+            ) from cause
+
+
+def header(target: VideoTarget) -> str:
+    """The line that a stream begins with; untagged chroma counts as left, as everywhere here."""
+    pix_fmt, color = target.codec.pix_fmt, target.color
+    rate, sar = target.frame_rate or Fraction(25), target.sar or Fraction(0)
+    family, _, depth = pix_fmt.removesuffix("le").removeprefix("yuv").partition("p")
+    if pix_fmt.startswith("gray"):
+        chroma = "mono" + pix_fmt.removesuffix("le").removeprefix("gray")
+    else:
+        chroma = f"{family}p{depth}" if depth else family
+    if pix_fmt == "yuv420p":
+        chroma += SITINGS.get(color.siting, "mpeg2")
+    words = [
+        f"YUV4MPEG2 W{target.width} H{target.height} F{rate.numerator}:{rate.denominator}",
+        f"I{FIELDS[target.progressive, target.field_order]}",
+        f"A{sar.numerator}:{sar.denominator if sar else 0}",
+        f"C{chroma}",
+    ]
+    if color.color_range in RANGES:
+        words.append(f"XCOLORRANGE={RANGES[color.color_range]}")
+    return " ".join(words) + "\n"
+
+
+def color_words(color: ColorSpec) -> tuple[str, ...]:
+    """Options that tell another ffmpeg the colour tags of what it reads; before its ``-i``."""
+    tags: dict[str, Matrix | Primaries | Transfer | Range | Siting] = {
+        "-colorspace": color.matrix,
+        "-color_primaries": color.primaries,
+        "-color_trc": color.transfer,
+        "-color_range": color.color_range,
+        "-chroma_sample_location": color.siting,
+    }
+    return tuple(
+        word
+        for option, tag in tags.items()
+        if tag.name != "UNSPECIFIED"
+        for word in (option, _name(tag))
+    )
+
+
+def _name(tag: Matrix | Primaries | Transfer | Range | Siting) -> str:
+    """FFmpeg's name of a colour tag; the number of one that has none here."""
+    return NAMES.get(tag.name) or (str(int(tag)) if "UNKNOWN" in tag.name else tag.name.lower())

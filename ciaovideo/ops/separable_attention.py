@@ -1,0 +1,165 @@
+"""Attention over the four codes around a query whose weights factor by axis, on a grid of queries.
+
+Two rounds of small dense products, down the columns, then across, in blocks of gap rows that stay
+in cache. The definition at scattered points is ``SeparableCiaoSR.query``.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ciaovideo.grid import placed
+from ciaovideo.ops import dispatch
+
+BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
+TILE = 32  # output columns in one product: more wastes zeros, fewer waste calls
+
+
+class GapTaps(NamedTuple):
+    """One axis: ``gap`` (N,) of each query, its basis values ``of_key``, ``of_value`` (2, N, r).
+
+    Gaps lie on the CPU, where they are counted with, and values beside the maps.
+    """
+
+    gap: Tensor
+    of_key: Tensor
+    of_value: Tensor
+
+
+def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: GapTaps) -> Tensor:
+    """value (B, 3 r^2, h + 2, w + 2), logit (B, 4 r^2, h + 1, w + 1) -> (B, 3, rows, columns).
+
+    At each query the softmax over its four codes of sum logit * f(y) g(x), times the sum of
+    value * f(y) g(x); f and g are the basis values of its row and its column.
+    """
+    if fused := dispatch.fused_twin("separable_attention", value, rows.of_key):
+        with dispatch.PlainIfItFails("separable_attention"):
+            fast: Tensor = fused.separable_attention(value, logit, rows, columns)
+            return fast
+    size = BLOCK.get(value.device.type, max(BLOCK.values()))
+    down = _down_table(rows, size)
+    across = _across_table(columns, logit.shape[-1])
+    r = rows.of_key.shape[-1]
+    # (B, row, a, channel, column, b): a meets the table of rows, b that of columns
+    codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3).contiguous()
+    gaps = logit.unflatten(1, (2, 2, r, r)).permute(1, 0, 5, 3, 2, 6, 4).contiguous()
+    sr = value.new_empty(len(value), 3, len(rows.gap), len(columns.gap))
+    for index, first in enumerate(range(0, len(down.gap), size)):
+        block = slice(first, first + size)
+        at = placed(down.gap[block], value.device)
+        lines = [
+            (
+                _down(codes[:, at + y], down.of_value[y, block]),
+                _down(gaps[y][:, at], down.of_key[y, block]),
+            )
+            for y in (0, 1)
+        ]
+        picture = _across(lines, across)
+        picture = picture.index_select(2, placed(down.kept[index], value.device))
+        start = int(down.start[index])
+        sr[:, :, start : start + picture.shape[2]] = picture[..., : len(columns.gap)]
+    return sr
+
+
+def _across(lines: list[tuple[Tensor, Tensor]], table: "AcrossTable") -> Tensor:
+    """From rows of sums to colour: (B, 3, rows, tiles * tile)."""
+    logits, colors = [], []
+    for of_value, of_key in lines:
+        batch, _, count = of_value.shape[:3]
+        window = of_value[..., table.code, :].flatten(-2)  # (B, 3, rows, tiles, K)
+        picked = torch.matmul(_tiles_first(window), table.of_value)
+        colors.extend(picked.unflatten(1, (batch, 3, count)).chunk(2, dim=-1))
+        for x in (0, 1):
+            window = of_key[:, x][..., table.gap, :].flatten(-2)  # (B, rows, tiles, K)
+            picked = torch.matmul(_tiles_first(window), table.of_key[x])
+            logits.append(picked.unflatten(1, (batch, count)))
+    weights = torch.stack(logits).softmax(dim=0).unsqueeze(3)  # (4, tiles, B, 1, rows, tile)
+    picture = colors[0] * weights[0]
+    for color, weight in zip(colors[1:], weights[1:], strict=True):
+        picture.addcmul_(color, weight)
+    return torch.flatten(picture.permute(1, 2, 3, 0, 4), -2)
+
+
+def _down_table(rows: GapTaps, size: int) -> "DownTable":
+    gap, of_key, of_value = rows
+    present, inverse, counts = gap.unique_consecutive(return_inverse=True, return_counts=True)
+    slots = int(counts.max())
+    slot = torch.arange(len(gap)) - (counts.cumsum(0) - counts)[inverse]
+    at, among = placed(inverse, of_key.device), placed(slot, of_key.device)
+    tables = []
+    for basis in (of_key, of_value):
+        table = basis.new_zeros(2, len(present), slots, basis.shape[-1])
+        table[:, at, among] = basis
+        tables.append(table)
+    blocks = (inverse // size).unique_consecutive(return_counts=True)[1]
+    kept = (inverse % size * slots + slot).split(blocks.tolist())
+    return DownTable(present, tables[0], tables[1], tuple(kept), blocks.cumsum(0) - blocks)
+
+
+def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
+    gap, of_key, of_value = columns
+    count = len(gap)
+    tile = min(TILE, count)
+    tiles = -(-count // tile)
+    lowest = gap[::tile]  # the first gap that each tile reads
+    inside = gap - lowest.repeat_interleave(tile)[:count]
+    span = int(inside.max()) + 1
+    reach = lowest[:, None] + torch.arange(span + 1)
+    device = of_key.device
+    query, inside = torch.arange(count, device=device), placed(inside, device)
+    rank = of_key.shape[-1]
+    key_table = of_key.new_zeros(2, tiles, span, rank, tile)
+    value_table = of_value.new_zeros(tiles, span + 1, rank, 2, tile)
+    for x in (0, 1):
+        key_table[x, query // tile, inside, :, query % tile] = of_key[x]
+        value_table[query // tile, inside + x, :, x, query % tile] = of_value[x]
+    return AcrossTable(
+        code=placed(reach.clamp(max=gaps), device),
+        gap=placed(reach[:, :-1].clamp(max=gaps - 1), device),
+        of_key=key_table.flatten(2, 3),
+        of_value=value_table.flatten(3, 4).flatten(1, 2),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DownTable:
+    """What the rows of a grid need: rows of one gap share the codes they read.
+
+    gap (G,): the gaps that hold rows; of_key, of_value (2, G, slots, rank): their basis values,
+    zero where a gap holds fewer rows than another; kept: for each block of gaps, where its rows
+    are among all its slots; start: its first row.
+    """
+
+    gap: Tensor
+    of_key: Tensor
+    of_value: Tensor
+    kept: tuple[Tensor, ...]
+    start: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcrossTable:
+    """What the columns of a grid need, in tiles that each read a short run of codes.
+
+    code (tiles, span + 1) and gap (tiles, span): which are read; of_key (2, tiles,
+    span * rank, tile) and of_value (tiles, (span + 1) * rank, 2 * tile): basis values, mostly zero.
+    """
+
+    code: Tensor
+    gap: Tensor
+    of_key: Tensor
+    of_value: Tensor
+
+
+def _down(codes: Tensor, table: Tensor) -> Tensor:
+    """codes (B, G, a, C, w, b) times table (G, slots, a) -> (B, C, G * slots, w, b)."""
+    lines = torch.matmul(table, codes.flatten(3))  # (B, G, slots, C * w * b)
+    split = torch.unflatten(lines, -1, codes.shape[3:])
+    return torch.flatten(split.permute(0, 3, 1, 2, 4, 5), 2, 3)
+
+
+def _tiles_first(window: Tensor) -> Tensor:
+    """(..., tiles, K) -> (tiles, everything else, K)."""
+    return torch.flatten(window.movedim(-2, 0), 1, -2)

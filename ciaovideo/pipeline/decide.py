@@ -1,0 +1,347 @@
+"""All that is decided before the first frame is computed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from ciaovideo.color import ColorSpec, PixelLayout, Primaries
+from ciaovideo.engine.engine import Engine, EnginePlan
+from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.workers import usual_workers
+from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
+from ciaovideo.media.clock import average_rate, constant_rate
+from ciaovideo.media.containers import Clock, Container, Fate
+from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
+from ciaovideo.media.ffmpeg.streams import carried
+from ciaovideo.media.ffmpeg.writer import try_out
+from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.inspect.scan import scan_file
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from ciaovideo.media.write.choice import (
+    CodecChoice,
+    choose_codec,
+    sides_to_round,
+)
+from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
+from ciaovideo.media.write.colors import check_tags
+from ciaovideo.media.write.output import Destination
+from ciaovideo.media.write.writer import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.write.y4m import color_words
+from ciaovideo.options import UpscaleOptions
+
+GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
+MAX_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscalePlan:
+    """All that is decided before the first frame is computed.
+
+    ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
+    the same but for where chroma sits. ``piped_in`` says that the source is a pipe, which cannot be
+    read again, ``piped_out`` that the output is one; ``finished`` frames are there from a run that
+    was stopped.
+    """
+
+    source: Path
+    output: Path
+    info: VideoInfo
+    out_size: tuple[int, int]
+    model: str
+    device: str
+    precision: str
+    workers: int
+    batch: int
+    memory: EnginePlan
+    color: ColorSpec
+    out_color: ColorSpec
+    codec: CodecChoice
+    streams: StreamPlan
+    frames: int
+    findings: tuple[Finding, ...]
+    piped_in: bool = False
+    piped_out: bool = False
+    external: ExternalEncoder | None = None
+    seconds_per_frame: float | None = None
+    finished: int = 0
+
+    @property
+    def next_words(self) -> tuple[str, ...]:
+        """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
+        if not self.piped_out:
+            return ()
+        return color_words(output_tags(self, tag_guessed=False))
+
+
+def make_plan(
+    reader: VideoReader, destination: Destination, options: UpscaleOptions
+) -> tuple[UpscalePlan, Engine]:
+    """Decide everything for an opened source, and make the engine that the plan is for.
+
+    Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
+    """
+    place = destination.container
+    info, expected, retimed = _rated(reader, place, options)
+    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
+    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
+    out_size, codec = _size_and_codec(info, place, options, spec)
+    out_spec = replace(spec, siting=codec.siting)
+    out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
+    streams = _streams(reader, place, options)
+    findings = (
+        *reader.findings,
+        *_rounding(options, info, out_size, codec),
+        *guesses,
+        *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
+        *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
+        *codec.findings,
+        *retimed,
+        *_unturned(info, place),
+        *streams.findings,
+    )
+    if options.streams.strict:
+        _refuse(findings)
+    words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
+    external = None if words is None else find_encoder(words)
+    model, network = load_network(options.model, options.engine.device)
+    engine = Engine(network, options.engine)
+    frames = expected or min(info.frame_count, options.frames or info.frame_count)
+    batch = options.engine.batch or _batch(engine.device, lr_size)
+    workers = _share(engine, batch, lr_size, out_size, options.frames)
+    plan = UpscalePlan(
+        source=reader.path,
+        output=destination.path,
+        info=info,
+        out_size=out_size,
+        model=model,
+        device=str(engine.device),
+        precision=engine.precision,
+        workers=workers,
+        batch=batch,
+        memory=engine.plan(batch, lr_size, out_size),
+        color=spec,
+        out_color=out_spec,
+        codec=codec,
+        streams=streams,
+        frames=frames,
+        piped_in=reader.piped,
+        piped_out=destination.piped,
+        findings=without_repeats(findings),
+    )
+    if external:
+        plan = _tried_out(plan, external, options)
+    else:
+        check_tags(
+            codec.codec,
+            place,
+            codec.pix_fmt,
+            output_tags(plan, tag_guessed=options.streams.tag_guessed),
+        )
+    return plan, engine
+
+
+def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
+    """What the written video looks like."""
+    color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
+    if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
+        color = replace(color, siting=plan.out_color.siting)
+    target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
+    place = plan.streams.container
+    target = replace(target, reproducible=options.engine.deterministic)
+    if place.rotation is Fate.LOST:
+        target = replace(target, display_matrix=())
+    if place.clock is Clock.NUMBERS and target.frame_rate:
+        target = replace(target, time_base=1 / target.frame_rate)
+    return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
+
+
+def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
+    """The colour tags of the output: the input's, and a guess where none would mislead."""
+    info = plan.info
+    layout, color = PixelLayout.of(info.pix_fmt), info.color
+    if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
+        color = replace(color, siting=plan.out_color.siting)
+    stored_anyhow = bool(plan.codec.codec.matrices)
+    if stored_anyhow or _retagging(info, layout, plan.out_size):
+        color = replace(color, matrix=plan.out_color.matrix)
+    color = plan.out_color if tag_guessed else color
+    if not plan.codec.codec.stores_color:
+        names = plan.codec.container.tag_names.unknown(color)
+        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
+    unknown = color.primaries in plan.codec.codec.unknown_primaries
+    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
+
+
+def _rated(
+    reader: VideoReader, place: Container, options: UpscaleOptions
+) -> tuple[VideoInfo, int, tuple[Finding, ...]]:
+    """For an output without times: the video at one rate, how many frames it has, what is lost.
+
+    The times come from a look at the source's packets of its own. Raises TimestampError where
+    they vary, unless that is forced. Other outputs, and pipes as sources, stay as they are.
+    """
+    info = reader.info
+    if place.clock is not Clock.NUMBERS or reader.piped:
+        return info, 0, ()
+    selection = replace(reader.selection, count=options.frames)
+    scan = scan_file(reader.path, None if selection.cut else options.frames)
+    frames = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
+    times, fields = replace(selection, every_field=False).times(frames), selection.per_frame
+    claimed = (info.frame_rate or FALLBACK_RATE) / fields
+    if not scan.timed or len(times) < 2:
+        return replace(info, frame_rate=claimed * fields), 0, ()
+    losses = []
+    rate = constant_rate(times, scan.video.tick, claimed)
+    if rate is None:
+        if not options.input.force:
+            raise TimestampError(
+                f"the frame times of {reader.path} vary, and {place} holds one constant rate",
+                "name a file such as .mkv as the output, or force it",
+            )
+        rate = average_rate(times)
+        off = max(abs(time - times[0] - n / rate) for n, time in enumerate(times))
+        losses.append(
+            f"{place} cannot hold varying frame times: frames go out at {rate} a second,"
+            f" up to {float(off):.3f} s from their time"
+        )
+    if times[0] and selection.start is None and place.bare:
+        losses.append(f"{place} begins at 0: the first frame's {float(times[0]):g} s are left out")
+    found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
+    return replace(info, frame_rate=rate * fields), selection.total(times), tuple(found)
+
+
+def _size_and_codec(
+    info: VideoInfo, place: Container, options: UpscaleOptions, spec: ColorSpec
+) -> tuple[tuple[int, int], CodecChoice]:
+    """The output (height, width), sides rounded for its layout's chroma, and the encoder."""
+    even = sides_to_round(options.encode, place, info.pix_fmt)
+    out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
+    codec = _codec(info, place, options, out_size, spec)
+    needed = PixelLayout.of(codec.pix_fmt).even_sides
+    if even == needed or even == (False, False):
+        return out_size, codec
+    # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
+    height, width = (one and other for one, other in zip(even, needed, strict=True))
+    out_size = options.size.resolve(info.height, info.width, even=(height, width), sar=info.sar)
+    return out_size, _codec(info, place, options, out_size, spec)
+
+
+def _codec(
+    info: VideoInfo,
+    place: Container,
+    options: UpscaleOptions,
+    out_size: tuple[int, int],
+    spec: ColorSpec,
+) -> CodecChoice:
+    if place.bare:
+        if options.streams.tag_guessed:
+            raise OptionError(f"{place} has no colour tags", "leave tagging out")
+        spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
+    return choose_codec(
+        options.encode, place, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+    )
+
+
+def _streams(reader: VideoReader, place: Container, options: UpscaleOptions) -> StreamPlan:
+    """What becomes of the other streams; a pipe has none."""
+    if reader.piped:
+        return StreamPlan(source=reader.path, main=0, container=place, kept=(), dropped=())
+    plan = plan_streams(
+        reader.path,
+        place,
+        reader.info.index,
+        replace(reader.selection, count=options.frames),
+        sound=options.streams.audio,
+    )
+    return plan if options.encode.via_ffmpeg is None else carried(plan)
+
+
+def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
+    """The rotation, where the output cannot hold it and goes on without."""
+    if not info.display_matrix or place.rotation is not Fate.LOST:
+        return ()
+    text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
+    return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
+
+
+def _tried_out(
+    plan: UpscalePlan, external: ExternalEncoder, options: UpscaleOptions
+) -> UpscalePlan:
+    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``."""
+    external = try_out(external, target_of(plan, options))
+    found = external.findings
+    if plan.info.interlaced:
+        text = "interlaced: ffmpeg is not told that frames hold two fields"
+        found += (Finding(kind=Kind.LOST, subject="interlacing", text=text),)
+    if options.streams.strict:
+        _refuse(found)
+    return replace(plan, external=external, findings=without_repeats((*plan.findings, *found)))
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    """Raise LossError if a strict run refuses any."""
+    if refused := strict_findings(findings):
+        count = f"{len(refused)} things" if len(refused) > 1 else "one thing"
+        told = "; ".join(map(str, refused))
+        raise LossError(f"strict: {count} would be lost or guessed: {told}")
+
+
+def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
+    """Frames to compute at once: on a GPU enough to keep it busy, on a CPU one a core."""
+    if device.type != "cuda":
+        return 1
+    return max(1, min(MAX_BATCH, GPU_BATCH_PIXELS // (lr_size[0] * lr_size[1])))
+
+
+def _share(
+    engine: Engine,
+    batch: int,
+    lr_size: tuple[int, int],
+    out_size: tuple[int, int],
+    frames: int | None,
+) -> int:
+    """How many threads compute at once: as many as memory lets work on whole frames."""
+    most = usual_workers(engine.device)
+    for workers in range(max(1, min(most, frames or most)), 0, -1):
+        engine.share(workers)
+        if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:
+            return workers
+    return 1
+
+
+def _rounding(
+    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], codec: CodecChoice
+) -> tuple[Finding, ...]:
+    exact = options.size.resolve(info.height, info.width, sar=info.sar)
+    if exact == out_size:
+        return ()
+    text = (
+        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: of {codec.pix_fmt}"
+        f" {'encoders take' if codec.codec in (Y4M, VIA_FFMPEG) else f'{codec.codec.name} takes'}"
+        " even sides only; a size given as such is kept"
+    )
+    return (Finding(kind=Kind.CHOSEN, subject="size", text=text),)
+
+
+def _retagging(
+    info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int], *, bare: bool = False
+) -> tuple[Finding, ...]:
+    """A finding if players would guess another colour matrix at the output's size.
+
+    Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
+    be tagged.
+    """
+    here = info.color.resolved(info.height, info.width, layout)[0].matrix
+    there = info.color.resolved(*out_size, layout)[0].matrix
+    if here == there:
+        return ()
+    if bare:
+        text = f"the output is {here.name}, and untagged: players would take it for {there.name}"
+    else:
+        text = f"the output is tagged {here.name}: untagged, players would take it for {there.name}"
+    return (Finding(kind=Kind.CHANGED, subject="color matrix", text=text),)

@@ -1,0 +1,102 @@
+"""What a run that can be gone on with must have in common with the one that was stopped."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import OptionError
+from ciaovideo.media.write.output import Destination
+from ciaovideo.media.write.segment_writer import coding_versions
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.storage.claims import ledger_path
+from ciaovideo.storage.endpoints import reads_once
+from ciaovideo.storage.segments import Ledger
+
+CPU = Path("/proc/cpuinfo")
+ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
+
+
+def reproducible(source: Path, destination: Destination, options: UpscaleOptions) -> UpscaleOptions:
+    """The options with which a run gives the same bits again; raises OptionError."""
+    if not options.resume:
+        return options
+    if reads_once(source):
+        raise OptionError(f"{source} is a pipe: it cannot be read again to resume", "name a file")
+    if destination.piped or destination.container.bare:
+        raise OptionError(
+            f"{destination.path} has no coded segments that could be kept to resume",
+            "name a .mkv, or .mp4",
+        )
+    if options.encode.via_ffmpeg is not None:
+        raise OptionError(
+            "what a system ffmpeg codes cannot be kept to resume", "choose a codec instead"
+        )
+    return replace(options, engine=replace(options.engine, deterministic=True))
+
+
+def find_ledger(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Ledger:
+    """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError."""
+    return Ledger(
+        ledger_path(plan.output),
+        {
+            "source": _source(plan.source),
+            "time of the source's last change": str(int(plan.source.stat().st_mtime)),
+            "network": f"{plan.model} {_digest(engine.network)}",
+            "set of options": _options(options),
+            "set of versions": f"{_versions()} {coding_versions()}",
+            "machine": f"{_processors(plan)} {plan.precision} {plan.workers}",
+        },
+    )
+
+
+def _source(path: Path) -> str:
+    """What tells one file from another without reading all of it."""
+    found = path.stat()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(ENDS))
+        file.seek(max(0, found.st_size - ENDS))
+        digest.update(file.read(ENDS))
+    return f"{found.st_size} {digest.hexdigest()}"
+
+
+def _processors(plan: UpscalePlan) -> str:
+    """What computes and codes: how many cores there are decides how encoders divide pictures."""
+    model = platform.machine()
+    with suppress(OSError):
+        model = next(re.finditer("(?m)^model name.*", CPU.read_text()), [model])[0]
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    known = f"{model} {torch.backends.cpu.get_cpu_capability()} {cores} {torch.get_num_threads()}"
+    if plan.device.startswith("cuda"):
+        known += f" {torch.cuda.get_device_name(plan.device)}"
+    return f"{plan.device} {known}"
+
+
+def _digest(network: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _options(options: UpscaleOptions) -> str:
+    """All but what does not change the bits, and the network, which is looked at itself."""
+    same = replace(options, model=ModelOptions(), overwrite=False)
+    return json.dumps(dataclasses.asdict(same), default=str, sort_keys=True)
+
+
+def _versions() -> str:
+    return " ".join(f"{name} {version(name)}" for name in ("ciaovideo", "torch", "av"))

@@ -1,0 +1,1 @@
+"""The output held against its source: times, packets, tags, pictures."""

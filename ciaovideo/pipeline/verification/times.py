@@ -1,0 +1,111 @@
+"""When the frames of an output must appear, by rules of verification's own."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from fractions import Fraction
+
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import Clock
+from ciaovideo.media.inspect.scan import FileScan, decoded_times
+from ciaovideo.pipeline.verification.contract import Contract, wrong
+
+
+def on_clock(time: Fraction, tick: Fraction) -> int:
+    """The number of whole ticks next to a time, halves away from zero, as containers store it."""
+    ticks = abs(time / tick)
+    whole = int(ticks + Fraction(1, 2))
+    return whole if time >= 0 else -whole
+
+
+def expected_times(
+    source: FileScan, found: FileScan, contract: Contract
+) -> tuple[list[Fraction], list[Finding]]:
+    """When the source's frames appear (some more than asked for, for the end), and what is odd."""
+    video = source.video
+    listed = spread([pts * video.tick for pts in sorted(video.pts)], contract)
+    plausible = source.timed and not video.timeless
+    if contract.counted:
+        return listed, []
+    if plausible and not check_times(listed, found, contract):
+        return listed, []
+    times = spread(decoded_times(source, *limits(contract)), contract)
+    counts = [stop - begin for begin, stop in (bounds(t, contract) for t in (listed, times))]
+    if plausible and counts[0] != counts[1]:
+        text = f"{counts[0]} pictures are listed in {source.path.name}, {counts[1]} can be shown"
+        return times, [Finding(kind=Kind.DAMAGED, subject="video", text=text)]
+    return times, []
+
+
+def limits(contract: Contract) -> tuple[int | None, Fraction | None]:
+    """How far the source is read: to a number of frames, or where times cut it to one of these."""
+    if contract.selection.cut:
+        return None, contract.streams.selection.end
+    return contract.selection.count, None
+
+
+def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
+    """The numbers of the first frame that is wanted, and of the first one after the last."""
+    if not times:
+        return 0, 0
+    wanted = contract.selection
+    begin = bisect_left(times, times[0] + (wanted.start or 0))
+    stop = len(times) if wanted.end is None else bisect_left(times, times[0] + wanted.end)
+    if wanted.count is not None:
+        stop = min(stop, begin + wanted.count)
+    return begin, max(begin, stop)
+
+
+def spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
+    """When the output's frames appear: with the source's, or one for each of their fields."""
+    if not contract.selection.every_field or len(times) < 2:
+        return times * (2 if contract.selection.every_field else 1)
+    after = [*times[1:], 2 * times[-1] - times[-2]]
+    middles = [(one + other) / 2 for one, other in zip(times, after, strict=True)]
+    return sorted([*times, *middles])
+
+
+def check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[Finding]:
+    """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
+
+    The last field's time hangs on how long the last frame is shown, which not every file says: it
+    must only come after the one before.
+    """
+    tick = found.video.tick
+    shown = times[slice(*bounds(times, contract))]
+    wanted = [time + contract.streams.offset for time in shown]
+    if contract.streams.container.clock is Clock.NUMBERS:
+        wanted = [number * tick for number in range(len(shown))]
+    if found.container.clock is Clock.MILLISECONDS:
+        wanted = [on_clock(time, tick) * tick for time in wanted]
+    actual = [pts * tick for pts in sorted(found.video.pts)]
+    if found.video.hidden:
+        return [wrong("video", f"video: an edit list hides {found.video.hidden} frames")]
+    if (
+        contract.selection.every_field
+        and len(actual) == len(wanted) > 1
+        and actual[-1] > actual[-2]
+    ):
+        wanted[-1] = actual[-1]
+    if actual == wanted:
+        return []
+    return [first_difference("video", "video: frame", wanted, actual)]
+
+
+def first_difference(
+    subject: str, what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]
+) -> Finding:
+    """Where two lists of times begin to differ."""
+    counts = "" if len(wanted) == len(actual) else f"; {len(wanted)} expected, {len(actual)} found"
+    for place, (should, is_at) in enumerate(zip(wanted, actual, strict=False)):
+        if should != is_at:
+            text = (
+                f"{what} {place} should be at {float(should):.6f} s"
+                f" and is at {float(is_at):.6f} s{counts}"
+            )
+            return wrong(subject, text, is_at)
+    place = min(len(wanted), len(actual))
+    if place < len(wanted):
+        at, says = wanted[place], "is missing"
+    else:
+        at, says = actual[place], "should not be there"
+    return wrong(subject, f"{what} {place} at {float(at):.6f} s {says}{counts}", at)

@@ -1,0 +1,163 @@
+"""The streams beside the video: each kept one with its copy, and the packets of both.
+
+Which packets of a stream are in a part is told here anew, in other words than ``media.selection``.
+"""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from ciaovideo.findings import Finding
+from ciaovideo.media.inspect.scan import FileScan, Track
+from ciaovideo.media.selection import Selection
+from ciaovideo.pipeline.verification.contract import Contract, wrong
+from ciaovideo.pipeline.verification.times import first_difference, on_clock
+
+SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
+MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
+
+
+def pair_tracks(
+    source: FileScan, found: FileScan, contract: Contract, span: Selection
+) -> tuple[list[tuple[Track, Track]], list[Finding]]:
+    """Each kept stream with its copy, in the order of each kind; and what has no partner.
+
+    A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
+    """
+    plan = contract.streams
+    kept = {info.index: info.becomes for info in plan.kept}
+    accounted = kept.keys() | {info.index for info in plan.dropped}
+    given = [track for track in source.others if track.info.index in kept]
+    findings = [
+        wrong(track.info.name, f"{track.info} is neither kept nor reported as left out")
+        for track in source.others
+        if track.info.index not in accounted
+    ]
+    pairs: list[tuple[Track, Track]] = []
+    left = found.others
+    for track in given:
+        anew = bool(kept[track.info.index])
+        filled = track.cover or track.info.kind == "attachment" or bool(packet_times(track, span))
+        like = (made for made in left if _same_kind(track, made, anew))
+        partner = next((made for made in like if filled or not made.pts), None)
+        if partner is None:
+            if filled:
+                findings.append(wrong(track.info.name, f"{track.info} is missing"))
+        else:
+            left.remove(partner)
+            pairs.append((track, partner))
+    findings += [wrong(track.info.name, f"{track.info} should not be there") for track in left]
+    return pairs, findings
+
+
+def _same_kind(given: Track, made: Track, anew: bool) -> bool:
+    """Whether one may be the copy of the other; ``anew`` if it is in another coding."""
+    one, other = given.info, made.info
+    if given.cover or made.cover:
+        return given.cover == made.cover
+    same_coding = anew or one.codec == other.codec or {one.codec, other.codec} <= MPEG_SOUND
+    return one.kind == other.kind and same_coding
+
+
+def check_packets(
+    given: Track, made: Track, span: Selection, offset: Fraction, *, padded: bool = False
+) -> Iterator[Finding]:
+    """Every packet of a copied stream that lies in the span, at its time on the new clock.
+
+    Where the source's clock is the coarser one, its rounding may have been undone. PCM may be in
+    packets of another length, of which the last may be ``padded`` with silence.
+    """
+    if given.cover:
+        return
+    wanted = [on_clock(time + offset, made.tick) for time in packet_times(given, span)]
+    slack = given.tick / made.tick if given.tick > made.tick else 0
+    more = max(made.lasts, default=0) * made.tick if padded else Fraction(0)
+    pcm = given.info.codec.startswith("pcm_")
+    repacked = pcm and _same_sound(given, made, span, offset, more)
+    if not repacked and (
+        len(made.pts) != len(wanted)
+        or any(abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True))
+    ):
+        yield first_difference(
+            given.info.name,
+            f"{given.info}: packet",
+            [made.tick * pts for pts in wanted],
+            [made.tick * pts for pts in made.pts],
+        )
+
+
+def check_coded_anew(
+    given: Track, made: Track, span: Selection, offset: Fraction
+) -> Iterator[Finding]:
+    """A stream in another coding: text that is there, sound that begins and ends where it did."""
+    wanted = packet_times(given, span)
+    found = [pts * made.tick for pts in made.pts]
+    if wanted and not found:
+        yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
+    elif wanted and given.info.kind == "audio":
+        longest = max(given.lasts) * given.tick  # the output's packets may be shorter
+        for side, should, is_at, slack in (
+            ("begins", min(wanted) + offset, min(found), Fraction(0)),
+            ("ends", max(wanted) + offset, max(found), longest),
+        ):
+            if not -SOUND_STEP <= is_at - should <= SOUND_STEP + slack:
+                text = f"{given.info}: {side} at {float(is_at):.3f} s, not {float(should):.3f} s"
+                yield wrong(given.info.name, text, is_at)
+
+
+def _same_sound(
+    given: Track, made: Track, span: Selection, offset: Fraction, more: Fraction
+) -> bool:
+    """Whether two PCM streams are heard without a break between the same times.
+
+    The second may end later by less than ``more``.
+    """
+    slack = given.tick + made.tick  # of which each may round once
+    times = set(packet_times(given, span))
+    packets = [
+        (pts * given.tick + offset, lasts * given.tick)
+        for pts, lasts in zip(given.pts, given.lasts, strict=True)
+        if pts * given.tick in times
+    ]
+    sides = (
+        _heard(packets, slack),
+        _heard(
+            [(p * made.tick, n * made.tick) for p, n in zip(made.pts, made.lasts, strict=True)],
+            slack,
+        ),
+    )
+    return len(sides[0]) == len(sides[1]) and all(
+        abs(one[0] - other[0]) <= slack and -slack <= other[1] - one[1] <= slack + more
+        for one, other in zip(*sides, strict=True)
+    )
+
+
+def _heard(
+    packets: Iterable[tuple[Fraction, Fraction]], slack: Fraction
+) -> list[tuple[Fraction, Fraction]]:
+    """Begin and end of each stretch of packets that follow each other without a break."""
+    found: list[tuple[Fraction, Fraction]] = []
+    for begin, lasts in packets:
+        if found and abs(begin - found[-1][1]) <= slack:
+            found[-1] = found[-1][0], begin + lasts
+        else:
+            found.append((begin, begin + lasts))
+    return found
+
+
+def packet_times(track: Track, span: Selection) -> list[Fraction]:
+    """When the packets of a stream begin, those outside left out.
+
+    One that begins earlier counts while it lasts, but for Vorbis, which first is silent; all but
+    sound is cut.
+    """
+    times: Iterable[Fraction] = (pts * track.tick for pts in track.pts)
+    first = span.start
+    if first is not None:
+        ends = [track.tick * (pts + n) for pts, n in zip(track.pts, track.lasts, strict=True)]
+        lasting = track.info.codec != "vorbis"
+        times = (
+            time if track.info.kind == "audio" else max(time, first)
+            for time, end in zip(times, ends, strict=True)
+            if time + track.unheard >= first or (lasting and end + track.unheard > first)
+        )
+    return [time for time in times if span.end is None or time < span.end]

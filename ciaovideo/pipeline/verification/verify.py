@@ -1,0 +1,197 @@
+"""The finished file against the contract: every frame at its time, every packet, the same pictures.
+
+What should be there is read from the source by ``media.scan``, not taken from the run that is being
+checked. The frames' times come from the source's packets; where these do not agree with the output
+(hidden pictures, damaged ones, missing times) the source is decoded, and its decoder decides.
+"""
+
+import logging
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Finding
+from ciaovideo.media.containers import YUV4MPEG, Fate
+from ciaovideo.media.frame import StreamInfo, VideoInfo
+from ciaovideo.media.hdr import HDR10_CODINGS
+from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, scan_file
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.streams.plan import plan_streams
+from ciaovideo.media.write.output import Destination
+from ciaovideo.options import Deinterlace, InputOptions
+from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
+from ciaovideo.pipeline.verification.pictures import Look, compare_pictures
+from ciaovideo.pipeline.verification.times import bounds, check_times, expected_times, limits
+from ciaovideo.pipeline.verification.tracks import (
+    check_coded_anew,
+    check_packets,
+    packet_times,
+    pair_tracks,
+)
+
+log = logging.getLogger(__name__)
+
+CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
+
+
+def contract_between(source: Path, output: Path, selection: Selection = EVERYTHING) -> Contract:
+    """What a file made earlier must be, as far as its name and its source say.
+
+    ``selection``, counted from the source's first frame, says what of it was taken.
+    """
+    place = Destination.of(output).container
+    main, located = scan_file(source, 1).main, selection
+    if selection.cut:
+        field: Deinterlace = "field" if selection.every_field else "auto"
+        part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
+        with VideoReader(source, options=part) as reader:
+            located = replace(reader.selection, count=selection.count)
+    streams = plan_streams(source, place, main, located, sound="auto")
+    return Contract(streams=streams, selection=selection)
+
+
+def verify(output: Path, contract: Contract) -> Verification:
+    """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
+    source = contract.counted or scan_file(contract.streams.source, *limits(contract))
+    found = scan_file(output)
+    times, odd_times = expected_times(source, found, contract)
+    begin, stop = bounds(times, contract)
+    shown = times[begin:stop]
+    span = Selection(
+        start=times[begin] if contract.selection.start and shown else None,
+        end=times[stop] if stop < len(times) else None,
+    )
+    pairs, findings = pair_tracks(source, found, contract, span)
+    findings = odd_times + findings
+    findings += check_times(times, found, contract)
+    becomes = {info.index: info.becomes for info in contract.streams.kept}
+    for given, made in pairs:
+        if not becomes[given.info.index]:
+            padded = contract.streams.container.in_step
+            offset = contract.streams.offset
+            findings += check_packets(given, made, span, offset, padded=padded)
+        elif made.pts or not is_silent(source, given, packet_times(given, span)):
+            findings += check_coded_anew(given, made, span, contract.streams.offset)
+    findings += _check_shape(source, found, contract)
+    place = contract.streams.container
+    if place.chapters:
+        findings += _check_chapters(source, found, span, contract.streams.offset)
+    pictures = 0
+    if len(found.video.pts) == len(shown):
+        holds = found.video.info.codec in HDR10_CODINGS
+        hdr10 = holds if contract.hdr10 is None else contract.hdr10
+        wanted = Look(
+            size=contract.size,
+            pix_fmt=contract.pix_fmt,
+            color=contract.color,
+            tags=place.stored_tags,
+            hdr10=hdr10,
+            coding=found.video.info.codec,
+            container=place,
+        )
+        step = (
+            2 if contract.selection.every_field else 1
+        )  # second fields have no picture of their own
+        skip = begin % step
+        beside = None if contract.counted else source
+        pictures, odd = compare_pictures(
+            beside, _every(found, skip, step), shown[skip::step], wanted, (begin + skip) // step
+        )
+        findings += odd
+    return Verification(
+        frames=len(found.video.pts),
+        streams=len(found.tracks),
+        packets=sum(len(made.pts) for _, made in pairs),
+        pictures=pictures,
+        findings=tuple(findings),
+    )
+
+
+def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
+    """A pipe that was read, as if it had been looked at: so many frames, one every ``tick``."""
+    numbers = array("q", range(frames))
+    track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
+    return FileScan(
+        path=Path(info.path),
+        container=YUV4MPEG,
+        main=0,
+        tracks=(track,),
+        rate=1 / tick,
+        size=(info.height, info.width),
+        sar=info.sar or Fraction(1),
+        turn=(),
+        chapters=(),
+    )
+
+
+def require(verification: Verification, output: Path, kept_as: Path) -> None:
+    """Raise VerificationError if anything was found: the first thing, and where the file is."""
+    found = verification.wrong
+    if not found:
+        return
+    for finding in found:
+        log.info("%s: %s", output, finding)
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    raise VerificationError(
+        f"{output} is not what it should be: {found[0]}{more}", f"the file is kept as {kept_as}"
+    )
+
+
+def _every(found: FileScan, skip: int, step: int) -> FileScan:
+    """The scan with every ``step``-th frame of the main video only, ``skip`` left out first."""
+    if step == 1:
+        return found
+    video = replace(found.video, pts=array("q", sorted(found.video.pts)[skip::step]))
+    return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
+
+
+def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
+    """The size, the shape on screen, how the picture is turned, and the timecode."""
+    height, width = found.size
+    if contract.size and found.size != contract.size:
+        text = f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
+        yield wrong("video", text)
+    if height < source.size[0] or width < source.size[1]:
+        yield wrong("video", f"video: {width}x{height} is smaller than the source")
+    before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
+    if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
+        text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+        yield wrong("video", text)
+    place = contract.streams.container
+    if source.turn != found.turn and place.rotation is not Fate.LOST:
+        text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
+        yield wrong("rotation", text)
+    wanted = source.timecode or place.blank_timecode
+    if place.timecode and wanted != found.timecode:
+        text = f"the timecode is {found.timecode!r} instead of {wanted!r}"
+        yield wrong("timecode", text)
+
+
+def _check_chapters(
+    source: FileScan, found: FileScan, span: Selection, offset: Fraction
+) -> Iterator[Finding]:
+    """Every chapter that lies in the span, cut where that begins."""
+    earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
+    first = earliest if span.start is None else span.start
+    wanted = [
+        (max(start, first), title)
+        for start, end, title in source.chapters
+        if (start >= first or end > first) and (span.end is None or start < span.end)
+    ]
+    if len(wanted) != len(found.chapters):
+        text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"
+        yield wrong("chapters", text)
+        return
+    for number, ((start, title), (at, _, made)) in enumerate(
+        zip(wanted, found.chapters, strict=True)
+    ):
+        if title != made or abs(start + offset - at) > CHAPTER_STEP:
+            text = (
+                f"chapter {number} should be {title!r} at {float(start + offset):.3f} s"
+                f" and is {made!r} at {float(at):.3f} s"
+            )
+            yield wrong("chapters", text, at)

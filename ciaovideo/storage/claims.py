@@ -1,0 +1,174 @@
+"""Who else writes an output: temporary files that carry a lock for as long as their run lives.
+
+The kernel lets go of a lock when its process ends, however that ends. A process's number is no such
+proof: it is given to others later, and means nothing in another container. Where a file system has
+no locks (``flock``), nothing is known, and nothing is refused.
+
+The package filelock does not fit. It has no shared lock, so that two runs that only look at a
+leftover would take each other for its writer. It cannot lock a folder. It locks a file of its own,
+which stays behind; here the temporary file carries the lock itself, up to its final name.
+"""
+
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ciaovideo.errors import OutputExistsError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.storage.endpoints import is_pipe
+
+if sys.platform != "win32":
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+else:  # no such locks: as on a file system that has none
+    LOCK_EX = LOCK_NB = LOCK_SH = 0
+
+    def flock(handle: int, operation: int) -> None:
+        """Always fails."""
+        raise OSError(f"no lock {operation} for file {handle}")
+
+
+STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
+DIGEST_LENGTH = 9  # that tells long names apart which begin alike
+
+
+@contextmanager
+def claim(output: Path) -> Iterator[Path]:
+    """The temporary file of this process for an output: empty, and locked meanwhile.
+
+    Raises OutputExistsError while another run has one, and OSError where it cannot be made.
+    """
+    final = output.resolve()  # so that a symbolic link goes on pointing at what it names
+    temporary = final.with_name(f"{_before(final)}{os.getpid()}{_after(final)}")
+    with _locked(final.parent):  # of two that start at once, one comes second
+        refuse_other_run(output)
+        lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        with suppress(OSError):
+            flock(lock, LOCK_EX)
+    if sys.platform == "win32":  # a file that is open cannot get its final name there
+        os.close(lock)
+        yield temporary
+        return
+    try:
+        yield temporary
+    finally:
+        os.close(lock)
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed: False where another run has it. Without locks, True."""
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def refuse_other_run(output: Path) -> None:
+    """Raise OutputExistsError if a run that lives writes this output, also one of this process."""
+    for path, process in _temporaries(output):
+        if _is_held(path):
+            raise OutputExistsError(
+                f"the output {output} is being written by process {process}",
+                "wait for it, or choose another name",
+            )
+
+
+def leftovers(output: Path) -> tuple[Finding, ...]:
+    """A finding for each temporary file of this output that no run holds any more."""
+    if is_pipe(output):
+        return ()
+    found = []
+    for path, _ in _temporaries(output):
+        if _is_held(path) is False:
+            with suppress(OSError):
+                size = f"{path.stat().st_size / 1e6:.1f} MB"
+                text = f"left by a run that was killed, or kept for a look: {path}, {size};"
+                found.append(_left_alone("temporary file", f"{text} delete it"))
+    return tuple(found)
+
+
+def kept(output: Path) -> tuple[Finding, ...]:
+    """A finding for what a stopped run finished of this output, for a run that leaves it alone."""
+    if is_pipe(output):
+        return ()
+    path = ledger_path(output)
+    try:
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+    except OSError:
+        return ()
+    text = f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that"
+    return (_left_alone("finished frames", text),)
+
+
+def _left_alone(subject: str, text: str) -> Finding:
+    return Finding(kind=Kind.CHOSEN, subject=subject, text=text)
+
+
+def ledger_path(output: Path) -> Path:
+    """Where a run that can be gone on with keeps what is finished of an output."""
+    final = output.resolve()
+    return final.with_name(f"{_before(final)}{final.suffix[1:]}.resume")
+
+
+def _before(final: Path) -> str:
+    """How the temporary names of an output begin: hidden, and not too long."""
+    stem = final.stem
+    if len(stem) > STEM_LENGTH:
+        digest = zlib.crc32(os.fsencode(stem))
+        stem = f"{stem[: STEM_LENGTH - DIGEST_LENGTH]}~{digest:08x}"
+    return f".{stem}."
+
+
+def _after(final: Path) -> str:
+    return f".part{final.suffix}"
+
+
+def _temporaries(output: Path) -> list[tuple[Path, int]]:
+    """The temporary files of an output, and the numbers of the processes that made them."""
+    final = output.resolve()
+    name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final))}")
+    try:
+        there = sorted(final.parent.iterdir())
+    except OSError:  # a folder may be written to and not be read
+        return []
+    found = ((path, name.fullmatch(path.name)) for path in there)
+    return [(path, int(match[1])) for path, match in found if match and path.is_file()]
+
+
+def _is_held(path: Path) -> bool | None:
+    """Whether a run that lives has locked a file; None if that cannot be known."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        flock(handle, LOCK_SH | LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return False
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, if there is such a thing there."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            flock(handle, LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

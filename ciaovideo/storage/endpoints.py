@@ -1,0 +1,96 @@
+"""Names that stand for no file: bare pictures go through them in order, and nothing is looked back.
+
+These are ``PIPE``, named pipes, character devices, and the names of a process's own descriptors
+(/dev/stdout, /dev/fd/3), which are taken as they were handed over and not opened again.
+"""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from ciaovideo.errors import OptionError
+from ciaovideo.options import PIPE
+
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/([0-9]{1,6})|std(in|out|err))")
+type Kind = Literal["file", "pipe", "device"]
+
+NUMBERS = {"in": 0, "out": 1, "err": 2}
+
+
+def descriptor(path: Path, standard: int) -> int | None:
+    """The number of the descriptor that a name stands for, ``PIPE`` being the ``standard`` one."""
+    if path == PIPE:
+        return standard
+    match = DESCRIPTOR.fullmatch(str(path))
+    if match is None:
+        return None
+    return int(match[1]) if match[1] else NUMBERS[match[2]]
+
+
+def kind_of(path: Path) -> Kind:
+    """What a name stands for, as far as writing to it goes."""
+    if descriptor(path, 1) is not None or path.is_fifo():
+        return "pipe"
+    return "device" if path.is_char_device() else "file"
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether what is written under a name goes by, instead of being a file afterwards."""
+    return kind_of(path) != "file"
+
+
+def reads_once(path: Path) -> bool:
+    """Whether what is read under a name goes by; a file that is handed over as a descriptor not."""
+    return path == PIPE or (is_pipe(path) and not path.is_file())
+
+
+def open_to_write(path: Path) -> int:
+    """A descriptor for what ``is_pipe``; of a named pipe once somebody reads it."""
+    number = descriptor(path, 1)
+    return os.open(path, os.O_WRONLY) if number is None else os.dup(number)
+
+
+def open_to_read(path: Path) -> int:
+    """A descriptor for what ``reads_once``; of a named pipe once somebody writes into it."""
+    number = descriptor(path, 0)
+    return os.open(path, os.O_RDONLY) if number is None else os.dup(number)
+
+
+def check_pipe_output(path: Path, *, overwrite: bool) -> None:
+    """Raise OptionError where a pipe or device cannot be meant."""
+    name = "standard output" if path == PIPE else str(path)
+    if overwrite:
+        raise OptionError(f"{name} is nothing to overwrite", "leave overwriting out")
+    number = descriptor(path, 1)
+    if number is None and not os.access(path, os.W_OK):
+        raise OptionError(f"{name} cannot be written to", "look at its permissions")
+    if number is not None and not _is_open(number):
+        raise OptionError(f"{name} is not open", f"redirect it, for example with {number}>FILE")
+    with suppress(OSError):
+        if _is_terminal(path, number):
+            raise OptionError(
+                f"{name} is a terminal", "pipe it into a program that reads YUV4MPEG2"
+            )
+
+
+def _is_open(number: int) -> bool:
+    """Whether a descriptor can be written to, as one that is only read cannot."""
+    try:
+        os.write(number, b"")
+    except OSError:
+        return False
+    return True
+
+
+def _is_terminal(path: Path, number: int | None) -> bool:
+    if number is not None:
+        return os.isatty(number)
+    if not path.is_char_device():
+        return False  # and a named pipe must not be opened before its time
+    opened = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        return os.isatty(opened)
+    finally:
+        os.close(opened)

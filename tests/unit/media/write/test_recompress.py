@@ -1,0 +1,48 @@
+"""Short clips through lossy codecs."""
+
+import pytest
+import torch
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.media.write.recompress import CODECS, recode
+
+SIZE = {"dv": (576, 720)}
+
+
+def clip(height: int, width: int, frames: int = 3) -> list[torch.Tensor]:
+    """A gray that tells the frame, with a soft pattern: planes of 4:2:0."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    number = torch.arange(frames)[:, None, None]
+    luma = (60 + 40 * number + 20 * (x / 9).sin() + 10 * (y / 7).cos()).round().byte()
+    chroma = torch.full((frames, height // 2, width // 2), 120, dtype=torch.uint8)
+    return [luma, chroma, chroma + 20]
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_frames_come_back_in_order_and_near(kind: str) -> None:
+    planes = clip(*SIZE.get(kind, (48, 64)))
+    made = recode(planes, kind, CODECS[kind][1][0])
+    for ours, theirs in zip(made, planes, strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == torch.uint8
+        difference = (ours.float() - theirs).abs().mean(dim=(1, 2))
+        assert difference.max() < 4
+    assert not torch.equal(made[0], planes[0])
+
+
+@pytest.mark.parametrize("kind", ["mpeg2", "h264"])
+def test_worse_qualities_are_worse(kind: str) -> None:
+    planes = clip(48, 64)
+    qualities = CODECS[kind][1]
+    errors = [
+        (recode(planes, kind, quality)[0].float() - planes[0]).abs().mean().item()
+        for quality in (qualities[0], qualities[-1])
+    ]
+    assert errors[1] > 1.5 * errors[0]
+
+
+def test_what_a_codec_refuses_is_an_error() -> None:
+    with pytest.raises(EncodeError, match="no quality 1"):
+        recode(clip(48, 64), "mpeg2", 1)
+    with pytest.raises(EncodeError, match="a clip in dv"):
+        recode(clip(48, 64), "dv", 0)
