@@ -17,11 +17,15 @@ from torch import Tensor, nn
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of values up to 4; bf16 rounds once less
 
 
-def activated(conv: nn.Conv2d, lr: Tensor, slope: float) -> Tensor:
-    """A leaky ReLU of a convolution: (B, C, h, w) -> (B, C', h, w)."""
-    if _joint(conv, lr):
-        return _leaky(conv, lr, slope)
-    return F.leaky_relu(conv(lr), slope, inplace=True)
+def activated(conv: nn.Conv2d, lr: Tensor, slope: float, offset: Tensor | None = None) -> Tensor:
+    """A leaky ReLU of a convolution: (B, C, h, w) -> (B, C', h, w).
+
+    ``offset`` (B, C') is added to each channel before; of one picture it joins the bias.
+    """
+    if _joint(conv, lr) and (offset is None or len(offset) == 1):
+        return _leaky(conv, lr, slope, offset)
+    made = conv(lr) if offset is None else conv(lr) + offset[..., None, None]
+    return F.leaky_relu(made, slope, inplace=True)
 
 
 def added(conv: nn.Conv2d, lr: Tensor, to: Tensor) -> Tensor:
@@ -45,9 +49,9 @@ def _joint(conv: nn.Conv2d, lr: Tensor) -> bool:
     )
 
 
-def _leaky(conv: nn.Conv2d, lr: Tensor, slope: float) -> Tensor:
+def _leaky(conv: nn.Conv2d, lr: Tensor, slope: float, offset: Tensor | None = None) -> Tensor:
     operator = torch.ops.mkldnn._convolution_pointwise
-    return cast(Tensor, operator(lr, *_facts(conv), "leaky_relu", [slope], ""))
+    return cast(Tensor, operator(lr, *_facts(conv, offset), "leaky_relu", [slope], ""))
 
 
 def _sum(conv: nn.Conv2d, lr: Tensor, to: Tensor) -> Tensor:
@@ -55,10 +59,13 @@ def _sum(conv: nn.Conv2d, lr: Tensor, to: Tensor) -> Tensor:
     return operator(to, lr, *_facts(conv), "add", None, None, [], None)
 
 
-def _facts(conv: nn.Conv2d) -> tuple[object, ...]:
+def _facts(conv: nn.Conv2d, offset: Tensor | None = None) -> tuple[object, ...]:
+    bias = conv.bias
+    if offset is not None:
+        bias = offset[0] if bias is None else bias + offset[0]
     return (
         conv.weight,
-        conv.bias,
+        bias,
         conv.padding,
         conv.stride,
         conv.dilation,
@@ -80,10 +87,10 @@ def _works(kind: torch.dtype) -> bool:
         lr = (torch.rand(2, 8, 5, 7, generator=generator) * 2 - 1).to(kind)
         lr = lr.contiguous(memory_format=torch.channels_last)
         try:
-            made = _leaky(conv, lr, 0.1), _sum(conv, lr, lr.clone())
+            made = _leaky(conv, lr, 0.1, lr[:1, :, 0, 0]), _sum(conv, lr, lr.clone())
         except Exception:  # another version of torch may have them under other names
             return False
-        true = F.leaky_relu(conv(lr), 0.1), lr + conv(lr)
+        true = F.leaky_relu(conv(lr) + lr[:1, :, :1, :1], 0.1), lr + conv(lr)
         return all(
             bool((ours.float() - theirs.float()).abs().max() <= TOLERANCE[kind])
             for ours, theirs in zip(made, true, strict=True)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ciaovideo.grid import View, constant
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.passes import bordered, corner_products
+from ciaovideo.ops.convolution import activated
 
 type Tables = tuple[Tensor, Tensor]
 """Basis values (2, N, codes * rank) of keys and of values, zero where a query does not read."""
@@ -44,9 +44,8 @@ def crossed(
 ) -> list[Tensor]:
     """Colours (b, 3, N, M) of each grid; features (B, C, h, w) and cell (B, 2) for ``prepare``."""
     relative = cell * constant(view.lr_size, cell)  # (B, 2): 2 / scale
-    scale = decoder.scale(relative.to(features.dtype))[..., None, None]
-    trunk = F.leaky_relu(decoder.trunk(features) + scale, decoder.slope, inplace=True)
-    trunk = bordered(trunk)
+    scale = decoder.scale(relative.to(features.dtype))
+    trunk = bordered(activated(decoder.trunk, features, decoder.slope, scale))
     samples = [grid.samples for grid in grids]
     values = decoder.value(trunk).split(samples)
     products = corner_products(decoder.gap_query(trunk), decoder.key(trunk))

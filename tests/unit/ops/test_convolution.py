@@ -50,6 +50,24 @@ def test_equal_to_plain_ones(kind: torch.dtype) -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=ROUNDING[kind])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_offset_of_each_channel_comes_before_the_activation(
+    count: int, calls: list[str]
+) -> None:
+    conv, lr, _ = parts()
+    offset = torch.randn(count, 8)
+    assert conv.bias is not None
+    wanted = nn.functional.leaky_relu(conv(lr[:count]) + offset[..., None, None], 0.1)
+    for one in (conv, nn.Conv2d(8, 8, 3, padding=1, bias=False)):
+        one.weight.copy_(conv.weight)
+        given = offset if one is conv else offset + conv.bias
+        torch.testing.assert_close(
+            activated(one, lr[:count], 0.1, given), wanted, rtol=0, atol=ROUNDING[torch.float32]
+        )
+    assert bool(calls) == (count == 1)  # several pictures may have several offsets
+
+
 def test_never_where_gradients_are_wanted(calls: list[str]) -> None:
     conv, lr, to = parts()
     added(conv, activated(conv, lr, 0.1), to).sum().backward()
@@ -82,7 +100,7 @@ def test_operators_that_are_missing_or_wrong_do_not_work(monkeypatch: pytest.Mon
     def gone(*_: object) -> Tensor:
         raise AttributeError("no such operator")
 
-    def wrong(conv: nn.Conv2d, lr: Tensor, slope: float) -> Tensor:
+    def wrong(conv: nn.Conv2d, lr: Tensor, *_: object) -> Tensor:
         result: Tensor = conv(lr)
         return result
 
