@@ -106,6 +106,7 @@ plainly_and_in_two_stages = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @plainly_and_in_two_stages
 def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
     trainer("whole", *settings).run()
@@ -361,6 +362,7 @@ def test_validation_keeps_the_best_and_changes_nothing() -> None:
     assert rows[3][2] == pytest.approx(measured[8][3.0], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
     trainer("whole", *VALIDATED).run()
     while not (part := trainer("parts", *VALIDATED)).finished:
@@ -376,6 +378,7 @@ def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
         assert (Path("parts") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_validates_again_what_it_lost() -> None:
     def interrupt(progress: TrainProgress) -> None:
         if progress.step == 5:  # after a validation, before a checkpoint
