@@ -106,7 +106,6 @@ plainly_and_in_two_stages = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.slow
 @plainly_and_in_two_stages
 def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
     trainer("whole", *settings).run()
@@ -378,7 +377,6 @@ def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
         assert (Path("parts") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_validates_again_what_it_lost() -> None:
     def interrupt(progress: TrainProgress) -> None:
         if progress.step == 5:  # after a validation, before a checkpoint
