@@ -333,8 +333,8 @@ class UpscaleOptions:
     overwrite: bool = opt(False, "replace an output that is already there")
     resume: bool = opt(
         False,
-        "keep finished segments beside the output until that is complete. The same command resumes a"
-        " stopped run. On one machine the output is identical to the last bit. Implies"
+        "keep finished segments beside the output until that is complete. The same command resumes"
+        " a stopped run. On one machine the output is identical to the last bit. Implies"
         " deterministic, and one key frame every 120 frames",
     )
 

@@ -1,8 +1,9 @@
 """The finished file against the contract: every frame at its time, every packet, the same pictures.
 
-What should be there is read from the source by ``media.inspect.scan``, not taken from the run that is being
-checked. The frames' times come from the source's packets; where these do not agree with the output
-(hidden pictures, damaged ones, missing times) the source is decoded, and its decoder decides.
+What should be there is read from the source by ``media.inspect.scan``, not taken from the run that
+is being checked. The frames' times come from the source's packets; where these do not agree with
+the output (hidden pictures, damaged ones, missing times) the source is decoded, and its decoder
+decides.
 """
 
 import logging
