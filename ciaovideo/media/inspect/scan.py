@@ -35,6 +35,7 @@ from ciaovideo.media.video_stream import (
     decoded,
     describe,
     main_video,
+    open_source,
     timecode,
 )
 
@@ -129,7 +130,7 @@ def scan_file(path: Path, frames: int | None = None, until: Fraction | None = No
 
     Decodes nothing. Raises OpenError for what cannot be read.
     """
-    with av_errors("reading", path, OpenError), av.open(path) as container:
+    with av_errors("reading", path, OpenError), open_source(path) as container:
         video = main_video(container, path)
         chapters = _chapters(container)
         tracks = {
@@ -168,7 +169,7 @@ def decoded_times(
     Frames of a file that stores no times follow each other at its nominal rate.
     """
     times: list[Fraction] = []
-    with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
+    with av_errors("decoding", scan.path, DecodeError), open_source(scan.path) as container:
         try:
             for number, picture in enumerate(_pictures(container, scan.main)):
                 if picture.pts is None or not scan.timed:
@@ -187,7 +188,7 @@ def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
     """Whether a sound's packets of these times decode to nothing, as the first one of AAC may."""
     if track.info.kind != "audio":
         return False
-    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+    with av_errors("opening", scan.path, OpenError), open_source(scan.path) as container:
         av_stream: Any = container.streams[track.info.index]
         wanted = (p for p in container.demux(av_stream) if (p.pts or 0) * track.tick in times)
         for packet in islice(wanted, len(times)):
@@ -206,7 +207,7 @@ def shots_by_time(
     cannot be decoded are left out.
     """
     found: dict[int, Shot] = {}
-    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+    with av_errors("opening", scan.path, OpenError), open_source(scan.path) as container:
         if in_turn:
             with suppress(av.error.FFmpegError):
                 for shown in _pictures(container, scan.main):
@@ -232,7 +233,7 @@ def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
     stop = max(wanted, default=-1) + 1
     with (
         av_errors("opening", scan.path, OpenError),
-        av.open(scan.path) as container,
+        open_source(scan.path) as container,
         suppress(av.error.FFmpegError),
     ):
         for number, picture in enumerate(islice(_pictures(container, scan.main), stop)):

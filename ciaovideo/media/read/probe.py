@@ -44,6 +44,7 @@ from ciaovideo.media.video_stream import (
     pictures_from,
     tagged_color,
 )
+from ciaovideo.storage.endpoints import is_loop
 
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
@@ -130,6 +131,7 @@ def check_input(path: Path) -> None:
     """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
     if not path.is_file():
         missing = "is a folder" if path.is_dir() else "does not exist"
+        missing = "is a link that leads back to itself" if is_loop(path) else missing
         hint = f"name a video file{_video_of_pictures(path)}"
         raise MissingInputError(f"the input {path} {missing}", hint)
 

@@ -47,6 +47,7 @@ from ciaovideo.media.video_stream import (
     hides_alpha,
     indexed_frames,
     main_video,
+    open_source,
     pictures_from,
 )
 from ciaovideo.options import InputOptions
@@ -190,7 +191,7 @@ class VideoReader:
     def _open(self) -> None:
         """Begin at the beginning."""
         with av_errors("opening", self.path, OpenError):
-            self._container = self._pipe.open() if self._pipe else av.open(self.path.absolute())
+            self._container = self._pipe.open() if self._pipe else open_source(self.path)
         try:
             self._av_stream = main_video(self._container, self.path)
         except BaseException:
