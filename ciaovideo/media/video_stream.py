@@ -157,7 +157,12 @@ def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fract
     tick = exact(av_stream.time_base)
     if av_stream.duration and tick:
         return av_stream.duration * tick
-    return Fraction(container.duration, av.time_base) if container.duration else None
+    if not container.duration:
+        return None
+    lasts = Fraction(container.duration, av.time_base)
+    begins = Fraction(container.start_time or 0, av.time_base)
+    from_zero = read_container(container.format.name).lasts_from_zero and 0 < begins < lasts
+    return lasts - begins if from_zero else lasts
 
 
 def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.media.read.probe import probe
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.25}
@@ -78,3 +79,14 @@ def test_a_loop_of_links_is_an_error_in_words(
     assert run([str(loop), str(tmp_path / "out.mkv")]) == 2
     assert "is a link that leads back to itself" in capsys.readouterr().err
     assert loop.is_symlink()
+
+
+def test_matroska_that_begins_late_lasts_no_longer(tmp_path: Path) -> None:
+    make_clip(clip := tmp_path / "in.mkv", first_pts=24 * 36000, **SMALL)
+    info = probe(clip).info
+    assert info.duration_s == pytest.approx(0.25, abs=0.001)  # its clock counts milliseconds
+    assert info.frame_count == 6
+
+
+def test_a_file_of_a_camera_that_counts_from_1970(shared: Path, tmp_path: Path) -> None:
+    assert probe(case(shared, "epoch.mkv", tmp_path)).info.frame_count == 25
