@@ -19,6 +19,7 @@ from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
 from ciaovideo.media.streams.sound import SoundTranscoder
+from tests.fillers import gray_stream, mux_gray
 from tests.found import losses_of
 from tests.places import container_of
 
@@ -68,8 +69,10 @@ def transcoded(source: Path, output: Path) -> StreamPlan:
     plan = plan_streams(probe(source), container_of(output), sound="auto")
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
-        copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
+        filler = gray_stream(container, FILLER[output.suffix])
+        copier.declare_after(container, filler)
         container.start_encoding()
+        mux_gray(container, filler)
         copier.finish()
     return plan
 

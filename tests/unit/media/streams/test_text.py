@@ -15,6 +15,7 @@ from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from tests.fillers import gray_stream, mux_gray
 from tests.found import losses_of
 from tests.media import ASS_HEADER, make_clip
 from tests.places import container_of
@@ -33,7 +34,7 @@ def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) ->
     silent = path.with_name(f"silent{path.suffix}")
     make_clip(silent, width=64, height=48, seconds=2)
     with av.open(silent) as given, av.open(path, "w") as container:
-        video = container.add_stream_from_template(given.streams.video[0])
+        video = container.add_stream_from_template(given.streams.video[0], opaque=True)
         track = container.add_stream(codec)
         context = track.codec_context
         assert isinstance(context, SubtitleCodecContext)
@@ -57,8 +58,10 @@ def converted(source: Path, output: Path, main: int = 0) -> StreamPlan:
     plan = plan_streams(probe(source), container_of(output))
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
-        copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
+        filler = gray_stream(container, FILLER[output.suffix])
+        copier.declare_after(container, filler)
         container.start_encoding()
+        mux_gray(container, filler)
         copier.finish()
     return plan
 
