@@ -166,6 +166,18 @@ class InputOptions:
         "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
         " off; frames of varying times at a constant rate where - or .y4m holds no other",
     )
+    video: int | None = opt(
+        None,
+        "enlarge this stream of the file, by the number that messages give it; without it, the one"
+        " with many and large pictures",
+        "N",
+    )
+    program: int | None = opt(
+        None,
+        "take this programme of a multiplex, by its own number; without it, the one of the video."
+        " Streams of others are left out",
+        "N",
+    )
     start: Fraction | str | None = opt(
         None,
         "begin with the first frame that appears at this time or later, in seconds or"

@@ -30,6 +30,10 @@ def build_parser(prog: str) -> ArgumentParser:
         parser.add_argument(
             f"--{side}", metavar="TIME", help=f"it was cut with this --{side}, in the same form"
         )
+    for name in ("video", "program"):
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"it was made with this --{name}"
+        )
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )
@@ -47,12 +51,18 @@ def run(arguments: Namespace) -> int:
     if frames is not None and frames < 1:
         raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
     fields: Deinterlace = "field" if arguments.every_field else "auto"
-    part = InputOptions(start=arguments.start, end=arguments.end, deinterlace=fields)
+    part = InputOptions(
+        start=arguments.start,
+        end=arguments.end,
+        deinterlace=fields,
+        video=arguments.video,
+        program=arguments.program,
+    )
     with loading():
         from ciaovideo.media.selection import Selection
         from ciaovideo.pipeline.verification.verify import contract_between, verify
 
-    contract = contract_between(source, output, Selection.asked(part, frames))
+    contract = contract_between(source, output, Selection.asked(part, frames), part)
     result = verify(output, contract)
     if arguments.json:
         print(as_json(result))

@@ -126,7 +126,7 @@ class UpscaleRun:
         self.clock = StageClock()
         self._fresh = True  # no frame of the source was used up
         with ExitStack() as stack:
-            facts = None if reads_once(source) else probe(source, _asked(options))
+            facts = None if reads_once(source) else probe(source, _asked(options), options.input)
             self._reader = stack.enter_context(self._open(facts or source))
             self._others = stack.enter_context(StreamSource(facts)) if facts else None
             plan, self.engine = decide(

@@ -30,10 +30,13 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
+from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
     claimed_duration,
     codec_name,
     describe,
@@ -44,6 +47,7 @@ from ciaovideo.media.video_stream import (
     pictures_from,
     tagged_color,
 )
+from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import is_loop
 
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
@@ -60,6 +64,8 @@ class SourceFacts:
     as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
     part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
     whole file. ``covers`` are coded pictures by stream, ``findings`` what a user should know.
+    Whoever opens the file again does it by ``opening``; ``strangers`` are streams that do not go
+    along, ``unopened`` the numbers of those that cannot be read.
     """
 
     path: Path
@@ -70,6 +76,9 @@ class SourceFacts:
     heads: tuple[PacketHead, ...]
     listing: Listing | None = None
     covers: Mapping[int, bytes] = field(default_factory=dict)
+    opening: Opening = USUAL
+    strangers: frozenset[int] = frozenset()
+    unopened: frozenset[int] = frozenset()
     findings: tuple[Finding, ...] = ()
 
     def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
@@ -86,15 +95,18 @@ class SourceFacts:
         return earliest
 
 
-def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
+def probe(
+    path: Path, wanted: Selection = EVERYTHING, options: InputOptions = InputOptions()
+) -> SourceFacts:
     """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
 
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
     TimestampError where neither times nor a rate are stored.
     """
     check_input(path)
-    with open_source(path) as container:
-        video = main_video(container, path)
+    choice = choose(path, options)
+    with open_source(path, choice.opening) as container:
+        video = main_video(container, path, choice.opening)
         video.codec_context.thread_type = "AUTO"
         head = _Head(container, video, wanted)
         with av_errors("decoding frame 0 of", path, DecodeError):
@@ -113,7 +125,11 @@ def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
         times = head.frame_times()
         info, timeless, guessed = with_rate(info, first, times, container)
         whole = wanted.end is None and wanted.count is None
-        findings = [*guessed, *(truncation(container, path, head.end) if whole else ())]
+        findings = [
+            *choice.findings,
+            *guessed,
+            *(truncation(container, path, head.end) if whole else ()),
+        ]
         return SourceFacts(
             path=path,
             info=info,
@@ -123,6 +139,9 @@ def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
             heads=tuple(head.heads),
             listing=None if head.lister is None or timeless else head.lister.finished(),
             covers=head.covers,
+            opening=choice.opening,
+            strangers=choice.strangers,
+            unopened=choice.unopened,
             findings=tuple(findings),
         )
 

@@ -43,6 +43,7 @@ from ciaovideo.media.read.seeking import Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import (
+    USUAL,
     decoded,
     hides_alpha,
     indexed_frames,
@@ -99,7 +100,7 @@ class VideoReader:
             raise OptionError(
                 "a pipe cannot be cut by time", "have the program cut that writes into it"
             )
-        self.facts = None if self._pipe else _probed(source, self._asked)
+        self.facts = None if self._pipe else _probed(source, self._asked, options)
         self._open()
         try:
             self._pending = self._decode()
@@ -190,10 +191,11 @@ class VideoReader:
 
     def _open(self) -> None:
         """Begin at the beginning."""
+        opening = self.facts.opening if self.facts else USUAL
         with av_errors("opening", self.path, OpenError):
-            self._container = self._pipe.open() if self._pipe else open_source(self.path)
+            self._container = self._pipe.open() if self._pipe else open_source(self.path, opening)
         try:
-            self._av_stream = main_video(self._container, self.path)
+            self._av_stream = main_video(self._container, self.path, opening)
         except BaseException:
             self._container.close()
             raise
@@ -413,8 +415,8 @@ class VideoReader:
             self._found.add(Kind.DAMAGED, "file", text)
 
 
-def _probed(source: Path | SourceFacts, asked: Selection) -> SourceFacts:
+def _probed(source: Path | SourceFacts, asked: Selection, options: InputOptions) -> SourceFacts:
     """What a look at the file tells of the part that is wanted."""
     if isinstance(source, SourceFacts):
         return source
-    return probe(source, asked)
+    return probe(source, asked, options)

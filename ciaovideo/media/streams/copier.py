@@ -51,7 +51,7 @@ class StreamCopier:
     def __init__(self, plan: StreamPlan, opened: InputContainer | None = None) -> None:
         self.plan = plan
         self.offset = plan.offset
-        self._container = open_source(plan.source) if opened is None else opened
+        self._container = open_source(plan.source, plan.opening) if opened is None else opened
         self._kept = {info.index: info.becomes for info in plan.kept}
         self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}

@@ -1,17 +1,20 @@
 """What becomes of a file's streams besides its main video; nothing is written to know it."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import EncodeError
+from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     common_tick,
     exact,
@@ -28,7 +31,14 @@ from ciaovideo.media.streams.sound import (
 from ciaovideo.media.streams.targets import fresh_tags
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
-from ciaovideo.media.video_stream import counts_timecode, describe, open_source, timecode
+from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
+    counts_timecode,
+    describe,
+    open_source,
+    timecode,
+)
 from ciaovideo.options import SoundPolicy
 
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
@@ -42,7 +52,9 @@ class StreamPlan:
     ``offset`` seconds are added to all times of the output; nearly always 0 unless the
     ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
-    covers. ``findings`` are what the output will not have, and what it has in another form.
+    covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
+    that cannot be read. ``findings`` are what the output will not have, and what it has in another
+    form.
     """
 
     source: Path
@@ -52,6 +64,8 @@ class StreamPlan:
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
     selection: Selection = EVERYTHING
+    opening: Opening = USUAL
+    unopened: frozenset[int] = frozenset()
     starts: Mapping[int, Fraction] = field(default_factory=dict)
     covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -73,10 +87,14 @@ def plan_streams(
     sound that the container cannot hold.
     """
     main = facts.info.index
-    with open_source(facts.path) if opened is None else nullcontext(opened) as container:
+    with (
+        open_source(facts.path, facts.opening)
+        if opened is None
+        else nullcontext(opened) as container
+    ):
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
-        kept, dropped, found = _fates(container, facts, place, sound)
+        kept, dropped, gone, found = _fates(container, facts, place, sound)
         found = [
             *_late_timecode(container, main, place, selection),
             *found,
@@ -95,10 +113,12 @@ def plan_streams(
         found.append(_moved(offset, selection, place))
     return StreamPlan(
         source=facts.path,
+        opening=facts.opening,
+        unopened=facts.unopened,
         main=main,
         container=place,
         kept=tuple(kept),
-        dropped=tuple(dropped),
+        dropped=(*dropped, *gone),
         offset=offset,
         selection=selection.ended(facts.frame_times),
         starts=starts,
@@ -109,17 +129,61 @@ def plan_streams(
 
 def _fates(
     container: InputContainer, facts: SourceFacts, place: Container, sound: SoundPolicy
-) -> tuple[list[StreamInfo], list[StreamInfo], list[Finding]]:
-    """The streams that are kept, those that are dropped, and what the kept ones lose."""
+) -> tuple[list[StreamInfo], list[StreamInfo], list[StreamInfo], list[Finding]]:
+    """The streams that are kept, those that the container does not hold, others that are left out.
+
+    And what the kept ones lose.
+    """
+    gone: list[StreamInfo] = []
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
     found: list[Finding] = []
     for av_stream in _others(container, facts.info.index, place):
+        if av_stream.index in facts.strangers:
+            gone.append(describe(av_stream))
+            continue
         becomes = _becoming(place, av_stream, facts.covers, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
-        (dropped if becomes is None else kept).append(info)
-        found += () if becomes is None else _lost_marks(place, info, av_stream)
-    return kept, dropped, found
+        if becomes is not None:
+            kept.append(info)
+            found += [*_lost_marks(place, info, av_stream), *_as_it_is(info, facts)]
+        elif place.streams and _is_unknown(av_stream):
+            _refuse_unknown(info, facts)
+            found.append(_lost(info.name, f"{info} has no packet: it is left out"))
+            gone.append(info)
+        else:
+            dropped.append(info)
+    return kept, dropped, gone, found
+
+
+def _as_it_is(info: StreamInfo, facts: SourceFacts) -> Iterator[Finding]:
+    """That a video beside the main one stays as large as it is."""
+    if info.kind == "video" and info.index not in facts.covers:
+        text = f"{info} is copied as it is, not enlarged"
+        yield Finding(kind=Kind.CHOSEN, subject=info.name, text=text)
+
+
+def _is_unknown(av_stream: Stream) -> bool:
+    """Whether it is a sound of which the file does not tell how to decode it."""
+    if not isinstance(av_stream, AudioStream):
+        return False
+    return av_stream.codec_context is None or not av_stream.codec_context.sample_rate
+
+
+def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
+    """Raise EncodeError for a stream that nobody can decode if there is any packet of it."""
+    with (
+        av_errors("reading", facts.path, OpenError),
+        open_source(facts.path, facts.opening) as container,
+    ):
+        packets = container.demux(container.streams[info.index])
+        if not any(packet.size for packet in packets):
+            return
+    words = ("ffmpeg", "-i", str(facts.path), "-map", "0", "-map", f"-0:{info.index}")
+    raise EncodeError(
+        f"{info}: the file does not tell how its sound is coded, so that it cannot be kept",
+        f"take it out first: {shlex.join((*words, '-c', 'copy', 'without.mkv'))}",
+    )
 
 
 def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
@@ -204,7 +268,7 @@ def _becoming(
 ) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
     codecs = ["", text_codec(place, source)]
-    if sound == "auto":
+    if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(place, source)
     for codec in dict.fromkeys(codecs):
         if takes(place, source, covers, codec):
