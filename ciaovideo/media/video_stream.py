@@ -1,5 +1,6 @@
 """What FFmpeg says of a file's streams, in the house's words, and the pictures of its video."""
 
+import shlex
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,19 @@ def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
     """Open a file for reading; raises OpenError. A name with a colon is no protocol."""
     with av_errors("opening", path, OpenError):
         return av.open(path.absolute(), options=dict(opening.options))
+
+
+def remuxed(path: Path, *words: str, leaving: int | None = None) -> str:
+    """A whole command for ffmpeg that copies a file's streams into another one."""
+    source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
+    made = path.with_name(f"{path.stem}-fixed.mkv").name
+    without = () if leaving is None else ("-map", f"-0:{leaving}")
+    return shlex.join(("ffmpeg", *words, "-i", source, "-map", "0", *without, "-c", "copy", made))
+
+
+def retimed(path: Path | str) -> str:
+    """What to do about times that are missing, or do not rise."""
+    return f"give it regular times first: {remuxed(Path(path), '-fflags', '+genpts')}"
 
 
 def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) -> VideoStream:

@@ -157,7 +157,9 @@ def test_a_multiplex_gives_one_programme(
     write_late_sound(one, "mpegts", begin=0, seconds=1, options=service(1))
     write_late_sound(two, "mpegts", begin=0, seconds=1, options=service(2), width=32)
     both.write_bytes(multiplex(one.read_bytes(), two.read_bytes()))
-    assert look_inside(both, "mpegts").programs == {1: {0x110, 0x111}, 2: {0x120, 0x121}}
+    inside = look_inside(both, "mpegts")
+    assert inside is not None
+    assert inside.programs == {1: {0x110, 0x111}, 2: {0x120, 0x121}}
     assert run([str(both), str(tmp_path / "out.mkv"), *PLAIN]) == 0
     said = capsys.readouterr()
     assert "25 frames of 64x48" in said.out
@@ -205,7 +207,7 @@ def test_sound_of_no_known_coding_has_one_way_out(
     source = case(shared, "sample_missing_stsd.mp4", tmp_path)
     for suffix, more in ((".mkv", ()), (".mp4", ("--audio", "auto"))):
         assert run([str(source), str(tmp_path / f"out{suffix}"), *PLAIN, *more]) == 3
-        assert "-map 0 -map -0:1 -c copy without.mkv" in capsys.readouterr().err
+        assert "-map 0 -map -0:1 -c copy sample_missing_stsd-fixed.mkv" in capsys.readouterr().err
 
 
 def write_videos(path: Path, videos: list[tuple[int, int, int]]) -> None:
@@ -233,6 +235,7 @@ def write_late_sound(
     begin: int,
     seconds: int,
     width: int = 64,
+    longer: bool = False,
     options: dict[str, str] | None = None,
 ) -> None:
     """A video of noise, whose pictures fill packets of their own, with sound from some second."""
@@ -245,7 +248,7 @@ def write_late_sound(
         sound.layout = "mono"
         waiting = [
             packet
-            for at in range(begin * 44100, (seconds - 1) * 44100 + 22050, 1152)
+            for at in range(begin * 44100, seconds * 44100 + (4410 if longer else -22050), 1152)
             for packet in sound.encode(silence(at))
         ]
         for number in range(seconds * 25):
@@ -256,6 +259,7 @@ def write_late_sound(
             while waiting and waiting[0].pts * waiting[0].time_base <= number / 25:
                 container.mux(waiting.pop(0))
         container.mux(video.encode(None))
+        container.mux(waiting)
 
 
 def silence(at: int) -> av.AudioFrame:
@@ -293,3 +297,72 @@ def mpeg_crc(data: bytes) -> int:
         for _ in range(8):
             value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
     return value
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "told"),
+    [
+        ("sound_steps_back.ts", (), "audio 1: mp2: 3 packets step back in time"),
+        ("subtitles_unordered.mkv", (), "subtitle 1: subrip: 1 packets step back in time"),
+        ("joined.ts", ("--frames", "10"), "10 frames of 96x64"),
+        ("midgop_sound.ts", ("--frames", "10"), "10 frames of 96x64"),
+    ],
+)
+def test_clocks_that_were_joined_or_cut(
+    shared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: tuple[str, ...],
+    told: str,
+) -> None:
+    source = case(shared, name, tmp_path)
+    for suffix in (".mkv", ".mp4"):
+        assert run([str(source), str(tmp_path / f"out{suffix}"), *PLAIN, *words]) == 0
+        said = capsys.readouterr()
+        assert told in said.out + said.err
+
+
+def test_sound_that_steps_back_a_little_follows_what_was_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where recordings were joined whose sound is longer than their pictures."""
+    source = tmp_path / "in.ts"
+    parts = [tmp_path / f"{n}.ts" for n in range(2)]
+    for number, part in enumerate(parts):
+        options = {"output_ts_offset": str(number * 1.04)}
+        write_late_sound(part, "mpegts", begin=0, seconds=1, options=options, longer=True)
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for suffix in (".mkv", ".mp4"):
+        output = tmp_path / f"out{suffix}"
+        assert run([str(source), str(output), *PLAIN]) == 0
+        told = capsys.readouterr()
+        assert "50 frames" in told.out
+        assert "packets step back in time, and follow the one before instead" in told.err
+        with av.open(source) as given, av.open(output) as made:
+            counts = [sum(p.size > 0 for p in c.demux(audio=0)) for c in (given, made)]
+        assert counts[0] == counts[1]
+
+
+def test_sound_lasts_as_long_as_the_pictures_that_are_shown(tmp_path: Path) -> None:
+    """A recording that begins between two key frames has packets that show nothing."""
+    whole, cut = tmp_path / "whole.ts", tmp_path / "cut.ts"
+    write_late_sound(whole, "mpegts", begin=0, seconds=3)
+    data = whole.read_bytes()
+    cut.write_bytes(data[188 * (len(data) // 188 // 8) :])
+    output = tmp_path / "out.mkv"
+    assert run([str(cut), str(output), *PLAIN, "--frames", "10"]) == 0
+    with av.open(output) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == 10
+
+
+def test_times_that_begin_again_are_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_late_sound(one := tmp_path / "one.ts", "mpegts", begin=0, seconds=1)
+    (source := tmp_path / "two.ts").write_bytes(2 * one.read_bytes())
+    assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "damaged   the video's times begin again after" in said
+    assert f"ffmpeg -fflags +genpts -i {source} -map 0 -c copy two-fixed.mkv" in said
+    assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "--frames", "10", "-q"]) == 0

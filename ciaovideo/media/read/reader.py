@@ -33,7 +33,6 @@ from ciaovideo.media.read.fields import (
 )
 from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import (
-    RETIME_HINT,
     SourceFacts,
     describe_video,
     probe,
@@ -50,6 +49,7 @@ from ciaovideo.media.video_stream import (
     main_video,
     open_source,
     pictures_from,
+    retimed,
 )
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
@@ -379,12 +379,12 @@ class VideoReader:
     def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""
         if pts is None:
-            raise TimestampError(f"{self._place()} has no time", RETIME_HINT)
+            raise TimestampError(f"{self._place()} has no time", retimed(self.path))
         if self._last is not None and pts <= self._last:
             raise TimestampError(
                 f"{self._place()}: its time {pts} is not after {self._last}"
                 f" (ticks of {self._tick} s)",
-                RETIME_HINT,
+                retimed(self.path),
             )
         self._last = pts
         return pts

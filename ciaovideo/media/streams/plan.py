@@ -1,7 +1,6 @@
 """What becomes of a file's streams besides its main video; nothing is written to know it."""
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -37,6 +36,7 @@ from ciaovideo.media.video_stream import (
     counts_timecode,
     describe,
     open_source,
+    remuxed,
     timecode,
 )
 from ciaovideo.options import SoundPolicy
@@ -179,10 +179,9 @@ def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
         packets = container.demux(container.streams[info.index])
         if not any(packet.size for packet in packets):
             return
-    words = ("ffmpeg", "-i", str(facts.path), "-map", "0", "-map", f"-0:{info.index}")
     raise EncodeError(
         f"{info}: the file does not tell how its sound is coded, so that it cannot be kept",
-        f"take it out first: {shlex.join((*words, '-c', 'copy', 'without.mkv'))}",
+        f"take it out first: {remuxed(facts.path, leaving=info.index)}",
     )
 
 
