@@ -97,13 +97,19 @@ class SourceFacts:
 
 
 def probe(
-    path: Path, wanted: Selection = EVERYTHING, options: InputOptions = InputOptions()
+    file: str | Path,
+    wanted: Selection = EVERYTHING,
+    options: InputOptions = InputOptions(),
 ) -> SourceFacts:
     """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
+
+    ``wanted`` is what of it is going to be read, with times that count from the first frame;
+    ``options`` may choose among its videos.
 
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
     TimestampError where neither times nor a rate are stored.
     """
+    path = Path(file)
     check_input(path)
     choice = choose(path, options)
     with open_source(path, choice.opening) as container:
