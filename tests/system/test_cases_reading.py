@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
@@ -20,11 +21,20 @@ import numpy as np
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.errors import VerificationError
+from ciaovideo.findings import Kind
 from ciaovideo.media.inspect.elementary import look_inside
 from ciaovideo.media.read.probe import probe
+from ciaovideo.options import EncodeOptions, ModelOptions, SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.session import UpscaleRun
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.25}
+FAST = UpscaleOptions(
+    size=SizeOptions(scale=1.0),
+    model=ModelOptions(model="bicubic"),
+    encode=EncodeOptions(preset="ultrafast"),
+)
 PLAIN = ["--model", "bicubic", "--scale", "1", "--preset", "ultrafast"]
 
 
@@ -366,3 +376,32 @@ def test_times_that_begin_again_are_told_before_the_work(
     assert "damaged   the video's times begin again after" in said
     assert f"ffmpeg -fflags +genpts -i {source} -map 0 -c copy two-fixed.mkv" in said
     assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "--frames", "10", "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda path: os.utime(path, (1, 1)), "was changed while it was read"),
+        (lambda path: os.truncate(path, path.stat().st_size + 64), "grew from"),
+    ],
+)
+def test_a_source_that_changes_meanwhile_is_told(
+    tmp_path: Path, change: Callable[[Path], None], told: str
+) -> None:
+    make_clip(source := tmp_path / "in.mkv", **SMALL)
+    with UpscaleRun(source, tmp_path / "out.mkv", FAST) as job:
+        summary = job.run(lambda at: change(source) if at.frames == 2 else None)
+    (finding,) = (one for one in summary.findings if one.kind == Kind.DAMAGED)
+    assert told in finding.text
+
+
+def test_a_file_is_kept_for_a_look_if_its_source_is_gone(tmp_path: Path) -> None:
+    make_clip(source := tmp_path / "in.mkv", **SMALL)
+    with (
+        UpscaleRun(source, tmp_path / "out.mkv", FAST) as job,
+        pytest.raises(VerificationError, match="was deleted while it was read") as caught,
+    ):
+        job.run(lambda at: source.unlink() if at.frames == 2 else None)
+    kept = Path(caught.value.hint.removeprefix("the file is kept as "))
+    with av.open(kept) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 6
