@@ -6,6 +6,7 @@ with which it was found.
 
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -405,3 +406,28 @@ def test_a_file_is_kept_for_a_look_if_its_source_is_gone(tmp_path: Path) -> None
     kept = Path(caught.value.hint.removeprefix("the file is kept as "))
     with av.open(kept) as container:
         assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+def test_a_part_may_end_where_the_size_changes(tmp_path: Path, shared: Path) -> None:
+    source = case(shared, "sizes.ts", tmp_path)
+    assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "--end", "1.178188", "-q"]) == 0
+
+
+def test_the_picture_after_a_part_may_have_another_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [tmp_path / f"{n}.ts" for n in range(2)]
+    for number, part in enumerate(parts):
+        options = {"output_ts_offset": str(number * 1.04)}
+        write_late_sound(
+            part, "mpegts", begin=0, seconds=1, options=options, width=64 + 32 * number
+        )
+    (source := tmp_path / "in.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    output = tmp_path / "out.mkv"
+    assert run([str(source), str(output), *PLAIN, "-q"]) == 3
+    error = capsys.readouterr().err
+    told = re.search(r"frame 2[0-9] at ([0-9.]+) s: the picture changes", error)
+    assert told is not None, error
+    assert run([str(source), str(output), *PLAIN, "--end", told[1]]) == 0
+    shown = capsys.readouterr().out  # FFmpeg loses the last one where MPEG-2 changes its size
+    assert re.search("2[45] frames of 64x48", shown)
