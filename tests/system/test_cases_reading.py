@@ -431,3 +431,17 @@ def test_the_picture_after_a_part_may_have_another_size(
     assert run([str(source), str(output), *PLAIN, "--end", told[1]]) == 0
     shown = capsys.readouterr().out  # FFmpeg loses the last one where MPEG-2 changes its size
     assert re.search("2[45] frames of 64x48", shown)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_broadcast_that_begins_at_ten_hours_makes_no_such_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    source, output = tmp_path / "in.ts", tmp_path / f"out{suffix}"
+    write_late_sound(source, "mpegts", begin=0, seconds=1, options={"output_ts_offset": "36000"})
+    assert run([str(source), str(output), *PLAIN]) == 0
+    assert "the output begins at zero: all times are 3599" in capsys.readouterr().err
+    with av.open(output) as container:
+        assert container.duration is not None
+        assert container.duration < 2 * av.time_base
+    assert run(["verify", str(output), "--against", str(source)]) == 0

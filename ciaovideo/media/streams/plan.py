@@ -41,6 +41,7 @@ from ciaovideo.media.video_stream import (
 )
 from ciaovideo.options import SoundPolicy
 
+LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -94,6 +95,7 @@ def plan_streams(
     ):
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
+        free = read_container(container.format.name).free_clock
         kept, dropped, gone, found = _fates(container, facts, place, sound)
         found = [
             *_late_timecode(container, main, place, selection),
@@ -106,7 +108,10 @@ def plan_streams(
         _refuse_silence(dropped, place, sound)
     taken = {main} | {info.index for info in kept}
     starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
-    offset = _offset(starts, main, [ticks[index] for index in taken], selection, place)
+    shared = [ticks[index] for index in taken]
+    offset = _offset(starts, main, shared, selection, place)
+    if free and selection.start is None and not (offset or place.bare):
+        offset = _nearer(starts, shared)
     if place.in_step:
         _refuse_steps(starts, main, kept, place)
     if offset:
@@ -327,9 +332,15 @@ def _offset(
     return -(earliest // step) * step
 
 
+def _nearer(starts: Mapping[int, Fraction], ticks: Sequence[Fraction]) -> Fraction:
+    """What to add to all times where those of a broadcast begin hours after zero."""
+    earliest, step = min(starts.values(), default=Fraction(0)), common_tick(ticks)
+    return Fraction(0) if earliest < LATE else -(earliest // step) * step
+
+
 def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
     if selection.start is None and offset < 0:
-        text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
+        text = f"the output begins at zero: all times are {float(-offset):.9g} s earlier"
     elif selection.start is None:
         text = f"the input starts before zero: all times are {float(offset):g} s later"
     else:
