@@ -166,6 +166,18 @@ class InputOptions:
         "process interlaced frames unchanged where deinterlacing is off. Write frames of varying"
         " times at a constant rate into -, .y4m and .mxf, which hold no other",
     )
+    video: int | None = opt(
+        None,
+        "enlarge this stream of the file, by the number that messages give it; without it, the one"
+        " with many and large pictures",
+        "N",
+    )
+    program: int | None = opt(
+        None,
+        "take this programme of a multiplex, by its own number; without it, the one of the video."
+        " Streams of others are left out",
+        "N",
+    )
     start: Fraction | str | None = opt(
         None,
         "begin with the first frame that appears at this time or later, in seconds or"

@@ -1,5 +1,7 @@
 """``ciaovideo``: which command is meant, and what its end means to the shell."""
 
+import codecs
+import io
 import logging
 import os
 import signal
@@ -91,6 +93,7 @@ def run(argv: Sequence[str]) -> int:
 def main() -> None:
     """The console script: run, and leave at once even while a worker still computes a frame."""
     _stand_in()
+    _print_any_name()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
     os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 tells a page on each start
     for number in ENDING:
@@ -114,6 +117,16 @@ def _stand_in() -> None:
     os.close(number)
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+
+
+def _print_any_name() -> None:
+    """Print names of files that standard output's coding has no words for.
+
+    Their own bytes come out again where it is UTF-8, escapes elsewhere.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 def _terminate(number: int, _: object) -> None:

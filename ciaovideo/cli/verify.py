@@ -29,6 +29,10 @@ def build_parser(prog: str) -> ArgumentParser:
         parser.add_argument(
             f"--{side}", metavar="TIME", help=f"it was cut with this --{side}, in the same form"
         )
+    for name in ("video", "program"):
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"it was made with this --{name}"
+        )
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )
@@ -50,6 +54,8 @@ def run(arguments: Namespace) -> int:
         end=arguments.end,
         frames=frames,
         every_field=arguments.every_field,
+        video=arguments.video,
+        program=arguments.program,
     )
     if arguments.json:
         print(as_json(result))

@@ -100,7 +100,8 @@ class Container:
     tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation`` and
     ``sar`` say what becomes of them. ``iso`` means an ISO base media file; ``coding_times`` that it
     has only times at which pictures are decoded, and counts those that were dropped; ``tells_end``
-    that its header says how long the file lasts.
+    that its header says how long the file lasts, and ``lasts_from_zero`` that this counts from zero
+    wherever its streams begin; ``free_clock`` that its clock begins anywhere, as a broadcast's.
     ``options`` are its muxer's, ``steady_options`` those that make its bytes the same in each run.
     """
 
@@ -139,6 +140,8 @@ class Container:
     iso: bool = False
     coding_times: bool = False
     tells_end: bool = False
+    lasts_from_zero: bool = False
+    free_clock: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     steady_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -232,6 +235,7 @@ MATROSKA = Container(
     sar=Fate.PATCHED,
     display_units=True,
     tells_end=True,
+    lasts_from_zero=True,
     steady_options=BITEXACT,
 )
 MP4 = Container(
@@ -290,6 +294,7 @@ CONTAINERS: dict[str, Container] = {
             sitings=MATROSKA_SITINGS,
             sar=Fate.PATCHED,
             tells_end=True,
+            lasts_from_zero=True,
             steady_options=BITEXACT,
         ),
         Container(
@@ -330,7 +335,11 @@ CONTAINERS: dict[str, Container] = {
     )
 }
 # What is only read: FFmpeg's names of demuxers that are no muxers here.
-READ_ONLY = {"flv": Container(name="flv", tells_end=True)}
+READ_ONLY = {
+    "flv": Container(name="flv", tells_end=True),
+    "mpegts": Container(name="mpegts", free_clock=True),
+    "mpeg": Container(name="mpeg", free_clock=True),
+}
 OTHER = Container(name="")
 BY_SUFFIX = {suffix: row for row in CONTAINERS.values() for suffix in row.suffixes}
 

@@ -1,7 +1,9 @@
 """What FFmpeg says of a file's streams, in the house's words, and the pictures of its video."""
 
+import shlex
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
@@ -27,16 +29,47 @@ AHEAD = 4  # pictures of .avi that are looked at before one is shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
-def open_source(path: Path) -> InputContainer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a source is opened wherever it is read, so that all see the same streams.
+
+    ``options`` are FFmpeg's, ``main`` the index of the main video; None is the first one.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    main: int | None = None
+
+
+USUAL = Opening()
+
+
+def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
     """Open a file for reading; raises OpenError. A name with a colon is no protocol."""
     with av_errors("opening", path, OpenError):
-        return av.open(path.absolute())
+        return av.open(path.absolute(), options=dict(opening.options))
 
 
-def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is not a cover picture; raises OpenError if there is none."""
+def remuxed(path: Path, *words: str, leaving: int | None = None) -> str:
+    """A whole command for ffmpeg that copies a file's streams into another one."""
+    source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
+    made = path.with_name(f"{path.stem}-fixed.mkv").name
+    without = () if leaving is None else ("-map", f"-0:{leaving}")
+    return shlex.join(("ffmpeg", *words, "-i", source, "-map", "0", *without, "-c", "copy", made))
+
+
+def retimed(path: Path | str) -> str:
+    """What to do about times that are missing, or do not rise."""
+    return f"give it regular times first: {remuxed(Path(path), '-fflags', '+genpts')}"
+
+
+def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) -> VideoStream:
+    """The main video of an opened file; raises OpenError if there is none.
+
+    Where none was chosen, the first that is no cover picture.
+    """
     videos = container.streams.video
     moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
+    moving = [video for video in moving if opening.main in (None, video.index)]
     if not moving:
         found = "only a cover picture" if videos else "no video"
         raise OpenError(f"{path} holds {found}", "name a video file")
@@ -157,7 +190,12 @@ def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fract
     tick = exact(av_stream.time_base)
     if av_stream.duration and tick:
         return av_stream.duration * tick
-    return Fraction(container.duration, av.time_base) if container.duration else None
+    if not container.duration:
+        return None
+    lasts = Fraction(container.duration, av.time_base)
+    begins = Fraction(container.start_time or 0, av.time_base)
+    from_zero = read_container(container.format.name).lasts_from_zero and 0 < begins < lasts
+    return lasts - begins if from_zero else lasts
 
 
 def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:

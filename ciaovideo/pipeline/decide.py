@@ -22,6 +22,7 @@ from ciaovideo.media.inspect.scan import scan_file
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.source import StreamSource
+from ciaovideo.media.video_stream import USUAL
 from ciaovideo.media.write.choice import (
     CodecChoice,
     choose_codec,
@@ -205,7 +206,11 @@ def _rated(
     if place.clock is not Clock.NUMBERS or reader.piped:
         return info, 0, ()
     selection = replace(reader.selection, count=options.frames)
-    scan = scan_file(reader.path, None if selection.cut else options.frames)
+    scan = scan_file(
+        reader.path,
+        None if selection.cut else options.frames,
+        opening=reader.facts.opening if reader.facts else USUAL,
+    )
     frames = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
     times, fields = replace(selection, every_field=False).times(frames), selection.per_frame
     claimed = (info.frame_rate or FALLBACK_RATE) / fields

@@ -139,7 +139,9 @@ def _count(plan: UpscalePlan, options: UpscaleOptions, written: int) -> Verifica
     if not plan.piped_in and written != plan.frames:
         selection = plan.streams.selection
         limit = None if options.input.start or options.input.end else options.frames
-        expected = selection.total(decoded_times(scan_file(plan.source, limit), limit))
+        expected = selection.total(
+            decoded_times(scan_file(plan.source, limit, opening=plan.streams.opening), limit)
+        )
         if written != expected:
             raise VerificationError(
                 f"{written} frames went into the pipe, and {plan.source} has {expected}",

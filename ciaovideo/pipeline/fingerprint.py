@@ -58,6 +58,7 @@ def find_ledger(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> L
             "set of versions": f"{_versions()} {coding_versions()}",
             "machine": f"{_processors(plan)} {plan.precision} {plan.workers}",
         },
+        given=("network", "set of options"),
     )
 
 

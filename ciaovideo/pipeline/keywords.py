@@ -46,6 +46,8 @@ class UpscaleFields(TypedDict, total=False):
     deterministic: bool
     deinterlace: Deinterlace
     force: bool
+    video: int | None
+    program: int | None
     start: Fraction | int | str | None
     end: Fraction | int | str | None
     codec: str

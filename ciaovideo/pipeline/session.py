@@ -16,7 +16,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.engine.workers import WorkerPool
-from ciaovideo.errors import OptionError
+from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.probe import SourceFacts, probe
@@ -40,6 +40,7 @@ from ciaovideo.pipeline.stages import (
     mark_changes,
 )
 from ciaovideo.pipeline.verification.contract import Verification
+from ciaovideo.pipeline.witness import Witness
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
@@ -126,7 +127,8 @@ class UpscaleRun:
         self.clock = StageClock()
         self._fresh = True  # no frame of the source was used up
         with ExitStack() as stack:
-            facts = None if reads_once(source) else probe(source, _asked(options))
+            self._witness = None if reads_once(source) else Witness.of(source)
+            facts = None if reads_once(source) else probe(source, _asked(options), options.input)
             self._reader = stack.enter_context(self._open(facts or source))
             self._others = stack.enter_context(StreamSource(facts)) if facts else None
             plan, self.engine = decide(
@@ -203,13 +205,32 @@ class UpscaleRun:
                 flushing = time.perf_counter()
             self.clock.add("encode", time.perf_counter() - flushing)
             with self.clock.measure("verify"):
-                decoded = self._reader.decoded if self._reader.piped else None
-                verification = check_result(temporary, plan, self.options, (work.frames, decoded))
+                verification = self._verified(temporary, work.frames)
         if ledger:
             ledger.delete()
         seconds = time.perf_counter() - started
         log.info("%s: %d frames in %.1f s", plan.output, work.frames, seconds)
         return self._summary(work, seconds, verification)
+
+    def _verified(self, temporary: Path, frames: int) -> Verification:
+        """The output held against the source, and what became of that meanwhile.
+
+        Where it cannot be read any more, VerificationError: the finished file is kept.
+        """
+        witness = self._witness
+        decoded = self._reader.decoded if self._reader.piped else None
+        try:
+            if witness and not self.plan.piped_out:
+                witness.require(temporary)
+            verification = check_result(temporary, self.plan, self.options, (frames, decoded))
+        except MediaError as error:
+            changed = witness.findings() if witness else ()
+            if not changed:
+                raise
+            text = f"{changed[0]}; {error.problem}"
+            raise VerificationError(text, f"the file is kept as {temporary}") from error
+        changed = witness.findings() if witness else ()
+        return replace(verification, findings=(*verification.findings, *changed))
 
     def _open(self, source: Path | SourceFacts) -> VideoReader:
         options = self.options

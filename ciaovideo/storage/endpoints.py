@@ -4,6 +4,7 @@ These are ``PIPE``, named pipes, character devices, and the names of a process's
 (/dev/stdout, /dev/fd/3), which are taken as they were handed over and not opened again.
 """
 
+import errno
 import os
 import re
 from contextlib import suppress
@@ -27,6 +28,15 @@ def descriptor(path: Path, standard: int) -> int | None:
     if match is None:
         return None
     return int(match[1]) if match[1] else NUMBERS[match[2]]
+
+
+def is_loop(path: Path) -> bool:
+    """Whether a name, or a folder in it, is a symbolic link that leads back to itself."""
+    try:
+        path.stat()
+    except OSError as cause:
+        return cause.errno == errno.ELOOP
+    return False
 
 
 def kind_of(path: Path) -> Kind:

@@ -4,7 +4,7 @@ A folder of segments, each in a file of its own. A run begins with those that ar
 what is missing: a damaged file is made anew, and a run that is stopped loses one segment at most.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -26,13 +26,15 @@ LENGTH = 120  # frames of a segment: few enough to do again, many enough for an 
 class Ledger:
     """The segments of one output: those that are whole are read, then more are added.
 
-    ``facts`` are what a run that resumes must have in common with the one that was stopped. A
-    context manager once it is opened. Raises StaleLedgerError where segments were made from other
-    facts, or by another version; OpenError where they cannot be read.
+    ``facts`` are what a run that resumes must have in common with the one that was stopped; those
+    that a command says are ``given``. A context manager once it is opened. Raises
+    StaleLedgerError where segments were made from other facts, or by another version; OpenError
+    where they cannot be read.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, facts: Mapping[str, str], given: Collection[str] = ()) -> None:
         self.path = path
+        self.given = frozenset(given)
         self.length = LENGTH
         self.facts = {**facts, "length of segments": str(self.length)}
         self.segments: dict[int, Segment] = {}  # by first frame, in order
@@ -122,5 +124,7 @@ class Ledger:
             raise StaleLedgerError(
                 f"{self.path} keeps what a stopped run finished, and that run had another"
                 f" {' and another '.join(other)}",
-                "give its command again to go on, or delete that folder to begin anew",
+                "give its command again to go on, or delete that folder to begin anew"
+                if self.given.issuperset(other)
+                else "delete that folder to begin anew",
             )

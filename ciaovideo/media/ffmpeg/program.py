@@ -40,6 +40,7 @@ DECIDED = re.compile(
     r"|fps_mode|copyts|shortest|fs|its(offset|scale)|attach|filter(_complex)?|enc_time_base|lavfi"
 )
 VIDEO = {"c:v", "codec:v", "c:v:0", "codec:v:0"}
+SOURCE = "<source>"  # in place of its name
 WORDS_HINT = "write options and values, for example -c:v libaom-av1 -crf 20"
 
 
@@ -135,22 +136,30 @@ def command(
         **_turning(encoder, target),
     )
     place = len(others.early)  # of the video among the output's streams
-    given = ffmpeg.input(others.source, itsoffset=others.read_offset)
+    # ffmpeg-python computes with names as UTF-8, which not every name is: it gets others.
+    given = ffmpeg.input(SOURCE, itsoffset=others.read_offset)
     made = ffmpeg.output(
         *(given[str(index)] for index in others.early),
         frames["0"],
         *(given[str(index)] for index in others.late),
-        f"file:{path}",
+        "made",
         format=target.codec.container.name,
         **{f"enc_time_base:{place}": _ratio(target.time_base), **_passing(encoder, place)},
     )
-    *args, last = made.get_args()
+    args = [others.source if word == SOURCE else word for word in made.get_args()[:-1]]
     own = [word for name, value in encoder.options for word in (f"-{name}", value) if word]
     chain = ",".join(filter(None, (_shape(target), encoder.filters)))
     own += [f"-filter:{place}", chain] if chain else []
     first = [encoder.program, "-v", "error", "-nostdin", "-y", "-copyts"]
     own += ["-avoid_negative_ts", "disabled"]
-    return [*first, *others.with_chapters(args), *others.words, *own, *others.codings, last]
+    return [
+        *first,
+        *others.with_chapters(args),
+        *others.words,
+        *own,
+        *others.codings,
+        f"file:{path}",
+    ]
 
 
 def _ratio(tick: Fraction) -> str:

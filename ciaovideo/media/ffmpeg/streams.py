@@ -61,7 +61,7 @@ class OtherStreams:
             (folder / "chapters").write_text(_as_text(listed), encoding="utf-8")
         early = [row for row in kept if row[1] < plan.main]
         late = [row for row in kept if row[1] > plan.main]
-        with open_source(plan.source) as container:
+        with open_source(plan.source, plan.opening) as container:
             words += _tag_words("", fresh_tags(container.metadata))
             order = [*(row[1] for row in early), plan.main, *(row[1] for row in late)]
             for place, index in enumerate(order):

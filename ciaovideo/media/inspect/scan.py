@@ -7,7 +7,7 @@ can be compared with what is found.
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,11 +30,15 @@ from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
 from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
+from ciaovideo.media.inspect.elementary import known_to
 from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
     counts_timecode,
     decoded,
     describe,
     main_video,
+    open_source,
     timecode,
 )
 
@@ -75,7 +79,8 @@ class FileScan:
     ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
     is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
     titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
-    ``tracks``.
+    ``tracks``. FFmpeg's ``demuxer`` opened it by ``opening``; ``ids`` are its
+    numbers of all streams.
     """
 
     path: Path
@@ -88,6 +93,9 @@ class FileScan:
     turn: tuple[int, ...]
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
     timecode: str = ""
+    demuxer: str = ""
+    opening: Opening = USUAL
+    ids: frozenset[int] = frozenset()
 
     @property
     def video(self) -> Track:
@@ -122,15 +130,21 @@ class Shot:
     opacity: NDArray[np.float64] | None = None
 
 
-def scan_file(path: Path, frames: int | None = None, until: Fraction | None = None) -> FileScan:
+def scan_file(
+    path: Path,
+    frames: int | None = None,
+    until: Fraction | None = None,
+    *,
+    opening: Opening = USUAL,
+) -> FileScan:
     """Read every packet of a file, or in a limited scan those up to the end of some frames.
 
     Or up to a time, in the file's own.
 
     Decodes nothing. Raises OpenError for what cannot be read.
     """
-    with av_errors("reading", path, OpenError), av.open(path) as container:
-        video = main_video(container, path)
+    with av_errors("reading", path, OpenError), open_source(path, opening) as container:
+        video = main_video(container, path, opening)
         chapters = _chapters(container)
         tracks = {
             av_stream.index: Track(
@@ -146,6 +160,9 @@ def scan_file(path: Path, frames: int | None = None, until: Fraction | None = No
         _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
+            opening=replace(opening, main=video.index),
+            demuxer=container.format.name,
+            ids=frozenset(known_to(container)),
             container=read_container(container.format.name),
             main=video.index,
             tracks=tuple(tracks.values()),
@@ -168,7 +185,10 @@ def decoded_times(
     Frames of a file that stores no times follow each other at its nominal rate.
     """
     times: list[Fraction] = []
-    with av_errors("decoding", scan.path, DecodeError), av.open(scan.path) as container:
+    with (
+        av_errors("decoding", scan.path, DecodeError),
+        open_source(scan.path, scan.opening) as container,
+    ):
         try:
             for number, picture in enumerate(_pictures(container, scan.main)):
                 if picture.pts is None or not scan.timed:
@@ -187,7 +207,10 @@ def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
     """Whether a sound's packets of these times decode to nothing, as the first one of AAC may."""
     if track.info.kind != "audio":
         return False
-    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+    with (
+        av_errors("opening", scan.path, OpenError),
+        open_source(scan.path, scan.opening) as container,
+    ):
         av_stream: Any = container.streams[track.info.index]
         wanted = (p for p in container.demux(av_stream) if (p.pts or 0) * track.tick in times)
         for packet in islice(wanted, len(times)):
@@ -206,7 +229,10 @@ def shots_by_time(
     cannot be decoded are left out.
     """
     found: dict[int, Shot] = {}
-    with av_errors("opening", scan.path, OpenError), av.open(scan.path) as container:
+    with (
+        av_errors("opening", scan.path, OpenError),
+        open_source(scan.path, scan.opening) as container,
+    ):
         if in_turn:
             with suppress(av.error.FFmpegError):
                 for shown in _pictures(container, scan.main):
@@ -232,7 +258,7 @@ def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
     stop = max(wanted, default=-1) + 1
     with (
         av_errors("opening", scan.path, OpenError),
-        av.open(scan.path) as container,
+        open_source(scan.path, scan.opening) as container,
         suppress(av.error.FFmpegError),
     ):
         for number, picture in enumerate(islice(_pictures(container, scan.main), stop)):
@@ -359,3 +385,14 @@ def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -
     if not chapters or not read_container(container.format.name).iso:
         return False
     return av_stream.type == "data" and av_stream.frames == chapters
+
+
+def nth_video(path: Path, number: int) -> Opening:
+    """How to open a file whose main video has so many others before it, covers left out."""
+    with open_source(path) as container:
+        videos = [
+            video.index
+            for video in container.streams.video
+            if not video.disposition & Disposition.attached_pic
+        ]
+    return Opening(main=videos[number]) if number < len(videos) else USUAL

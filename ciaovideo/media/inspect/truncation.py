@@ -19,6 +19,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
+from ciaovideo.media.video_stream import open_source
 
 TAIL = Fraction(2)  # seconds before the claimed end, where a look is taken first
 SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the last sound or frame
@@ -47,7 +48,7 @@ def truncation(
     if end is None and reaches(_end(container, claimed - TAIL + min(start, Fraction(0)))):
         return ()
     if end is None:
-        with av_errors("reading", path, OpenError), av.open(path.absolute()) as again:
+        with av_errors("reading", path, OpenError), open_source(path) as again:
             end = _end(again, None)
     if reaches(end):
         return ()

@@ -30,10 +30,13 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
+from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
     claimed_duration,
     codec_name,
     describe,
@@ -42,11 +45,14 @@ from ciaovideo.media.video_stream import (
     main_video,
     open_source,
     pictures_from,
+    retimed,
     tagged_color,
 )
+from ciaovideo.options import InputOptions
+from ciaovideo.storage.endpoints import is_loop
 
+VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
-RETIME_HINT = "give it regular times first, for example with ffmpeg -fflags +genpts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,8 @@ class SourceFacts:
     as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
     part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
     whole file. ``covers`` are coded pictures by stream, ``findings`` what a user should know.
+    Whoever opens the file again does it by ``opening``; ``strangers`` are streams that do not go
+    along, ``unopened`` the numbers of those that cannot be read.
     """
 
     path: Path
@@ -69,6 +77,9 @@ class SourceFacts:
     heads: tuple[PacketHead, ...]
     listing: Listing | None = None
     covers: Mapping[int, bytes] = field(default_factory=dict)
+    opening: Opening = USUAL
+    strangers: frozenset[int] = frozenset()
+    unopened: frozenset[int] = frozenset()
     findings: tuple[Finding, ...] = ()
 
     def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
@@ -85,18 +96,24 @@ class SourceFacts:
         return earliest
 
 
-def probe(file: str | Path, wanted: Selection = EVERYTHING) -> SourceFacts:
+def probe(
+    file: str | Path,
+    wanted: Selection = EVERYTHING,
+    options: InputOptions = InputOptions(),
+) -> SourceFacts:
     """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
 
-    ``wanted`` is what of it is going to be read, with times that count from the first frame.
+    ``wanted`` is what of it is going to be read, with times that count from the first frame;
+    ``options`` may choose among its videos.
 
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
     TimestampError where neither times nor a rate are stored.
     """
     path = Path(file)
     check_input(path)
-    with open_source(path) as container:
-        video = main_video(container, path)
+    choice = choose(path, options)
+    with open_source(path, choice.opening) as container:
+        video = main_video(container, path, choice.opening)
         video.codec_context.thread_type = "AUTO"
         head = _Head(container, video, wanted)
         with av_errors("decoding frame 0 of", path, DecodeError):
@@ -105,8 +122,7 @@ def probe(file: str | Path, wanted: Selection = EVERYTHING) -> SourceFacts:
         if first is None:
             raise OpenError(f"{path} holds no picture that can be decoded")
         info = describe_video(container, video, first, path)
-        tick = info.time_base
-        head.origin = first.pts * tick if first.pts is not None else Fraction(0)
+        head.begin_at(first.pts)
         sample = FieldSample(container, video)
         with av_errors("reading", path, OpenError):
             sample.look_at_start(chain([first], pictures))
@@ -115,7 +131,12 @@ def probe(file: str | Path, wanted: Selection = EVERYTHING) -> SourceFacts:
         times = head.frame_times()
         info, timeless, guessed = with_rate(info, first, times, container)
         whole = wanted.end is None and wanted.count is None
-        findings = [*guessed, *(truncation(container, path, head.end) if whole else ())]
+        findings = [
+            *choice.findings,
+            *guessed,
+            *(_begun_again(path, head.again) if whole else ()),
+            *(truncation(container, path, head.end) if whole else ()),
+        ]
         return SourceFacts(
             path=path,
             info=info,
@@ -125,6 +146,9 @@ def probe(file: str | Path, wanted: Selection = EVERYTHING) -> SourceFacts:
             heads=tuple(head.heads),
             listing=None if head.lister is None or timeless else head.lister.finished(),
             covers=head.covers,
+            opening=choice.opening,
+            strangers=choice.strangers,
+            unopened=choice.unopened,
             findings=tuple(findings),
         )
 
@@ -133,6 +157,7 @@ def check_input(path: Path) -> None:
     """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
     if not path.is_file():
         missing = "is a folder" if path.is_dir() else "does not exist"
+        missing = "is a link that leads back to itself" if is_loop(path) else missing
         hint = f"name a video file{_video_of_pictures(path)}"
         raise MissingInputError(f"the input {path} {missing}", hint)
 
@@ -179,12 +204,12 @@ def with_rate(
     if timeless:
         rate = exact(av_stream.guessed_rate) or rate
         if rate is None:
-            raise TimestampError(f"{info.path} stores neither times nor a rate", RETIME_HINT)
+            raise TimestampError(f"{info.path} stores neither times nor a rate", retimed(info.path))
         tick = 1 / rate
         text = f"the file stores no times: {rate} frames a second are assumed"
         findings = (Finding(kind=Kind.GUESSED, subject="frame rate", text=text),)
     if not tick:
-        raise TimestampError(f"{info.path} has no time base", RETIME_HINT)
+        raise TimestampError(f"{info.path} has no time base", retimed(info.path))
     claimed = round((claimed_duration(container, av_stream) or 0) * (rate or 0))
     count = indexed_frames(container, av_stream) or claimed
     return replace(info, frame_rate=rate, time_base=tick, frame_count=count), timeless, findings
@@ -203,7 +228,10 @@ class _Head:
         self._wanted = wanted
         self._unseen = {av_stream.index for av_stream in container.streams}
         self._packets = self._read()
+        self._newest: int | None = None  # decoding time of the last frame
+        self.again: Fraction | None = None  # when the frames' times begin again, if they do
         self._pts: list[int] = []
+        self._first: int | None = None  # when the first picture appears, once it is known
         self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
         self._latest = Fraction(0)  # when the last packet up to now ends
         self.end: Fraction | None = None  # when the last packet ends, once all were read
@@ -218,6 +246,14 @@ class _Head:
             if packet.stream.index == self._video.index:  # a flushing packet has no other number
                 yield cast("Packet[VideoStream]", packet)
 
+    def begin_at(self, pts: int | None) -> None:
+        """The first picture appears then; packets from before it show none."""
+        tick = exact(self._video.time_base) or Fraction(0)
+        self.origin = (pts or 0) * tick
+        if pts is not None:
+            self._left += sum(stamp < pts for stamp in self._pts)
+            self._first = pts
+
     def finish(self) -> None:
         """Read on until all is known, or to the end of the file."""
         while not self._done() and next(self._packets, None) is not None:
@@ -226,7 +262,9 @@ class _Head:
     def frame_times(self) -> list[Fraction]:
         """When the first frames appear, in order; fewer at the end of the file."""
         tick = exact(self._video.time_base) or Fraction(0)
-        return [tick * pts for pts in sorted(self._pts)]
+        return [
+            tick * pts for pts in sorted(self._pts) if self._first is None or pts >= self._first
+        ]
 
     def _read(self) -> "Iterator[Packet[Stream]]":
         for packet in self._container.demux():
@@ -269,11 +307,29 @@ class _Head:
     def _note_frame(self, packet: "Packet[Stream]") -> None:
         if self.lister is not None:
             self.lister.add(cast("Packet[VideoStream]", packet))
-        if packet.pts is None or packet.is_discard:
+        if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
+            return
+        if packet.dts is not None:
+            if self._newest is not None and packet.dts < self._newest and self.again is None:
+                self.again = self._latest
+            self._newest = packet.dts
+        if self.again is not None:
             return
         self._pts.append(packet.pts)
         begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
         self._left -= begin is None or packet.pts * tick >= begin
+
+    def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
+        """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
+        return codec_name(self._video) == "vp8" and not bytes(packet)[0] & VP8_SHOWN
+
+
+def _begun_again(path: Path, time: Fraction | None) -> tuple[Finding, ...]:
+    """That times begin again, where a run would end that is not cut before."""
+    if time is None:
+        return ()
+    text = f"the video's times begin again after {float(time):.3f} s; {retimed(path)}"
+    return (Finding(kind=Kind.DAMAGED, subject="times", text=text, at=time),)
 
 
 def _video_of_pictures(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Packets to frames: every picture of a file's main video, once, with its exact time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -33,7 +34,6 @@ from ciaovideo.media.read.fields import (
 )
 from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import (
-    RETIME_HINT,
     SourceFacts,
     describe_video,
     probe,
@@ -43,11 +43,15 @@ from ciaovideo.media.read.seeking import Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import (
+    USUAL,
     decoded,
     hides_alpha,
     indexed_frames,
     main_video,
+    open_source,
     pictures_from,
+    remuxed,
+    retimed,
 )
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
@@ -88,6 +92,7 @@ class VideoReader:
         self._filter: FieldFilter | None = None
         self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
+        self._stop: Fraction | None = None  # when the part ends, if it does
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
         self._ahead: Frame | None = None  # read, and not handed out
@@ -98,13 +103,15 @@ class VideoReader:
             raise OptionError(
                 "a pipe cannot be cut by time", "have the program cut that writes into it"
             )
-        self.facts = None if self._pipe else _probed(source, self._asked)
+        self.facts = None if self._pipe else _probed(source, self._asked, options)
         self._open()
         try:
             self._pending = self._decode()
             if self._pending is None:
                 raise OpenError(f"{self.path} holds no picture that can be decoded")
             self.info: VideoInfo = self._describe(self._pending)
+            first = self._pending.pts if not self._timeless else None
+            self._origin = (first or 0) * self._tick  # when the first frame appears
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
             self._pictures = self._whole_pictures()
@@ -189,10 +196,11 @@ class VideoReader:
 
     def _open(self) -> None:
         """Begin at the beginning."""
+        opening = self.facts.opening if self.facts else USUAL
         with av_errors("opening", self.path, OpenError):
-            self._container = self._pipe.open() if self._pipe else av.open(self.path.absolute())
+            self._container = self._pipe.open() if self._pipe else open_source(self.path, opening)
         try:
-            self._av_stream = main_video(self._container, self.path)
+            self._av_stream = main_video(self._container, self.path, opening)
         except BaseException:
             self._container.close()
             raise
@@ -206,9 +214,8 @@ class VideoReader:
 
     def _cut(self, facts: SourceFacts) -> None:
         """Hand out only what appears in the part asked for; stand before its first frame."""
-        first = self._pending.pts if self._pending and not self._timeless else None
-        origin = (first or 0) * self._tick
-        wanted = self._asked.after(origin)
+        wanted = self._asked.after(self._origin)
+        self._stop = wanted.end
         tick, end = self.info.time_base, None
         if facts.listing:
             end = self._plan_part(facts.listing, wanted)
@@ -314,7 +321,7 @@ class VideoReader:
         while True:
             picture = self._decode() if self._pending is None else self._pending
             self._pending = None
-            if picture is None:
+            if picture is None or self._is_past(picture):
                 break
             shown = self._checked(picture)
             if not shown.progressive and self._filter is None:
@@ -326,6 +333,20 @@ class VideoReader:
                 yield from self._filter.push(shown)
         if self._filter is not None:
             yield from self._filter.flush()
+
+    def _is_past(self, picture: av.VideoFrame) -> bool:
+        """Whether it has another shape, and appears after the part that is asked for."""
+        if self._fits(picture) or self._stop is None or picture.pts is None:
+            return False
+        past = picture.pts * self._tick >= self._stop
+        self._closed_books = self._closed_books or past  # how the file ends is not looked at
+        return past
+
+    def _fits(self, picture: av.VideoFrame) -> bool:
+        """Whether it has the size and layout of the first."""
+        info = self.info
+        found = (picture.format.name, picture.height, picture.width)
+        return found == (info.coded_pix_fmt, info.height, info.width)
 
     def _meet_late_fields(self) -> None:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
@@ -357,13 +378,8 @@ class VideoReader:
         Where the container stores no times, its number is its time.
         """
         info = self.info
-        found = (picture.format.name, picture.height, picture.width)
-        if found != (info.coded_pix_fmt, info.height, info.width):
-            raise DecodeError(
-                f"{self._place()}: the picture changes from {info.width}x{info.height}"
-                f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {found[0]}",
-                "cut the file there and process the parts one by one",
-            )
+        if not self._fits(picture):
+            raise self._changed(picture)
         at = None if picture.pts is None else picture.pts * self._tick
         if picture.is_corrupt:
             self._found.damage(self._decoded if at is None else at)
@@ -373,15 +389,29 @@ class VideoReader:
             return Shown(picture, self._decoded, 1, whole)
         return Shown(picture, self._later(picture.pts), max(picture.duration, 0), whole)
 
+    def _changed(self, picture: av.VideoFrame) -> DecodeError:
+        """The error for a picture of another size or layout, with both ways on."""
+        info, time, hint = self.info, "", "cut the file there and process the parts one by one"
+        if picture.pts is not None and not self._timeless:
+            micros = (picture.pts * self._tick - self._origin) * 10**6
+            time = f" at {math.floor(micros) / 10**6:.6f} s"  # a part that ends then is before it
+            rest = remuxed(self.path, "-ss", f"{math.ceil(micros) / 10**6:.6f}")
+            hint = f"end the run there, and make another file of what follows: {rest}"
+        return DecodeError(
+            f"{self._place()}{time}: the picture changes from {info.width}x{info.height}"
+            f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {picture.format.name}",
+            hint,
+        )
+
     def _later(self, pts: int | None) -> int:
         """A time stamp that is there and later than the one before."""
         if pts is None:
-            raise TimestampError(f"{self._place()} has no time", RETIME_HINT)
+            raise TimestampError(f"{self._place()} has no time", retimed(self.path))
         if self._last is not None and pts <= self._last:
             raise TimestampError(
                 f"{self._place()}: its time {pts} is not after {self._last}"
                 f" (ticks of {self._tick} s)",
-                RETIME_HINT,
+                retimed(self.path),
             )
         self._last = pts
         return pts
@@ -412,8 +442,8 @@ class VideoReader:
             self._found.add(Kind.DAMAGED, "file", text)
 
 
-def _probed(source: Path | SourceFacts, asked: Selection) -> SourceFacts:
+def _probed(source: Path | SourceFacts, asked: Selection, options: InputOptions) -> SourceFacts:
     """What a look at the file tells of the part that is wanted."""
     if isinstance(source, SourceFacts):
         return source
-    return probe(source, asked)
+    return probe(source, asked, options)

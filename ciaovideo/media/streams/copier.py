@@ -29,7 +29,7 @@ from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import SoundTranscoder
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
-from ciaovideo.media.video_stream import open_source
+from ciaovideo.media.video_stream import describe, open_source, remuxed
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
@@ -37,6 +37,8 @@ CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "
 CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
 CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
 MOST_REORDERED = 16  # pictures that a coding hands out later than it could: H.264's and H.265's
+STEP_BACK = Fraction(2)  # seconds; what steps back further is another recording
+AFTER = Fraction(1, 1000)  # seconds between such packets: the coarsest clock counts these
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
@@ -51,12 +53,14 @@ class StreamCopier:
     def __init__(self, plan: StreamPlan, opened: InputContainer | None = None) -> None:
         self.plan = plan
         self.offset = plan.offset
-        self._container = open_source(plan.source) if opened is None else opened
+        self._container = open_source(plan.source, plan.opening) if opened is None else opened
         self._kept = {info.index: info.becomes for info in plan.kept}
         self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
+        self._newest: dict[int, Fraction] = {}  # decoding times of the last packets
+        self._over: set[int] = set()  # sound that reached the end of the part
         self._filled: set[int] = set()  # streams of which a packet was written
 
     @property
@@ -187,12 +191,16 @@ class StreamCopier:
         selection, head = self.plan.selection, PacketHead.of(packet)
         end, tick = selection.end, exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
-        if (end is not None and start >= end) or not selection.holds(head):
+        if end is not None and packet.stream.type == "audio" and start >= end:
+            self._over.add(packet.stream_index)  # though its times may begin again
+        over = packet.stream_index in self._over or (end is not None and start >= end)
+        if over or not selection.holds(head):
             return
         if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
             packet.duration = min(packet.duration, int((end - start) / tick))
         if not packet.stream.disposition & Disposition.attached_pic:
             self._move(packet, late=selection.begin_of(head) - head.begin)
+            self._keep_order(packet)
         index = packet.stream_index
         converter = self._converters.get(index)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
@@ -221,6 +229,25 @@ class StreamCopier:
         packet.dts = _ticks(packet.dts) + round((self.offset + late) / tick)
         if late:
             packet.duration = max((packet.duration or 0) - round(late / tick), 0)
+
+    def _keep_order(self, packet: "Packet[Stream]") -> None:
+        """Let a packet that steps back in time follow the one before: no muxer takes it as it is.
+
+        Raises DecodeError where the step is no small one.
+        """
+        tick, index = exact(packet.time_base) or Fraction(1), packet.stream_index
+        time, newest = _ticks(packet.dts) * tick, self._newest.get(index)
+        if newest is not None and time < newest:
+            if newest - time > STEP_BACK:
+                raise DecodeError(
+                    f"{describe(packet.stream)} of {self.plan.source} steps back in time by"
+                    f" {float(newest - time):.1f} s at {float(newest - self.offset):.3f} s",
+                    f"make its times rise first: {remuxed(self.plan.source)}",
+                )
+            stamp = math.ceil((newest + AFTER) / tick)
+            packet.pts = stamp + max(_ticks(packet.pts) - _ticks(packet.dts), 0)
+            packet.dts, time = stamp, stamp * tick
+        self._newest[index] = time
 
     def chapters(self) -> list[Any]:
         """The chapters, moved with the times and cut where the run begins and ends."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from ciaovideo.errors import EncodeError
+from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     common_tick,
     exact,
@@ -28,9 +30,18 @@ from ciaovideo.media.streams.sound import (
 from ciaovideo.media.streams.targets import fresh_tags
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
-from ciaovideo.media.video_stream import counts_timecode, describe, open_source, timecode
+from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
+    counts_timecode,
+    describe,
+    open_source,
+    remuxed,
+    timecode,
+)
 from ciaovideo.options import SoundPolicy
 
+LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -42,7 +53,9 @@ class StreamPlan:
     ``offset`` seconds are added to all times of the output; nearly always 0 unless the
     ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
-    covers. ``findings`` are what the output will not have, and what it has in another form.
+    covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
+    that cannot be read. ``findings`` are what the output will not have, and what it has in another
+    form.
     """
 
     source: Path
@@ -52,6 +65,8 @@ class StreamPlan:
     dropped: tuple[StreamInfo, ...]
     offset: Fraction = Fraction(0)
     selection: Selection = EVERYTHING
+    opening: Opening = USUAL
+    unopened: frozenset[int] = frozenset()
     starts: Mapping[int, Fraction] = field(default_factory=dict)
     covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -73,10 +88,15 @@ def plan_streams(
     sound that the container cannot hold.
     """
     main = facts.info.index
-    with open_source(facts.path) if opened is None else nullcontext(opened) as container:
+    with (
+        open_source(facts.path, facts.opening)
+        if opened is None
+        else nullcontext(opened) as container
+    ):
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
-        kept, dropped, found = _fates(container, facts, place, sound)
+        free = read_container(container.format.name).free_clock
+        kept, dropped, gone, found = _fates(container, facts, place, sound)
         found = [
             *_late_timecode(container, main, place, selection),
             *found,
@@ -88,17 +108,22 @@ def plan_streams(
         _refuse_silence(dropped, place, sound)
     taken = {main} | {info.index for info in kept}
     starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
-    offset = _offset(starts, main, [ticks[index] for index in taken], selection, place)
+    shared = [ticks[index] for index in taken]
+    offset = _offset(starts, main, shared, selection, place)
+    if free and selection.start is None and not (offset or place.bare):
+        offset = _nearer(starts, shared)
     if place.in_step:
         _refuse_steps(starts, main, kept, place)
     if offset:
         found.append(_moved(offset, selection, place))
     return StreamPlan(
         source=facts.path,
+        opening=facts.opening,
+        unopened=facts.unopened,
         main=main,
         container=place,
         kept=tuple(kept),
-        dropped=tuple(dropped),
+        dropped=(*dropped, *gone),
         offset=offset,
         selection=selection.ended(facts.frame_times),
         starts=starts,
@@ -109,17 +134,60 @@ def plan_streams(
 
 def _fates(
     container: InputContainer, facts: SourceFacts, place: Container, sound: SoundPolicy
-) -> tuple[list[StreamInfo], list[StreamInfo], list[Finding]]:
-    """The streams that are kept, those that are dropped, and what the kept ones lose."""
+) -> tuple[list[StreamInfo], list[StreamInfo], list[StreamInfo], list[Finding]]:
+    """The streams that are kept, those that the container does not hold, others that are left out.
+
+    And what the kept ones lose.
+    """
+    gone: list[StreamInfo] = []
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
     found: list[Finding] = []
     for av_stream in _others(container, facts.info.index, place):
+        if av_stream.index in facts.strangers:
+            gone.append(describe(av_stream))
+            continue
         becomes = _becoming(place, av_stream, facts.covers, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
-        (dropped if becomes is None else kept).append(info)
-        found += () if becomes is None else _lost_marks(place, info, av_stream)
-    return kept, dropped, found
+        if becomes is not None:
+            kept.append(info)
+            found += [*_lost_marks(place, info, av_stream), *_as_it_is(info, facts)]
+        elif place.streams and _is_unknown(av_stream):
+            _refuse_unknown(info, facts)
+            found.append(_lost(info.name, f"{info} has no packet: it is left out"))
+            gone.append(info)
+        else:
+            dropped.append(info)
+    return kept, dropped, gone, found
+
+
+def _as_it_is(info: StreamInfo, facts: SourceFacts) -> Iterator[Finding]:
+    """That a video beside the main one stays as large as it is."""
+    if info.kind == "video" and info.index not in facts.covers:
+        text = f"{info} is copied as it is, not enlarged"
+        yield Finding(kind=Kind.CHOSEN, subject=info.name, text=text)
+
+
+def _is_unknown(av_stream: Stream) -> bool:
+    """Whether it is a sound of which the file does not tell how to decode it."""
+    if not isinstance(av_stream, AudioStream):
+        return False
+    return av_stream.codec_context is None or not av_stream.codec_context.sample_rate
+
+
+def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
+    """Raise EncodeError for a stream that nobody can decode if there is any packet of it."""
+    with (
+        av_errors("reading", facts.path, OpenError),
+        open_source(facts.path, facts.opening) as container,
+    ):
+        packets = container.demux(container.streams[info.index])
+        if not any(packet.size for packet in packets):
+            return
+    raise EncodeError(
+        f"{info}: the file does not tell how its sound is coded, so that it cannot be kept",
+        f"take it out first: {remuxed(facts.path, leaving=info.index)}",
+    )
 
 
 def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
@@ -204,7 +272,7 @@ def _becoming(
 ) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
     codecs = ["", text_codec(place, source)]
-    if sound == "auto":
+    if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(place, source)
     for codec in dict.fromkeys(codecs):
         if takes(place, source, covers, codec):
@@ -264,9 +332,15 @@ def _offset(
     return -(earliest // step) * step
 
 
+def _nearer(starts: Mapping[int, Fraction], ticks: Sequence[Fraction]) -> Fraction:
+    """What to add to all times where those of a broadcast begin hours after zero."""
+    earliest, step = min(starts.values(), default=Fraction(0)), common_tick(ticks)
+    return Fraction(0) if earliest < LATE else -(earliest // step) * step
+
+
 def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
     if selection.start is None and offset < 0:
-        text = f"{place} begins with the first frame: all times are {float(-offset):g} s earlier"
+        text = f"the output begins at zero: all times are {float(-offset):.9g} s earlier"
     elif selection.start is None:
         text = f"the input starts before zero: all times are {float(offset):g} s later"
     else:

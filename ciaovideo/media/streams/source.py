@@ -23,7 +23,7 @@ class StreamSource:
 
     def __init__(self, facts: SourceFacts) -> None:
         self.facts = facts
-        self._opened: InputContainer | None = open_source(facts.path)
+        self._opened: InputContainer | None = open_source(facts.path, facts.opening)
 
     def __enter__(self) -> Self:
         return self

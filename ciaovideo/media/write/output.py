@@ -12,7 +12,7 @@ from typing import Self
 from ciaovideo.errors import OptionError, OutputExistsError
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
 from ciaovideo.storage.claims import refuse_other_run
-from ciaovideo.storage.endpoints import Kind, check_pipe_output, kind_of, reads_once
+from ciaovideo.storage.endpoints import Kind, check_pipe_output, is_loop, kind_of, reads_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,10 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
             raise OptionError(f"the output {output} is the input itself", "choose another name")
         check_pipe_output(output, overwrite=overwrite)
         return
+    if is_loop(output):
+        raise OptionError(
+            f"the output {output} is a link that leads back to itself", "choose another name"
+        )
     if output.is_dir():
         raise OutputExistsError(f"the output {output} is a folder", "name a file in it")
     if output.exists():

@@ -3,15 +3,17 @@
 Which packets of a stream are in a part is told here anew, in other words than ``media.selection``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import takewhile
 
-from ciaovideo.findings import Finding
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.inspect.scan import FileScan, Track
 from ciaovideo.media.selection import Selection
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 from ciaovideo.pipeline.verification.times import first_difference, on_clock
 
+STEP = Fraction(1, 1000)  # seconds between packets of which one would come before the other
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
@@ -68,8 +70,12 @@ def check_packets(
     """
     if given.cover:
         return
-    wanted = [on_clock(time + offset, made.tick) for time in packet_times(given, span)]
+    times, back = _rising([time + offset for time in packet_times(given, span)])
+    wanted = [on_clock(time, made.tick) for time in times]
     slack = given.tick / made.tick if given.tick > made.tick else 0
+    if back:
+        slack = max(slack, back * STEP / made.tick + 1)
+        yield _stepped(given, back)
     more = max(made.lasts, default=0) * made.tick if padded else Fraction(0)
     pcm = given.info.codec.startswith("pcm_")
     repacked = pcm and _same_sound(given, made, span, offset, more)
@@ -85,11 +91,27 @@ def check_packets(
         )
 
 
+def _stepped(given: Track, back: int) -> Finding:
+    text = f"{given.info}: {back} packets step back in time, and follow the one before instead"
+    return Finding(kind=Kind.CHANGED, subject=given.info.name, text=text)
+
+
+def _rising(times: Sequence[Fraction]) -> tuple[list[Fraction], int]:
+    """Times in the order of the file as they can be stored, and how many had to be moved."""
+    rising: list[Fraction] = []
+    for time in times:
+        early = bool(rising) and time < rising[-1]
+        rising.append(rising[-1] + STEP if early else time)
+    return rising, sum(one != other for one, other in zip(times, rising, strict=True))
+
+
 def check_coded_anew(
     given: Track, made: Track, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
     """A stream in another coding: text that is there, sound that begins and ends where it did."""
-    wanted = packet_times(given, span)
+    wanted, back = _rising(packet_times(given, span))
+    if back:
+        yield _stepped(given, back)
     found = [pts * made.tick for pts in made.pts]
     if wanted and not found:
         yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
@@ -160,4 +182,9 @@ def packet_times(track: Track, span: Selection) -> list[Fraction]:
             for time, end in zip(times, ends, strict=True)
             if time + track.unheard >= first or (lasting and end + track.unheard > first)
         )
-    return [time for time in times if span.end is None or time < span.end]
+    end = span.end
+    if end is None:
+        return list(times)
+    if track.info.kind == "audio":  # whose times may begin again after the part
+        return list(takewhile(lambda time: time < end, times))
+    return [time for time in times if time < end]

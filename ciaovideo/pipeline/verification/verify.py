@@ -18,7 +18,8 @@ from ciaovideo.findings import Finding
 from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
-from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, scan_file
+from ciaovideo.media.inspect.elementary import look_inside
+from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
@@ -40,13 +41,19 @@ log = logging.getLogger(__name__)
 CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
 
 
-def contract_between(source: Path, output: Path, selection: Selection = EVERYTHING) -> Contract:
+def contract_between(
+    source: Path,
+    output: Path,
+    selection: Selection = EVERYTHING,
+    options: InputOptions = InputOptions(),
+) -> Contract:
     """What a file made earlier must be, as far as its name and its source say.
 
-    ``selection``, counted from the source's first frame, says what of it was taken.
+    ``selection``, counted from the source's first frame, says what of it was taken, ``options``
+    which of its streams.
     """
     place = Destination.of(output).container
-    facts, located = probe(source, selection), selection
+    facts, located = probe(source, selection, options), selection
     if selection.cut:
         field: Deinterlace = "field" if selection.every_field else "auto"
         part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
@@ -58,8 +65,9 @@ def contract_between(source: Path, output: Path, selection: Selection = EVERYTHI
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
-    source = contract.counted or scan_file(contract.streams.source, *limits(contract))
-    found = scan_file(output)
+    given = contract.streams
+    source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
+    found = scan_file(output, opening=nth_video(output, _before(source, contract)))
     times, odd_times = expected_times(source, found, contract)
     begin, stop = bounds(times, contract)
     shown = times[begin:stop]
@@ -68,7 +76,7 @@ def verify(output: Path, contract: Contract) -> Verification:
         end=times[stop] if stop < len(times) else None,
     )
     pairs, findings = pair_tracks(source, found, contract, span)
-    findings = odd_times + findings
+    findings = [*odd_times, *findings, *_check_unread(source, contract)]
     findings += check_times(times, found, contract)
     findings += _check_streams(source, pairs, contract, span)
     findings += _check_shape(source, found, contract)
@@ -157,6 +165,28 @@ def require(verification: Verification, output: Path, kept_as: Path) -> None:
     raise VerificationError(
         f"{output} is not what it should be: {found[0]}{more}", f"the file is kept as {kept_as}"
     )
+
+
+def _before(source: FileScan, contract: Contract) -> int:
+    """How many videos come before the main one in the output."""
+    plan = contract.streams
+    if plan.container.video_first:
+        return 0
+    part = Selection(start=plan.selection.start, end=plan.selection.end)
+    before = {info.index for info in plan.kept if info.index < plan.main and info.kind == "video"}
+    return sum(
+        plan.container.keeps_empty_streams or bool(packet_times(track, part))
+        for track in source.others
+        if track.info.index in before and not track.cover
+    )
+
+
+def _check_unread(source: FileScan, contract: Contract) -> Iterator[Finding]:
+    """That no stream has packets that FFmpeg never handed out: the file's own bytes tell all."""
+    inside = None if contract.counted else look_inside(source.path, source.demuxer)
+    for number in sorted(set(inside.first if inside else ()) - source.ids):
+        if number not in contract.streams.unopened:
+            yield wrong("stream", f"a stream (number {number:#x}) was not read at all")
 
 
 def _every(found: FileScan, skip: int, step: int) -> FileScan:

@@ -99,6 +99,10 @@ def test_other_facts_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mon
         Ledger(path, FACTS | {"source": "another"})
     with pytest.raises(StaleLedgerError, match="another source and another network"):
         Ledger(path, dict.fromkeys(FACTS, "another"))
+    with pytest.raises(StaleLedgerError, match=r"another network: give its command again"):
+        Ledger(path, FACTS | {"network": "another"}, given=["network"])
+    with pytest.raises(StaleLedgerError, match="another source: delete that folder"):
+        Ledger(path, FACTS | {"source": "another"}, given=["network"])
     monkeypatch.setattr("ciaovideo.storage.ledger.LENGTH", 5)
     with pytest.raises(StaleLedgerError, match="another length of segments"):
         Ledger(path, FACTS)

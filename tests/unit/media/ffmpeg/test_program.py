@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
@@ -107,6 +108,18 @@ def test_the_package_that_builds_the_command_may_be_missing(
     monkeypatch.setitem(__import__("sys").modules, "ffmpeg", None)
     with pytest.raises(OptionError, match=r"pip install 'ciaovideo\[ffmpeg\]'"):
         find_encoder("-c:v libx264")
+
+
+def test_names_that_are_no_utf8_go_into_the_command_as_they_are(tmp_path: Path) -> None:
+    source, output = tmp_path / "caf\udce9.mkv", tmp_path / "caf\udce9.mp4"
+    make_clip(plain := tmp_path / "plain.mkv", width=64, height=48, seconds=0.5, sound=True)
+    plan = plan_streams(
+        replace(probe(plain), path=source), container_of(output), opened=av.open(plain)
+    )
+    with other_streams(replace(plan, source=plain), tmp_path) as others:
+        words = command(encoder(), target(), output, replace(others, source=f"file:{source}"))
+    assert f"file:{source}" in words
+    assert words[-1] == f"file:{output}"
 
 
 def test_the_command_keeps_times_and_tags_and_names_every_stream(tmp_path: Path) -> None:

@@ -1,0 +1,232 @@
+"""Which streams a file has whose container has no header, told by its own bytes.
+
+MPEG-TS, MPEG-PS (VOB) and FLV name a stream where its first packet is, maybe hours after the
+beginning. FFmpeg knows those that it met while it opened the file, and drops the packets of all
+others without a word. Here every packet's head is looked at, in bounded memory, and nothing is
+decoded. The numbers of streams are those that FFmpeg gives them (``av_stream.id``).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+BLOCK = 1 << 20  # bytes read at once
+SIZES = (188, 192, 204)  # of TS packets; two kinds have bytes of their own around them
+SYNC = 0x47
+SYNC_RUN = 5  # packets that must begin where they should
+PAT_PID, PMT_TABLE = 0, 2
+PACK, PS_END = 0xBA, 0xB9
+PRIVATE = 0xBD
+FLV_SOUND, FLV_VIDEO = 8, 9
+FLV_KINDS = {"audio": FLV_SOUND, "video": FLV_VIDEO}
+
+
+@dataclass(slots=True)
+class Elementary:
+    """Where each stream of a file is first met, in bytes, by FFmpeg's number for it.
+
+    ``empty`` streams are named and have no packet. ``programs`` are the streams of each programme
+    of a multiplex, by its number.
+    """
+
+    first: dict[int, int] = field(default_factory=dict)
+    empty: set[int] = field(default_factory=set)
+    programs: dict[int, set[int]] = field(default_factory=dict)
+
+
+def look_inside(path: Path, demuxer: str) -> Elementary | None:
+    """What the bytes of a file tell; None where FFmpeg's demuxer reads a header."""
+    reader = READERS.get(demuxer)
+    if reader is None:
+        return None
+    with path.open("rb") as file:
+        return reader(file)
+
+
+def known_to(container: InputContainer) -> set[int]:
+    """The numbers of the streams that FFmpeg met while it opened a file, as they are here."""
+    if container.format.name == "flv":
+        return {FLV_KINDS[s.type] for s in container.streams if s.type in FLV_KINDS}
+    return {av_stream.id for av_stream in container.streams}
+
+
+def _transport(file: BinaryIO) -> Elementary:
+    """MPEG-TS: streams are named by tables, and begin with their first packet of a picture."""
+    found, tables = Elementary(), _Tables()
+    starts: dict[int, int] = {}
+    for at, size, rows in _ts_blocks(file):
+        pids = (rows[:, 1] & 0x1F).astype(np.int64) << 8 | rows[:, 2]
+        begins = (rows[:, 1] & 0x40) != 0
+        for pid, row in zip(*np.unique(pids[begins], return_index=True), strict=True):
+            starts.setdefault(int(pid), at + int(np.flatnonzero(begins)[row]) * size)
+        looked: set[int] = set()
+        while new := tables.pids - looked:  # one table names the others
+            looked |= new
+            for row in np.flatnonzero(np.isin(pids, list(new))):
+                tables.take(int(pids[row]), rows[row].tobytes(), at + int(row) * size)
+    for pid, named in tables.named.items():
+        if pid in starts:
+            found.first[pid] = max(named, starts[pid])
+        else:
+            found.empty.add(pid)
+    found.programs = tables.programs
+    return found
+
+
+class _Tables:
+    """Programme tables as they come by: PAT and PMTs, put together from packets."""
+
+    def __init__(self) -> None:
+        self.pids = {PAT_PID}
+        self.named: dict[int, int] = {}  # streams, and where a table first names them
+        self.programs: dict[int, set[int]] = {}
+        self._parts: dict[int, bytes] = {}
+        self._seen: dict[int, bytes] = {}
+
+    def take(self, pid: int, packet: bytes, at: int) -> None:
+        """Take a packet of a table."""
+        payload = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+        data = packet[payload:188]
+        if not packet[3] & 0x10 or not data:
+            return
+        if packet[1] & 0x40:
+            self._parts[pid] = data[1 + data[0] :]
+        elif pid in self._parts:
+            self._parts[pid] += data
+        part = self._parts.get(pid, b"")
+        length = 3 + (int.from_bytes(part[1:3]) & 0xFFF) if len(part) >= 3 else 1 << 16
+        if len(part) >= length:
+            del self._parts[pid]
+            section = part[:length]
+            if self._seen.get(pid) != section:
+                self._seen[pid] = section
+                self._read(pid, section, at)
+
+    def _read(self, pid: int, section: bytes, at: int) -> None:
+        if pid == PAT_PID:
+            for place in range(8, len(section) - 4 - 3, 4):
+                if int.from_bytes(section[place : place + 2]):
+                    self.pids.add(int.from_bytes(section[place + 2 : place + 4]) & 0x1FFF)
+            return
+        if section[0] != PMT_TABLE or len(section) < 16:
+            return
+        streams = self.programs.setdefault(int.from_bytes(section[3:5]), set())
+        place = 12 + (int.from_bytes(section[10:12]) & 0xFFF)
+        while place + 5 <= len(section) - 4:
+            stream = int.from_bytes(section[place + 1 : place + 3]) & 0x1FFF
+            streams.add(stream)
+            self.named.setdefault(stream, at)
+            place += 5 + (int.from_bytes(section[place + 3 : place + 5]) & 0xFFF)
+
+
+def _ts_blocks(file: BinaryIO) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Where a block of whole packets lies, how long each is with what is around it, and they."""
+    at = 0
+    while True:
+        file.seek(at)
+        block = file.read(BLOCK)
+        synced = _synchronized(block)
+        if synced is None:
+            if len(block) < BLOCK:
+                return
+            at += BLOCK - SYNC_RUN * max(SIZES)
+            continue
+        begin, size = synced
+        count = (len(block) - begin) // size
+        rows = np.frombuffer(block, np.uint8, count * size, begin).reshape(count, size)
+        odd = np.flatnonzero(rows[:, 0] != SYNC)
+        count = int(odd[0]) if odd.size else count
+        if count:
+            yield at + begin, size, rows[:count, :188]
+        at += begin + max(count * size, 1)
+
+
+def _synchronized(block: bytes) -> tuple[int, int] | None:
+    """The first place where TS packets follow each other, and their distance."""
+    place = block.find(SYNC)
+    while place >= 0:
+        for size in SIZES:
+            run = block[place : place + size * SYNC_RUN : size]
+            whole = len(run) == SYNC_RUN or place + len(run) * size >= len(block)
+            if whole and run.count(SYNC) == len(run) and place + size <= len(block):
+                return place, size
+        place = block.find(SYNC, place + 1)
+    return None
+
+
+def _program(file: BinaryIO) -> Elementary:
+    """MPEG-PS: every packet tells its stream and its length."""
+    found = Elementary()
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(64)
+        if len(head) < 6:
+            return found
+        kind = head[3]
+        if head[:3] != b"\0\0\1" or kind < PS_END:
+            pack = _next_pack(file, at + 1)
+            if pack is None:
+                return found
+            at = pack
+        elif kind == PACK:
+            at += 14 + (head[13] & 7) if len(head) > 13 and head[4] >> 6 == 1 else 12
+        elif kind == PS_END:
+            at += 4
+        else:
+            number = _ps_number(head)
+            if number is not None:
+                found.first.setdefault(number, at)
+            at += 6 + int.from_bytes(head[4:6])
+
+
+def _next_pack(file: BinaryIO, at: int) -> int | None:
+    """Where the next pack begins, from a place on."""
+    while True:
+        file.seek(at)
+        block = file.read(BLOCK)
+        place = block.find(b"\0\0\1\xba")
+        if place >= 0:
+            return at + place
+        if len(block) < BLOCK:
+            return None
+        at += BLOCK - 3
+
+
+def _ps_number(head: bytes) -> int | None:
+    """FFmpeg's number of the sound, video or text that a packet belongs to; None for others."""
+    kind = head[3]
+    if 0xC0 <= kind <= 0xEF:
+        return 0x100 | kind
+    if kind != PRIVATE or head[6] >> 6 != 2 or len(head) <= 9 + head[8]:
+        return None
+    inner = head[9 + head[8]]
+    known = 0x20 <= inner <= 0x3F or 0x80 <= inner <= 0x8F or 0x98 <= inner <= 0xCF
+    return inner if known else None
+
+
+def _flash(file: BinaryIO) -> Elementary:
+    """FLV: every tag tells its kind and its length."""
+    found = Elementary()
+    head = file.read(9)
+    at = int.from_bytes(head[5:9]) + 4
+    while True:
+        file.seek(at)
+        tag = file.read(11)
+        if len(tag) < 11:
+            return found
+        if tag[0] & 31 in (FLV_SOUND, FLV_VIDEO) and any(tag[1:4]):
+            found.first.setdefault(tag[0] & 31, at)
+        at += 15 + int.from_bytes(tag[1:4])
+
+
+READERS: Mapping[str, Callable[[BinaryIO], Elementary]] = {
+    "mpegts": _transport,
+    "mpeg": _program,
+    "flv": _flash,
+}
