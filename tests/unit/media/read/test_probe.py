@@ -79,7 +79,7 @@ def test_a_run_opens_its_source_three_times_before_the_first_frame_is_coded(
     tmp_path: Path, fields: dict[str, Any], openings: Callable[[Path], int]
 ) -> None:
     """Once to look at it, once to decode it, once to copy the other streams."""
-    source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, **SMALL, seconds=4, sound=True, subtitle="Hello", chapters=2, cover=True)
     before: list[int] = []
     options = with_fields(UpscaleOptions(), fields)
