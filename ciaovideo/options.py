@@ -164,7 +164,8 @@ class InputOptions:
     force: bool = opt(
         False,
         "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
-        " off; frames of varying times at a constant rate where - or .y4m holds no other",
+        " off; frames of varying times at a constant rate where - or .y4m holds no other;"
+        " the samples of Dolby Vision profile 5 as if they were Y'CbCr",
     )
     start: Fraction | str | None = opt(
         None,

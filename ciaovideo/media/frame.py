@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.media.hdr import Hdr10
+from ciaovideo.media.side_data import StreamMarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class VideoInfo:
     the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
     are handed out with both their fields, which a user must have forced, and
     ``field_order`` ("tff", "bff" or nothing) which of them is shown first.
+    ``marks`` are what hangs on the video beside its samples.
     """
 
     path: str
@@ -91,6 +93,7 @@ class VideoInfo:
     coded_pix_fmt: str = ""
     index: int = 0
     hdr10: Hdr10 | None = None
+    marks: StreamMarks = field(default=StreamMarks())
     streams: tuple[StreamInfo, ...] = field(default=())
 
 

@@ -1,5 +1,6 @@
 """All that is decided before the first frame is computed."""
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,7 +11,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.workers import usual_workers
-from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import average_rate, constant_rate
 from ciaovideo.media.containers import Clock, Container, Fate
@@ -36,6 +37,10 @@ from ciaovideo.options import UpscaleOptions
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
+TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
+    "libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    ":format=yuv420p10le"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,7 @@ def decide(
     """
     place = destination.container
     info, expected, retimed = _rated(reader, place, options)
+    _refuse_unviewable(info, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     out_size, codec = _size_and_codec(info, place, options, spec)
@@ -108,6 +114,7 @@ def decide(
         *codec.findings,
         *retimed,
         *_unturned(info, place),
+        *_flat(info, place),
         *streams.findings,
     )
     if options.streams.strict:
@@ -260,6 +267,32 @@ def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
         return ()
     text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
     return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
+
+
+def _flat(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
+    """The mark of a stereo video, where the output does not say what the two pictures are."""
+    marks = info.marks
+    if not marks.stereo or (place.stereo and marks.stereo_tag):
+        return ()
+    text = f"the stereo mark ({marks.stereo}) is not carried over"
+    return (Finding(kind=Kind.LOST, subject="stereo", text=text),)
+
+
+def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
+    """Raise ColorError for a video whose samples are not colours before Dolby Vision's formulas."""
+    found = info.marks.dolby_vision
+    if found is None or found.viewable or options.input.force:
+        return
+    source = Path(info.path)
+    command = [
+        *("ffmpeg", "-init_hw_device", "vulkan", "-i", str(source), "-map", "0", "-c", "copy"),
+        *("-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10, f"{source.stem}.hdr10.mkv"),
+    ]
+    raise ColorError(
+        f"{source} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
+        " green and purple",
+        f"make HDR10 of it first: {shlex.join(command)} (or force it as it is)",
+    )
 
 
 def _tried_out(

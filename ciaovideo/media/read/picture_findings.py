@@ -1,6 +1,6 @@
 """What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,19 +10,9 @@ from av.sidedata.sidedata import Type
 from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
 
-# What hangs on pictures and is not carried over.
-LOST = {
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
-    Type.A53_CC: "closed captions inside the pictures",
-    Type.SPHERICAL: "the projection of a spherical video",
-    Type.ICC_PROFILE: "an ICC colour profile",
-    Type.AFD: "the active format description",
-}
 LISTED = 5  # damaged pictures whose times the text gives
 
 
@@ -34,7 +24,8 @@ class PictureFindings:
         self._strict = strict
         self._found: list[Finding] = []
         self._damaged: list[Fraction | int] = []  # when each is shown, or its number
-        self._met: set[Type] = set()  # what hung on pictures up to now
+        self._met: set[str] = set()  # what hung on pictures up to now, and is lost
+        self._turned = False  # whether the picture was seen to be turned otherwise
         self._retagged = False  # whether the colour tags were seen to change
 
     def add(self, kind: Kind, subject: str, text: str) -> None:
@@ -47,9 +38,12 @@ class PictureFindings:
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
         """Add what is lost of that which hangs on the first picture; no error yet."""
-        self._found += self._lost(picture, None)
+        self._found += _lost_marks(info.marks)
+        self._met |= set(info.marks.lost)
+        self._found += self._lost(picture, info, None)
         display = info.hdr10.display if info.hdr10 else None
-        if Type.MASTERING_DISPLAY_METADATA in self._met and not display:
+        hanging = {block.type for block in picture.side_data.values()}
+        if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
             text = "HDR10's mastering display is not whole: not carried over"
             self.add(Kind.LOST, "HDR10", text)
 
@@ -60,7 +54,11 @@ class PictureFindings:
 
         ``at`` is when the picture, the ``number``-th, is shown.
         """
-        losses = self._lost(picture, at)
+        losses = self._lost(picture, info, at)
+        if not self._turned and turn_of(picture) not in ((), info.display_matrix):
+            self._turned = True
+            text = "the rotation changes midway, and that of the first picture is used throughout"
+            losses.append(Finding(kind=Kind.LOST, subject="rotation", text=text, at=at))
         if not self._retagged and tagged_color(picture) != info.color:
             self._retagged = True
             text = (
@@ -102,14 +100,29 @@ class PictureFindings:
         damaged = Finding(kind=Kind.DAMAGED, subject="video", text=text, at=next(times, None))
         return (*self._found, damaged)
 
-    def _lost(self, picture: av.VideoFrame, at: Fraction | None) -> list[Finding]:
-        hanging = {data.type for data in picture.side_data.values()} - self._met
-        self._met |= hanging
-        return [
-            Finding(kind=Kind.LOST, subject="side data", text=f"{name}: not carried over", at=at)
-            for kind, name in LOST.items()
-            if kind in hanging
-        ]
+    def _lost(self, picture: av.VideoFrame, info: VideoInfo, at: Fraction | None) -> list[Finding]:
+        names = [name for name in lost_of(picture, info.marks) if name not in self._met]
+        self._met.update(names)
+        return [_not_carried_over(name, at) for name in names]
+
+
+def _lost_marks(marks: StreamMarks) -> Iterator[Finding]:
+    """What hangs on the video as a whole and no container here holds."""
+    if any(marks.crop):
+        sides = zip(("top", "bottom", "left", "right"), marks.crop, strict=True)
+        told = ", ".join(f"{count} px at the {side}" for side, count in sides if count)
+        text = f"the crop ({told}) is not carried over: all stored pixels are enlarged and shown"
+        yield Finding(kind=Kind.LOST, subject="crop", text=text)
+    if marks.dolby_vision:
+        text = f"{marks.dolby_vision}: its base layer is enlarged, its metadata not carried over"
+        yield Finding(kind=Kind.LOST, subject="Dolby Vision", text=text)
+    for name in marks.lost:
+        yield _not_carried_over(name, None)
+
+
+def _not_carried_over(name: str, at: Fraction | None) -> Finding:
+    text = name if ":" in name else f"{name}: not carried over"
+    return Finding(kind=Kind.LOST, subject="side data", text=text, at=at)
 
 
 def _when(shown: Fraction | int) -> str:

@@ -151,7 +151,10 @@ def _every(found: FileScan, skip: int, step: int) -> FileScan:
 
 
 def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
-    """The size, the shape on screen, how the picture is turned, and the timecode."""
+    """The size, the shape on screen, how the picture is turned, and the timecode.
+
+    A turn that the source's coding alone tells is compared with the first picture.
+    """
     height, width = found.size
     if contract.size and found.size != contract.size:
         text = f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
@@ -163,7 +166,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
         text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
     place = contract.streams.container
-    if source.turn != found.turn and place.rotation is not Fate.LOST:
+    if source.turn and source.turn != found.turn and place.rotation is not Fate.LOST:
         text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
         yield wrong("rotation", text)
     wanted = source.timecode or place.blank_timecode
