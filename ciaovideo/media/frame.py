@@ -19,13 +19,15 @@ class Frame:
 
     planes: one tensor (h_p, w_p) per component, uint8 or uint16, in FFmpeg's order of the layout
     (Y, U, V; or G, B, R). ``pts`` counts ticks of ``time_base`` seconds; ``duration`` likewise,
-    0 if unknown.
+    0 if unknown. ``color`` is what the samples are taken for, where that is not what the
+    video's are.
     """
 
     planes: tuple[Tensor, ...]
     pts: int
     time_base: Fraction
     duration: int = 0
+    color: ColorSpec | None = None
 
     @property
     def time(self) -> Fraction:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
@@ -17,6 +18,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.side_data import DolbyVision
 from ciaovideo.media.write import matroska_sar
 from ciaovideo.pipeline.session import Summary, upscale
+from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
@@ -74,10 +76,11 @@ def filtered(source: Path, output: Path, words: str, **tags: str) -> None:
         ("sbs.mkv", ".mp4", {(LOST, "stereo")}),
         ("rotation_sei.mkv", ".mkv", set()),
         ("rotation_sei.mkv", ".mp4", set()),
+        ("ranges.ts", ".mkv", {(Kind.GUESSED, "color matrix"), (CHANGED, "color")}),
     ],
 )
 def test_cases(name: str, suffix: str, found: set[tuple[Kind, str]], tmp_path: Path) -> None:
-    summary = enlarge(case(name, tmp_path), tmp_path / f"out{suffix}", frames=3)
+    summary = enlarge(case(name, tmp_path), tmp_path / f"out{suffix}", frames=30)
     chosen = {(Kind.CHOSEN, "codec")}
     assert told(summary) - chosen == found
 
@@ -157,6 +160,40 @@ def test_a_stereo_mark_is_kept_in_matroska_and_named_elsewhere(tmp_path: Path) -
     assert (LOST, "stereo") in told(enlarge(marked, tmp_path / "out.mp4"))
     with pytest.raises(LossError, match="side by side"):
         enlarge(marked, tmp_path / "strict.mp4", strict=True)
+
+
+def flat(path: Path, luma: int, color_range: int) -> bytes:
+    """Three frames of H.264 that are one grey, as bytes that can be strung together."""
+    with av.open(path, "w", format="h264") as made:
+        av_stream: Any = made.add_stream("libx264", rate=25, options={"qp": "0"})
+        av_stream.width, av_stream.height, av_stream.pix_fmt = 64, 48, "yuv420p"
+        av_stream.codec_context.color_range = color_range
+        av_stream.codec_context.colorspace = 1
+        for number in range(3):
+            pixels = np.full((72, 64), 128, np.uint8)
+            pixels[:48] = luma
+            frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
+            frame.pts, frame.color_range, frame.colorspace = number, color_range, 1
+            made.mux(av_stream.encode(frame))
+        made.mux(av_stream.encode(None))
+    return path.read_bytes()
+
+
+def lumas(path: Path) -> list[int]:
+    with av.open(path) as container:
+        return [int(frame.to_ndarray()[5, 7]) for frame in container.decode(video=0)]
+
+
+def test_a_range_that_changes_midway_is_converted(tmp_path: Path) -> None:
+    """Samples stay the same here: they mean another grey."""
+    source, output = tmp_path / "in.h264", tmp_path / "out.mkv"
+    source.write_bytes(flat(tmp_path / "1.h264", 100, 1) + flat(tmp_path / "2.h264", 100, 2))
+    assert lumas(source) == [100] * 6
+    summary = enlarge(source, output, codec="ffv1", strict=False)
+    assert about(summary, "color").kind is CHANGED
+    assert lumas(output) == [100] * 3 + [102] * 3  # 16 + 219 * 100 / 255 = 101.9
+    contract = contract_between(source, output)
+    assert not verify(output, contract).wrong
 
 
 def test_user_data_that_no_encoder_wrote_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.sidedata.sidedata import Type
 
+from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
@@ -26,7 +28,7 @@ class PictureFindings:
         self._damaged: list[Fraction | int] = []  # when each is shown, or its number
         self._met: set[str] = set()  # what hung on pictures up to now, and is lost
         self._turned = False  # whether the picture was seen to be turned otherwise
-        self._retagged = False  # whether the colour tags were seen to change
+        self._colors: dict[ColorSpec, ColorSpec | None] = {}  # what tags mean, by what they are
 
     def add(self, kind: Kind, subject: str, text: str) -> None:
         """Add one."""
@@ -59,17 +61,27 @@ class PictureFindings:
             self._turned = True
             text = "the rotation changes midway, and that of the first picture is used throughout"
             losses.append(Finding(kind=Kind.LOST, subject="rotation", text=text, at=at))
-        if not self._retagged and tagged_color(picture) != info.color:
-            self._retagged = True
-            text = (
-                f"the colour tags change at frame {number}, and those of the first frame are used"
-                " throughout"
-            )
-            losses.append(Finding(kind=Kind.LOST, subject="color", text=text, at=at))
+        tags = tagged_color(picture)
+        if tags != info.color and tags not in self._colors:
+            since = number if at is None else at
+            losses += _other_light(tags, info, since)
+            self._found += _other_codes(self.own_color(picture, info), info, since)
         if losses and self._strict:
             told = "; ".join(map(str, losses))
             raise LossError(f"strict: {self._path}: frame {number}: {told}")
         self._found += losses
+
+    def own_color(self, picture: av.VideoFrame, info: VideoInfo) -> ColorSpec | None:
+        """What a picture's samples are taken for, where that is not what the video's are."""
+        tags = tagged_color(picture)
+        if tags == info.color:
+            return None
+        if tags not in self._colors:
+            mine, video = (_resolved(spec, info) for spec in (tags, info.color))
+            # Light is not converted, so that only codes may differ.
+            mine = replace(mine, primaries=video.primaries, transfer=video.transfer)
+            self._colors[tags] = None if mine == video else mine
+        return self._colors[tags]
 
     def damage(self, shown: Fraction | int) -> None:
         """Add that a picture is damaged, by its time or number; DecodeError under ``strict``."""
@@ -104,6 +116,38 @@ class PictureFindings:
         names = [name for name in lost_of(picture, info.marks) if name not in self._met]
         self._met.update(names)
         return [_not_carried_over(name, at) for name in names]
+
+
+def _resolved(tags: ColorSpec, info: VideoInfo) -> ColorSpec:
+    layout = PixelLayout.of(info.pix_fmt)
+    return tags.resolved(info.height, info.width, layout, info.codec)[0]
+
+
+def _other_light(tags: ColorSpec, info: VideoInfo, since: Fraction | int) -> Iterator[Finding]:
+    """That primaries or transfer change: pictures are not converted from one to the other."""
+    for name in ("primaries", "transfer"):
+        before, after = getattr(info.color, name), getattr(tags, name)
+        if before != after:
+            text = (
+                f"the {name} change from {before.name} to {after.name} at {_when(since)}, and those"
+                " of the first frame are used throughout"
+            )
+            at = None if isinstance(since, int) else since
+            yield Finding(kind=Kind.LOST, subject=f"color {name}", text=text, at=at)
+
+
+def _other_codes(mine: ColorSpec | None, info: VideoInfo, since: Fraction | int) -> list[Finding]:
+    """That range, matrix or siting change: pictures are converted into those of the first."""
+    if mine is None:
+        return []
+    video = _resolved(info.color, info)
+    names = [
+        n for n in ("matrix", "color_range", "siting") if getattr(mine, n) != getattr(video, n)
+    ]
+    was, becomes = (" ".join(getattr(spec, name).name for name in names) for spec in (mine, video))
+    text = f"pictures from {_when(since)} on are {was}: converted to {becomes} like those before"
+    at = None if isinstance(since, int) else since
+    return [Finding(kind=Kind.CHANGED, subject="color", text=text, at=at)]
 
 
 def _lost_marks(marks: StreamMarks) -> Iterator[Finding]:

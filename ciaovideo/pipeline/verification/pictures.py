@@ -41,6 +41,7 @@ class Look:
     hdr10: bool = False
     coding: str = ""
     container: Container = OTHER
+    given_color: ColorSpec | None = None  # of the source's first picture
 
 
 def compare_pictures(
@@ -128,8 +129,9 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
-        open_matrix = like.color.matrix == Matrix.UNSPECIFIED
-        color = replace(like.color, matrix=shot.color.matrix) if open_matrix else like.color
+        given = wanted.given_color or like.color
+        open_matrix = given.matrix == Matrix.UNSPECIFIED
+        color = replace(given, matrix=shot.color.matrix) if open_matrix else given
     if color is None:
         return
     tags = shot.color

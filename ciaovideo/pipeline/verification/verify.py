@@ -52,7 +52,7 @@ def contract_between(source: Path, output: Path, selection: Selection = EVERYTHI
         with VideoReader(facts, options=part) as reader:
             located = replace(reader.selection, count=selection.count)
     streams = plan_streams(facts, place, located, sound="auto")
-    return Contract(streams=streams, selection=selection)
+    return Contract(streams=streams, selection=selection, given_color=facts.info.color)
 
 
 def verify(output: Path, contract: Contract) -> Verification:
@@ -89,6 +89,7 @@ def verify(output: Path, contract: Contract) -> Verification:
             size=contract.size,
             pix_fmt=contract.pix_fmt,
             color=contract.color,
+            given_color=contract.given_color,
             tags=place.stored_tags,
             hdr10=hdr10,
             coding=found.video.info.codec,
