@@ -1,7 +1,7 @@
 """All that is decided before the first frame is computed."""
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -114,7 +114,6 @@ def decide(
         *codec.findings,
         *retimed,
         *_unturned(info, place),
-        *_flat(info, place),
         *streams.findings,
     )
     if options.streams.strict:
@@ -246,7 +245,13 @@ def _codec(
             raise OptionError(f"{place} has no colour tags", "leave tagging out")
         spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
     return choose_codec(
-        options.encode, place, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        options.encode,
+        place,
+        info.pix_fmt,
+        *out_size,
+        color=spec,
+        hdr10=info.hdr10,
+        rate=info.frame_rate,
     )
 
 
@@ -261,21 +266,15 @@ def _streams(
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
-def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
-    """The rotation, where the output cannot hold it and goes on without."""
-    if not info.display_matrix or place.rotation is not Fate.LOST:
-        return ()
-    text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
-    return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
-
-
-def _flat(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
-    """The mark of a stereo video, where the output does not say what the two pictures are."""
+def _unturned(info: VideoInfo, place: Container) -> Iterator[Finding]:
+    """The rotation and the mark of a stereo video, where the output goes on without."""
     marks = info.marks
-    if not marks.stereo or (place.stereo and marks.stereo_tag):
-        return ()
-    text = f"the stereo mark ({marks.stereo}) is not carried over"
-    return (Finding(kind=Kind.LOST, subject="stereo", text=text),)
+    if info.display_matrix and place.rotation is Fate.LOST:
+        text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
+        yield Finding(kind=Kind.LOST, subject="rotation", text=text)
+    if marks.stereo and not (place.stereo and marks.stereo_tag):
+        text = f"the stereo mark ({marks.stereo}) is not carried over"
+        yield Finding(kind=Kind.LOST, subject="stereo", text=text)
 
 
 def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:

@@ -12,18 +12,21 @@ import av
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
+from av.rational import AVRational
 
-from ciaovideo.errors import ColorError, LossError
+from ciaovideo.errors import ColorError, EncodeError, LossError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.read.editions import odd_chapters
 from ciaovideo.media.side_data import DolbyVision
 from ciaovideo.media.write import matroska_sar
-from ciaovideo.pipeline.session import Summary, upscale
+from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
 from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 SMALL = {"width": 64, "height": 48, "seconds": 0.25}
 LOST, CHANGED = Kind.LOST, Kind.CHANGED
+GUESSED = {(Kind.GUESSED, "color matrix")}
 CROP_TOP, CROP_BOTTOM = 0x54BB, 0x54AA  # Matroska's PixelCropTop and PixelCropBottom
 
 
@@ -76,11 +79,18 @@ def filtered(source: Path, output: Path, words: str, **tags: str) -> None:
         ("sbs.mkv", ".mp4", {(LOST, "stereo")}),
         ("rotation_sei.mkv", ".mkv", set()),
         ("rotation_sei.mkv", ".mp4", set()),
+        ("pcm1920.mkv", ".mov", GUESSED),
+        ("pcm1920.mkv", ".mp4", GUESSED),
+        ("alac.mkv", ".mp4", GUESSED),
+        ("chapter_untitled.mkv", ".mp4", GUESSED),
+        ("chapter_late.mkv", ".mp4", GUESSED | {(CHANGED, "chapters")}),
+        ("chapter_late.mkv", ".mov", GUESSED | {(CHANGED, "chapters")}),
+        ("ordered.mkv", ".mkv", {(LOST, "chapters")}),
         ("ranges.ts", ".mkv", {(Kind.GUESSED, "color matrix"), (CHANGED, "color")}),
     ],
 )
 def test_cases(name: str, suffix: str, found: set[tuple[Kind, str]], tmp_path: Path) -> None:
-    summary = enlarge(case(name, tmp_path), tmp_path / f"out{suffix}", frames=30)
+    summary = enlarge(case(name, tmp_path), tmp_path / f"out{suffix}")
     chosen = {(Kind.CHOSEN, "codec")}
     assert told(summary) - chosen == found
 
@@ -203,3 +213,113 @@ def test_user_data_that_no_encoder_wrote_is_named(tmp_path: Path) -> None:
     uuid = "00112233445566778899aabbccddeeff"
     filtered(source, marked, f"h264_metadata=sei_user_data={uuid}+take 3")
     assert "user data" in about(enlarge(marked, tmp_path / "out.mp4"), "side data").text
+
+
+@pytest.mark.parametrize("name", ["wavpack.mkv", "wma.avi"])
+def test_sound_without_durations_is_coded_anew(name: str, tmp_path: Path) -> None:
+    summary = enlarge(case(name, tmp_path), tmp_path / "out.mp4", audio="auto")
+    assert not summary.verification.wrong
+    assert (CHANGED, "audio 1") in told(summary)
+
+
+def test_ordered_chapters_are_named_one_by_one(tmp_path: Path) -> None:
+    source = case("ordered.mkv", tmp_path)
+    words = ("ordered", "other files", "editions", "hidden", "inside others")
+    found = odd_chapters(source)
+    assert len(found) == len(words)
+    assert all(word in text for word, text in zip(words, found, strict=True))
+    with pytest.raises(LossError, match="ordered chapters"):
+        enlarge(source, tmp_path / "strict.mkv", strict=True)
+
+
+def chapter(ident: int, *parts: bytes) -> bytes:
+    """An element of Matroska with a size of two bytes."""
+    body = b"".join(parts)
+    size = (len(body) | 1 << 14).to_bytes(2)
+    return ident.to_bytes((ident.bit_length() + 7) // 8) + size + body
+
+
+def test_chapters_that_are_read_from_elements(tmp_path: Path) -> None:
+    path = tmp_path / "in.mkv"
+    plain = chapter(0x45B9, chapter(0xB6, chapter(0x91, b"\0")))
+    nested = chapter(0x45B9, chapter(0x45DD, b"\1"), chapter(0xB6, chapter(0xB6, b"")))
+    for editions, count in (((plain,), 0), ((plain, plain), 1), ((nested,), 2)):
+        chapters = chapter(0x1043A770, *editions)
+        path.write_bytes(chapter(0x1A45DFA3, b"") + chapter(0x18538067, chapters))
+        assert len(odd_chapters(path)) == count
+    path.write_bytes(b"\0" * 40)
+    assert odd_chapters(path) == ()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_late_first_chapter_and_one_without_a_title(suffix: str, tmp_path: Path) -> None:
+    source, late = tmp_path / "in.mkv", tmp_path / "late.mkv"
+    make_clip(source, **SMALL)
+    with av.open(source) as given, av.open(late, "w") as made:
+        av_stream = made.add_stream_from_template(given.streams.video[0])
+        tick = AVRational(1, 1000)
+        made.set_chapters(
+            [
+                {"id": n, "start": start, "end": start + 90, "time_base": tick, "metadata": tags}
+                for n, (start, tags) in enumerate([(50, {"title": "a"}), (140, {})])
+            ]
+        )
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = av_stream
+                made.mux(packet)
+    found = about(enlarge(late, tmp_path / f"out{suffix}"), "chapters")
+    assert (found.kind, found.at) == (CHANGED, Fraction(1, 20))
+    assert (LOST, "chapters") not in told(enlarge(late, tmp_path / "out.mkv", strict=True))
+
+
+def test_reversibility_data_is_left_out(tmp_path: Path) -> None:
+    name = "RAWcooked reversibility data"
+    source, marked, output = (tmp_path / f"{n}.mkv" for n in ("in", "marked", "out"))
+    make_clip(source, **SMALL)
+    with av.open(source) as given, av.open(marked, "w") as made:
+        av_stream = made.add_stream_from_template(given.streams.video[0])
+        av_stream.metadata["DURATION-eng"] = "00:00:09.000000000"
+        made.add_attachment(name, "application/octet-stream", b"made of other bytes")
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = av_stream
+                made.mux(packet)
+    summary = enlarge(marked, output)
+    assert name in about(summary, "attachment 1").text
+    with av.open(output) as container:
+        assert [s.type for s in container.streams] == ["video"]
+        assert "DURATION-eng" not in container.streams.video[0].metadata
+
+
+def test_sound_that_changes_its_rate_is_an_error_with_the_time(tmp_path: Path) -> None:
+    source = case("dv_switch.dv", tmp_path)
+    with pytest.raises(EncodeError, match=r"at 0\.120 s from 48000 to about 32000") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    assert "-ss 0.12" in str(caught.value.hint)
+    assert enlarge(source, tmp_path / "first.mkv", end="0.12").frames == 3
+    summary = enlarge(source, tmp_path / "out.webm", audio="auto")
+    found = [f for f in summary.findings if "resampled" in f.text]
+    assert [f.at for f in found] == [Fraction(3, 25)]
+
+
+def test_a_rate_that_the_encoder_refuses_is_known_before_the_start(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    make_clip(source, **{**SMALL, "fps": Fraction(960), "seconds": Fraction(1, 60)})
+    with pytest.raises(EncodeError, match="960 frames a second"):
+        UpscaleRun(source, tmp_path / "out.webm")
+
+
+def test_hevc_in_mp4_is_tagged_for_all_players(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    make_clip(source, codec="libx265", options={"x265-params": "log-level=none"}, **SMALL)
+    enlarge(source, output, codec="libx265", preset="ultrafast")
+    with av.open(output) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_tags_of_copied_hevc_stay(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    enlarge(case("two_hvc1.mp4", tmp_path), output)
+    with av.open(output) as container:
+        assert container.streams.video[1].codec_context.codec_tag == "hvc1"

@@ -362,7 +362,7 @@ def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str]
 
 
 def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:
-    """Whether a stream is how mp4 and mov store the titles of the chapters."""
+    """Whether a stream is how mp4 and mov store titles of chapters, of which some have none."""
     if not chapters or not read_container(container.format.name).iso:
         return False
-    return av_stream.type == "data" and av_stream.frames == chapters
+    return av_stream.type == "data" and av_stream.frames <= chapters

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Finding, Kind
@@ -18,6 +18,7 @@ from ciaovideo.media.clock import (
 )
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.read.editions import odd_chapters
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
@@ -32,6 +33,7 @@ from ciaovideo.media.video_stream import counts_timecode, describe, open_source,
 from ciaovideo.options import SoundPolicy
 
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+RAWCOOKED = "RAWcooked reversibility data"  # the name of an attachment
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -75,6 +77,7 @@ def plan_streams(
     main, covers = facts.info.index, facts.covers
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
+    rebuilt: list[StreamInfo] = []  # what the source's bytes could be made of
     with open_source(facts.path) if opened is None else nullcontext(opened) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
@@ -83,7 +86,12 @@ def plan_streams(
         if place.timecode:
             tags.pop("timecode", "")
         found = [*_late_timecode(container, main, place, selection)]
+        found += _odd_chapters(container, place, facts)
+        found += _moved_chapter(container, place, selection)
         for av_stream in _others(container, main, place):
+            if _about_bytes(av_stream):
+                rebuilt.append(describe(av_stream))
+                continue
             becomes = _becoming(place, av_stream, covers, sound)
             info = replace(describe(av_stream), becomes=becomes or "")
             (dropped if becomes is None else kept).append(info)
@@ -103,6 +111,7 @@ def plan_streams(
     unnamed = [info for info in (video, *kept) if _loses_language(info, place)]
     found += [
         *_left_out(place, dropped, chapters=chapters, tags=tags),
+        *(_lost(i.name, f"{RAWCOOKED}: left out, it is about other bytes") for i in rebuilt),
         *(_converted(info) for info in kept if info.becomes),
         *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
     ]
@@ -113,7 +122,7 @@ def plan_streams(
         main=main,
         container=place,
         kept=tuple(kept),
-        dropped=tuple(dropped),
+        dropped=(*dropped, *rebuilt),
         offset=offset,
         selection=selection.ended(facts.frame_times),
         starts=begins,
@@ -183,6 +192,32 @@ def _late_timecode(
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
 
 
+def _odd_chapters(
+    container: InputContainer, place: Container, facts: SourceFacts
+) -> Iterator[Finding]:
+    """What Matroska's chapters say beside names and times."""
+    if place.chapters and read_container(container.format.name).covers_attached:
+        for text in odd_chapters(facts.path):
+            yield _lost("chapters", f"{text}: not carried over")
+
+
+def _moved_chapter(
+    container: InputContainer, place: Container, selection: Selection
+) -> Iterator[Finding]:
+    """That a first chapter begins at 0, as it must in mp4 and mov."""
+    if place.iso:
+        starts = [start for _, start, _ in selection.chapters(container.chapters())]
+        if starts and starts[0] > (selection.start or 0):
+            own = f"{float(starts[0]):.3f} s"
+            text = f"the first chapter begins with the video in {place}, instead of at {own}"
+            yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
+
+
+def _about_bytes(av_stream: Stream) -> bool:
+    """Whether an attachment says how the source's own bytes are made of its pictures."""
+    return isinstance(av_stream, AttachmentStream) and av_stream.name == RAWCOOKED
+
+
 def _lost(subject: str, text: str) -> Finding:
     return Finding(kind=Kind.LOST, subject=subject, text=text)
 
@@ -225,7 +260,7 @@ def _loses_language(info: StreamInfo, place: Container) -> bool:
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
     chapters = container.chapters()
-    titles = av_stream.type == "data" and av_stream.frames == len(chapters)
+    titles = av_stream.type == "data" and av_stream.frames <= len(chapters)  # untitled: none
     return bool(chapters) and titles and read_container(container.format.name).iso
 
 

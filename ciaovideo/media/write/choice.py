@@ -104,16 +104,21 @@ def choose_codec(
     *,
     color: ColorSpec = ColorSpec(),
     hdr10: Hdr10 | None = None,
+    rate: Fraction | None = None,
 ) -> CodecChoice:
     """The encoder for frames of a planar layout at an output size, in a container.
 
-    ``color`` is what the frames really are, guesses included. Raises UnknownNameError for a codec
-    that is not there, OptionError where codec, container, layout, size and options do not go
-    together, ColorError for colours that it would falsify, EncodeError where it does not open.
+    ``color`` is what the frames really are, guesses included, ``rate`` how many are shown a second.
+    Raises UnknownNameError for a codec that is not there, OptionError where codec, container,
+    layout, size and options do not go together, ColorError for colours that it would falsify,
+    EncodeError where it does not open.
     """
 
     def chosen(options: EncodeOptions, container: Container) -> CodecChoice:
-        return _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
+        choice = _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
+        if choice.codec.name in CODECS:
+            _check_opens(choice, height, width, rate)
+        return choice
 
     def works(options: EncodeOptions, container: Container) -> bool:
         try:
@@ -172,10 +177,7 @@ def _choose(
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    choice = CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
-    if codec.name in CODECS:
-        _check_opens(choice, height, width)
-    return choice
+    return CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
 
 
 def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
@@ -334,7 +336,7 @@ def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -
     return both
 
 
-def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
+def _check_opens(choice: CodecChoice, height: int, width: int, rate: Fraction | None) -> None:
     """Open the encoder once for nothing, so that what it refuses is known before any work."""
     codec = choice.codec
     if height < codec.least_size[0] or width < codec.least_size[1]:
@@ -343,12 +345,14 @@ def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
     context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
     context.width, context.height = width, height
     context.pix_fmt = choice.coded_pix_fmt
-    context.time_base = Fraction(1, 25)
+    context.framerate = rate or Fraction(25)
+    context.time_base = 1 / (rate or Fraction(25))
     context.options = dict(choice.options)
     try:
         context.open()
     except av.error.FFmpegError as cause:
+        often = f" at {float(rate):.4g} frames a second" if rate else ""
         raise EncodeError(
-            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}:"
+            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}{often}:"
             f" {cause.strerror}{codec.refusal}"
         ) from cause

@@ -187,6 +187,8 @@ def _check_chapters(
         for start, end, title in source.chapters
         if (start >= first or end > first) and (span.end is None or start < span.end)
     ]
+    if wanted and found.container.iso:  # whose chapters begin with the video
+        wanted[0] = (min(wanted[0][0], -offset), wanted[0][1])
     if len(wanted) != len(found.chapters):
         text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"
         yield wrong("chapters", text)
