@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from ciaovideo.findings import Finding, Kind
+    from ciaovideo.media.read.probe import SourceFacts, probe
     from ciaovideo.models.weights import list_models, load_model
     from ciaovideo.options import (
         EncodeOptions,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
         StreamOptions,
         UpscaleOptions,
     )
-    from ciaovideo.pipeline.session import Progress, Summary, upscale
+    from ciaovideo.pipeline.session import Progress, Session, Summary, UpscaleRun, upscale
+    from ciaovideo.pipeline.verification.compare import verify
+    from ciaovideo.pipeline.verification.contract import Verification
 
     __version__: str
 
@@ -65,59 +68,46 @@ __all__ = [
     "Primaries",
     "Progress",
     "Range",
+    "Session",
     "Siting",
     "SizeOptions",
+    "SourceFacts",
     "StreamOptions",
     "Summary",
     "Transfer",
     "UpscaleOptions",
+    "UpscaleRun",
     "Upscaler",
     "UsageError",
+    "Verification",
     "WeightsError",
     "__version__",
     "from_rgb",
     "list_models",
     "load_model",
+    "probe",
     "to_rgb",
     "upscale",
+    "verify",
 ]
 
 _PLACES = {
-    **dict.fromkeys(
-        (
-            "EncodeOptions",
-            "EngineOptions",
-            "InputOptions",
-            "ModelOptions",
-            "SizeOptions",
-            "StreamOptions",
-            "UpscaleOptions",
-        ),
-        "ciaovideo.options",
-    ),
-    **dict.fromkeys(
-        (
-            "ColorSpec",
-            "Matrix",
-            "PixelLayout",
-            "PlaneFormat",
-            "Primaries",
-            "Range",
-            "Siting",
-            "Transfer",
-            "from_rgb",
-            "to_rgb",
-        ),
-        "ciaovideo.color",
-    ),
-    **dict.fromkeys(("Finding", "Kind"), "ciaovideo.findings"),
-    "Picture": "ciaovideo.engine.picture",
-    "Upscaler": "ciaovideo.engine.upscaler",
-    "Progress": "ciaovideo.pipeline.session",
-    "Summary": "ciaovideo.pipeline.session",
-    "list_models": "ciaovideo.models.weights",
-    "load_model": "ciaovideo.models.weights",
-    "upscale": "ciaovideo.pipeline.session",
+    name: f"ciaovideo.{module}"
+    for module, names in {
+        "color": "ColorSpec Matrix PixelLayout PlaneFormat Primaries Range Siting Transfer"
+        " from_rgb to_rgb",
+        "engine.picture": "Picture",
+        "engine.upscaler": "Upscaler",
+        "findings": "Finding Kind",
+        "media.read.probe": "SourceFacts probe",
+        "models.weights": "list_models load_model",
+        "options": "EncodeOptions EngineOptions InputOptions ModelOptions SizeOptions"
+        " StreamOptions UpscaleOptions",
+        "pipeline.session": "Progress Session Summary UpscaleRun upscale",
+        "pipeline.verification.compare": "verify",
+        "pipeline.verification.contract": "Verification",
+    }.items()
+    for name in names.split()
 }
 
 

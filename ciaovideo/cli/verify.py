@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
-from ciaovideo.errors import MissingInputError, OptionError, VerificationError
-from ciaovideo.options import Deinterlace, InputOptions
+from ciaovideo.errors import VerificationError
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -41,19 +40,17 @@ def build_parser(prog: str) -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Compare and print; raises VerificationError where they do not match."""
     output, source, frames = arguments.output, arguments.against, arguments.frames
-    for path in (output, source):
-        if not path.is_file():
-            raise MissingInputError(f"there is no file {path}", "check the name")
-    if frames is not None and frames < 1:
-        raise OptionError(f"frames {frames} is below 1", "ask for at least one frame")
-    fields: Deinterlace = "field" if arguments.every_field else "auto"
-    part = InputOptions(start=arguments.start, end=arguments.end, deinterlace=fields)
     with loading():
-        from ciaovideo.media.selection import Selection
-        from ciaovideo.pipeline.verification.verify import contract_between, verify
+        from ciaovideo.pipeline.verification.compare import verify
 
-    contract = contract_between(source, output, Selection.asked(part, frames))
-    result = verify(output, contract)
+    result = verify(
+        output,
+        source,
+        start=arguments.start,
+        end=arguments.end,
+        frames=frames,
+        every_field=arguments.every_field,
+    )
     if arguments.json:
         print(as_json(result))
     else:

@@ -5,9 +5,10 @@ import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -43,7 +44,7 @@ FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANC
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Entry = tuple[str, Callable[[], bytes]]
-"""The name of a picture for people, and what reads its bytes."""
+"""The name of a picture within its source, and what reads its bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,19 +69,22 @@ class PictureStore:
         return PictureStore(*(part.to(device) for part in parts))
 
 
-def load_pictures(sources: Iterable[Path], smallest: int, *, every: int = 1) -> PictureStore:
+def load_pictures(
+    sources: Iterable[Path], smallest: int, *, every: int = 1, exclude: Sequence[str] = ()
+) -> PictureStore:
     """Decode every picture of at least ``smallest`` px on both sides.
 
     A source is a picture, a video (of which one frame in ``every`` is taken), a folder of both
     (searched through), a tar or a zip of pictures; they come in the order of the sources, and by
-    name within each. Raises MissingInputError where nothing is found, DecodeError for a picture or
+    name within each. ``exclude``: patterns, with * and ?, of names within a source that are left
+    out. Raises MissingInputError where nothing is found, DecodeError for a picture or
     an archive that is damaged, and what ``read_frames`` raises.
     """
     sources = list(sources)
     samples = bytearray()  # grows in place; to join a list of pictures would hold all of them twice
     sizes: list[tuple[int, int]] = []
     for source in sources:
-        for picture in _pictures(source, every):
+        for picture in _pictures(source, every, exclude):
             if min(picture.shape[:2]) >= smallest:
                 samples += picture.data
                 sizes.append((picture.shape[0], picture.shape[1]))
@@ -135,18 +139,24 @@ def encode_webp(picture: Tensor) -> bytes:
     return sink.getvalue()
 
 
-def _pictures(source: Path, every: int) -> Iterator[Picture]:
+def _pictures(source: Path, every: int, exclude: Sequence[str]) -> Iterator[Picture]:
     """Every picture in a source, and frames of its videos."""
     if source.is_dir():
         paths = filter(lambda path: is_video(path) or _is_picture(path), source.rglob("*"))
         for path in sorted(paths, key=Path.as_posix):
-            yield from _pictures(path, every)
+            if not _excluded(path.relative_to(source).as_posix(), exclude):
+                yield from _pictures(path, every, exclude)
     elif is_video(source):
         yield from read_frames(source, every)
     else:
         with _entries(source) as entries:
             for name, read in entries:
-                yield _decode(name, read())
+                if not _excluded(name, exclude):
+                    yield _decode(name if name == str(source) else f"{source}: {name}", read())
+
+
+def _excluded(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @contextmanager
@@ -175,13 +185,13 @@ def _in_tar(source: Path, archive: tarfile.TarFile) -> Iterator[Entry]:
     for member in sorted(archive, key=lambda member: member.name):
         content = archive.extractfile(member) if member.isfile() else None
         if content is not None and _is_picture(PurePosixPath(member.name)):
-            yield f"{source}: {member.name}", content.read
+            yield member.name, content.read
 
 
 def _in_zip(source: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
     for name in sorted(archive.namelist()):
         if _is_picture(PurePosixPath(name)):
-            yield f"{source}: {name}", lambda name=name: archive.read(name)  # type: ignore[misc]
+            yield name, lambda name=name: archive.read(name)  # type: ignore[misc]
 
 
 def _is_picture(path: PurePosixPath | Path) -> bool:

@@ -48,6 +48,23 @@ def bicubic_matrix(source: int, target: int) -> Tensor:
     return (weight / weight.sum(dim=1, keepdim=True)).float()
 
 
+def draw_sides(
+    patch: int,
+    scales: tuple[float, float],
+    count: int,
+    generator: torch.Generator,
+    whole_scales: bool,
+) -> Tensor:
+    """Sides (count,) in px of crops that become ``patch`` px, at scales drawn evenly."""
+    low, high = scales
+    scale = torch.rand(count, generator=generator)
+    if whole_scales:
+        scale = (low + (high - low + 1) * scale).floor().clamp_(max=high)
+    else:
+        scale = low + (high - low) * scale
+    return (patch * scale).round().long().clamp_(max=round(patch * high))
+
+
 class Sampler:
     """Draws batches as in LIIF (Chen et al., arXiv 2012.09161, section 4): a scale per sample.
 
@@ -127,13 +144,7 @@ class Sampler:
     def _places(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Pictures, sides, places and orientations of crops, on the CPU."""
         which = torch.multinomial(self._areas, batch, replacement=True, generator=generator)
-        low, high = self.scales
-        scale = torch.rand(batch, generator=generator)
-        if self.whole_scales:
-            scale = (low + (high - low + 1) * scale).floor().clamp_(max=high)
-        else:
-            scale = low + (high - low) * scale
-        side = (self.patch * scale).round().long().clamp_(max=self.largest)
+        side = draw_sides(self.patch, self.scales, batch, generator, self.whole_scales)
         place = torch.rand(batch, 2, generator=generator)
         turn = torch.randint(8, (batch,), generator=generator)
         return which, side, place, turn

@@ -36,9 +36,13 @@ made picture at the time of its field (``read/deinterlacer``).
   is verified as ever.
 - **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
   flushes to disk and renames.
-- **A stopped run can go on** (``write/segment_writer``): frames are coded in segments, each
-  by a fresh encoder, and the packets of whole segments are kept. Going on hands them to the muxer
-  again, so that the file is made in one way only, and has the bits of a run never stopped.
+- **A file is looked at once** (``read/probe``) before anything is decided; it is opened again to
+  decode it, and once more to copy its other streams.
+- **Encoder and muxer are apart** (``write/encoder``, ``write/muxer``): one makes packets and knows
+  no file, the other writes packets, whoever made them. ``VideoWriter`` is both.
+- **A run resumes** (``SegmentWriter``): frames are coded in segments, each by a fresh encoder, into
+  files of their own. The muxer gets all packets from these files, so that the output is made in one
+  way only, and has the bits of a run never stopped.
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
 that does beyond its own priming) would lose pictures, so that all streams are moved together by

@@ -1,12 +1,13 @@
 """Introduces the engine to media: frames in, the same frames larger out, in the same order.
 
-``plan.make_plan`` decides everything before the first frame, ``upscale_video.UpscaleRun`` carries
-it out, and ``verify`` compares the finished file with its source; of a pipe, ``result`` counts.
+``decide.decide`` chooses everything before the first frame, ``session.UpscaleRun`` carries it out,
+and ``verification`` compares the finished file with its source; of a pipe, ``destination`` counts.
+A ``session.Session`` keeps engines for the next run.
 
 The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``engine.Renderer``,
-called by ``stages.FrameWorker``, makes its planes larger in one of several threads; the
-writer that ``result.open_writer`` chose (an encoder of PyAV's, a system ffmpeg, or bare YUV4MPEG2)
-takes it in the caller's thread. ``prefetch.ordered_map`` is what lies between: bounded, ordered,
+called by ``stages.FrameWorker``, makes its planes larger in one of several threads; the writer that
+``destination.open_writer`` chose (an encoder of PyAV's, a system ffmpeg, or bare YUV4MPEG2) takes
+it in the caller's thread. ``prefetch.ordered_map`` is what lies between: bounded, ordered,
 cancellable; the threads are those of the engine's ``WorkerPool``.
 
 On a GPU each worker has a CUDA stream of its own, so that one frame's upload, another's computing

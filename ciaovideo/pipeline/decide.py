@@ -96,55 +96,75 @@ def decide(
     ``others`` are the source's other streams, of which a pipe has none.
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
-    place = destination.container
-    info, expected, retimed = _rated(reader, place, options)
-    _refuse_unviewable(info, options)
-    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
-    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    out_size, codec = _size_and_codec(info, place, options, spec)
-    out_spec = replace(spec, siting=codec.siting)
-    out_spec, sited = out_spec.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
-    streams = _streams(reader, place, options, others)
-    findings = (
-        *reader.findings,
-        *_rounding(options, info, out_size, codec),
-        *guesses,
-        *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
-        *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
-        *codec.findings,
-        *retimed,
-        *_unturned(info, place),
-        *streams.findings,
-    )
-    if options.streams.strict:
-        _refuse(findings)
-    words = options.encode.via_ffmpeg  # what the machine lacks is said after what is wrong above
-    external = None if words is None else find_encoder(words)
+    video = _video(reader, destination.container, options)
+    streams = _streams(reader, destination.container, options, others)
+    findings = without_repeats((*reader.findings, *video.findings, *streams.findings))
+    _refuse(findings, options)
     model, engine = find_engine()
-    frames = expected or min(info.frame_count, options.frames or info.frame_count)
-    batch = options.engine.batch or _batch(engine.device, lr_size)
-    workers = _share(engine, batch, lr_size, out_size, options.frames)
+    lr_size = video.info.height, video.info.width
+    workers, batch = _shared(engine, options, lr_size, video.out_size)
     plan = UpscalePlan(
         source=reader.path,
         output=destination.path,
-        info=info,
-        out_size=out_size,
+        info=video.info,
+        out_size=video.out_size,
         model=model,
         device=str(engine.device),
         precision=engine.precision,
         workers=workers,
         batch=batch,
-        memory=engine.plan(batch, lr_size, out_size),
+        memory=engine.plan(batch, lr_size, video.out_size),
+        color=video.color,
+        out_color=video.out_color,
+        codec=video.codec,
+        streams=streams,
+        frames=video.frames,
+        piped_in=reader.piped,
+        piped_out=destination.piped,
+        findings=findings,
+    )
+    return _tried(plan, options), engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Video:
+    """What is decided of the main video alone; names as in ``UpscalePlan``."""
+
+    info: VideoInfo
+    frames: int
+    out_size: tuple[int, int]
+    color: ColorSpec
+    out_color: ColorSpec
+    codec: CodecChoice
+    findings: tuple[Finding, ...]
+
+
+def _video(reader: VideoReader, place: Container, options: UpscaleOptions) -> _Video:
+    """Size, rate, codec and colour of the output's video."""
+    info, expected, retimed = _rated(reader, place, options)
+    _refuse_unviewable(info, options)
+    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
+    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
+    out_size, codec = _size_and_codec(info, place, options, spec)
+    chosen = replace(spec, siting=codec.siting)
+    out_spec, sited = chosen.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
+    return _Video(
+        info=info,
+        frames=expected or min(info.frame_count, options.frames or info.frame_count),
+        out_size=out_size,
         color=spec,
         out_color=out_spec,
         codec=codec,
-        streams=streams,
-        frames=frames,
-        piped_in=reader.piped,
-        piped_out=destination.piped,
-        findings=without_repeats(findings),
+        findings=(
+            *_rounding(options, info, out_size, codec),
+            *guesses,
+            *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
+            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
+            *codec.findings,
+            *retimed,
+            *_unturned(info, place),
+        ),
     )
-    return _tried_out(plan, external, options), engine
 
 
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
@@ -294,30 +314,31 @@ def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
     )
 
 
-def _tried_out(
-    plan: UpscalePlan, external: ExternalEncoder | None, options: UpscaleOptions
-) -> UpscalePlan:
-    """The plan with what a system ffmpeg makes of it; a loss there is refused under ``strict``.
+def _tried(plan: UpscalePlan, options: UpscaleOptions) -> UpscalePlan:
+    """The plan with what a system ffmpeg makes of it, if one is asked for.
 
-    Without one, ColorError for colour tags that the container keeps only together.
+    What the machine lacks is said here, after what is wrong with the command itself. A loss is
+    refused under ``strict``. Raises ColorError for colour tags that a container stores only
+    together.
     """
-    if external is None:
-        choice, tags = plan.codec, output_tags(plan, tag_guessed=options.streams.tag_guessed)
+    words, choice = options.encode.via_ffmpeg, plan.codec
+    if words is None:
+        tags = output_tags(plan, tag_guessed=options.streams.tag_guessed)
         check_tags(choice.codec, choice.container, choice.pix_fmt, tags)
         return plan
-    external = try_out(external, target_of(plan, options))
+    external = try_out(find_encoder(words), target_of(plan, options))
     found = external.findings
     if plan.info.interlaced:
         text = "interlaced: ffmpeg is not told that frames hold two fields"
         found += (Finding(kind=Kind.LOST, subject="interlacing", text=text),)
-    if options.streams.strict:
-        _refuse(found)
+    _refuse(found, options)
     return replace(plan, external=external, findings=without_repeats((*plan.findings, *found)))
 
 
-def _refuse(findings: Iterable[Finding]) -> None:
-    """Raise LossError if a strict run refuses any."""
-    if refused := strict_findings(findings):
+def _refuse(findings: Iterable[Finding], options: UpscaleOptions) -> None:
+    """Raise LossError if the run is strict, and a strict run refuses any."""
+    refused = strict_findings(findings) if options.streams.strict else ()
+    if refused:
         count = f"{len(refused)} things" if len(refused) > 1 else "one thing"
         told = "; ".join(map(str, refused))
         raise LossError(f"strict: {count} would be lost or guessed: {told}")
@@ -330,20 +351,20 @@ def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
     return max(1, min(MAX_BATCH, GPU_BATCH_PIXELS // (lr_size[0] * lr_size[1])))
 
 
-def _share(
-    engine: Engine,
-    batch: int,
-    lr_size: tuple[int, int],
-    out_size: tuple[int, int],
-    frames: int | None,
-) -> int:
-    """How many threads compute at once: as many as memory lets work on whole frames."""
+def _shared(
+    engine: Engine, options: UpscaleOptions, lr_size: tuple[int, int], out_size: tuple[int, int]
+) -> tuple[int, int]:
+    """How many threads compute at once, and how many frames each.
+
+    As many threads as memory lets work on whole frames.
+    """
+    batch = options.engine.batch or _batch(engine.device, lr_size)
     most = usual_workers(engine.device)
-    for workers in range(max(1, min(most, frames or most)), 0, -1):
+    for workers in range(max(1, min(most, options.frames or most)), 0, -1):
         engine.share(workers)
         if engine.fixed_tile or not engine.plan(batch, lr_size, out_size).tile:
-            return workers
-    return 1
+            return workers, batch
+    return 1, batch
 
 
 def _rounding(

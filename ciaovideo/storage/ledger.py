@@ -101,6 +101,7 @@ class Ledger:
             for file in (*self._files(SUFFIX), *self._files(UNFINISHED)):
                 file.unlink(missing_ok=True)
             self.path.rmdir()
+        self.segments = {}  # a run may be carried out again
 
     def _files(self, suffix: str) -> list[Path]:
         """The files with a suffix in the order of their names, which is that of the frames."""

@@ -6,16 +6,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
-from ciaovideo.data.images import PictureStore, load_pictures
-from ciaovideo.data.precoded import read_pairs, write_pairs
-from ciaovideo.data.sampling import Sampler
+from ciaovideo.data.images import load_pictures
+from ciaovideo.data.precoded import write_pairs
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.engine.memory import exhaustion_named
 from ciaovideo.errors import (
@@ -28,6 +26,8 @@ from ciaovideo.errors import (
 )
 from ciaovideo.models.weights import load_file, save
 from ciaovideo.train.curves import CURVES, draw_run
+from ciaovideo.train.growth import grown
+from ciaovideo.train.learner import Learner, coding_sampler
 from ciaovideo.train.losses import Objective
 from ciaovideo.train.meter import DataShare, SmoothedLoss
 from ciaovideo.train.optimizer import make_optimizer
@@ -44,7 +44,7 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
-from ciaovideo.train.validation import Validation, tf32
+from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,6 @@ class Trainer:
         self.run_options = run
         self.device = choose_device(run.device)
         self.ranks = run.ranks
-        self._part = run.ranks.share(recipe.options.data.batch)
         optim = recipe.options.optim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(optim.seed)
@@ -122,11 +121,12 @@ class Trainer:
         start = recipe.options.start
         if start is not None:
             hint = "set start to weights of the recipe's network"
-            load_weights(self.network, load_file(start).state_dict(), start, hint)
+            weights = grown(self.network, load_file(start).state_dict())
+            load_weights(self.network, weights, start, hint)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
-        self.generator = torch.Generator().manual_seed(optim.seed)
+        self._learner = Learner(self.network, self.objective, recipe.options, run.ranks)
         self.step = 0
         self._loss = SmoothedLoss(self.device)
         self._share = DataShare(self.device)
@@ -134,7 +134,6 @@ class Trainer:
         self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
         self._validation: Validation | None = None
-        self._sampler: Sampler | None = None
         self._stopped = False
         if (run.folder / STATE).is_file():
             self._resume(run.folder / STATE)
@@ -152,7 +151,8 @@ class Trainer:
     @exhaustion_named("training", LESS)
     def prepare(self) -> int:
         """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
-        if self._sampler is None:
+        store = self._learner.store
+        if store is None:
             data = self.recipe.options.data
             sources = self.recipe.sources()
             validation = self.recipe.options.validation
@@ -161,10 +161,11 @@ class Trainer:
                     validation, validation.folder, self.network, self.device
                 )
             self._make_folder()
-            store = load_pictures(sources, round(data.patch * data.high_scale), every=data.every)
-            self._sampler = self._make_sampler(store, data.degradation)
+            side = round(data.patch * data.high_scale)
+            store = load_pictures(sources, side, every=data.every, exclude=data.exclude)
+            self._learner.take(store)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
-        return len(self._sampler.store)
+        return len(store)
 
     def stop(self) -> None:
         """Have ``run`` save and return after the step at hand; signal handlers may call this.
@@ -298,36 +299,16 @@ class Trainer:
         )
 
     def write_pairs(self, count: int) -> Path:
-        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere.
-
-        They keep their colours, for targets are not among them.
-        """
-        assert self._sampler is not None
-        data = self.recipe.options.data
-        always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere."""
+        store, data = self._learner.store, self.recipe.options.data
+        assert store is not None
         generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
-        sampler = self._make_sampler(self._sampler.store, always)
+        sampler = coding_sampler(data, store)
         path = self.run_options.folder / PAIRS
         pairs = sampler.make_pairs(count, data.batch, generator)
         with replacing(path) as part:
             write_pairs(part, pairs, sampler.store)
         return path
-
-    def _make_sampler(self, store: PictureStore, degradation: DegradationOptions) -> Sampler:
-        data = self.recipe.options.data
-        pairs = read_pairs(data.pairs, store, data.patch) if data.pairs is not None else None
-        degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
-        return Sampler(
-            store.to(self.device),
-            patch=data.patch,
-            queries=data.queries,
-            scales=(data.low_scale, data.high_scale),
-            distinct=data.distinct,
-            whole_scales=data.whole_scales,
-            window=data.window,
-            degrader=degrader if degradation.share else None,
-            pairs=pairs,
-        )
 
     def _make_folder(self) -> None:
         folder = self.run_options.folder
@@ -337,33 +318,21 @@ class Trainer:
             raise OptionError(f"{folder}: {cause.strerror}", "name another folder") from cause
 
     def _train_step(self) -> None:
-        assert self._sampler is not None
         optim = self.recipe.options.optim
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         begin = self._share.mark()
-        size = self.recipe.options.data.batch
-        batch = self._sampler.draw(size, self.generator, self._part)
+        batch = self._learner.draw()
         ready = self._share.mark()
-        lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=optim.bf16)
-        with tf32(self.device), torch.random.fork_rng(devices=[]), autocast:
-            # What the network itself draws (stochastic depth) follows from the step, not from the
-            # steps before, so that a resumed run draws the same; other samples, other draws.
-            seed = optim.seed * 1_000_003 + self.step + (self.ranks.rank << 40)
-            torch.manual_seed(seed % 2**63)
-            rgb = self.network(lr, batch.coord, batch.cell)
-        loss, distance = self.objective(rgb, batch.rgb, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        with tf32(self.device):
-            loss.backward()
-        distance = distance.detach()
+        distance, parts = self._learner.learn(batch, self.step)
         self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
         self.optimizer.step()
-        self.objective.learn(rgb, batch.natural, self.step, rate, ranks=self.ranks)
+        for sr, _, natural, _ in parts:
+            self.objective.learn(sr, natural, self.step, rate, ranks=self.ranks)
         self.step += 1
         self.average.update(self.network, self.step)
         self._share.add(begin, ready, self._share.mark())
@@ -385,7 +354,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.weights,
-            "generator": self.generator.get_state(),
+            "generator": self._learner.drawn,
             "step": self.step,
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
@@ -417,7 +386,7 @@ class Trainer:
             group |= {name: now[name] for name in ("betas", "decay", "fused") if name in now}
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
-        self.generator.set_state(state["generator"])
+        self._learner.restore(state["generator"])
         if type(state["step"]) is not int or state["step"] < 0:
             raise TypeError(f"step {state['step']!r}")
         self.step, self._loss.value = state["step"], float(state["loss"])

@@ -28,7 +28,10 @@ from ciaovideo.train.state import load_tensors
 
 LEVELS = 3  # sizes of detail: 1, 2 and 4 px
 ENERGY_FLOOR = (2 / 255) ** 2  # detail fainter than this is not seen
+SQUARES = 20.0  # of squared differences over L1: where both are as steep, at 0.025
 POOL = 7  # px of each level, over which products are averaged
+
+COARSE = 16  # px of squares whose mean colour is compared
 
 VGG19 = (64, 64, 0, 128, 128, 0, *(256,) * 4, 0, *(512,) * 4, 0, *(512,) * 4)  # 0 halves the side
 VGG_WEIGHTS = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}  # number of the layer: its weight
@@ -135,14 +138,22 @@ class Objective:
             self.perceptual = loss.to(device)
 
     def __call__(self, sr: Tensor, hr: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The loss of colours sr, hr (B, Q, 3) at step ``step`` (from 0), and its L1 alone."""
+        """The loss of colours sr, hr at step ``step`` (from 0), and its L1 alone.
+
+        Both are points (B, Q, 3), or what rows and columns cross at (B, 3, N, M).
+        """
         distance = F.l1_loss(sr, hr)
+        total = distance
+        if self.options.squares_from and step >= self.options.squares_from:
+            total = SQUARES * F.mse_loss(sr, hr)
         if step < self.options.from_step or not self.options.looks_at_neighbours:
-            return distance, distance
-        total = self.options.l1 * distance
+            return total, distance
+        total = self.options.l1 * total
         made, true = as_pictures(sr), as_pictures(hr)
         if self.perceptual is not None:
             total = total + self.options.perceptual * self.perceptual(made, true)
+        if self.options.color:
+            total = total + self.options.color * coarse_difference(made, true)
         if self.adversary is not None:
             total = total + self.options.adversarial * self.adversary.loss(made)
         assert isinstance(total, Tensor)
@@ -187,9 +198,21 @@ class Objective:
 
 
 def as_pictures(colors: Tensor) -> Tensor:
-    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q))."""
+    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q)); pictures stay."""
+    if colors.ndim == 4:
+        return colors
     side = math.isqrt(colors.shape[1])
     return colors.transpose(1, 2).reshape(len(colors), 3, side, side)
+
+
+def coarse_difference(sr: Tensor, hr: Tensor) -> Tensor:
+    """L1 of means over overlapping squares of COARSE px: what L1 leaves of shifts of colour.
+
+    L1 of pixels forgives a small shift of all of them where each is off by more than that anyway.
+    """
+    side = min(COARSE, *sr.shape[-2:])
+    step = max(1, side // 2)
+    return F.l1_loss(F.avg_pool2d(sr, side, step), F.avg_pool2d(hr, side, step))
 
 
 def _around(products: Tensor) -> Tensor:

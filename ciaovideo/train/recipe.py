@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
+from ciaovideo.data.degradation.coded import CodedOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.spec import NetworkSpec
@@ -36,22 +37,39 @@ class DataOptions:
         "folders, tars and zips of pictures, and videos, relative to the current folder",
         "PATH,...",
     )
+    exclude: tuple[str, ...] = opt(
+        (), "names within the sources that are left out, with * and ?", "PATTERN,..."
+    )
     every: int = opt(24, "of a video, one frame in so many is taken", "N")
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels asked for in each patch", "N")
     distinct: bool = opt(False, "ask for no HR pixel twice in a patch")
     window: bool = opt(False, "ask for a square of neighbouring pixels in each patch")
+    lattice: int = opt(
+        0, "ask instead for the pixels where so many rows and columns of a patch cross", "N"
+    )
+    groups: int = opt(4, "with a lattice: scales drawn for a step", "N")
+    candidates: int = opt(1, "with a lattice: crops of which the liveliest is taken", "N")
     batch: int = opt(16, "patches in a step", "N")
     low_scale: float = opt(1.0, "least scale drawn", "S")
     high_scale: float = opt(4.0, "largest scale drawn", "S")
     whole_scales: bool = opt(False, "draw only whole numbers between these scales")
     degradation: DegradationOptions = DegradationOptions()
+    coded: CodedOptions = CodedOptions()
     pairs: Path | None = opt(
         None, "patches that passed codecs before, where there are none", "FILE"
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "every", "patch", "queries", "batch", "low_scale")
+        _at_least(
+            self, 1, "every", "patch", "queries", "batch", "low_scale", "groups", "candidates"
+        )
+        _at_least(self, 0, "lattice")
+        if self.coded.share and (self.degradation.share or not self.lattice):
+            raise OptionError(
+                "coded patches are those of lattices, and not degraded otherwise",
+                "set data.lattice above 0 and data.degradation.share to 0",
+            )
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
             raise OptionError("whole scales between scales that are not whole", "give whole ones")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
@@ -61,6 +79,12 @@ class DataOptions:
             )
         if self.pairs is not None and not self.degradation.share:
             raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
+        if self.lattice and self.pairs is not None:
+            raise OptionError("pairs have no lattices", "set data.lattice to 0, or leave pairs out")
+        if not self.lattice:
+            self._check_queries()
+
+    def _check_queries(self) -> None:
         smallest = round(self.patch * self.low_scale) ** 2
         side = math.isqrt(self.queries)
         if self.window and (side**2 != self.queries or self.queries > smallest):
@@ -77,12 +101,13 @@ class DataOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimOptions:
-    """Optimisation. A warm-up, then a cosine to a hundredth of the peak or halvings."""
+    """Optimisation. A warm-up, then a cosine, halvings, or a constant rate and its fall."""
 
     optimizer: Literal["adam", "muon"] = opt("adam", "Adam, or Muon for the matrices of a network")
     steps: int = opt(1_000_000, "length of the schedule", "N")
     learning_rate: float = opt(1e-4, "peak of the schedule", "LR")
-    schedule: Literal["cosine", "halving"] = opt("cosine", "how the rate falls")
+    schedule: Literal["cosine", "halving", "constant"] = opt("cosine", "how the rate falls")
+    decay_steps: int = opt(0, "steps at the end in which a constant rate falls to zero", "N")
     milestones: tuple[int, ...] = opt(
         (200_000, 400_000, 600_000, 800_000), "steps at which halving halves the rate", "N,..."
     )
@@ -96,7 +121,8 @@ class OptimOptions:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")
-        _at_least(self, 0, "learning_rate", "warmup", "weight_decay", "clip_norm", "ema", "seed")
+        _at_least(self, 0, "learning_rate", "warmup", "decay_steps")
+        _at_least(self, 0, "weight_decay", "clip_norm", "ema", "seed")
         if self.seed >= 2**32:
             raise OptionError(f"seed {self.seed} is not below {2**32}")
         if not all(0 <= decay < 1 for decay in (self.ema, *self.betas)):
@@ -110,7 +136,11 @@ class LossOptions:
     """Loss. L1, joined from a step on by a perceptual loss and by a discriminator's."""
 
     from_step: int = opt(0, "step at which the second stage begins; before it, only L1", "N")
+    squares_from: int = opt(
+        0, "step from which squared differences take the place of L1; 0 for never", "N"
+    )
     l1: float = opt(1.0, "weight of L1 in the second stage", "W")
+    color: float = opt(0.0, "weight of differences of mean colour over squares of 16 px", "W")
     perceptual: float = opt(0.0, "weight of structures, or of features where there are any", "W")
     features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
     adversarial: float = opt(0.0, "weight of the discriminator's judgement", "W")
@@ -118,7 +148,17 @@ class LossOptions:
     discriminator_rate: float = opt(1.0, "its learning rate over the network's", "R")
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "from_step", "l1", "perceptual", "adversarial", "discriminator_rate")
+        _at_least(
+            self,
+            0,
+            "from_step",
+            "squares_from",
+            "l1",
+            "color",
+            "perceptual",
+            "adversarial",
+            "discriminator_rate",
+        )
         _at_least(self, 1, "discriminator_channels")
         if self.features is not None and not self.perceptual:
             raise OptionError("features are given, but their loss has no weight", "set perceptual")
@@ -126,7 +166,7 @@ class LossOptions:
     @property
     def looks_at_neighbours(self) -> bool:
         """Whether the second stage needs squares of pixels."""
-        return bool(self.perceptual or self.adversarial)
+        return bool(self.perceptual or self.adversarial or self.color)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +202,11 @@ class TrainOptions:
             raise OptionError(
                 "the loss looks at neighbouring pixels, and scattered ones are asked for",
                 "set data.window to true",
+            )
+        if self.loss.adversarial and self.data.lattice:
+            raise OptionError(
+                "a discriminator needs pictures of one size, and lattices have several",
+                "set data.lattice to 0",
             )
 
 

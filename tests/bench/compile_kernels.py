@@ -19,11 +19,9 @@ from ciaovideo.ops import (
     color_codes_triton,
     color_signals_triton,
     linear_triton,
-    local_attention_triton,
     modulated_render_triton,
-    patch_attention_triton,
-    separable_attention_triton,
 )
+from ciaovideo.ops.attention import local_triton, patch_triton, separable_triton
 from ciaovideo.ops.layers_triton import LAUNCH, NARROW, ON_CHIP
 
 SHARED = {80: 163 << 10, 86: 99 << 10, 90: 227 << 10}  # bytes that one program can have
@@ -72,15 +70,15 @@ def cases(arch: int) -> list[Case]:
         pixels = modulated_render_triton
         render: dict[str, Any] = {"DEPTH": 8, "WIDTH": 16, "ROWS": pixels.ROWS}
         render |= {"ACROSS": pixels.ACROSS, "PRECISION": "tf32x3"}
-        patches = patch_attention_triton
+        patches = patch_triton
         made += [
-            Case(local_attention_triton, "_mix", kind, *launch[2:], mix),
+            Case(local_triton, "_mix", kind, *launch[2:], mix),
             Case(linear_triton, "_perceptron", kind, *launch[2:], layers),
             Case(pixels, "_render", kind, pixels.WARPS, 2, render),
             Case(patches, "_softmax", kind, patches.WARPS, patches.STAGES, softmax),
             Case(patches, "_paste", kind, patches.WARPS, patches.STAGES, paste),
         ]
-    made.append(Case(separable_attention_triton, "_blend", "fp32", 4, 2, {"RANK": 4, "RUN": 128}))
+    made.append(Case(separable_triton, "_blend", "fp32", 4, 2, {"RANK": 4, "RUN": 128}))
     codes = {"FACTOR_Y": 2, "FACTOR_X": 2, "CENTER_Y": 0.5, "CENTER_X": 0.0, "SAMPLES": 256}
     codes["DITHER"] = 64
     codes |= {"FIRST_Y": -1, "FIRST_X": -1, "LAST_Y": 3, "LAST_X": 2}

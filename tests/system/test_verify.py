@@ -89,7 +89,7 @@ def test_what_cannot_be_verified_at_all(tmp_path: Path, capsys: pytest.CaptureFi
     cases: list[tuple[list[object], int, str]] = [
         ([tmp_path / "none.mp4", "--against", source], 2, "there is no file"),
         ([source, "--against", tmp_path], 2, "there is no file"),
-        ([source, "--against", source, "--frames", "0"], 2, "below 1"),
+        ([source, "--against", source, "--frames", "0"], 2, "got 0"),
         ([text, "--against", source], 3, "Invalid data"),
         ([source, "--against", text], 3, "Invalid data"),
     ]

@@ -28,7 +28,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command
 from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.inspect.scan import UNTURNED, scan_file, shots_by_number
+from ciaovideo.media.inspect.scan import UNTURNED, FileScan, Shot, scan_file, shots_by_number
 from ciaovideo.media.layouts import picture_of, planar_name
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 
@@ -71,6 +71,21 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
         shot = shots_by_number(scan, [0]).get(0)
     if shot is None:
         raise EncodeError("what ffmpeg makes cannot be read back", "choose another encoder")
+    _check_trial(scan, shot, target)
+    made = PixelLayout.of(planar_name(shot.pix_fmt))
+    return replace(
+        encoder,
+        pix_fmt=shot.pix_fmt,
+        color=shot.color,
+        findings=(
+            *_relaid(encoder, target.codec.pix_fmt, shot.pix_fmt),
+            *_lost(target.color, shot.color, made),
+        ),
+    )
+
+
+def _check_trial(scan: FileScan, shot: Shot, target: VideoTarget) -> None:
+    """Refuse an encoder that makes another size, shape or rotation than asked for."""
     size = (target.height, target.width)
     if shot.size != size:
         raise OptionError(
@@ -88,16 +103,6 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
             "this ffmpeg does not keep the picture's rotation",
             "ffmpeg 6 or later can turn it, none can mirror it: choose a codec instead",
         )
-    made = PixelLayout.of(planar_name(shot.pix_fmt))
-    return replace(
-        encoder,
-        pix_fmt=shot.pix_fmt,
-        color=shot.color,
-        findings=(
-            *_relaid(encoder, target.codec.pix_fmt, shot.pix_fmt),
-            *_lost(target.color, shot.color, made),
-        ),
-    )
 
 
 class ExternalWriter:

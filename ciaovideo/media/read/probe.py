@@ -86,12 +86,15 @@ class SourceFacts:
         return earliest
 
 
-def probe(path: Path, wanted: Selection = EVERYTHING) -> SourceFacts:
+def probe(file: str | Path, wanted: Selection = EVERYTHING) -> SourceFacts:
     """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
+
+    ``wanted`` is what of it is going to be read, with times that count from the first frame.
 
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
     TimestampError where neither times nor a rate are stored.
     """
+    path = Path(file)
     check_input(path)
     with open_source(path) as container:
         video = main_video(container, path)

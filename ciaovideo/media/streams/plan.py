@@ -74,47 +74,26 @@ def plan_streams(
     read; it is opened for the time of this call where nobody gives it. Raises EncodeError for other
     sound that the container cannot hold.
     """
-    main, covers = facts.info.index, facts.covers
-    kept: list[StreamInfo] = []
-    dropped: list[StreamInfo] = []
-    rebuilt: list[StreamInfo] = []  # what the source's bytes could be made of
+    main = facts.info.index
     with open_source(facts.path) if opened is None else nullcontext(opened) as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
-        chapters = bool(container.chapters())
-        tags = fresh_tags(container.metadata)
-        if place.timecode:
-            tags.pop("timecode", "")
-        found = [*_late_timecode(container, main, place, selection)]
-        found += _odd_chapters(container, place, facts)
-        found += _moved_chapter(container, place, selection)
-        for av_stream in _others(container, main, place):
-            if _about_bytes(av_stream):
-                rebuilt.append(describe(av_stream))
-                continue
-            becomes = _becoming(place, av_stream, covers, sound)
-            info = replace(describe(av_stream), becomes=becomes or "")
-            (dropped if becomes is None else kept).append(info)
-            found += () if becomes is None else _lost_marks(place, info, av_stream)
+        kept, dropped, found = _fates(container, facts, place, sound)
+        found = [
+            *_late_timecode(container, main, place, selection),
+            *_odd_chapters(container, place, facts, selection),
+            *found,
+            *_left_out(container, place, dropped),
+            *(_converted(info) for info in kept if info.becomes),
+            *_lost_languages((video, *kept), place),
+        ]
     if not place.bare:
         _refuse_silence(dropped, place, sound)
-    copied = {info.index for info in kept}
-    timed = set[int]() if place.before_zero and not place.in_step else copied
-    begins = {i: t for i, t in facts.first_times(selection).items() if i in copied | {main}}
-    offset = Fraction(0)
-    if not place.bare:  # which has no times to move
-        starts = {index: time for index, time in begins.items() if index in timed | {main}}
-        offset = _offset(starts, [ticks[index] for index in {main} | copied], selection)
-        if place.in_step:
-            offset = -starts.get(main, Fraction(0))
-            _refuse_steps(starts, main, kept, place)
-    unnamed = [info for info in (video, *kept) if _loses_language(info, place)]
-    found += [
-        *_left_out(place, dropped, chapters=chapters, tags=tags),
-        *(_lost(i.name, f"{RAWCOOKED}: left out, it is about other bytes") for i in rebuilt),
-        *(_converted(info) for info in kept if info.becomes),
-        *(_lost(info.name, f"{place} cannot hold the language of {info}") for info in unnamed),
-    ]
+    taken = {main} | {info.index for info in kept}
+    starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
+    offset = _offset(starts, main, [ticks[index] for index in taken], selection, place)
+    if place.in_step:
+        _refuse_steps(starts, main, kept, place)
     if offset:
         found.append(_moved(offset, selection, place))
     return StreamPlan(
@@ -122,13 +101,29 @@ def plan_streams(
         main=main,
         container=place,
         kept=tuple(kept),
-        dropped=(*dropped, *rebuilt),
+        dropped=tuple(dropped),
         offset=offset,
         selection=selection.ended(facts.frame_times),
-        starts=begins,
-        covers={index: data for index, data in covers.items() if index in copied},
+        starts=starts,
+        covers={index: data for index, data in facts.covers.items() if index in taken},
         findings=tuple(found),
     )
+
+
+def _fates(
+    container: InputContainer, facts: SourceFacts, place: Container, sound: SoundPolicy
+) -> tuple[list[StreamInfo], list[StreamInfo], list[Finding]]:
+    """The streams that are kept, those that are dropped, and what the kept ones lose."""
+    kept: list[StreamInfo] = []
+    dropped: list[StreamInfo] = []
+    found: list[Finding] = []
+    for av_stream in _others(container, facts.info.index, place):
+        outdated = _about_bytes(av_stream)
+        becomes = None if outdated else _becoming(place, av_stream, facts.covers, sound)
+        info = replace(describe(av_stream), becomes=becomes or "")
+        (dropped if becomes is None else kept).append(info)
+        found += () if becomes is None else _lost_marks(place, info, av_stream)
+    return kept, dropped, found
 
 
 def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
@@ -171,13 +166,19 @@ def _silence_hint(place: Container, sound: SoundPolicy) -> str:
 
 
 def _left_out(
-    place: Container, dropped: Sequence[StreamInfo], *, chapters: bool, tags: Iterable[str]
+    container: InputContainer, place: Container, dropped: Sequence[StreamInfo]
 ) -> Iterator[Finding]:
     """Each thing beside the video that a container cannot hold."""
     for lost in dropped:
-        yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
-    if chapters and not place.chapters:
+        if _about_bytes(container.streams[lost.index]):
+            yield _lost(lost.name, f"{RAWCOOKED}: left out, it is about other bytes")
+        else:
+            yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
+    if container.chapters() and not place.chapters:
         yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
+    tags = fresh_tags(container.metadata)
+    if place.timecode:
+        tags.pop("timecode", "")
     if tags and not place.metadata:
         listed = ", ".join(tags)
         yield _lost("metadata", f"{place} cannot hold metadata ({listed}): it is left out")
@@ -193,24 +194,17 @@ def _late_timecode(
 
 
 def _odd_chapters(
-    container: InputContainer, place: Container, facts: SourceFacts
+    container: InputContainer, place: Container, facts: SourceFacts, selection: Selection
 ) -> Iterator[Finding]:
-    """What Matroska's chapters say beside names and times."""
+    """What chapters lose beside names and times, and that the first must begin at 0."""
     if place.chapters and read_container(container.format.name).covers_attached:
         for text in odd_chapters(facts.path):
             yield _lost("chapters", f"{text}: not carried over")
-
-
-def _moved_chapter(
-    container: InputContainer, place: Container, selection: Selection
-) -> Iterator[Finding]:
-    """That a first chapter begins at 0, as it must in mp4 and mov."""
-    if place.iso:
-        starts = [start for _, start, _ in selection.chapters(container.chapters())]
-        if starts and starts[0] > (selection.start or 0):
-            own = f"{float(starts[0]):.3f} s"
-            text = f"the first chapter begins with the video in {place}, instead of at {own}"
-            yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
+    starts = [start for _, start, _ in selection.chapters(container.chapters())]
+    if place.iso and starts and starts[0] > (selection.start or 0):
+        own = f"{float(starts[0]):.3f} s"
+        text = f"the first chapter begins with the video in {place}, instead of at {own}"
+        yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
 
 
 def _about_bytes(av_stream: Stream) -> bool:
@@ -253,8 +247,11 @@ def _converted(info: StreamInfo) -> Finding:
     return Finding(kind=Kind.CHANGED, subject=info.name, text=str(info))
 
 
-def _loses_language(info: StreamInfo, place: Container) -> bool:
-    return info.language not in UNKNOWN and not held_language(place, info.language)
+def _lost_languages(infos: Iterable[StreamInfo], place: Container) -> Iterator[Finding]:
+    """The languages for which a container has no code."""
+    for info in infos:
+        if info.language not in UNKNOWN and not held_language(place, info.language):
+            yield _lost(info.name, f"{place} cannot hold the language of {info}")
 
 
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
@@ -265,18 +262,28 @@ def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
 
 
 def _offset(
-    starts: Mapping[int, Fraction], ticks: Sequence[Fraction], selection: Selection
+    starts: Mapping[int, Fraction],
+    main: int,
+    ticks: Sequence[Fraction],
+    selection: Selection,
+    place: Container,
 ) -> Fraction:
     """What to add to all times so that nothing that counts begins before zero.
 
     mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
     there would be lost. Matroska cannot store times before zero, but for priming. Where the file is
     cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
-    frames' clock; other streams are moved to the nearest tick of theirs.
+    frames' clock; other streams are moved to the nearest tick of theirs. Where all streams begin
+    together, that is at zero; bare pictures have no times.
     """
+    if place.bare:
+        return Fraction(0)
+    if place.in_step:
+        return -starts.get(main, Fraction(0))
+    counted = [time for index, time in starts.items() if index == main or not place.before_zero]
     if selection.start is not None:
-        return -(min([selection.start, *starts.values()]) // selection.tick) * selection.tick
-    earliest = min([*starts.values(), Fraction(0)])
+        return -(min([selection.start, *counted]) // selection.tick) * selection.tick
+    earliest = min([*counted, Fraction(0)])
     if earliest >= 0:
         return Fraction(0)
     step = common_tick(ticks)

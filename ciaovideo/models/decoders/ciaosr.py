@@ -24,8 +24,7 @@ from ciaovideo.models.parts.corners import gather
 from ciaovideo.models.parts.cross_scale_attention import non_local_branch
 from ciaovideo.models.parts.mlp import MLP
 from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
-from ciaovideo.ops.linear import Layer, linear, perceptron
-from ciaovideo.ops.local_attention import (
+from ciaovideo.ops.attention.local import (
     PAIRS,
     Keys,
     PointMLP,
@@ -34,6 +33,7 @@ from ciaovideo.ops.local_attention import (
     local_attention,
     pair_tables,
 )
+from ciaovideo.ops.linear import Layer, linear, perceptron
 
 BLOCK_FLOATS = 40 << 20  # measured with 4096 queries at full size, attention bands included
 REACH = 1  # no query reads a code further than this from its nearest one

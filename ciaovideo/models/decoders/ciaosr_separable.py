@@ -10,7 +10,8 @@ from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, constant, gaps, placed
 from ciaovideo.models.parts.corners import CORNERS, below, pick
 from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
-from ciaovideo.ops.separable_attention import GapTaps, separable_attention
+from ciaovideo.ops.attention.separable import GapTaps, separable_attention
+from ciaovideo.ops.convolution import activated
 
 WAVES = 4  # sines and cosines per axis that weights are made of, up to one period per LR pixel
 
@@ -99,8 +100,8 @@ class SeparableCiaoSR(Decoder):
         cell (B, 2) in LR pixels.
         """
         relative = cell * constant(view.lr_size, cell)  # (B, 2): 2 / scale
-        scale = self.scale(relative.to(features.dtype))[..., None, None]
-        trunk = F.leaky_relu(self.trunk(features) + scale, self.slope, inplace=True)
+        scale = self.scale(relative.to(features.dtype))
+        trunk = activated(self.trunk, features, self.slope, scale)
         trunk = F.pad(trunk, (1, 1, 1, 1), mode="replicate")
         query, key = self.gap_query(trunk), self.key(trunk)
         height, width = query.shape[-2:]

@@ -8,6 +8,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
     {
         "edsr": "ciaovideo.models.encoders.edsr:EDSR",
         "rdn": "ciaovideo.models.encoders.rdn:RDN",
+        "span": "ciaovideo.models.encoders.span:SPAN",
         "swinir": "ciaovideo.models.encoders.swinir:SwinIR",
     },
 )

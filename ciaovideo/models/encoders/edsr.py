@@ -2,11 +2,12 @@
 
 from typing import Self
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
 from ciaovideo.models.protocols import Encoder
+from ciaovideo.ops.convolution import activated, added
 
 
 class ResidualBlock(nn.Module):
@@ -22,9 +23,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Latent (B, C, h, w) -> latent (B, C, h, w)."""
-        change: Tensor = self.conv2(F.leaky_relu(self.conv1(latent), self.slope, inplace=True))
-        return latent + change
+        """Latent (B, C, h, w) -> latent (B, C, h, w); without gradients it may be written to."""
+        return added(self.conv2, activated(self.conv1, latent, self.slope), latent)
 
 
 class EDSR(Encoder):
@@ -55,5 +55,5 @@ class EDSR(Encoder):
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""
         first: Tensor = self.conv_first(lr)
-        after: Tensor = self.conv_after_body(self.body(first))
-        return first + after
+        body = self.body(first if torch.is_grad_enabled() else first.clone())
+        return added(self.conv_after_body, body, first)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ciaovideo.grid import View
 from ciaovideo.models.protocols import WHOLE, Reach
-from ciaovideo.ops.patch_attention import GPU_PAIRS, PAIRS, paste
+from ciaovideo.ops.attention.patch import GPU_PAIRS, PAIRS, paste
 
 SHARPNESS = 10.0  # the softmax over places multiplies similarities by this
 LEAST_NORM = 1e-4  # keys shorter than this are not scaled up to length one

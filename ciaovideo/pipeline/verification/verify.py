@@ -7,7 +7,7 @@ checked. The frames' times come from the source's packets; where these do not ag
 
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -69,39 +69,21 @@ def verify(output: Path, contract: Contract) -> Verification:
     pairs, findings = pair_tracks(source, found, contract, span)
     findings = odd_times + findings
     findings += check_times(times, found, contract)
-    becomes = {info.index: info.becomes for info in contract.streams.kept}
-    for given, made in pairs:
-        if not becomes[given.info.index]:
-            padded = contract.streams.container.in_step
-            offset = contract.streams.offset
-            findings += check_packets(given, made, span, offset, padded=padded)
-        elif made.pts or not is_silent(source, given, packet_times(given, span)):
-            findings += check_coded_anew(given, made, span, contract.streams.offset)
+    findings += _check_streams(source, pairs, contract, span)
     findings += _check_shape(source, found, contract)
-    place = contract.streams.container
-    if place.chapters:
+    if contract.streams.container.chapters:
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        holds = found.video.info.codec in HDR10_CODINGS
-        hdr10 = holds if contract.hdr10 is None else contract.hdr10
-        wanted = Look(
-            size=contract.size,
-            pix_fmt=contract.pix_fmt,
-            color=contract.color,
-            given_color=contract.given_color,
-            tags=place.stored_tags,
-            hdr10=hdr10,
-            coding=found.video.info.codec,
-            container=place,
-        )
-        step = (
-            2 if contract.selection.every_field else 1
-        )  # second fields have no picture of their own
+        step = contract.selection.per_frame  # second fields have no picture of their own
         skip = begin % step
         beside = None if contract.counted else source
         pictures, odd = compare_pictures(
-            beside, _every(found, skip, step), shown[skip::step], wanted, (begin + skip) // step
+            beside,
+            _every(found, skip, step),
+            shown[skip::step],
+            _look_of(found, contract),
+            (begin + skip) // step,
         )
         findings += odd
     return Verification(
@@ -110,6 +92,40 @@ def verify(output: Path, contract: Contract) -> Verification:
         packets=sum(len(made.pts) for _, made in pairs),
         pictures=pictures,
         findings=tuple(findings),
+    )
+
+
+def _check_streams(
+    source: FileScan,
+    pairs: Sequence[tuple[Track, Track]],
+    contract: Contract,
+    span: Selection,
+) -> list[Finding]:
+    """What is wrong with the packets of the streams beside the video."""
+    streams, findings = contract.streams, list[Finding]()
+    becomes = {info.index: info.becomes for info in streams.kept}
+    for given, made in pairs:
+        if not becomes[given.info.index]:
+            padded = streams.container.in_step
+            findings += check_packets(given, made, span, streams.offset, padded=padded)
+        elif made.pts or not is_silent(source, given, packet_times(given, span)):
+            findings += check_coded_anew(given, made, span, streams.offset)
+    return findings
+
+
+def _look_of(found: FileScan, contract: Contract) -> Look:
+    """What the output's pictures must look like."""
+    coding, place = found.video.info.codec, contract.streams.container
+    holds = coding in HDR10_CODINGS
+    return Look(
+        size=contract.size,
+        pix_fmt=contract.pix_fmt,
+        color=contract.color,
+        given_color=contract.given_color,
+        tags=place.stored_tags,
+        hdr10=holds if contract.hdr10 is None else contract.hdr10,
+        coding=coding,
+        container=place,
     )
 
 

@@ -72,6 +72,20 @@ def test_folder_tar_and_zip_hold_the_same_pictures_by_name(tmp_path: Path) -> No
             assert samples.tolist() == rgb.reshape(-1).tolist()
 
 
+def test_excluded_names_are_left_out_of_every_kind_of_source(tmp_path: Path) -> None:
+    contents = files()
+    sources = (
+        folder_of(contents, tmp_path / "pictures"),
+        tar_of(contents, tmp_path / "a.tar"),
+        zip_of(contents, tmp_path / "a.zip"),
+    )
+    for source in sources:
+        assert load_pictures([source], 8, exclude=["sub/*"]).heights.tolist() == [9, 8]
+        assert load_pictures([source], 8, exclude=["?.png", "*.bmp"]).heights.tolist() == [10]
+        with pytest.raises(MissingInputError, match="no picture"):
+            load_pictures([source], 8, exclude=["*"])
+
+
 def test_several_sources_in_their_order(tmp_path: Path) -> None:
     single = folder_of({"z.png": png(11, 13)}, tmp_path) / "z.png"
     store = load_pictures([tar_of(files(), tmp_path / "a.tar"), single], 8)

@@ -126,7 +126,7 @@ def test_ciaosr(view: View, fused: list[str]) -> None:
     decoder = ciaosr()
     found = picture_of(decoder, view, 8)
     expected = without(lambda: picture_of(decoder, view, 8))
-    assert set(fused) == {"patch_attention", "local_attention", "linear"}
+    assert set(fused) == {"attention.patch", "attention.local", "linear"}
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
@@ -135,7 +135,7 @@ def test_ciaosr_cut_for_a_small_gpu(fused: list[str], monkeypatch: pytest.Monkey
 
     decoder, view = ciaosr(hidden=(16, 16)), View((4, 5), (7, 9))
     rows = []
-    for module in ("local_attention", "linear"):
+    for module in ("attention.local", "linear"):
 
         def narrow(_: Tensor) -> Any:
             rows.append(NARROW.rows)
@@ -182,11 +182,11 @@ def test_ciaosr_in_other_shapes(channels: int, options: dict[str, Any], fused: l
     "options", [{"hidden": (24, 24)}, {"hidden": (16,) * 3}, {"local_attention": False}], ids=str
 )
 def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: list[str]) -> None:
-    from ciaovideo.ops import local_attention_triton
+    from ciaovideo.ops.attention import local_triton
 
     decoder, view = ciaosr(**{"hidden": (16, 16), **options}), VIEWS[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_attention_triton, "local_attention", None)
+        patch.setattr(local_triton, "local_attention", None)
         found = picture_of(decoder, view, 8)
     expected = without(lambda: picture_of(decoder, view, 8))
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
@@ -213,15 +213,15 @@ def test_separable(view: View, fused: list[str]) -> None:
     torch.manual_seed(0)
     decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
     found = picture_of(decoder, view, 8)
-    assert fused == ["separable_attention"]
+    assert fused == ["attention.separable"]
     expected = without(lambda: picture_of(decoder, view, 8))
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
 def far_corner(side: int, device: str) -> tuple[Tensor, Tensor]:
     """The last pixels of maps as large as asked for, and of just their last codes."""
-    from ciaovideo.ops.separable_attention import GapTaps
-    from ciaovideo.ops.separable_attention_triton import separable_attention
+    from ciaovideo.ops.attention.separable import GapTaps
+    from ciaovideo.ops.attention.separable_triton import separable_attention
 
     rank, seen = 6, 3
     generator = torch.Generator().manual_seed(0)

@@ -85,6 +85,7 @@ def test_deleting_leaves_what_others_put_there(tmp_path: Path) -> None:
     (other := path / "notes.txt").write_text("mine")
     ledger.delete()
     assert list(path.iterdir()) == [other]
+    assert ledger.missing() == [(0, None)]
     other.unlink()
     ledger.delete()
     ledger.delete()

@@ -10,7 +10,15 @@ from torch import Tensor
 from ciaovideo.data.degradation.blur import smooth
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.train.discriminator import Adversary, UNetDiscriminator
-from ciaovideo.train.losses import VGG19, Objective, StructureLoss, VggLoss, as_pictures
+from ciaovideo.train.losses import (
+    SQUARES,
+    VGG19,
+    Objective,
+    StructureLoss,
+    VggLoss,
+    as_pictures,
+    coarse_difference,
+)
 from ciaovideo.train.recipe import LossOptions
 
 CPU = torch.device("cpu")
@@ -150,3 +158,30 @@ def test_the_second_stage_begins_at_its_step() -> None:
 def test_points_row_by_row_are_pictures() -> None:
     picture = pictures()
     assert torch.equal(as_pictures(points(picture)), picture)
+
+
+def test_a_shift_of_colour_shows_where_noise_does_not() -> None:
+    """Both are as far off by L1; the mean over a square forgives noise and not a shift."""
+    true = pictures()
+    noise = torch.randn(true.shape, generator=torch.Generator().manual_seed(1)).sign() * 0.02
+    assert coarse_difference(true, true) == 0
+    assert coarse_difference(true + 0.02, true) == pytest.approx(0.02, rel=1e-3)
+    assert coarse_difference(true + noise, true) < 0.004
+    small = true[..., :5, :7]
+    assert coarse_difference(small + 0.02, small) == pytest.approx(0.02, rel=1e-3)
+
+
+def test_the_objective_weighs_colour_beside_l1() -> None:
+    true = pictures()
+    objective = Objective(LossOptions(color=0.5), CPU)
+    total, distance = objective(true + 0.02, true, 0)
+    assert total == pytest.approx(1.5 * distance.item(), rel=1e-3)
+
+
+def test_squares_take_the_place_of_l1_from_their_step() -> None:
+    true = pictures()
+    objective = Objective(LossOptions(squares_from=5), CPU)
+    before, distance = objective(true + 0.02, true, 4)
+    after, same = objective(true + 0.02, true, 5)
+    assert before == distance == same
+    assert after == pytest.approx(SQUARES * 0.02**2, rel=1e-3)

@@ -12,8 +12,9 @@ from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import DataOptions, OptimOptions, list_recipes, read_recipe
 
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
-    "ciaosr-fast": 190_992,
-    "ciaosr-archive": 190_992,
+    "ciaosr-fast": 227_984,
+    "ciaosr-archive": 227_984,
+    "ciaosr-coded": 227_984,
     "ciaosr-archive-video": 909_240,
     "ciaosr-video": 909_240,
     "ciaosr-video-lm": 1_176_787,
@@ -202,7 +203,7 @@ def test_another_half_of_the_network_leaves_the_options_of_the_first() -> None:
     network = read_recipe("ciaosr-fast", words).network
     assert (network.encoder_options, network.decoder_options) == ({"blocks": 2}, {})
     network = read_recipe("ciaosr-fast", ["network.encoder=edsr"]).network
-    assert network.encoder_options == {"channels": 32, "blocks": 8, "slope": 0.1}
+    assert network.encoder_options == {"channels": 32, "blocks": 10, "slope": 0.1}
 
 
 def test_no_source_is_not_the_current_folder() -> None:

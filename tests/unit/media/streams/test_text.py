@@ -15,6 +15,7 @@ from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
+from tests.fillers import gray_stream, mux_gray
 from tests.found import losses_of
 from tests.media import ASS_HEADER, make_clip
 from tests.places import container_of
@@ -30,10 +31,10 @@ type Line = tuple[int, int, str]
 
 def with_text(path: Path, codec: str, events: Sequence[tuple[int, int, str]]) -> None:
     """A short clip with one track of text: start and length in ms, and the text in ASS."""
-    silent = path.with_name(f"silent{path.suffix}")
+    silent = path.with_name("silent.mp4")  # which stores all decoding times
     make_clip(silent, width=64, height=48, seconds=2)
     with av.open(silent) as given, av.open(path, "w") as container:
-        video = container.add_stream_from_template(given.streams.video[0])
+        video = container.add_stream_from_template(given.streams.video[0], opaque=True)
         track = container.add_stream(codec)
         context = track.codec_context
         assert isinstance(context, SubtitleCodecContext)
@@ -57,8 +58,10 @@ def converted(source: Path, output: Path, main: int = 0) -> StreamPlan:
     plan = plan_streams(probe(source), container_of(output))
     with StreamCopier(plan) as copier, av.open(output, "w") as container:
         copier.declare_before(container)
-        copier.declare_after(container, container.add_stream(FILLER[output.suffix], rate=25))
+        filler = gray_stream(container, FILLER[output.suffix])
+        copier.declare_after(container, filler)
         container.start_encoding()
+        mux_gray(container, filler)
         copier.finish()
     return plan
 
@@ -188,8 +191,9 @@ def test_forced_text_is_forced_in_another_coding(tmp_path: Path) -> None:
     with av.open(plain) as given, av.open(source, "w") as container:
         targets = [container.add_stream_from_template(s, opaque=True) for s in given.streams]
         targets[1].disposition = Disposition.forced
-        for packet in given.demux():
-            if packet.dts is not None:
+        for early, packet in enumerate(given.demux(), -99):  # Matroska stores no decoding times
+            if packet.size:
+                packet.dts = early if packet.dts is None else packet.dts
                 packet.stream = targets[packet.stream_index]
                 container.mux(packet)
     for path, forced in ((plain, False), (source, True)):

@@ -34,8 +34,8 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     At each query the softmax over its four codes of sum logit * f(y) g(x), times the sum of
     value * f(y) g(x); f and g are the basis values of its row and its column.
     """
-    if fused := dispatch.fused_twin("separable_attention", value, rows.of_key):
-        with dispatch.PlainIfItFails("separable_attention"):
+    if fused := dispatch.fused_twin("attention.separable", value, rows.of_key):
+        with dispatch.PlainIfItFails("attention.separable"):
             fast: Tensor = fused.separable_attention(value, logit, rows, columns)
             return fast
     size = BLOCK.get(value.device.type, max(BLOCK.values()))

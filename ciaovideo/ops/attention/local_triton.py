@@ -17,9 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ciaovideo.ops.attention.local import Keys, PointMLP, Taps, Values
 from ciaovideo.ops.dispatch import device_of
 from ciaovideo.ops.layers_triton import launch_for, precision_of, square, stacked, two_layers
-from ciaovideo.ops.local_attention import Keys, PointMLP, Taps, Values
 
 CORNERS = 4
 TILE_WIDTH = 8  # queries of a program that lie side by side, where it has that many

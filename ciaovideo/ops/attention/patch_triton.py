@@ -1,9 +1,9 @@
-"""``patch_attention.paste`` fused for GPUs, in two kernels.
+"""``patch.paste`` fused for GPUs, in two kernels.
 
 The first makes probabilities without storing scores: one pass over the places finds maximum and
 sum of each pixel, a second computes the scores again and writes exp(score - maximum) / sum. The
 other adds the nine probabilities of each diagonal as it reads them (pixel and place moved
-together), and multiplies the sum with the values. ``patch_attention.paste`` is the definition.
+together), and multiplies the sum with the values. ``patch.paste`` is the definition.
 
 Per (pixel, place) pair at C = 64, scale 2: 2 * 288 + 256 = 832 multiplications, 1.66 kFLOP; one
 probability of 2 bytes written, and read nine times, from cache but for the first. 960x540 in

@@ -96,9 +96,9 @@ def local_attention(
 
     ``size`` (h, w) of the box, P = h * w. Without keys there is one neighbour, its weight one.
     """
-    fused = dispatch.fused_twin("local_attention", values.codes)
+    fused = dispatch.fused_twin("attention.local", values.codes)
     if fused and fused.fits(rows, columns, keys, values):
-        with dispatch.PlainIfItFails("local_attention"):
+        with dispatch.PlainIfItFails("attention.local"):
             mixed: Tensor = fused.local_attention(rows, columns, size, keys, values)
             return mixed
     corners = [(y, x) for y in range(len(rows.neighbour)) for x in range(len(columns.neighbour))]

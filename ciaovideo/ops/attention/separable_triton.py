@@ -1,6 +1,6 @@
 """``separable_attention`` fused for GPUs: values, logits, softmax, colour in one pass.
 
-``separable_attention.py`` is the definition. A program makes a
+``separable.py`` is the definition. A program makes a
 run of pixels of one row, whose own basis values are scalars. Per pixel at rank 4: 4 * (20 + 60)
 = 320 multiplications, 0.64 kFLOP, on fp32 units; 1 kB read from cache, where neighbours share it;
 from DRAM each map once, 448 B per code, and 12 B written. At twice the size of 1920x1080 that is
@@ -12,8 +12,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ciaovideo.grid import placed
+from ciaovideo.ops.attention.separable import GapTaps
 from ciaovideo.ops.dispatch import device_of
-from ciaovideo.ops.separable_attention import GapTaps
 
 RUN = 128  # pixels of a row in one program
 WARPS = 4

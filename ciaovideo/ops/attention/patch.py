@@ -22,8 +22,8 @@ def paste(query: Tensor, key: Tensor, value: Tensor, *, pairs: int = PAIRS) -> T
 
     In bands of rows of at most ``pairs`` (pixel, place) pairs, on a GPU with a twin GPU_PAIRS.
     """
-    if fused := dispatch.fused_twin("patch_attention", query, key, value):
-        with dispatch.PlainIfItFails("patch_attention"):
+    if fused := dispatch.fused_twin("attention.patch", query, key, value):
+        with dispatch.PlainIfItFails("attention.patch"):
             return cast(Tensor, fused.paste(query, key, value, pairs=GPU_PAIRS))
     batch, _, height, width = query.shape
     size = value.shape[-2:]

@@ -1,0 +1,154 @@
+"""What nearly every video has gone through: a resize, half the chroma, one codec. Nothing worn.
+
+For a member that takes away what codecs add and leaves alone what cameras do: the same grain lies
+on patches and targets, targets are not sharpened, and patches are frames that a codec predicted,
+not the clip's first one, which it codes as a still.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ciaovideo.config import opt
+from ciaovideo.data.degradation import tape
+from ciaovideo.data.degradation.blur import blur, gaussian_kernels, kernel_side, smooth
+from ciaovideo.data.degradation.chain import Degraded, Range
+from ciaovideo.data.degradation.draws import Draws
+from ciaovideo.data.degradation.jpeg import jpeg
+from ciaovideo.errors import OptionError
+
+CLIP = 4  # frames; all but the first are taken
+SPEED = 3.0  # px per frame at most, in three of ten patches none
+FILTERS = ("bicubic", "bilinear", "area")  # that reduce a picture
+HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their video
+HALO_WEIGHT = (0.2, 0.8)
+# What coded it, how often, and from which qualities, half open. Constant rate factors of H.264 as
+# people share video, quantisers of MPEG-2 as on DVDs, libjpeg's qualities for what was a still.
+CODECS: tuple[tuple[str, float, tuple[int, int]], ...] = (
+    ("h264", 0.65, (18, 29)),
+    ("mpeg2", 0.22, (2, 9)),
+    ("jpeg", 0.13, (70, 96)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodedOptions:
+    """Coding. What LR patches go through as video; probabilities are of each patch or group."""
+
+    share: float = opt(0.0, "groups of patches that are coded; the others are only reduced", "P")
+    between: Range = opt((0.75, 1.25), "height and width in between, over the patch's", "LOW,HIGH")
+    blur_sigma: Range = opt((0.01, 0.4), "deviation of a lens's blur, LR pixels", "LOW,HIGH")
+    halo: float = opt(0.2, "coded patches that somebody sharpened", "P")
+    grain: float = opt(0.4, "patches with grain, which lies on their targets, too", "P")
+    grain_sigma: Range = opt((0.5, 6.0), "deviation of the grain, of 255", "LOW,HIGH")
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not 0 <= value <= 1:
+                raise OptionError(f"{field.name} {value} is no probability", "use 0 to 1")
+            if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
+                raise OptionError(f"{field.name} {value} is no range", "write LOW,HIGH above 0")
+
+
+class Coder:
+    """Makes LR patches of ``patch`` px as they come out of video files, by ``options``.
+
+    All draws come from the generator that a call is given.
+    """
+
+    def __init__(self, options: CodedOptions, patch: int) -> None:
+        self.options = options
+        self.patch = patch
+
+    def __call__(self, crop: Tensor, side: Tensor, generator: torch.Generator) -> Degraded:
+        """Crops (B, 3, S, S) in [0, 1], each ``side`` px (B,) of it, the rest its border."""
+        options = self.options
+        draws = Draws(generator, crop.device)
+        coded = draws.happens(options.share)
+        lr = self._reduced(crop, side, draws, coded=coded)
+        natural = crop.clone()
+        grainy = draws.some(options.grain, len(crop))
+        for index in grainy.tolist():
+            field = self._grain(lr[index : index + 1], draws)
+            lr[index] += field[0]
+            natural[index] += _enlarged(field, int(side[index]), crop.shape[-1])[0]
+        if coded:
+            lr = self._coded(self._haloed(lr, draws).clamp(0, 1), draws)
+        lr = (lr.clamp(0, 1) * 255).round() / 255
+        natural = natural.clamp(0, 1)
+        return Degraded(lr, natural, natural)
+
+    def _reduced(self, crop: Tensor, side: Tensor, draws: Draws, *, coded: bool) -> Tensor:
+        """To the patch's size: at once, or blurred and through a size in between."""
+        count = len(crop)
+        kinds = draws.below(len(FILTERS), 2 * count).view(count, 2).tolist()
+        between = draws.uniform(*self.options.between, 2 * count).view(count, 2) * self.patch
+        sides = between.round().long().clamp(min=1).tolist()
+        if coded:
+            sigma = draws.uniform(*self.options.blur_sigma, count) * (side / self.patch)
+            both = sigma[:, None].expand(-1, 2)
+            kernels = gaussian_kernels(
+                both, torch.zeros_like(sigma), kernel_side(float(sigma.max()))
+            )
+            crop = blur(crop, kernels)
+        made = []
+        for index, own in enumerate(side.tolist()):
+            picture = crop[index : index + 1, :, :own, :own]
+            if coded:
+                height, width = sides[index]
+                picture = _resized(picture, (height, width), FILTERS[kinds[index][1]])
+            made.append(_resized(picture, (self.patch, self.patch), FILTERS[kinds[index][0]]))
+        return torch.cat(made)
+
+    def _grain(self, patch: Tensor, draws: Draws) -> Tensor:
+        """A field of the patch's shape, the same in all channels half of the time."""
+        low, high = self.options.grain_sigma
+        sigma = float(draws.log_uniform(low / 255, high / 255, 1))
+        field = torch.randn(patch.shape, generator=draws.fields, device=patch.device) * sigma
+        return field[:, :1].expand_as(field) if draws.happens(0.5) else field
+
+    def _haloed(self, lr: Tensor, draws: Draws) -> Tensor:
+        picked = draws.some(self.options.halo, len(lr))
+        if len(picked):
+            sigma = float(draws.uniform(*HALO_SIGMA, 1))
+            weight = draws.uniform(*HALO_WEIGHT, len(picked))[:, None, None, None]
+            lr[picked] = lr[picked] + weight * (lr[picked] - smooth(lr[picked], sigma))
+        return lr
+
+    def _coded(self, lr: Tensor, draws: Draws) -> Tensor:
+        """A later frame of a clip after one codec, or a still after JPEG; 4:2:0 in any case."""
+        at = float(draws.uniform(0, sum(share for _, share, _ in CODECS), 1))
+        kind, quality = CODECS[-1][0], CODECS[-1][2]
+        for name, share, qualities in CODECS:
+            if at < share:
+                kind, quality = name, qualities
+                break
+            at -= share
+        drawn = quality[0] + draws.number(quality[1] - quality[0])
+        count, now = len(lr), 1 + draws.number(CLIP - 1)
+        velocity = draws.uniform(-SPEED, SPEED, 2 * count).view(count, 2)
+        velocity = velocity * draws.chance(0.7, count)[:, None]
+        corner = draws.number(tape.BLOCK), draws.number(tape.BLOCK)
+        if kind == "jpeg":
+            qualities_of_all = torch.full((count,), float(drawn), device=lr.device)
+            return jpeg(lr, qualities_of_all, subsampled=True)
+        clip = tape.moving(lr, velocity, CLIP, now).clamp(0, 1)
+        return tape.recoded(clip, kind, drawn, corner=corner)[:, now]
+
+
+def _resized(picture: Tensor, size: tuple[int, int], kind: str) -> Tensor:
+    if kind == "area" and all(
+        new <= old for new, old in zip(size, picture.shape[-2:], strict=True)
+    ):
+        return F.interpolate(picture, size, mode="area")
+    mode = "bicubic" if kind == "area" else kind
+    return F.interpolate(picture, size, mode=mode, align_corners=False, antialias=True)
+
+
+def _enlarged(field: Tensor, side: int, room: int) -> Tensor:
+    """A field of the LR patch on its HR crop, whose border is repeated up to ``room`` px."""
+    made = F.interpolate(field, (side, side), mode="bicubic", align_corners=False)
+    return F.pad(made, (0, room - side, 0, room - side), mode="replicate")

@@ -1,0 +1,1 @@
+"""Attention of queries over codes, of pixels over places."""

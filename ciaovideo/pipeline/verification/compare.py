@@ -1,0 +1,37 @@
+"""A file made earlier, held against the file it was made from."""
+
+from fractions import Fraction
+from pathlib import Path
+
+from ciaovideo.errors import MissingInputError, OptionError
+from ciaovideo.media.selection import Selection
+from ciaovideo.options import Deinterlace, InputOptions
+from ciaovideo.pipeline.verification import verify as checks
+from ciaovideo.pipeline.verification.contract import Verification
+
+
+def verify(
+    output: str | Path,
+    against: str | Path,
+    *,
+    start: Fraction | str | None = None,
+    end: Fraction | str | None = None,
+    frames: int | None = None,
+    every_field: bool = False,
+) -> Verification:
+    """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
+
+    The options say which part of the source was taken, as ``upscale`` has them; with
+    ``every_field`` each field became a frame. What differs is in ``Verification.wrong``, nothing
+    raises for it. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
+    """
+    for path in map(Path, (output, against)):
+        if not path.is_file():
+            raise MissingInputError(f"there is no file {path}", "check the name")
+    if frames is not None and frames < 1:
+        raise OptionError(f"frames must be 1 or more, got {frames}", "ask for at least one frame")
+    fields: Deinterlace = "field" if every_field else "auto"
+    part = InputOptions(start=start, end=end, deinterlace=fields)
+    selection = Selection.asked(part, frames)
+    contract = checks.contract_between(Path(against), Path(output), selection)
+    return checks.verify(Path(output), contract)

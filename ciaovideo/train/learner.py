@@ -1,0 +1,155 @@
+"""Batches and their gradients: the part of a step that takes its time."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
+from ciaovideo.data.degradation.coded import Coder
+from ciaovideo.data.images import PictureStore
+from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
+from ciaovideo.data.precoded import Pairs, read_pairs
+from ciaovideo.data.sampling import Batch, Sampler
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.train.losses import Objective
+from ciaovideo.train.prediction import Part, predict
+from ciaovideo.train.ranks import Ranks
+from ciaovideo.train.recipe import DataOptions, TrainOptions
+from ciaovideo.train.validation import tf32
+from ciaovideo.train.workers import Judge, Workers, made_for
+
+
+class Learner:
+    """Draws a step's batch and leaves the gradients of its loss at the network's weights.
+
+    Lattices are shared out among threads, each with a core of its own, and while these compute the
+    next batch is drawn. ``drawn`` is the generator's state before that: what a checkpoint holds.
+    """
+
+    def __init__(
+        self, network: ImplicitSR, objective: Objective, options: TrainOptions, ranks: Ranks
+    ) -> None:
+        self.network = network
+        self.objective = objective
+        self.options = options
+        self.ranks = ranks
+        self.generator = torch.Generator().manual_seed(options.optim.seed)
+        self.drawn = self.generator.get_state()
+        self._device = next(network.parameters()).device
+        self._part = ranks.share(options.data.batch)
+        self._sampler: Sampler | LatticeSampler | None = None
+        self._ahead: LatticeBatch | None = None
+        self.workers: Workers | None = None
+
+    @property
+    def store(self) -> PictureStore | None:
+        """The pictures, once they are there."""
+        return self._sampler.store if self._sampler is not None else None
+
+    def take(self, store: PictureStore) -> None:
+        """Learn from these pictures."""
+        data = self.options.data
+        store = store.to(self._device)
+        self._sampler = lattice_sampler(data, store) if data.lattice else point_sampler(data, store)
+        on_cpu = self._device.type == "cpu"
+        threads = torch.get_num_threads() if data.lattice and on_cpu else 1
+        self.workers = made_for(self.network, threads)
+
+    def restore(self, state: Tensor) -> None:
+        """Draw what comes after a state that ``drawn`` was."""
+        self.generator.set_state(state)
+        self.drawn = self.generator.get_state()
+
+    def draw(self) -> Batch | LatticeBatch:
+        """The batch of this step, which may have been drawn during the last one."""
+        batch: Batch | LatticeBatch = self._ahead or self._draw()
+        self._ahead = None
+        self.drawn = self.generator.get_state()
+        return batch
+
+    def learn(self, batch: Batch | LatticeBatch, step: int) -> tuple[Tensor, list[Part]]:
+        """Set the gradients of step ``step`` (from 0): the L1, and of points what was made."""
+        with tf32(self._device), torch.random.fork_rng(devices=[]):
+            # What the network itself draws (stochastic depth) follows from the step, not from the
+            # steps before, so that a resumed run draws the same; other samples, other draws.
+            seed = self.options.optim.seed * 1_000_003 + step + (self.ranks.rank << 40)
+            torch.manual_seed(seed % 2**63)
+            if isinstance(batch, LatticeBatch):
+                return self._from_lattices(batch, step), []
+            parts = predict(self.network, batch, bf16=self.options.optim.bf16)
+        [(sr, hr, _, _)] = parts
+        loss, distance = self.objective(sr, hr, step)
+        with tf32(self._device):
+            loss.backward()
+        return distance.detach(), parts
+
+    def _draw(self) -> Batch | LatticeBatch:
+        assert self._sampler is not None
+        return self._sampler.draw(self.options.data.batch, self.generator, self._part)
+
+    def _from_lattices(self, batch: LatticeBatch, step: int) -> Tensor:
+        judge = Judge(self.network, self.objective, self.options.optim.bf16)
+        if self.workers is None:
+            gradients, distance = judge(batch, step, 1.0)
+        else:
+            result = self.workers.begin(judge, batch, step)
+            if step + 1 < self.options.optim.steps:
+                ahead = self._draw()
+                assert isinstance(ahead, LatticeBatch)
+                self._ahead = ahead
+            gradients, distance = result()
+        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        return distance
+
+
+def point_sampler(
+    data: DataOptions, store: PictureStore, degradation: DegradationOptions | None = None
+) -> Sampler:
+    """What draws single pixels; ``degradation`` in place of the recipe's own."""
+    pairs: Pairs | None = None
+    if data.pairs is not None:
+        pairs = read_pairs(data.pairs, store, data.patch)
+    degradation = degradation or data.degradation
+    degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
+    return Sampler(
+        store,
+        patch=data.patch,
+        queries=data.queries,
+        scales=(data.low_scale, data.high_scale),
+        distinct=data.distinct,
+        whole_scales=data.whole_scales,
+        window=data.window,
+        degrader=degrader if degradation.share else None,
+        pairs=pairs,
+    )
+
+
+def coding_sampler(data: DataOptions, store: PictureStore) -> Sampler:
+    """What draws patches of which each has passed a codec.
+
+    They keep their colours, for targets are not among them.
+    """
+    always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
+    return point_sampler(data, store, always)
+
+
+def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
+    """What draws lattices."""
+    degrader: Degrades | None = None
+    if data.coded.share:
+        degrader = Coder(data.coded, data.patch)
+    elif data.degradation.share:
+        degrader = Degrader(data.degradation, data.patch)
+    return LatticeSampler(
+        store,
+        patch=data.patch,
+        side=data.lattice,
+        scales=(data.low_scale, data.high_scale),
+        groups=data.groups,
+        candidates=data.candidates,
+        window=data.window,
+        whole_scales=data.whole_scales,
+        degrader=degrader,
+    )

@@ -1,0 +1,71 @@
+"""What a network makes of a batch while it is trained."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ciaovideo.data.lattice import Lattice, LatticeBatch
+from ciaovideo.data.sampling import Batch
+from ciaovideo.grid import View
+from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
+from ciaovideo.models.decoders.crossing import crossed
+from ciaovideo.models.networks.implicit import ImplicitSR
+
+type Part = tuple[Tensor, Tensor, Tensor, float]
+"""Colours made, true ones, true ones unsharpened, and the share of the batch."""
+
+
+def predict(network: ImplicitSR, batch: Batch | LatticeBatch, *, bf16: bool) -> list[Part]:
+    """Colours beside the true ones; points (B, Q, 3), or of each lattice (b, 3, N, M)."""
+    lr = batch.lr.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(lr.device.type, torch.bfloat16, bf16, cache_enabled=False):
+        if isinstance(batch, Batch):
+            made = [network(lr, batch.coord, batch.cell)]
+        elif isinstance(network.decoder, SeparableCiaoSR):
+            made = list(_crossed(network, network.decoder, lr, batch))
+        else:
+            made = list(_queried(network, lr, batch))
+    if isinstance(batch, Batch):
+        return [(made[0], batch.rgb, batch.natural, 1.0)]
+    return [
+        (sr, target.rgb, target.natural, target.samples / len(lr))
+        for sr, target in zip(made, batch.targets, strict=True)
+    ]
+
+
+def _crossed(
+    network: ImplicitSR, decoder: SeparableCiaoSR, lr: Tensor, batch: LatticeBatch
+) -> Iterator[Tensor]:
+    """The dense way of a decoder that has one."""
+    size = (lr.shape[-2], lr.shape[-1])
+    features = network.encoder(lr - network.mean)
+    colors = crossed(decoder, features, batch.cell, View(size, size), batch.targets)
+    parts = lr.split([target.samples for target in batch.targets])
+    for color, target, part in zip(colors, batch.targets, parts, strict=True):
+        yield color.float() + (_bilinear(part, target) if network.residual else network.mean)
+
+
+def _queried(network: ImplicitSR, lr: Tensor, batch: LatticeBatch) -> Iterator[Tensor]:
+    """By points, for any decoder."""
+    counts = [target.samples for target in batch.targets]
+    for target, part, cell in zip(
+        batch.targets, lr.split(counts), batch.cell.split(counts), strict=True
+    ):
+        coord = torch.stack(torch.meshgrid(target.rows, target.columns, indexing="ij"), dim=-1)
+        points = network(part, coord.flatten(0, 1).expand(len(part), -1, -1), cell)
+        yield points.transpose(1, 2).unflatten(2, coord.shape[:2])
+
+
+def _bilinear(lr: Tensor, target: Lattice) -> Tensor:
+    """LR enlarged to the lattice, with repeated borders: two products in fp32."""
+    with torch.autocast(lr.device.type, enabled=False):
+        down, across = _hats(target.rows, lr.shape[-2]), _hats(target.columns, lr.shape[-1])
+        return down @ lr.contiguous() @ across.mT
+
+
+def _hats(coord: Tensor, count: int) -> Tensor:
+    """Weights (N, count) of linear interpolation."""
+    position = ((coord + 1) * (count / 2) - 0.5).clamp(0, count - 1)
+    distance = position[:, None] - torch.arange(count, device=coord.device)
+    return (1 - distance.abs()).clamp(min=0)

@@ -1,0 +1,83 @@
+"""Gradients of parts of a batch, each part on a core of its own.
+
+Threads that share out every single operation meet a thousand times a step, and wait for the slower
+one each time: on two busy cores they cost twice the processor time that two threads do which meet
+once a step. Sums are in the order of the parts, whoever is ready first.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ciaovideo.data.lattice import LatticeBatch
+from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.train.losses import Objective
+from ciaovideo.train.prediction import predict
+
+type Computed = tuple[list[Tensor | None], Tensor]
+"""A gradient for each of the network's weights, and the L1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What a batch is judged by at a step."""
+
+    network: ImplicitSR
+    objective: Objective
+    bf16: bool
+
+    def __call__(self, batch: LatticeBatch, step: int, share: float) -> Computed:
+        """Of a batch that is this share of the whole one."""
+        loss = distance = batch.lr.new_zeros(())
+        for sr, hr, _, weight in predict(self.network, batch, bf16=self.bf16):
+            judged, apart = self.objective(sr, hr, step)
+            loss = loss + judged * (weight * share)
+            distance = distance + apart.detach() * (weight * share)
+        weights = list(self.network.parameters())
+        return list(torch.autograd.grad(loss, weights, allow_unused=True)), distance
+
+
+class Workers:
+    """``count`` threads with a core each."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        self.count = count
+
+    def begin(self, judge: Judge, batch: LatticeBatch, step: int) -> Callable[[], Computed]:
+        """Start on a batch; what comes back waits for the end and gives the sums."""
+        parts = batch.parts(self.count)
+        shares = [len(part.lr) / len(batch.lr) for part in parts]
+        running = [
+            self._pool.submit(judge, part, step, share)
+            for part, share in zip(parts, shares, strict=True)
+        ]
+        return lambda: _summed([each.result() for each in running])
+
+
+def made_for(network: ImplicitSR, threads: int) -> Workers | None:
+    """Workers for so many threads; None for one, and for a network that draws at random.
+
+    For there is one generator for all threads, and who asks it first is chance.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.get_rng_state()
+        network.encoder(torch.zeros(1, 3, 8, 8))
+        draws = not torch.equal(before, torch.get_rng_state())
+    return Workers(threads) if threads > 1 and not draws else None
+
+
+def _summed(computed: Sequence[Computed]) -> Computed:
+    gradients = list(computed[0][0])
+    distance = computed[0][1]
+    for others, apart in computed[1:]:
+        for index, other in enumerate(others):
+            mine = gradients[index]
+            gradients[index] = (
+                other if mine is None else mine if other is None else mine.add_(other)
+            )
+        distance = distance + apart
+    return gradients, distance
