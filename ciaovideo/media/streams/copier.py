@@ -227,13 +227,13 @@ class StreamCopier:
             return
         first = self.plan.starts.get(self.plan.main, Fraction(0)) + self.offset
         at = float(_ticks(packet.pts) * (exact(packet.time_base) or Fraction(1)) - first)
-        name, path = self.plan.source.stem, self.plan.source
-        words = ["ffmpeg", "-ss", f"{at:g}", "-i", str(path), "-map", "0", "-c", "copy"]
-        rest = shlex.join([*words, f"{name}.rest{path.suffix}"])
+        path = self.plan.source
+        rest = shlex.quote(f"{path.stem}.rest{path.suffix}")  # DV is its frames, one after another
         raise EncodeError(
             f"the sound of {path} changes at {at:.3f} s from {declared} to about {rate} samples a"
             " second, which a copy would play at the wrong speed",
-            f"end the output at {at:g} s, and cut off the rest for another one: {rest}",
+            f"end the output at {at:g} s, and make another one of the rest:"
+            f" tail -c +{(packet.pos or 0) + 1} {shlex.quote(str(path))} > {rest}",
         )
 
     def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
