@@ -331,3 +331,22 @@ def test_tags_of_copied_hevc_stay(tmp_path: Path) -> None:
     enlarge(case("two_hvc1.mp4", tmp_path), output)
     with av.open(output) as container:
         assert container.streams.video[1].codec_context.codec_tag == "hvc1"
+
+
+@pytest.mark.parametrize(
+    ("loop", "said"), [(0, "the endless loop"), (2, "2 repetitions"), (-1, None)]
+)
+def test_how_often_a_gif_is_shown_is_named(loop: int, said: str | None, tmp_path: Path) -> None:
+    source = tmp_path / "in.gif"
+    with av.open(source, "w", container_options={"loop": str(loop)}) as made:
+        av_stream: Any = made.add_stream("gif", rate=10)
+        av_stream.width, av_stream.height, av_stream.pix_fmt = 64, 48, "rgb8"
+        for number in range(3):
+            pixels = np.full((48, 64), 9 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="rgb8")
+            frame.pts = number
+            made.mux(av_stream.encode(frame))
+        made.mux(av_stream.encode(None))
+    summary = enlarge(source, tmp_path / "out.mkv")
+    found = [f.text for f in summary.findings if f.subject == "loop"]
+    assert found == ([f"{said}: not carried over"] if said else [])

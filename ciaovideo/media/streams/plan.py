@@ -19,6 +19,7 @@ from ciaovideo.media.clock import (
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.read.editions import odd_chapters
+from ciaovideo.media.read.loops import told_loop
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
@@ -82,6 +83,11 @@ def plan_streams(
         found = [
             *_late_timecode(container, main, place, selection),
             *_odd_chapters(container, place, facts, selection),
+            *(
+                [_lost("loop", f"{loop}: not carried over")]
+                if (loop := told_loop(facts.path))
+                else []
+            ),
             *found,
             *_left_out(container, place, dropped),
             *(_converted(info) for info in kept if info.becomes),
@@ -205,6 +211,12 @@ def _odd_chapters(
         own = f"{float(starts[0]):.3f} s"
         text = f"the first chapter begins with the video in {place}, instead of at {own}"
         yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
+
+
+def _unlooped(facts: SourceFacts) -> Iterator[Finding]:
+    """How often a file is shown, where it says so: no container here does."""
+    if loop := told_loop(facts.path):
+        yield _lost("loop", f"{loop}: not carried over")
 
 
 def _about_bytes(av_stream: Stream) -> bool:
