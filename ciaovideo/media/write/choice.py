@@ -12,7 +12,7 @@ loss.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,7 +32,7 @@ from ciaovideo.errors import (
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.media.write.advice import advice
+from ciaovideo.media.write.advice import LAST_RESORT, advice, smaller_sizes
 from ciaovideo.media.write.codecs import (
     CODECS,
     SLICES_ALONG,
@@ -51,6 +51,7 @@ WIDER = {
     "422": ("444",),
     "440": ("444",),
 }
+LEVEL_BLOCKS, LEVEL_SPEED = 36864, 2073600  # H.264 level 5.2: macroblocks a frame and a second
 PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
 
@@ -114,11 +115,20 @@ def choose_codec(
     EncodeError where it does not open.
     """
 
-    def chosen(options: EncodeOptions, container: Container) -> CodecChoice:
-        choice = _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
+    def chosen(
+        options: EncodeOptions, container: Container, size: tuple[int, int] = (height, width)
+    ) -> CodecChoice:
+        choice = _choose(options, container, pix_fmt, size, color=color, hdr10=hdr10)
         if choice.codec.name in CODECS:
-            _check_opens(choice, height, width, rate)
-        return choice
+            _check_opens(choice, *size, rate)
+        return replace(choice, findings=(*choice.findings, *_high_level(choice, size, rate)))
+
+    def fitting(size: tuple[int, int]) -> str:
+        try:
+            chosen(options, container, size)
+        except CiaoVideoError:
+            return ""
+        return f"ask for {size[1]}x{size[0]} at most"
 
     def works(options: EncodeOptions, container: Container) -> bool:
         try:
@@ -133,9 +143,11 @@ def choose_codec(
         if error.hint:
             raise
         depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
-        raise type(error)(
-            error.problem, advice(options, container, depth, works)
-        ) from error.__cause__
+        hint = advice(options, container, depth, works)
+        smaller = (
+            (fitting(size) for size in smaller_sizes(height, width)) if hint == LAST_RESORT else ()
+        )
+        raise type(error)(error.problem, next(filter(None, smaller), hint)) from error.__cause__
 
 
 def _choose(
@@ -178,6 +190,17 @@ def _choose(
         losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
     return CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
+
+
+def _high_level(
+    choice: CodecChoice, size: tuple[int, int], rate: Fraction | None
+) -> Iterator[Finding]:
+    """That H.264 has no level up to 5.2 for a video: the last that players in hardware know."""
+    blocks = -(-size[0] // 16) * -(-size[1] // 16)
+    high = blocks > LEVEL_BLOCKS or blocks * (rate or 0) > LEVEL_SPEED
+    if choice.codec.name in ("libx264", "h264_nvenc") and high:
+        text = f"H.264 of {size[1]}x{size[0]} is above level 5.2: many players refuse it"
+        yield Finding(kind=Kind.CHOSEN, subject="level", text=text)
 
 
 def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
