@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-FAR_TOO_LONG_S = 240  # for what takes a second on a quiet machine
-ENDS_S = 120  # for a process to end that was asked to: whoever hangs, hangs longer
+FAR_TOO_LONG_S = 480  # for what takes a second on a quiet machine
+ENDS_S = 240  # for a process to end that was asked to: whoever hangs, hangs longer
 LOOK_EVERY_S = 0.02
 
 

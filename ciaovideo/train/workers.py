@@ -63,11 +63,13 @@ def made_for(network: ImplicitSR, threads: int) -> Workers | None:
 
     For there is one generator for all threads, and who asks it first is chance.
     """
+    if threads == 1:
+        return None
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
         network.encoder(torch.zeros(1, 3, 8, 8))
         draws = not torch.equal(before, torch.get_rng_state())
-    return Workers(threads) if threads > 1 and not draws else None
+    return None if draws else Workers(threads)
 
 
 def _summed(computed: Sequence[Computed]) -> Computed:

@@ -24,12 +24,15 @@ SPEED = 3.0  # px per frame at most, in three of ten patches none
 FILTERS = ("bicubic", "bilinear", "area")  # that reduce a picture
 HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their video
 HALO_WEIGHT = (0.2, 0.8)
-# What coded it, how often, and from which qualities, half open. Constant rate factors of H.264 as
-# people share video, quantisers of MPEG-2 as on DVDs, libjpeg's qualities for what was a still.
+# What coded it, how often, and from which qualities, half open. Constant rate factors as people
+# share video, quantisers as on DVDs and in old .avi, libjpeg's qualities for what was a still.
 CODECS: tuple[tuple[str, float, tuple[int, int]], ...] = (
-    ("h264", 0.65, (18, 29)),
-    ("mpeg2", 0.22, (2, 9)),
-    ("jpeg", 0.13, (70, 96)),
+    ("h264", 0.45, (17, 29)),
+    ("h265", 0.20, (20, 31)),
+    ("mpeg2", 0.15, (2, 9)),
+    ("mpeg4", 0.05, (2, 7)),
+    ("vp9", 0.05, (30, 45)),
+    ("jpeg", 0.10, (70, 96)),
 )
 
 
@@ -120,23 +123,19 @@ class Coder:
 
     def _coded(self, lr: Tensor, draws: Draws) -> Tensor:
         """A later frame of a clip after one codec, or a still after JPEG; 4:2:0 in any case."""
-        at = float(draws.uniform(0, sum(share for _, share, _ in CODECS), 1))
-        kind, quality = CODECS[-1][0], CODECS[-1][2]
-        for name, share, qualities in CODECS:
-            if at < share:
-                kind, quality = name, qualities
-                break
-            at -= share
-        drawn = quality[0] + draws.number(quality[1] - quality[0])
+        shares = torch.tensor([share for _, share, _ in CODECS])
+        which = torch.multinomial(shares, 1, generator=draws.generator).item()
+        kind, _, (best, worst) = CODECS[int(which)]
+        quality = best + draws.number(worst - best)
         count, now = len(lr), 1 + draws.number(CLIP - 1)
         velocity = draws.uniform(-SPEED, SPEED, 2 * count).view(count, 2)
         velocity = velocity * draws.chance(0.7, count)[:, None]
         corner = draws.number(tape.BLOCK), draws.number(tape.BLOCK)
         if kind == "jpeg":
-            qualities_of_all = torch.full((count,), float(drawn), device=lr.device)
-            return jpeg(lr, qualities_of_all, subsampled=True)
+            qualities = torch.full((count,), float(quality), device=lr.device)
+            return jpeg(lr, qualities, subsampled=True)
         clip = tape.moving(lr, velocity, CLIP, now).clamp(0, 1)
-        return tape.recoded(clip, kind, drawn, corner=corner)[:, now]
+        return tape.recoded(clip, kind, quality, corner=corner)[:, now]
 
 
 def _resized(picture: Tensor, size: tuple[int, int], kind: str) -> Tensor:

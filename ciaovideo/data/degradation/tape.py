@@ -22,6 +22,7 @@ KINDS = {
     "vcd": ("yuv420p", Siting.CENTER),
     "studio": ("yuv422p", Siting.LEFT),
 }
+ALIKE = {"h265": "h264", "vp9": "h264", "mpeg4": "mpeg2"}  # codecs that do the same
 
 
 def subsample_chroma(picture: Tensor, kind: str) -> Tensor:
@@ -76,7 +77,7 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
             "video codecs need PyAV, which is not installed",
             "install it, give data.pairs made where it is, or set data.degradation.codecs to 0",
         ) from cause
-    layout, spec = video_format(kind)
+    layout, spec = video_format(ALIKE.get(kind, kind))
     batch, height, width = len(clip), *clip.shape[-2:]
     sheet, places = _sheet(clip, corner, DV_FRAME if kind == "dv" else None)
     planes = from_rgb(sheet.cpu(), layout, spec)

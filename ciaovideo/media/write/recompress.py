@@ -19,15 +19,20 @@ RATE = Fraction(25)
 # B-frames (measured: 5 results in 12 runs of one clip; without its assembler code, one).
 X264 = "threads=1:lookahead-threads=1:b-adapt=0:no-mbtree=1"
 
-# A kind of video: encoder, its options for a quality, and which qualities there are, best first.
-# MPEG-2: the quantiser, as on DVDs and in broadcast (2 to 8) down to what is barely watched. H.264:
-# the constant rate factor. DV has one quality: the number is not used.
-CODECS: dict[str, tuple[str, range]] = {
-    "mpeg2": ("mpeg2video", range(2, 24)),
-    "h264": ("libx264", range(18, 41)),
-    "dv": ("dvvideo", range(1)),
+X265 = "log-level=none:pools=none:frame-threads=1:wpp=0:b-adapt=0"
+
+# A kind of video: encoder, decoder, and which qualities there are, best first. MPEG-2 and MPEG-4:
+# the quantiser, as on DVDs and in broadcast (2 to 8) down to what is barely watched. H.264, H.265
+# and VP9: the constant rate factor. DV has one quality: the number is not used.
+CODECS: dict[str, tuple[str, str, range]] = {
+    "mpeg2": ("mpeg2video", "mpeg2video", range(2, 24)),
+    "mpeg4": ("mpeg4", "mpeg4", range(2, 24)),
+    "h264": ("libx264", "h264", range(17, 41)),
+    "h265": ("libx265", "hevc", range(17, 41)),
+    "vp9": ("libvpx-vp9", "vp9", range(24, 56)),
+    "dv": ("dvvideo", "dvvideo", range(1)),
 }
-FORMATS = {"mpeg2": "yuv420p", "h264": "yuv420p", "dv": "yuv420p"}
+FORMAT = "yuv420p"
 
 
 def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
@@ -39,11 +44,11 @@ def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
     frames, height, width = planes[0].shape
     with av_errors("coding", Path(f"a clip in {kind}"), EncodeError):
         encoder = _encoder(kind, quality, height, width)
-        decoder = CodecContext.create(encoder.name.replace("libx264", "h264"), "r")
+        decoder = CodecContext.create(CODECS[kind][1], "r")
         assert isinstance(decoder, VideoCodecContext)
         decoder.thread_count = 1
         pictures = []
-        for picture in (*_pictures(planes, FORMATS[kind]), None):
+        for picture in (*_pictures(planes), None):
             for packet in encoder.encode(picture):
                 pictures += decoder.decode(packet)
         pictures += decoder.decode(None)
@@ -56,28 +61,33 @@ def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
 
 
 def _encoder(kind: str, quality: int, height: int, width: int) -> VideoCodecContext:
-    name, qualities = CODECS[kind]
+    name, _, qualities = CODECS[kind]
     if quality not in qualities:
         raise EncodeError(
             f"{kind} has no quality {quality}", f"use {qualities[0]} to {qualities[-1]}"
         )
     encoder = CodecContext.create(name, "w")
     assert isinstance(encoder, VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, FORMATS[kind]
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, FORMAT
     encoder.time_base, encoder.framerate = 1 / RATE, RATE
     encoder.thread_count = 1
+    quantiser = {"qmin": str(quality), "qmax": str(quality), "bf": "2"}
+    rate = {"crf": str(quality), "preset": "veryfast"}
     encoder.options = {
-        "mpeg2": {"qmin": str(quality), "qmax": str(quality), "bf": "2"},
-        "h264": {"crf": str(quality), "preset": "veryfast", "x264-params": X264},
+        "mpeg2": quantiser,
+        "mpeg4": quantiser,
+        "h264": rate | {"x264-params": X264},
+        "h265": rate | {"x265-params": X265},
+        "vp9": {"crf": str(quality), "b": "0", "deadline": "realtime", "cpu-used": "8"},
     }.get(kind, {})
     return encoder
 
 
-def _pictures(planes: Sequence[Tensor], pix_fmt: str) -> Iterator[av.VideoFrame]:
+def _pictures(planes: Sequence[Tensor]) -> Iterator[av.VideoFrame]:
     """Each frame of the planes, in memory of FFmpeg's own."""
     frames, height, width = planes[0].shape
     for number in range(frames):
-        picture = av.VideoFrame(width, height, pix_fmt)
+        picture = av.VideoFrame(width, height, FORMAT)
         for plane, target in zip(planes, picture.planes, strict=True):
             rows, columns = plane.shape[1:]
             _view(target)[:rows, :columns].copy_(plane[number])

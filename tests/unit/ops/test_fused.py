@@ -246,6 +246,7 @@ def _end(maps: Tensor, seen: int) -> Tensor:
     return maps[..., -seen:, -seen:]
 
 
+@pytest.mark.slow
 def test_separable_of_the_last_codes(fused: list[str]) -> None:
     assert torch.equal(*far_corner(7, "cpu"))
 

@@ -361,6 +361,7 @@ def test_validation_keeps_the_best_and_changes_nothing() -> None:
     assert rows[3][2] == pytest.approx(measured[8][3.0], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
     trainer("whole", *VALIDATED).run()
     while not (part := trainer("parts", *VALIDATED)).finished:

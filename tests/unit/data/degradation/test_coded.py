@@ -16,8 +16,9 @@ CODE = 1 / 255
 
 
 def crops(count: int = 4) -> tuple[Tensor, Tensor]:
-    """Soft colours, all of one side."""
-    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    """Soft grays, all of one side; colours would show what 4:2:0 does more than what codecs do."""
+    coarse = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    coarse = coarse.expand(-1, 3, -1, -1)
     crop = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
     return crop, torch.full((count,), SIDE)
 
@@ -66,7 +67,7 @@ def test_a_frame_that_is_not_the_first_is_taken(monkeypatch: pytest.MonkeyPatch)
 
     def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int]) -> Tensor:
         assert clip.shape[1] == CLIP
-        assert 18 <= quality < 29
+        assert 17 <= quality < 29
         return clip
 
     monkeypatch.setattr(tape, "moving", moving)
@@ -86,7 +87,7 @@ def test_a_codec_changes_patches_a_little(kind: str, monkeypatch: pytest.MonkeyP
     made = Coder(CodedOptions(share=1.0, grain=0.0, halo=0.0, **options), PATCH)
     plain = Coder(CodedOptions(share=0.0, grain=0.0, **options), PATCH)
     wrong = made(crop, side, generator()).lr - plain(crop, side, generator()).lr
-    assert CODE / 4 < wrong.abs().mean() < 0.1  # seen, and not another picture
+    assert CODE / 4 < wrong.abs().mean() < 0.05  # seen, and not another picture
 
 
 def test_grain_lies_on_patches_and_targets_alike() -> None:
