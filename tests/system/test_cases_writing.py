@@ -216,6 +216,21 @@ def test_user_data_that_no_encoder_wrote_is_named(tmp_path: Path) -> None:
     assert "user data" in about(enlarge(marked, tmp_path / "out.mp4"), "side data").text
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_lossless_sound_from_matroska_is_whole(suffix: str, tmp_path: Path) -> None:
+    """Its last packet has no duration there, and mp4 hides one that has none."""
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    seconds = 0.5  # of pictures; sound ends in a packet that is not full
+    make_clip(source, sound=True, sound_codec="alac", **{**SMALL, "seconds": seconds})
+    enlarge(source, output)
+    counts = []
+    for path in (source, output):
+        with av.open(path) as container:
+            counts.append(sum(frame.samples for frame in container.decode(audio=0)))
+    assert counts[0] == counts[1]
+    enlarge(source, tmp_path / f"part{suffix}", start="0.25")
+
+
 @pytest.mark.parametrize("name", ["wavpack.mkv", "wma.avi"])
 def test_sound_without_durations_is_coded_anew(name: str, tmp_path: Path) -> None:
     summary = enlarge(case(name, tmp_path), tmp_path / "out.mp4", audio="auto")

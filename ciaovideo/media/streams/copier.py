@@ -193,13 +193,13 @@ class StreamCopier:
             yield from _dated(packets, None)
 
     def _copy(self, packet: "Packet[Stream]") -> None:
-        if not packet.duration and (seconds := lossless_length(packet)):
-            packet.duration = round(seconds / (exact(packet.time_base) or Fraction(1)))
         selection, head = self.plan.selection, PacketHead.of(packet)
         end, tick = selection.end, exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
         if (end is not None and start >= end) or not selection.holds(head):
             return
+        if not packet.duration and (seconds := lossless_length(packet)):
+            packet.duration = round(seconds / tick)
         if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
             packet.duration = min(packet.duration, int((end - start) / tick))
         if not packet.stream.disposition & Disposition.attached_pic:
