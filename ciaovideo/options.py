@@ -164,7 +164,8 @@ class InputOptions:
     force: bool = opt(
         False,
         "process interlaced frames unchanged where deinterlacing is off. Write frames of varying"
-        " times at a constant rate into -, .y4m and .mxf, which hold no other",
+        " times at a constant rate into -, .y4m and .mxf, which hold no other. Take the samples of"
+        " Dolby Vision profile 5 for Y'CbCr",
     )
     video: int | None = opt(
         None,

@@ -95,7 +95,7 @@ def main() -> None:
     _stand_in()
     _print_any_name()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
-    os.environ.setdefault("SVT_LOG", "1")  # errors only: libsvtav1 tells a page on each start
+    os.environ.setdefault("SVT_LOG", "0")  # or libsvtav1 tells a page on each start; we tell errors
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _terminate)

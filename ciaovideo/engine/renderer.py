@@ -11,11 +11,12 @@ darkens the edge (38.6 dB), as it does in every resizer that works this way (bic
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ciaovideo.color import Dither, PlaneFormat, from_rgb, to_rgb
+from ciaovideo.color import ColorSpec, Dither, PlaneFormat, from_rgb, to_rgb
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import placed
 from ciaovideo.tiling import Rect
@@ -45,6 +46,14 @@ class Renderer:
         self.source = source
         self.target = target
         self.dither = dither
+
+    def of(self, color: ColorSpec | None) -> "Renderer":
+        """One for pictures that are coded as ``color`` (resolved) says; None: as the source's."""
+        if color is None or color == self.source.color:
+            return self
+        return Renderer(
+            self.engine, replace(self.source, color=color), self.target, dither=self.dither
+        )
 
     def render(self, planes: Planes, out_size: tuple[int, int], part: Rect | None = None) -> Planes:
         """One picture at ``out_size`` (height, width), or a ``part`` of it in output px.

@@ -98,10 +98,11 @@ class Container:
     ``sitings`` are those that it tells of chroma itself, where the coding has no word for it;
     ``siting_layout`` names the only layout of which any is told. ``stored_tags`` are the colour
     tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation`` and
-    ``sar`` say what becomes of them. ``iso`` means an ISO base media file; ``coding_times`` that it
-    has only times at which pictures are decoded, and counts those that were dropped; ``tells_end``
-    that its header says how long the file lasts, and ``lasts_from_zero`` that this counts from zero
-    wherever its streams begin; ``free_clock`` that its clock begins anywhere, as a broadcast's.
+    ``sar`` say what becomes of them, ``stereo`` that it stores how a stereo video is arranged.
+    ``iso`` means an ISO base media file; ``coding_times`` that it has only times at which pictures
+    are decoded, and counts those that were dropped; ``tells_end`` that its header says how long the
+    file lasts, and ``lasts_from_zero`` that this counts from zero wherever its streams begin;
+    ``free_clock`` that its clock begins anywhere, as a broadcast's.
     ``options`` are its muxer's, ``steady_options`` those that make its bytes the same in each run.
     """
 
@@ -137,6 +138,7 @@ class Container:
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
     display_units: bool = False
+    stereo: bool = False
     iso: bool = False
     coding_times: bool = False
     tells_end: bool = False
@@ -234,6 +236,7 @@ MATROSKA = Container(
     sitings=MATROSKA_SITINGS,
     sar=Fate.PATCHED,
     display_units=True,
+    stereo=True,
     tells_end=True,
     lasts_from_zero=True,
     steady_options=BITEXACT,

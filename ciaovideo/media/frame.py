@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.media.hdr import Hdr10
+from ciaovideo.media.side_data import StreamMarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,15 @@ class Frame:
 
     planes: one tensor (h_p, w_p) per component, uint8 or uint16, in FFmpeg's order of the layout
     (Y, U, V; or G, B, R). ``pts`` counts ticks of ``time_base`` seconds; ``duration`` likewise,
-    0 if unknown.
+    0 if unknown. ``color`` is what the samples are taken for, where that is not what the
+    video's are.
     """
 
     planes: tuple[Tensor, ...]
     pts: int
     time_base: Fraction
     duration: int = 0
+    color: ColorSpec | None = None
 
     @property
     def time(self) -> Fraction:
@@ -71,6 +74,7 @@ class VideoInfo:
     the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
     are handed out with both their fields, which a user must have forced, and
     ``field_order`` ("tff", "bff" or nothing) which of them is shown first.
+    ``marks`` are what hangs on the video beside its samples.
     """
 
     path: str
@@ -91,6 +95,7 @@ class VideoInfo:
     coded_pix_fmt: str = ""
     index: int = 0
     hdr10: Hdr10 | None = None
+    marks: StreamMarks = field(default=StreamMarks())
     streams: tuple[StreamInfo, ...] = field(default=())
 
 

@@ -23,6 +23,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.side_data import turn_of
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
@@ -198,11 +199,14 @@ def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fract
     return lasts - begins if from_zero else lasts
 
 
-def display_matrix(av_stream: VideoStream) -> tuple[int, ...]:
+def display_matrix(av_stream: VideoStream, first: av.VideoFrame) -> tuple[int, ...]:
     """How a player turns the picture: nine numbers in FFmpeg's order.
 
-    They are in 16.16 fixed point, those of the last column in 2.30.
+    They are in 16.16 fixed point, those of the last column in 2.30. A picture whose coding turns it
+    (a display orientation SEI) needs no container for that.
     """
+    if turn := turn_of(first):
+        return turn
     data = av_stream.codec_context.coded_side_data.get("display_matrix")
     return tuple(memoryview(data).cast("i")) if data else ()
 

@@ -1,6 +1,7 @@
 """All that is decided before the first frame is computed."""
 
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
 from ciaovideo.engine.workers import usual_workers
-from ciaovideo.errors import LossError, OptionError, TimestampError
+from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import average_rate, constant_rate
 from ciaovideo.media.containers import Clock, Container, Fate
@@ -37,6 +38,10 @@ from ciaovideo.options import UpscaleOptions
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
+TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
+    "libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    ":format=yuv420p10le"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,7 @@ class _Video:
 def _video(reader: VideoReader, place: Container, options: UpscaleOptions) -> _Video:
     """Size, rate, codec and colour of the output's video."""
     info, expected, retimed = _rated(reader, place, options)
+    _refuse_unviewable(info, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
     out_size, codec = _size_and_codec(info, place, options, spec)
@@ -264,7 +270,13 @@ def _codec(
             raise OptionError(f"{place} has no colour tags", "leave tagging out")
         spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
     return choose_codec(
-        options.encode, place, info.pix_fmt, *out_size, color=spec, hdr10=info.hdr10
+        options.encode,
+        place,
+        info.pix_fmt,
+        *out_size,
+        color=spec,
+        hdr10=info.hdr10,
+        rate=info.frame_rate,
     )
 
 
@@ -279,12 +291,32 @@ def _streams(
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
-def _unturned(info: VideoInfo, place: Container) -> tuple[Finding, ...]:
-    """The rotation, where the output cannot hold it and goes on without."""
-    if not info.display_matrix or place.rotation is not Fate.LOST:
-        return ()
-    text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
-    return (Finding(kind=Kind.LOST, subject="rotation", text=text),)
+def _unturned(info: VideoInfo, place: Container) -> Iterator[Finding]:
+    """The rotation and the mark of a stereo video, where the output goes on without."""
+    marks = info.marks
+    if info.display_matrix and place.rotation is Fate.LOST:
+        text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
+        yield Finding(kind=Kind.LOST, subject="rotation", text=text)
+    if marks.stereo and not (place.stereo and marks.stereo_tag):
+        text = f"the stereo mark ({marks.stereo}) is not carried over"
+        yield Finding(kind=Kind.LOST, subject="stereo", text=text)
+
+
+def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
+    """Raise ColorError for a video whose samples are not colours before Dolby Vision's formulas."""
+    found = info.marks.dolby_vision
+    if found is None or found.viewable or options.input.force:
+        return
+    source = Path(info.path)
+    command = [
+        *("ffmpeg", "-init_hw_device", "vulkan", "-i", str(source), "-map", "0", "-c", "copy"),
+        *("-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10, f"{source.stem}.hdr10.mkv"),
+    ]
+    raise ColorError(
+        f"{source} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
+        " green and purple",
+        f"make HDR10 of it first: {shlex.join(command)} (or force it as it is)",
+    )
 
 
 def _tried(plan: UpscalePlan, options: UpscaleOptions) -> UpscalePlan:

@@ -338,6 +338,7 @@ class UpscaleRun:
         findings = (
             *plan.findings,
             *self._reader.findings,
+            *(self._others.findings if self._others else ()),
             *(
                 Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
                 for text in self.engine.notices

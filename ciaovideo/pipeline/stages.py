@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 
 import torch
 from torch import Tensor
@@ -100,9 +101,10 @@ def mark_changes(
 ) -> Iterator[FrameTask]:
     """Find what of each frame differs from the one before, so that nothing is computed twice.
 
-    One frame in ``afresh``, the first one included, is computed whole all the same.
+    One frame in ``afresh``, the first one included, is computed whole all the same, as is one whose
+    samples mean other colours than before.
     """
-    before: tuple[Tensor, ...] | None = None
+    before: Frame | None = None
     source = iter(frames)
     number = 0
     while True:
@@ -112,8 +114,9 @@ def mark_changes(
             frame = next(source, None)
             if frame is None:
                 return
-            parts = finder.parts(frame.planes, before)
-        before = frame.planes
+            alike = before is not None and before.color == frame.color
+            parts = finder.parts(frame.planes, before.planes if before and alike else None)
+        before = frame
         number += 1
         yield FrameTask(frame, parts)
 
@@ -163,7 +166,11 @@ class FrameWorker:
         layout = self.renderer.target.layout
         shapes = layout.plane_shapes(*self.out_size)
         results = [self._outputs.acquire(shapes, layout.dtype) for _ in frames]
-        self.renderer.render_into(results, [frame.planes for frame in frames], self.out_size)
+        left = iter(results)
+        for color, group in groupby(frames, key=lambda frame: frame.color):
+            pictures = [frame.planes for frame in group]
+            made = list(islice(left, len(pictures)))
+            self.renderer.of(color).render_into(made, pictures, self.out_size)
         return results
 
     def _patches(self, task: FrameTask) -> tuple[Patch, ...]:
@@ -171,7 +178,8 @@ class FrameWorker:
         if not task.parts:
             return ()
         layout = self.renderer.target.layout
-        parts = self.renderer.render_parts(task.frame.planes, self.out_size, task.parts)
+        renderer = self.renderer.of(task.frame.color)
+        parts = renderer.render_parts(task.frame.planes, self.out_size, task.parts)
         return tuple(
             Patch(planes, tuple(part.halved(layout.plane_log2(i)) for i in range(len(planes))))
             for planes, part in zip(parts, task.parts, strict=True)

@@ -6,6 +6,7 @@ that changed are listed as losses; another size or shape is an error. So verific
 was asked for deliberately, and every difference is told before the work.
 """
 
+import errno
 import os
 import subprocess
 import tempfile
@@ -24,7 +25,7 @@ from av.container import OutputContainer
 from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.av_errors import FULL_DISK, av_errors
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command
 from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
@@ -220,9 +221,11 @@ class ExternalWriter:
                 raise cause from None
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(DIES_IN_S)
+            words = self._last_words()
+            full = os.strerror(errno.ENOSPC) in words
             raise EncodeError(
-                f"ffmpeg failed ({_ending(self._process.poll())}): {self._last_words()}",
-                "check the words for ffmpeg",
+                f"ffmpeg failed ({_ending(self._process.poll())}): {words}",
+                FULL_DISK if full else "check the words for ffmpeg",
             ) from cause
 
     def _last_words(self) -> str:

@@ -31,6 +31,7 @@ from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.inspect.elementary import known_to
+from ciaovideo.media.side_data import turn_of
 from ciaovideo.media.video_stream import (
     USUAL,
     Opening,
@@ -117,7 +118,8 @@ class FileScan:
 class Shot:
     """One decoded picture: its look, as (rows, columns) of luma in [0, 1], and its description.
 
-    ``opacity`` is of the same size and range, or None without alpha.
+    ``turn`` is how it is turned on screen, nothing if upright, whether its coding says so or the
+    container. ``opacity`` is of the same size and range, or None without alpha.
     """
 
     size: tuple[int, int]
@@ -126,6 +128,7 @@ class Shot:
     damaged: bool
     interlaced: bool
     hdr10: Hdr10 | None
+    turn: tuple[int, ...]
     look: NDArray[np.float64]
     opacity: NDArray[np.float64] | None = None
 
@@ -347,6 +350,7 @@ def _shot(picture: av.VideoFrame) -> Shot:
         damaged=picture.is_corrupt,
         interlaced=picture.interlaced_frame,
         hdr10=read_hdr10(picture.side_data.values()),
+        turn=_upright(turn_of(picture)),
         look=small.to_ndarray().astype(np.float64) / 65535,
         opacity=_opacity(picture),
     )
@@ -367,8 +371,11 @@ def _turn(av_stream: Any) -> tuple[int, ...]:
     data = av_stream.codec_context.coded_side_data.get("display_matrix")
     if not data:
         return ()
-    numbers = memoryview(data).cast("i")
-    turn = tuple(numbers[place] for place in (0, 1, 3, 4))
+    return _upright(tuple(memoryview(data).cast("i")))
+
+
+def _upright(matrix: tuple[int, ...]) -> tuple[int, ...]:
+    turn = tuple(matrix[place] for place in (0, 1, 3, 4) if matrix)
     return () if turn == UNTURNED else turn
 
 
@@ -381,10 +388,10 @@ def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str]
 
 
 def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:
-    """Whether a stream is how mp4 and mov store the titles of the chapters."""
+    """Whether a stream is how mp4 and mov store titles of chapters, of which some have none."""
     if not chapters or not read_container(container.format.name).iso:
         return False
-    return av_stream.type == "data" and av_stream.frames == chapters
+    return av_stream.type == "data" and av_stream.frames <= chapters
 
 
 def nth_video(path: Path, number: int) -> Opening:

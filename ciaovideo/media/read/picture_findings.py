@@ -1,28 +1,20 @@
 """What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.sidedata.sidedata import Type
 
+from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
 
-# What hangs on pictures and is not carried over.
-LOST = {
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "the ambient viewing environment",
-    Type.A53_CC: "closed captions inside the pictures",
-    Type.SPHERICAL: "the projection of a spherical video",
-    Type.ICC_PROFILE: "an ICC colour profile",
-    Type.AFD: "the active format description",
-}
 LISTED = 5  # damaged pictures whose times the text gives
 
 
@@ -34,8 +26,9 @@ class PictureFindings:
         self._strict = strict
         self._found: list[Finding] = []
         self._damaged: list[Fraction | int] = []  # when each is shown, or its number
-        self._met: set[Type] = set()  # what hung on pictures up to now
-        self._retagged = False  # whether the colour tags were seen to change
+        self._met: set[str] = set()  # what hung on pictures up to now, and is lost
+        self._turned = False  # whether the picture was seen to be turned otherwise
+        self._colors: dict[ColorSpec, ColorSpec | None] = {}  # what tags mean, by what they are
 
     def add(self, kind: Kind, subject: str, text: str) -> None:
         """Add one."""
@@ -47,9 +40,12 @@ class PictureFindings:
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
         """Report the side data of the first picture that is dropped; no error yet."""
-        self._found += self._lost(picture, None)
+        self._found += _lost_marks(info.marks)
+        self._met |= set(info.marks.lost)
+        self._found += self._lost(picture, info, None)
         display = info.hdr10.display if info.hdr10 else None
-        if Type.MASTERING_DISPLAY_METADATA in self._met and not display:
+        hanging = {block.type for block in picture.side_data.values()}
+        if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
             text = "HDR10's mastering display is not whole: not carried over"
             self.add(Kind.LOST, "HDR10", text)
 
@@ -60,18 +56,32 @@ class PictureFindings:
 
         ``at`` is when the picture, the ``number``-th, is shown.
         """
-        losses = self._lost(picture, at)
-        if not self._retagged and tagged_color(picture) != info.color:
-            self._retagged = True
-            text = (
-                f"the colour tags change at frame {number}, and those of the first frame are used"
-                " throughout"
-            )
-            losses.append(Finding(kind=Kind.LOST, subject="color", text=text, at=at))
+        losses = self._lost(picture, info, at)
+        if not self._turned and turn_of(picture) not in ((), info.display_matrix):
+            self._turned = True
+            text = "the rotation changes midway, and that of the first picture is used throughout"
+            losses.append(Finding(kind=Kind.LOST, subject="rotation", text=text, at=at))
+        tags = tagged_color(picture)
+        if tags != info.color and tags not in self._colors:
+            since = number if at is None else at
+            losses += _other_light(tags, info, since)
+            self._found += _other_codes(self.own_color(picture, info), info, since)
         if losses and self._strict:
             told = "; ".join(map(str, losses))
             raise LossError(f"strict: {self._path}: frame {number}: {told}")
         self._found += losses
+
+    def own_color(self, picture: av.VideoFrame, info: VideoInfo) -> ColorSpec | None:
+        """What a picture's samples are taken for, where that is not what the video's are."""
+        tags = tagged_color(picture)
+        if tags == info.color:
+            return None
+        if tags not in self._colors:
+            mine, video = (_resolved(spec, info) for spec in (tags, info.color))
+            # Light is not converted, so that only codes may differ.
+            mine = replace(mine, primaries=video.primaries, transfer=video.transfer)
+            self._colors[tags] = None if mine == video else mine
+        return self._colors[tags]
 
     def damage(self, shown: Fraction | int) -> None:
         """Add that a picture is damaged, by its time or number; DecodeError under ``strict``."""
@@ -102,14 +112,61 @@ class PictureFindings:
         damaged = Finding(kind=Kind.DAMAGED, subject="video", text=text, at=next(times, None))
         return (*self._found, damaged)
 
-    def _lost(self, picture: av.VideoFrame, at: Fraction | None) -> list[Finding]:
-        hanging = {data.type for data in picture.side_data.values()} - self._met
-        self._met |= hanging
-        return [
-            Finding(kind=Kind.LOST, subject="side data", text=f"{name}: not carried over", at=at)
-            for kind, name in LOST.items()
-            if kind in hanging
-        ]
+    def _lost(self, picture: av.VideoFrame, info: VideoInfo, at: Fraction | None) -> list[Finding]:
+        names = [name for name in lost_of(picture, info.marks) if name not in self._met]
+        self._met.update(names)
+        return [_not_carried_over(name, at) for name in names]
+
+
+def _resolved(tags: ColorSpec, info: VideoInfo) -> ColorSpec:
+    layout = PixelLayout.of(info.pix_fmt)
+    return tags.resolved(info.height, info.width, layout, info.codec)[0]
+
+
+def _other_light(tags: ColorSpec, info: VideoInfo, since: Fraction | int) -> Iterator[Finding]:
+    """That primaries or transfer change: pictures are not converted from one to the other."""
+    for name in ("primaries", "transfer"):
+        before, after = getattr(info.color, name), getattr(tags, name)
+        if before != after:
+            text = (
+                f"the {name} change from {before.name} to {after.name} at {_when(since)}, and those"
+                " of the first frame are used throughout"
+            )
+            at = None if isinstance(since, int) else since
+            yield Finding(kind=Kind.LOST, subject=f"color {name}", text=text, at=at)
+
+
+def _other_codes(mine: ColorSpec | None, info: VideoInfo, since: Fraction | int) -> list[Finding]:
+    """That range, matrix or siting change: pictures are converted into those of the first."""
+    if mine is None:
+        return []
+    video = _resolved(info.color, info)
+    names = [
+        n for n in ("matrix", "color_range", "siting") if getattr(mine, n) != getattr(video, n)
+    ]
+    was, becomes = (" ".join(getattr(spec, name).name for name in names) for spec in (mine, video))
+    text = f"pictures from {_when(since)} on are {was}: converted to {becomes} like those before"
+    at = None if isinstance(since, int) else since
+    return [Finding(kind=Kind.CHANGED, subject="color", text=text, at=at)]
+
+
+def _lost_marks(marks: StreamMarks) -> Iterator[Finding]:
+    """What hangs on the video as a whole and no container here holds."""
+    if any(marks.crop):
+        sides = zip(("top", "bottom", "left", "right"), marks.crop, strict=True)
+        told = ", ".join(f"{count} px at the {side}" for side, count in sides if count)
+        text = f"the crop ({told}) is not carried over: all stored pixels are enlarged and shown"
+        yield Finding(kind=Kind.LOST, subject="crop", text=text)
+    if marks.dolby_vision:
+        text = f"{marks.dolby_vision}: its base layer is enlarged, its metadata not carried over"
+        yield Finding(kind=Kind.LOST, subject="Dolby Vision", text=text)
+    for name in marks.lost:
+        yield _not_carried_over(name, None)
+
+
+def _not_carried_over(name: str, at: Fraction | None) -> Finding:
+    text = name if ":" in name else f"{name}: not carried over"
+    return Finding(kind=Kind.LOST, subject="side data", text=text, at=at)
 
 
 def _when(shown: Fraction | int) -> str:

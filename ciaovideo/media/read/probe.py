@@ -34,6 +34,7 @@ from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
+from ciaovideo.media.side_data import stream_marks
 from ciaovideo.media.video_stream import (
     USUAL,
     Opening,
@@ -178,7 +179,8 @@ def describe_video(
         frame_rate=exact(av_stream.average_rate) or exact(av_stream.guessed_rate),
         duration_s=None if duration is None else float(duration),
         rotation=float(first.rotation),
-        display_matrix=display_matrix(av_stream),
+        display_matrix=display_matrix(av_stream, first),
+        marks=stream_marks(av_stream, first),
         coded_pix_fmt=first.format.name,
         index=av_stream.index,
         hdr10=read_hdr10(first.side_data.values()),

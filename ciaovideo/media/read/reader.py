@@ -69,8 +69,9 @@ class VideoReader:
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 
     A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
-    DecodeError there. So it is where the colour tags change, or what is not carried over begins
-    (closed captions, for one): a finding, or under ``strict`` a LossError.
+    DecodeError there. So it is where what is not carried over begins (closed captions, for one), or
+    primaries change: a finding, or under ``strict`` a LossError. Where range or matrix change,
+    frames tell what they are (``Frame.color``).
 
     ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
     named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
@@ -192,7 +193,8 @@ class VideoReader:
         if shown is None:
             return None
         planes = copy_planes(shown.picture, self._layout, self._planes)
-        return Frame(planes, shown.pts, self.info.time_base, shown.duration)
+        color = self._found.own_color(shown.picture, self.info)
+        return Frame(planes, shown.pts, self.info.time_base, shown.duration, color)
 
     def _open(self) -> None:
         """Begin at the beginning."""
@@ -343,10 +345,12 @@ class VideoReader:
         return past
 
     def _fits(self, picture: av.VideoFrame) -> bool:
-        """Whether it has the size and layout of the first."""
+        """Whether it has the size and layout of the first; its range may be another."""
         info = self.info
-        found = (picture.format.name, picture.height, picture.width)
-        return found == (info.coded_pix_fmt, info.height, info.width)
+        names = {picture.format.name, info.coded_pix_fmt}
+        if self._filter is None:  # which takes frames of one layout
+            names = {name.replace("yuvj", "yuv") for name in names}  # that is a range, no layout
+        return len(names) == 1 and (picture.height, picture.width) == (info.height, info.width)
 
     def _meet_late_fields(self) -> None:
         """At an interlaced frame where the sample had none: deinterlace from here on."""

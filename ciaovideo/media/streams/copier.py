@@ -4,6 +4,7 @@ Only text and, if it is asked for, sound that the container does not hold are co
 """
 
 import math
+import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.rational import AVRational
 from av.stream import Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError
+from ciaovideo.findings import Finding
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     MAX_CLOCK,
@@ -26,7 +29,7 @@ from ciaovideo.media.clock import (
 )
 from ciaovideo.media.selection import CUT_KINDS, PacketHead
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.streams.sound import SoundTranscoder
+from ciaovideo.media.streams.sound import RATE_SLACK, SoundTranscoder, lossless_length, pcm_rate
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
 from ciaovideo.media.video_stream import describe, open_source, remuxed
@@ -130,6 +133,12 @@ class StreamCopier:
         keeps_empty = self.plan.container.keeps_empty_streams
         return tuple(index for index in sorted(self._kept) if keeps_empty or index in self._filled)
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in the streams on the way."""
+        sounds = (c for c in self._converters.values() if isinstance(c, SoundTranscoder))
+        return tuple(finding for sound in sounds for finding in sound.findings)
+
     def copy_until(self, time: Fraction) -> None:
         """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
         with av_errors("copying streams of", self.plan.source, DecodeError):
@@ -196,6 +205,8 @@ class StreamCopier:
         over = packet.stream_index in self._over or (end is not None and start >= end)
         if over or not selection.holds(head):
             return
+        if not packet.duration and (seconds := lossless_length(packet)):
+            packet.duration = round(seconds / tick)
         if packet.stream.type in CUT_KINDS and end is not None and packet.duration:
             packet.duration = min(packet.duration, int((end - start) / tick))
         if not packet.stream.disposition & Disposition.attached_pic:
@@ -203,6 +214,8 @@ class StreamCopier:
             self._keep_order(packet)
         index = packet.stream_index
         converter = self._converters.get(index)
+        if converter is None:
+            self._check_sound(packet)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             if converter is None:
                 packet.stream = self._targets[index]
@@ -212,6 +225,24 @@ class StreamCopier:
             for made in converter.convert(packet):
                 self._output.mux(made)
                 self._filled.add(index)
+
+    def _check_sound(self, packet: "Packet[Stream]") -> None:
+        """Raise EncodeError where copied PCM changes its rate, as only DV's can."""
+        rate = pcm_rate(packet) if self._container.format.name == "dv" else 0
+        av_stream = packet.stream
+        declared = av_stream.codec_context.sample_rate if isinstance(av_stream, AudioStream) else 0
+        if not rate or abs(rate - declared) <= declared * RATE_SLACK:
+            return
+        first = self.plan.starts.get(self.plan.main, Fraction(0)) + self.offset
+        at = float(_ticks(packet.pts) * (exact(packet.time_base) or Fraction(1)) - first)
+        path = self.plan.source
+        rest = shlex.quote(f"{path.stem}.rest{path.suffix}")  # DV is its frames, one after another
+        raise EncodeError(
+            f"the sound of {path} changes at {at:.3f} s from {declared} to about {rate} samples a"
+            " second, which a copy would play at the wrong speed",
+            f"end the output at {at:g} s, and make another one of the rest:"
+            f" tail -c +{(packet.pos or 0) + 1} {shlex.quote(str(path))} > {rest}",
+        )
 
     def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
         """Add the offset, and let a packet begin ``late`` and end as before.

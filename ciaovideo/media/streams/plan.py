@@ -9,7 +9,7 @@ from pathlib import Path
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
@@ -20,6 +20,8 @@ from ciaovideo.media.clock import (
 )
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.read.editions import odd_chapters
+from ciaovideo.media.read.loops import told_loop
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
@@ -43,6 +45,7 @@ from ciaovideo.options import SoundPolicy
 
 LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
 STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+RAWCOOKED = "RAWcooked reversibility data"  # the name of an attachment
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -99,6 +102,12 @@ def plan_streams(
         kept, dropped, gone, found = _fates(container, facts, place, sound)
         found = [
             *_late_timecode(container, main, place, selection),
+            *_odd_chapters(container, place, facts, selection),
+            *(
+                [_lost("loop", f"{loop}: not carried over")]
+                if (loop := told_loop(facts.path))
+                else []
+            ),
             *found,
             *_left_out(container, place, dropped),
             *(_converted(info) for info in kept if info.becomes),
@@ -147,7 +156,8 @@ def _fates(
         if av_stream.index in facts.strangers:
             gone.append(describe(av_stream))
             continue
-        becomes = _becoming(place, av_stream, facts.covers, sound)
+        outdated = _about_bytes(av_stream)
+        becomes = None if outdated else _becoming(place, av_stream, facts.covers, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
         if becomes is not None:
             kept.append(info)
@@ -234,7 +244,10 @@ def _left_out(
 ) -> Iterator[Finding]:
     """Each thing beside the video that a container cannot hold."""
     for lost in dropped:
-        yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
+        if _about_bytes(container.streams[lost.index]):
+            yield _lost(lost.name, f"{RAWCOOKED}: left out, it is about other bytes")
+        else:
+            yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
     if container.chapters() and not place.chapters:
         yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
     tags = fresh_tags(container.metadata)
@@ -252,6 +265,31 @@ def _late_timecode(
     clock = timecode(container, container.streams[main])
     if clock and selection.start is not None and place.timecode:
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
+
+
+def _odd_chapters(
+    container: InputContainer, place: Container, facts: SourceFacts, selection: Selection
+) -> Iterator[Finding]:
+    """What chapters lose beside names and times, and that the first must begin at 0."""
+    if place.chapters and read_container(container.format.name).covers_attached:
+        for text in odd_chapters(facts.path):
+            yield _lost("chapters", f"{text}: not carried over")
+    starts = [start for _, start, _ in selection.chapters(container.chapters())]
+    if place.iso and starts and starts[0] > (selection.start or 0):
+        own = f"{float(starts[0]):.3f} s"
+        text = f"the first chapter begins with the video in {place}, instead of at {own}"
+        yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
+
+
+def _unlooped(facts: SourceFacts) -> Iterator[Finding]:
+    """How often a file is shown, where it says so: no container here does."""
+    if loop := told_loop(facts.path):
+        yield _lost("loop", f"{loop}: not carried over")
+
+
+def _about_bytes(av_stream: Stream) -> bool:
+    """Whether an attachment says how the source's own bytes are made of its pictures."""
+    return isinstance(av_stream, AttachmentStream) and av_stream.name == RAWCOOKED
 
 
 def _lost(subject: str, text: str) -> Finding:
@@ -299,7 +337,7 @@ def _lost_languages(infos: Iterable[StreamInfo], place: Container) -> Iterator[F
 def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
     chapters = container.chapters()
-    titles = av_stream.type == "data" and av_stream.frames == len(chapters)
+    titles = av_stream.type == "data" and av_stream.frames <= len(chapters)  # untitled: none
     return bool(chapters) and titles and read_container(container.format.name).iso
 
 

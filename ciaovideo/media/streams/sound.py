@@ -6,6 +6,7 @@ time: what an encoder puts before the first one is declared as priming, which co
 players skip.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -14,6 +15,7 @@ from typing import cast
 
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -21,9 +23,11 @@ from av.packet import Packet
 from av.stream import Stream
 
 from ciaovideo.errors import DecodeError, EncodeError
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import CONTAINERS, Container
+from ciaovideo.media.video_stream import describe
 
 LOSSLESS = (
     "flac",
@@ -47,6 +51,7 @@ FORMATS = {
 }
 WHOLE_NUMBERS = ("flac", "alac", "pcm_s24le")  # of at most 24 bits
 COARSE = ("u8", "u8p", "s16", "s16p")
+RATE_SLACK = 0.05  # less than from 48000 to 44100 Hz, more than unlocked DV is off
 AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
 
 
@@ -59,7 +64,11 @@ class SoundTranscoder:
         self._path = Path(source.container.name)
         rate = CONTAINERS[output.format.name].sound_rate or given.sample_rate
         self._decoder = given
-        self._tick = Fraction(1, given.sample_rate)  # of frames
+        self._name = describe(source).name
+        self.findings: list[Finding] = []
+        self._first: tuple[str, str, int] | None = None  # what the first frame is
+        self._now: tuple[str, str, int] | None = None  # what the newest one is
+        self._resampler: AudioResampler | None = None
         self._end = Fraction(0)  # of the newest frame, in seconds
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
         context = self.target.codec_context
@@ -75,17 +84,51 @@ class SoundTranscoder:
         with av_errors("decoding the sound of", self._path, DecodeError):
             frames = self._decoder.decode(cast("Packet[AudioStream]", packet))
         for frame in frames:
-            if frame.pts is not None:
-                self._tick = exact(frame.time_base) or self._tick
-                self._end = frame.pts * self._tick + Fraction(frame.samples, frame.sample_rate)
-            yield from self._encode(frame)
+            yield from self._add(frame)
 
     def flush(self) -> "Iterator[Packet[Stream]]":
         """What decoder and encoder still hold."""
-        for frame in (*self._decoder.decode(None), None):
-            if frame is not None and frame.pts is None:  # what WMA's decoder kept back has no time
-                frame.time_base, frame.pts = self._tick, round(self._end / self._tick)
-            yield from self._encode(frame)
+        for frame in self._decoder.decode(None):
+            yield from self._add(frame)
+        yield from self._alike(None)
+        yield from self._encode(None)
+
+    def _add(self, frame: AudioFrame) -> "Iterator[Packet[Stream]]":
+        """Code a frame at its time, counted in samples: AVI's ticks are longer than a packet.
+
+        What WMA's decoder kept back has no time: it follows.
+        """
+        rate, tick = frame.sample_rate, exact(frame.time_base)
+        begin = self._end if frame.pts is None or not tick else frame.pts * tick
+        self._end = begin + Fraction(frame.samples, rate)
+        frame.time_base, frame.pts = Fraction(1, rate), round(begin * rate)
+        yield from self._alike(frame)
+
+    def _alike(self, frame: AudioFrame | None) -> "Iterator[Packet[Stream]]":
+        """Code a frame, made like the first one where rate, channels or sample format differ."""
+        kind = None if frame is None else _kind(frame)
+        self._first = self._first or kind
+        if kind != self._now and self._resampler is not None:
+            for rest in self._resampler.resample(None):
+                yield from self._encode(rest)
+            self._resampler = None
+        if frame is None:
+            return
+        if kind != self._now and kind != self._first and self._first is not None:
+            form, layout, rate = self._first
+            self._resampler = AudioResampler(format=form, layout=layout, rate=rate)
+            self._tell(frame)
+        self._now = kind
+        for made in self._resampler.resample(frame) if self._resampler else [frame]:
+            yield from self._encode(made)
+
+    def _tell(self, frame: AudioFrame) -> None:
+        """Add a finding that sound is another from a frame on."""
+        at = (frame.pts or 0) * (exact(frame.time_base) or Fraction(1))
+        was, becomes = (f"{kind[2]} Hz {kind[1]}" for kind in (_kind(frame), self._first) if kind)
+        text = f"{self._name}: from {float(at):.3f} s on it is {was}: resampled to {becomes}"
+        found = Finding(kind=Kind.CHANGED, subject=self._name, text=text, at=at)
+        self.findings.append(found)
 
     def _encode(self, frame: AudioFrame | None) -> "list[Packet[Stream]]":
         try:
@@ -97,6 +140,37 @@ class SoundTranscoder:
                 f"the sound of {self._path} changes its format midway: {cause}",
                 "end the output's name in .mkv, which may hold it as it is",
             ) from cause
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def pcm_rate(packet: "Packet[Stream]") -> int:
+    """How many samples a second a PCM packet has, by its bytes and duration; 0 if not known."""
+    av_stream, tick = packet.stream, exact(packet.time_base)
+    if not isinstance(av_stream, AudioStream) or not packet.duration or not tick:
+        return 0
+    context = av_stream.codec_context
+    bits = re.fullmatch(r"pcm_[suf](8|16|24|32|64)([lb]e)?", context.name)
+    if not bits:
+        return 0
+    samples = packet.size // (context.channels * int(bits[1]) // 8)
+    return round(samples / (packet.duration * tick))
+
+
+def lossless_length(packet: "Packet[Stream]") -> Fraction:
+    """How long the sound of a packet is, in seconds, by decoding it; 0 where that does not do.
+
+    Only of lossless codings, of which a packet needs no other: Matroska stores no length of them.
+    """
+    context = packet.stream.codec_context
+    if packet.stream.type != "audio" or context is None or context.name not in LOSSLESS:
+        return Fraction(0)
+    with suppress(FFmpegError):
+        frames = cast("Packet[AudioStream]", packet).decode()
+        return sum((Fraction(f.samples, f.sample_rate) for f in frames), Fraction(0))
+    return Fraction(0)
 
 
 def usual_layout(layout: AudioLayout) -> AudioLayout:

@@ -5,6 +5,7 @@ from typing import Self
 
 from av.container import InputContainer
 
+from ciaovideo.findings import Finding
 from ciaovideo.media.containers import Container
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import Selection
@@ -23,6 +24,7 @@ class StreamSource:
 
     def __init__(self, facts: SourceFacts) -> None:
         self.facts = facts
+        self._copier: StreamCopier | None = None  # the newest
         self._opened: InputContainer | None = open_source(facts.path, facts.opening)
 
     def __enter__(self) -> Self:
@@ -44,4 +46,10 @@ class StreamSource:
     def copier(self, plan: StreamPlan) -> StreamCopier:
         """A copier for a plan, which closes what it reads from."""
         opened, self._opened = self._opened, None
-        return StreamCopier(plan, opened)
+        self._copier = StreamCopier(plan, opened)
+        return self._copier
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found in them while they were copied."""
+        return self._copier.findings if self._copier else ()

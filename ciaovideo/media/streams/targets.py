@@ -19,6 +19,7 @@ STALE_TAGS = (
     *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
     *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
 )
+HEVC_TAG = "hvc1"  # without it FFmpeg writes hev1, which Apple's players refuse
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
@@ -27,7 +28,8 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {
         key: text
         for key, text in tags.items()
-        if key.upper() not in STALE_TAGS and not key.upper().startswith(STALE_PREFIXES)
+        if key.upper().partition("-")[0] not in STALE_TAGS
+        and not key.upper().startswith(STALE_PREFIXES)
     }
 
 
@@ -66,6 +68,8 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
         output.add_attachment(f"cover.{suffix}", f"image/{kind}", covers[source.index])
         return None
     target = output.add_stream_from_template(source, opaque=True)
+    if place.iso and source.type == "video" and source.codec_context.codec_tag == HEVC_TAG:
+        target.codec_context.codec_tag = HEVC_TAG
     if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
         target.codec_context.layout = usual_layout(target.codec_context.layout)
     target.metadata.update(tags)

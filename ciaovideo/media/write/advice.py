@@ -15,6 +15,8 @@ from ciaovideo.options import BIT_DEPTHS, Chroma, EncodeOptions
 NAMED = 3  # encoders, at most
 CHROMAS: tuple[Chroma, ...] = ("auto", "444", "422", "420")  # the least loss first
 ELSEWHERE = (MATROSKA, MP4)  # one holds all, the other plays nearly everywhere
+LONG_SIDES = (16384, 8192, 4096)  # of pictures that encoders may take where they refuse larger
+LAST_RESORT = "convert the video first"
 FFV1 = " and choose ffv1"
 
 type Works = Callable[[EncodeOptions, Container], bool]
@@ -37,7 +39,7 @@ def advice(options: EncodeOptions, container: Container, depth: int, works: Work
     ways += [less] if less else []
     if not found:
         ways += _elsewhere(options, bare, container, works)
-    return ", or ".join(ways) or "convert the video first"
+    return ", or ".join(ways) or LAST_RESORT
 
 
 def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptions]]:
@@ -66,6 +68,15 @@ def _elsewhere(
         if ends:
             yield f"{where} in {_either(ends)}{words}"
             return
+
+
+def smaller_sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Sizes (height, width) of the same shape, from large ones down, with even sides."""
+    longest = max(height, width)
+    for side in LONG_SIDES:
+        if side < longest:
+            rows, columns = (max(2, round(n * side / longest / 2) * 2) for n in (height, width))
+            yield rows, columns
 
 
 def _either(names: list[str]) -> str:

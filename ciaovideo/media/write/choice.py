@@ -11,7 +11,7 @@ encoder would falsify are refused; what it merely cannot store is listed as a lo
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -31,7 +31,7 @@ from ciaovideo.errors import (
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.media.write.advice import advice
+from ciaovideo.media.write.advice import LAST_RESORT, advice, smaller_sizes
 from ciaovideo.media.write.codecs import (
     CODECS,
     SLICES_ALONG,
@@ -50,6 +50,7 @@ WIDER = {
     "422": ("444",),
     "440": ("444",),
 }
+LEVEL_BLOCKS, LEVEL_SPEED = 36864, 2073600  # H.264 level 5.2: macroblocks a frame and a second
 PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
 
@@ -103,16 +104,30 @@ def choose_codec(
     *,
     color: ColorSpec = ColorSpec(),
     hdr10: Hdr10 | None = None,
+    rate: Fraction | None = None,
 ) -> CodecChoice:
     """The encoder for frames of a planar layout at an output size, in a container.
 
-    ``color`` is what the frames really are, guesses included. Raises UnknownNameError for a codec
-    that is not there, OptionError where codec, container, layout, size and options do not go
-    together, ColorError for colours that it would falsify, EncodeError where it does not open.
+    ``color`` is what the frames really are, guesses included, ``rate`` how many are shown a second.
+    Raises UnknownNameError for a codec that is not there, OptionError where codec, container,
+    layout, size and options do not go together, ColorError for colours that it would falsify,
+    EncodeError where it does not open.
     """
 
-    def chosen(options: EncodeOptions, container: Container) -> CodecChoice:
-        return _choose(options, container, pix_fmt, (height, width), color=color, hdr10=hdr10)
+    def chosen(
+        options: EncodeOptions, container: Container, size: tuple[int, int] = (height, width)
+    ) -> CodecChoice:
+        choice = _choose(options, container, pix_fmt, size, color=color, hdr10=hdr10)
+        if choice.codec.name in CODECS:
+            _check_opens(choice, *size, rate)
+        return replace(choice, findings=(*choice.findings, *_high_level(choice, size, rate)))
+
+    def fitting(size: tuple[int, int]) -> str:
+        try:
+            chosen(options, container, size)
+        except CiaoVideoError:
+            return ""
+        return f"ask for {size[1]}x{size[0]} at most"
 
     def works(options: EncodeOptions, container: Container) -> bool:
         try:
@@ -127,9 +142,11 @@ def choose_codec(
         if error.hint:
             raise
         depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
-        raise type(error)(
-            error.problem, advice(options, container, depth, works)
-        ) from error.__cause__
+        hint = advice(options, container, depth, works)
+        smaller = (
+            (fitting(size) for size in smaller_sizes(height, width)) if hint == LAST_RESORT else ()
+        )
+        raise type(error)(error.problem, next(filter(None, smaller), hint)) from error.__cause__
 
 
 def _choose(
@@ -171,10 +188,18 @@ def _choose(
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    choice = CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
-    if codec.name in CODECS:
-        _check_opens(choice, height, width)
-    return choice
+    return CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
+
+
+def _high_level(
+    choice: CodecChoice, size: tuple[int, int], rate: Fraction | None
+) -> Iterator[Finding]:
+    """That H.264 has no level up to 5.2 for a video: the last that players in hardware know."""
+    blocks = -(-size[0] // 16) * -(-size[1] // 16)
+    high = blocks > LEVEL_BLOCKS or blocks * (rate or 0) > LEVEL_SPEED
+    if choice.codec.name in ("libx264", "h264_nvenc") and high:
+        text = f"H.264 of {size[1]}x{size[0]} is above level 5.2: many players refuse it"
+        yield Finding(kind=Kind.CHOSEN, subject="level", text=text)
 
 
 def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
@@ -333,7 +358,7 @@ def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -
     return both
 
 
-def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
+def _check_opens(choice: CodecChoice, height: int, width: int, rate: Fraction | None) -> None:
     """Open the encoder once for nothing, so that what it refuses is known before any work."""
     codec = choice.codec
     if height < codec.least_size[0] or width < codec.least_size[1]:
@@ -342,12 +367,14 @@ def _check_opens(choice: CodecChoice, height: int, width: int) -> None:
     context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
     context.width, context.height = width, height
     context.pix_fmt = choice.coded_pix_fmt
-    context.time_base = Fraction(1, 25)
+    context.framerate = rate or Fraction(25)
+    context.time_base = 1 / (rate or Fraction(25))
     context.options = dict(choice.options)
     try:
         context.open()
     except av.error.FFmpegError as cause:
+        often = f" at {float(rate):.4g} frames a second" if rate else ""
         raise EncodeError(
-            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}:"
+            f"{codec.name} does not open for {width}x{height} {choice.coded_pix_fmt}{often}:"
             f" {cause.strerror}{codec.refusal}"
         ) from cause

@@ -174,6 +174,8 @@ class FrameEncoder:
         context.width, context.height = target.width, target.height
         context.pix_fmt = choice.coded_pix_fmt
         context.time_base = self.tick
+        if choice.container.iso and context.codec.canonical_name == "hevc":
+            context.codec_tag = "hvc1"  # Apple's players refuse hev1
         context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices
         context.flags |= Flags.frame_duration
         muxer = av.ContainerFormat(choice.container.name, "w")

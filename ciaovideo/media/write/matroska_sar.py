@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from ciaovideo.errors import EncodeError
+from ciaovideo.media.ebml import Element, elements, read_head
 
 ROOM = "/" * 32  # at the end of the name: more than the elements ever take
 SEGMENT, TRACKS, CLUSTER, TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
@@ -22,14 +23,6 @@ PIXEL_WIDTH, PIXEL_HEIGHT = 0xB0, 0xBA
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 ASPECT_RATIO = 3  # the unit in which width and height are their ratio only
 LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
-
-
-class Element(NamedTuple):
-    """One element: its identifier, the bytes of identifier and size, and those after them."""
-
-    ident: int
-    head: bytes
-    body: bytes
 
 
 def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
@@ -43,7 +36,7 @@ def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
             start, tracks = _find_tracks(file)
             changed = _master(
                 _with_sar(element, sar, webm=webm) if _has_room(element) else element
-                for element in _elements(tracks)
+                for element in elements(tracks)
             )
             if len(changed) != len(tracks) or changed == tracks:
                 raise ValueError("no room")
@@ -60,7 +53,7 @@ def _find_tracks(file: BinaryIO) -> tuple[int, bytes]:
     """Where the bytes of the tracks begin, and these bytes."""
     at = 0
     while head := _read(file, at, LONGEST_HEAD):
-        ident, start, size = _head(head, 0)
+        ident, start, size = read_head(head, 0)
         if ident == TRACKS:
             return at + start, _read(file, at + start, size)
         if ident == CLUSTER:
@@ -78,14 +71,14 @@ def _has_room(element: Element) -> bool:
     if element.ident != TRACK:
         return False
     return any(
-        part.ident == NAME and part.body.endswith(ROOM.encode()) for part in _elements(element.body)
+        part.ident == NAME and part.body.endswith(ROOM.encode()) for part in elements(element.body)
     )
 
 
 def _with_sar(track: Element, sar: Fraction, *, webm: bool) -> Element:
     """The track with a SAR and its own name, and what is then left of the room as a void."""
     parts = []
-    for part in _elements(track.body):
+    for part in elements(track.body):
         if part.ident == NAME:
             title = part.body.removesuffix(ROOM.encode())
             parts += [_element(NAME, title)] if title else []
@@ -101,9 +94,9 @@ def _with_sar(track: Element, sar: Fraction, *, webm: bool) -> Element:
 
 def _shaped(video: Element, sar: Fraction, *, webm: bool) -> Iterator[Element]:
     """The parts of a video's description, with those of its shape on screen."""
-    numbers = {part.ident: part.body for part in _elements(video.body)}
+    numbers = {part.ident: part.body for part in elements(video.body)}
     width, height = (int.from_bytes(numbers[ident]) for ident in (PIXEL_WIDTH, PIXEL_HEIGHT))
-    for part in _elements(video.body):
+    for part in elements(video.body):
         if part.ident not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT):
             yield part
     exact = (sar * width / height).as_integer_ratio()
@@ -118,30 +111,12 @@ def _number(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8)
 
 
-def _elements(data: bytes) -> Iterator[Element]:
-    """The elements that follow each other in some bytes; checksums are left to ``_master``."""
-    at = 0
-    while at < len(data):
-        ident, start, size = _head(data, at)
-        yield Element(ident, data[at:start], data[start : start + size])
-        at = start + size
-
-
-def _master(elements: Iterator[Element] | list[Element]) -> bytes:
+def _master(parts: Iterator[Element] | list[Element]) -> bytes:
     """The bytes of some elements; a checksum, which comes first, is made new."""
-    first, *others = elements
+    first, *others = parts
     rest = b"".join(element.head + element.body for element in others)
     body = zlib.crc32(rest).to_bytes(4, "little") if first.ident == CRC else first.body
     return first.head + body + rest
-
-
-def _head(data: bytes, at: int) -> tuple[int, int, int]:
-    """An element's identifier, where its body begins, and its size; IndexError at the end."""
-    length = 9 - data[at].bit_length()
-    ident, at = int.from_bytes(data[at : at + length]), at + length
-    length = 9 - data[at].bit_length()
-    size = int.from_bytes(data[at : at + length]) & ~(1 << 7 * length)
-    return ident, at + length, size
 
 
 def _element(ident: int, body: bytes) -> Element:

@@ -15,8 +15,8 @@ class Contract:
     """What an output must be, besides its source enlarged: the streams it keeps, and its look.
 
     ``selection`` says which frames of the source it has, counted from the first one. What a run
-    decided for its output is empty where it is
-    not known: then any size and layout goes, and the source's own tags. ``hdr10`` says whether its
+    decided for its output is empty where it is not known: then any size and layout goes, and the
+    source's own tags, ``given_color`` being those of its first picture. ``hdr10`` says whether its
     encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
     picture.
@@ -27,6 +27,7 @@ class Contract:
     size: tuple[int, int] | None = None
     pix_fmt: str = ""
     color: ColorSpec | None = None
+    given_color: ColorSpec | None = None
     hdr10: bool | None = None
     counted: FileScan | None = None
 

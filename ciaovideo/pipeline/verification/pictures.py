@@ -10,7 +10,7 @@ import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.findings import Finding
-from ciaovideo.media.containers import OTHER, TAGS, Container
+from ciaovideo.media.containers import OTHER, TAGS, Container, Fate
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan, Shot, shots_by_number, shots_by_time
 from ciaovideo.media.layouts import planar_name
@@ -41,6 +41,7 @@ class Look:
     hdr10: bool = False
     coding: str = ""
     container: Container = OTHER
+    given_color: ColorSpec | None = None  # of the source's first picture
 
 
 def compare_pictures(
@@ -118,11 +119,19 @@ def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) 
     if wanted.hdr10 and place == 0 and like and not same_hdr10(like.hdr10, shot.hdr10):
         is_there = "is not the source's" if shot.hdr10 else "is missing"
         yield f"frame 0: its {like.hdr10 or shot.hdr10} {is_there}"
+    if (
+        place == 0
+        and like
+        and wanted.container.rotation is not Fate.LOST
+        and like.turn != shot.turn
+    ):
+        yield f"frame 0: it is turned by the matrix {shot.turn} instead of {like.turn}"
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
-        open_matrix = like.color.matrix == Matrix.UNSPECIFIED
-        color = replace(like.color, matrix=shot.color.matrix) if open_matrix else like.color
+        given = wanted.given_color or like.color
+        open_matrix = given.matrix == Matrix.UNSPECIFIED
+        color = replace(given, matrix=shot.color.matrix) if open_matrix else given
     if color is None:
         return
     tags = shot.color

@@ -5,7 +5,7 @@ Which packets of a stream are in a part is told here anew, in other words than `
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.inspect.scan import FileScan, Track
@@ -116,7 +116,9 @@ def check_coded_anew(
     if wanted and not found:
         yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
     elif wanted and given.info.kind == "audio":
-        longest = max(given.lasts) * given.tick  # the output's packets may be shorter
+        steps = [after - before for before, after in pairwise(sorted(wanted))]
+        # The output's packets may be shorter; how long the source's are, not every file says.
+        longest = max(given.lasts) * given.tick or max(steps, default=Fraction(0))
         for side, should, is_at, slack in (
             ("begins", min(wanted) + offset, min(found), Fraction(0)),
             ("ends", max(wanted) + offset, max(found), longest),

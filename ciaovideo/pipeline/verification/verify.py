@@ -60,7 +60,7 @@ def contract_between(
         with VideoReader(facts, options=part) as reader:
             located = replace(reader.selection, count=selection.count)
     streams = plan_streams(facts, place, located, sound="auto")
-    return Contract(streams=streams, selection=selection)
+    return Contract(streams=streams, selection=selection, given_color=facts.info.color)
 
 
 def verify(output: Path, contract: Contract) -> Verification:
@@ -130,6 +130,7 @@ def _look_of(found: FileScan, contract: Contract) -> Look:
         size=contract.size,
         pix_fmt=contract.pix_fmt,
         color=contract.color,
+        given_color=contract.given_color,
         tags=place.stored_tags,
         hdr10=holds if contract.hdr10 is None else contract.hdr10,
         coding=coding,
@@ -198,7 +199,10 @@ def _every(found: FileScan, skip: int, step: int) -> FileScan:
 
 
 def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
-    """The size, the shape on screen, how the picture is turned, and the timecode."""
+    """The size, the shape on screen, how the picture is turned, and the timecode.
+
+    A turn that the source's coding alone tells is compared with the first picture.
+    """
     height, width = found.size
     if contract.size and found.size != contract.size:
         text = f"video: {width}x{height} instead of {contract.size[1]}x{contract.size[0]}"
@@ -210,7 +214,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
         text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
     place = contract.streams.container
-    if source.turn != found.turn and place.rotation is not Fate.LOST:
+    if source.turn and source.turn != found.turn and place.rotation is not Fate.LOST:
         text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
         yield wrong("rotation", text)
     wanted = source.timecode or place.blank_timecode
@@ -230,6 +234,8 @@ def _check_chapters(
         for start, end, title in source.chapters
         if (start >= first or end > first) and (span.end is None or start < span.end)
     ]
+    if wanted and found.container.iso:  # whose chapters begin with the video
+        wanted[0] = (min(wanted[0][0], -offset), wanted[0][1])
     if len(wanted) != len(found.chapters):
         text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"
         yield wrong("chapters", text)

@@ -464,7 +464,10 @@ def test_what_is_lost_or_changes_midway_is_told(tmp_path: Path) -> None:
     later = raw(tmp_path / "later.h264", color=(9, 1, 9, 1, 1))
     lost = "closed captions inside the pictures: not carried over"
     format_lost = "the active format description: not carried over"
-    changed = "the colour tags change at frame 2, and those of the first frame are used throughout"
+    changed = (
+        "the primaries change from BT709 to BT2020 at frame 2, and those of the first frame are"
+        " used throughout"
+    )
     for name, coded, said in (
         ("captions.h264", first + told(first, CAPTION), lost),
         ("format.h264", first + told(first, FORMAT), format_lost),

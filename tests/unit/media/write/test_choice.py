@@ -1,13 +1,15 @@
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
+from fractions import Fraction
 from typing import Any
 
 import av
 import pytest
 
-from ciaovideo.errors import EncodeError, OptionError, UnknownNameError
+from ciaovideo.errors import CiaoVideoError, EncodeError, OptionError, UnknownNameError
 from ciaovideo.findings import Kind
 from ciaovideo.media.containers import CONTAINERS
+from ciaovideo.media.write import advice
 from ciaovideo.media.write.choice import CodecChoice, choose_codec
 from ciaovideo.media.write.codecs import CODECS, DEFAULT_CRF, Codec
 from ciaovideo.options import EncodeOptions
@@ -323,3 +325,28 @@ def test_wishes_outside_their_range_are_refused() -> None:
         EncodeOptions(bit_depth=11)
     with pytest.raises(OptionError, match="no chroma is called"):
         EncodeOptions(chroma="411")  # type: ignore[arg-type]
+
+
+def test_a_size_that_nothing_takes_has_a_hint_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at 17280x9720, where no encoder of any container is left, but with less memory."""
+    monkeypatch.setattr(advice, "ELSEWHERE", ())
+    place = replace(CONTAINERS["mp4"], codecs=frozenset({"libx264"}))
+    with pytest.raises(CiaoVideoError, match="does not open for 17280x96") as caught:
+        choose_codec(EncodeOptions(), place, "yuv420p", 96, 17280)
+    assert caught.value.hint == "ask for 16384x92 at most"
+    choose_codec(EncodeOptions(), place, "yuv420p", 92, 16384)
+
+
+@pytest.mark.parametrize(
+    ("height", "rate", "high"), [(2160, 60, False), (2160, 120, True), (4320, 25, True)]
+)
+def test_h264_that_players_refuse_is_told(height: int, rate: int, high: bool) -> None:
+    size = height, height * 16 // 9
+    choice = choose_codec(
+        EncodeOptions(preset="ultrafast"),
+        CONTAINERS["mp4"],
+        "yuv420p",
+        *size,
+        rate=Fraction(rate),
+    )
+    assert ("level" in [found.subject for found in choice.findings]) is high

@@ -1,0 +1,22 @@
+"""How often a file of moving pictures is shown: GIF and APNG say it, and no video does."""
+
+from pathlib import Path
+
+GIF_LOOP, PNG_LOOP = b"NETSCAPE2.0\3\1", b"\0\0\0\10acTL"
+READ = 1 << 16  # bytes: both come before the first picture, behind tables of colours and profiles
+
+
+def told_loop(path: Path) -> str:
+    """What is lost of how often a file is shown, in words; nothing where that is once."""
+    with path.open("rb") as file:
+        data = file.read(READ)
+    if data.startswith(b"GIF8"):
+        at = data.find(GIF_LOOP)
+        if at < 0:
+            return ""
+        again = int.from_bytes(data[at + len(GIF_LOOP) :][:2], "little")
+        return f"{again} repetitions" if again else "the endless loop"
+    if data.startswith(b"\x89PNG") and (at := data.find(PNG_LOOP)) >= 0:
+        shown = int.from_bytes(data[at + len(PNG_LOOP) + 4 :][:4], "big")
+        return "" if shown == 1 else f"{shown - 1} repetitions" if shown else "the endless loop"
+    return ""
