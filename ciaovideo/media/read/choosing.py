@@ -37,22 +37,29 @@ class Choice:
     findings: tuple[Finding, ...] = field(default=())
 
 
-def choose(path: Path, options: InputOptions) -> Choice:
-    """Find the film in a file. Raises OpenError, and OptionError for what is not in it."""
-    with open_source(path) as container:
+def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
+    """Find the film in a file, and open that. Raises OpenError, and OptionError."""
+    container = open_source(path)
+    try:
         inside = _inside(path, container)
         opening = _reaching(container, inside)
-    with open_source(path, opening) as container:
+        if opening.options:
+            container.close()
+            container = open_source(path, opening)
         unopened = set(inside.first) - known_to(container)
         film, strangers = _film(container, inside, path, opening, options)
         found = [_left_out(container, index, inside, options) for index in sorted(strangers)]
+    except BaseException:
+        container.close()
+        raise
     found += [_unopened(number, inside) for number in sorted(unopened)]
-    return Choice(
+    choice = Choice(
         opening=Opening(options=opening.options, main=film),
         strangers=frozenset(strangers),
         unopened=frozenset(unopened),
         findings=tuple(found),
     )
+    return choice, container
 
 
 def _inside(path: Path, container: InputContainer) -> Elementary:

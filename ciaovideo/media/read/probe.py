@@ -43,7 +43,6 @@ from ciaovideo.media.video_stream import (
     display_matrix,
     indexed_frames,
     main_video,
-    open_source,
     pictures_from,
     retimed,
     tagged_color,
@@ -111,8 +110,8 @@ def probe(
     """
     path = Path(file)
     check_input(path)
-    choice = choose(path, options)
-    with open_source(path, choice.opening) as container:
+    choice, opened = choose(path, options)
+    with opened as container:
         video = main_video(container, path, choice.opening)
         video.codec_context.thread_type = "AUTO"
         head = _Head(container, video, wanted)
