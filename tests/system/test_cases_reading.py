@@ -445,3 +445,17 @@ def test_a_broadcast_that_begins_at_ten_hours_makes_no_such_file(
         assert container.duration is not None
         assert container.duration < 2 * av.time_base
     assert run(["verify", str(output), "--against", str(source)]) == 0
+
+
+def test_times_that_jump_by_hours_are_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [tmp_path / f"{n}.ts" for n in range(2)]
+    for number, part in enumerate(parts):
+        options = {"output_ts_offset": str(number * 36000)}
+        write_late_sound(part, "mpegts", begin=0, seconds=1, options=options)
+    (source := tmp_path / "in.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "damaged   the video's times jump by 35999 s after" in said
+    assert f"ffmpeg -i {source} -map 0 -c copy in-fixed.mkv" in said

@@ -45,12 +45,14 @@ from ciaovideo.media.video_stream import (
     indexed_frames,
     main_video,
     pictures_from,
+    remuxed,
     retimed,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import is_loop
 
+HOLE = Fraction(600)  # seconds without any frame: the clock jumped
 VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 
@@ -135,6 +137,7 @@ def probe(
             *choice.findings,
             *guessed,
             *(_begun_again(path, head.again) if whole else ()),
+            *(_with_hole(path, *head.hole) if whole and head.hole else ()),
             *(truncation(container, path, head.end) if whole else ()),
         ]
         return SourceFacts(
@@ -229,6 +232,7 @@ class _Head:
         self._wanted = wanted
         self._unseen = {av_stream.index for av_stream in container.streams}
         self._packets = self._read()
+        self.hole: tuple[Fraction, Fraction] | None = None  # after a time, and how long it is
         self._newest: int | None = None  # decoding time of the last frame
         self.again: Fraction | None = None  # when the frames' times begin again, if they do
         self._pts: list[int] = []
@@ -311,14 +315,23 @@ class _Head:
         if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
             return
         if packet.dts is not None:
-            if self._newest is not None and packet.dts < self._newest and self.again is None:
-                self.again = self._latest
-            self._newest = packet.dts
+            self._note_clock(packet, packet.dts)
         if self.again is not None:
             return
         self._pts.append(packet.pts)
         begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
         self._left -= begin is None or packet.pts * tick >= begin
+
+    def _note_clock(self, packet: "Packet[Stream]", dts: int) -> None:
+        """Notice where decoding times step back, or leave a hole that no film has."""
+        newest, self._newest = self._newest, dts
+        if newest is None:
+            return
+        if dts < newest and self.again is None:
+            self.again = self._latest
+        step = (dts - newest) * (exact(packet.time_base) or Fraction(0))
+        if step > HOLE and self.hole is None:
+            self.hole = newest * (exact(packet.time_base) or Fraction(0)), step
 
     def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
         """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
@@ -330,6 +343,15 @@ def _begun_again(path: Path, time: Fraction | None) -> tuple[Finding, ...]:
     if time is None:
         return ()
     text = f"the video's times begin again after {float(time):.3f} s; {retimed(path)}"
+    return (Finding(kind=Kind.DAMAGED, subject="times", text=text, at=time),)
+
+
+def _with_hole(path: Path, time: Fraction, length: Fraction) -> tuple[Finding, ...]:
+    """That times jump; a container may be unable to say how long a picture then stays."""
+    text = (
+        f"the video's times jump by {float(length):.0f} s after {float(time):.3f} s; close the hole"
+        f" first: {remuxed(path)}"
+    )
     return (Finding(kind=Kind.DAMAGED, subject="times", text=text, at=time),)
 
 

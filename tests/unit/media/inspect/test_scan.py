@@ -131,5 +131,5 @@ def test_a_dark_picture_looks_alike_in_any_size(tmp_path: Path, size: tuple[int,
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.mp4"
     path.write_bytes(b"no video at all" * 100)
-    with pytest.raises(OpenError, match=r"reading .*in\.mp4"):
+    with pytest.raises(OpenError, match=r"opening .*in\.mp4"):
         scan_file(path)
