@@ -1,6 +1,6 @@
 """What a user should know of a run: found in the source, chosen, changed, or lost on the way.
 
-Every part that notices something adds a ``Finding`` to a list. The console, JSON and HTML are
+Every part that notices something adds a ``Finding`` to a list. The console and JSON are
 printers of that list, and ``strict`` is a set of kinds.
 """
 

@@ -163,8 +163,8 @@ class InputOptions:
     )
     force: bool = opt(
         False,
-        "go on where a run would be refused: interlaced frames as they are where deinterlacing is"
-        " off; frames of varying times at a constant rate where - or .y4m holds no other",
+        "process interlaced frames unchanged where deinterlacing is off. Write frames of varying"
+        " times at a constant rate into -, .y4m and .mxf, which hold no other",
     )
     video: int | None = opt(
         None,
@@ -233,7 +233,7 @@ class EngineOptions:
     device: str = opt("auto", "auto, cpu, cuda, cuda:N or mps", "DEV")
     precision: Precision = opt("auto", "arithmetic of the network: auto, fp32, bf16 or fp16")
     tile: int = opt(0, "side of the tiles that a frame is cut into; 0 fits it to memory", "PX")
-    batch: int = opt(0, "frames computed at once; 0 fits it to memory", "N")
+    batch: int = opt(0, "frames computed at once; 0 chooses by device and frame size", "N")
     deterministic: bool = opt(
         False,
         "the same bits in every run on one machine: kernels that add up in one order, and tiles of"
@@ -322,8 +322,7 @@ class StreamOptions:
     )
     strict: bool = opt(
         False,
-        "refuse to start if anything would be left out or had to be guessed, and to go on"
-        " past a damaged picture",
+        "refuse to start if anything would be lost or guessed. Stop at a damaged picture",
     )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
 
@@ -346,9 +345,9 @@ class UpscaleOptions:
     overwrite: bool = opt(False, "replace an output that is already there")
     resume: bool = opt(
         False,
-        "keep what is finished beside the output until that is whole, and go on with it where such"
-        " a run was stopped: on one machine the file is the same to the last bit. Computes like"
-        " deterministic, and makes a key frame every 120 frames",
+        "keep finished segments beside the output until that is complete. The same command resumes"
+        " a stopped run. On one machine the output is identical to the last bit. Implies"
+        " deterministic, and one key frame every 120 frames",
     )
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ def frame_bar(
 ) -> Iterator[Callable[[Counts], None]]:
     """A bar of frames with rate and time left; what it yields takes each new count.
 
-    ``done`` frames were there before; neither they nor the time until they are told count.
+    ``done`` frames come from an earlier run. The rate excludes them.
 
     Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
     of ``clock``.

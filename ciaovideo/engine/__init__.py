@@ -2,7 +2,8 @@
 
 ``Engine`` cuts a batch into tiles (``tiled.py``), encodes each, decodes the output pixels that its
 core owns, and falls back to smaller tiles when memory runs out and to fp32 when a value is not
-finite. The picture depends on the network and the precision alone, never on tile, batch or memory.
+finite. The picture depends on the network and the precision alone; tile, batch and memory change
+its last bits at most, and nothing does where ``deterministic`` is asked for.
 
 ``Renderer`` puts colour around it: planes in, larger planes out, for runs of video and for
 ``Upscaler``, which scripts and plug-ins hold. ``workers.py`` is the only pool of threads that

@@ -163,14 +163,14 @@ class Engine:
 
     def _run_exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect) -> Tensor:
         if not bool(lr.sum().isfinite()):
-            raise NonFiniteError("the picture itself holds values that are no numbers", "mend it")
+            raise NonFiniteError("the input contains NaN or Inf", "clean it first")
         if self.precision == "fp32":
-            raise NonFiniteError("the network made values that are no numbers", "check its weights")
+            raise NonFiniteError("the network produced NaN or Inf", "check its weights")
         self._notice(f"{self.precision} overflowed: such frames are computed again in fp32")
         sr = self._run(self._exact, lr, out_size, part)
         if not bool(sr.sum().isfinite()):
             raise NonFiniteError(
-                "the network made values that are no numbers, in fp32 too", "check the weights"
+                "the network produced NaN or Inf, in fp32 too", "check its weights"
             )
         return sr
 

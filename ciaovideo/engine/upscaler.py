@@ -114,7 +114,7 @@ class Upscaler:
             )
         kind = picture.dtype.newbyteorder("=")
         if kind not in ARRAY_KINDS:
-            raise OptionError(f"samples of {picture.dtype}", "give uint8, uint16 or float")
+            raise OptionError(f"unsupported dtype {picture.dtype}", "pass uint8, uint16 or float")
         given = torch.from_numpy(np.require(picture, kind, ["C", "W"]))
         peak = INTEGER_PEAKS.get(given.dtype, 1)
         lr = given.view(-1, *picture.shape[-3:]).permute(0, 3, 1, 2).float() / peak

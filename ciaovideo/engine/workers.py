@@ -113,7 +113,7 @@ class WorkerPool:
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         begun.wait()
-        # What was set last is what threads begin with that nobody told anything.
+        # New threads inherit the last count that was set.
         torch.set_num_threads(torch.get_num_threads())
         return thread
 

@@ -1,4 +1,4 @@
-"""From a name or a file to a network with its weights: the only input and output of this part."""
+"""From a name or a file to a network with its weights, and back into a file."""
 
 import hashlib
 import importlib.resources

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 class Progress:
     """Where a run stands: frames written, frames expected (0: unknown), seconds since it began.
 
-    The first one of a run that goes on comes when it begins to compute.
+    A resumed run reports first when computing begins.
     """
 
     frames: int

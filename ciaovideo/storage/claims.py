@@ -112,7 +112,7 @@ def _left_alone(subject: str, text: str) -> Finding:
 
 
 def ledger_path(output: Path) -> Path:
-    """Where a run that can be gone on with keeps what is finished of an output."""
+    """The folder of an output's ledger: finished segments of a resumable run."""
     final = output.resolve()
     return final.with_name(f"{_before(final)}{final.suffix[1:]}.resume")
 

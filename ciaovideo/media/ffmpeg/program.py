@@ -7,8 +7,8 @@ these go in as options before the input and as a filter before the user's own. T
 they went in by ``-copyts``, ``-fps_mode passthrough`` and ``-enc_time_base``.
 
 Which streams go along, and what they become, is the same ``StreamPlan`` as ever
-(``external_streams``). The words may say anything of the coding of the video and of the container,
-and nothing of what the run decides: inputs, streams, times (``DECIDED``). ``external_writer`` runs
+(``streams``). The words may say anything of the coding of the video and of the container,
+and nothing of what the run decides: inputs, streams, times (``DECIDED``). ``writer`` runs
 what is put together here.
 """
 

@@ -38,7 +38,10 @@ class Choice:
 
 
 def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
-    """Find the film in a file, and open that. Raises OpenError, and OptionError."""
+    """Find the film in a file, and open that so that no stream is missing; no packet is read yet.
+
+    Raises OpenError, and OptionError for what is not in it.
+    """
     container = open_source(path)
     try:
         inside = _inside(path, container)

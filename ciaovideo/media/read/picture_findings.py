@@ -46,7 +46,7 @@ class PictureFindings:
         self._found += findings
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
-        """Add what is lost of that which hangs on the first picture; no error yet."""
+        """Report the side data of the first picture that is dropped; no error yet."""
         self._found += self._lost(picture, None)
         display = info.hdr10.display if info.hdr10 else None
         if Type.MASTERING_DISPLAY_METADATA in self._met and not display:

@@ -112,8 +112,8 @@ def probe(
     """
     path = Path(file)
     check_input(path)
-    choice, opened = choose(path, options)
-    with opened as container:
+    choice, container = choose(path, options)
+    with container:
         video = main_video(container, path, choice.opening)
         video.codec_context.thread_type = "AUTO"
         head = _Head(container, video, wanted)

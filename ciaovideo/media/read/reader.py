@@ -62,9 +62,9 @@ INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
 class VideoReader:
     """The main video of a file: what is known of it, and its frames in display order.
 
-    A context manager. Opening decodes the first frame, because colour tags, layout and aspect
-    ratio of many files are known only then, and looks at some others to know whether they are
-    interlaced; ``findings`` say what follows from that, and grow while frames are read.
+    A context manager. What is known of a file comes from ``probe``, which is done here unless its
+    facts are given; of a pipe the header and the first frame tell it. ``findings`` say what follows
+    from that, and grow while frames are read.
     ``selection`` is the part that the options ask for, on the file's own clock; where decoding
     can begin before it with the same result (``seeking``), what is earlier is not decoded.
 

@@ -2,13 +2,12 @@
 
 ``auto`` goes by container and source, as the rows of ``CONTAINERS`` say: most take up to 10 bits
 libx264, up to 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to
-Y'CbCr would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1, which
-needs .mkv. A source with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in
-10 bits, and fewer than the source has are a loss) and png for R'G'B'; where nothing does, alpha is
-dropped, which is a loss. Unless it is asked for, depth is never reduced otherwise, and chroma
-resolution is changed only where the encoder cannot take the source's, upwards, and a note says so.
-Colour tags that an encoder would falsify are refused; what it merely cannot store is listed as a
-loss.
+Y'CbCr would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1. A source
+with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in 10 bits, and fewer
+than the source has are a loss) and png for R'G'B'; where nothing does, alpha is dropped, which is a
+loss. Unless it is asked for, depth is never reduced otherwise, and chroma resolution is changed
+only where the encoder cannot take the source's, upwards, which is a finding. Colour tags that an
+encoder would falsify are refused; what it merely cannot store is listed as a loss.
 """
 
 import re

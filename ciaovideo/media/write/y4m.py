@@ -2,7 +2,7 @@
 
 It is written here, because through PyAV FFmpeg's muxer loses the sample aspect ratio, and calls
 untagged chroma centred: a line of text, then ``FRAME`` and the planes for each picture. FFmpeg's
-demuxer reads it (``pipe_input``).
+demuxer reads it (``read/y4m_input``).
 
 The header holds size, rate, range, fields, aspect ratio and, of 8-bit 4:2:0, the chroma siting;
 no other colour tag, no time, nothing else. ``color_words`` are what the next program must be told.
@@ -46,7 +46,7 @@ NAMES = {
 
 
 class Y4MWriter:
-    """Writes frames as YUV4MPEG2 into a file, or through a pipe or device (``pipes``).
+    """Writes frames as YUV4MPEG2 into a file, or through a pipe or device.
 
     A context manager. Frames follow each other at the target's rate, whatever their times. Raises
     BrokenPipeError when nobody reads any more.

@@ -1,8 +1,9 @@
 """The finished file against the contract: every frame at its time, every packet, the same pictures.
 
-What should be there is read from the source by ``media.scan``, not taken from the run that is being
-checked. The frames' times come from the source's packets; where these do not agree with the output
-(hidden pictures, damaged ones, missing times) the source is decoded, and its decoder decides.
+What should be there is read from the source by ``media.inspect.scan``, not taken from the run that
+is being checked. The frames' times come from the source's packets; where these do not agree with
+the output (hidden pictures, damaged ones, missing times) the source is decoded, and its decoder
+decides.
 """
 
 import logging
@@ -154,7 +155,7 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
 
 
 def require(verification: Verification, output: Path, kept_as: Path) -> None:
-    """Raise VerificationError if anything was found: the first thing, and where the file is."""
+    """Raise VerificationError if anything is wrong: the first thing, and where the file is."""
     found = verification.wrong
     if not found:
         return

@@ -189,12 +189,12 @@ def test_overflow_in_low_precision_is_computed_again_in_fp32() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_overflow_in_fp32_is_an_error(precision: str) -> None:
     options = EngineOptions(device="cpu", precision=precision)  # type: ignore[arg-type]
-    with pytest.raises(NonFiniteError, match="no numbers"):
+    with pytest.raises(NonFiniteError, match="NaN or Inf"):
         Engine(overflowing(always=True), options)(torch.rand(1, 3, 12, 10), (24, 20))
 
 
 def test_a_picture_of_nan_is_not_blamed_on_the_network() -> None:
-    with pytest.raises(NonFiniteError, match="picture itself"):
+    with pytest.raises(NonFiniteError, match="input contains"):
         engine(small_network())(torch.full((1, 3, 8, 8), math.nan), (16, 16))
 
 
