@@ -91,11 +91,8 @@ def plan_streams(
     sound that the container cannot hold.
     """
     main = facts.info.index
-    with (
-        open_source(facts.path, facts.opening)
-        if opened is None
-        else nullcontext(opened) as container
-    ):
+    source = nullcontext(opened) if opened else open_source(facts.path, facts.opening)
+    with source as container:
         ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
         video = describe(container.streams[main])
         free = read_container(container.format.name).free_clock
@@ -103,11 +100,7 @@ def plan_streams(
         found = [
             *_late_timecode(container, main, place, selection),
             *_odd_chapters(container, place, facts, selection),
-            *(
-                [_lost("loop", f"{loop}: not carried over")]
-                if (loop := told_loop(facts.path))
-                else []
-            ),
+            *_lost_loop(facts.path),
             *found,
             *_left_out(container, place, dropped),
             *(_converted(info) for info in kept if info.becomes),
@@ -139,6 +132,12 @@ def plan_streams(
         covers={index: data for index, data in facts.covers.items() if index in taken},
         findings=tuple(found),
     )
+
+
+def _lost_loop(path: Path) -> Iterator[Finding]:
+    """That an animation which begins again does not, as a video."""
+    if loop := told_loop(path):
+        yield _lost("loop", f"{loop}: not carried over")
 
 
 def _fates(

@@ -78,11 +78,8 @@ def test_a_short_file_is_opened_once(
 def test_a_run_opens_its_source_three_times_before_the_first_frame_is_coded(
     tmp_path: Path, fields: dict[str, Any], openings: Callable[[Path], int]
 ) -> None:
-    """Once to look at it, once to decode it, once to copy the other streams.
-
-    Only of several videos without an index, the pictures are counted before.
-    """
-    source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    """Once to look at it, once to decode it, once to copy the other streams."""
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, **SMALL, seconds=4, sound=True, subtitle="Hello", chapters=2, cover=True)
     before: list[int] = []
     options = with_fields(UpscaleOptions(), fields)
