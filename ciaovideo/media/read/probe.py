@@ -32,6 +32,7 @@ from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
+from ciaovideo.media.read.loops import told_loop
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.side_data import stream_marks
@@ -135,6 +136,7 @@ def probe(
         whole = wanted.end is None and wanted.count is None
         findings = [
             *choice.findings,
+            *_lost_loop(path),
             *guessed,
             *(_begun_again(path, head.again) if whole else ()),
             *(_with_hole(path, *head.hole) if whole and head.hole else ()),
@@ -154,6 +156,12 @@ def probe(
             unopened=choice.unopened,
             findings=tuple(findings),
         )
+
+
+def _lost_loop(path: Path) -> Iterator[Finding]:
+    """That an animation which begins again does not, as a video."""
+    if loop := told_loop(path):
+        yield Finding(kind=Kind.LOST, subject="loop", text=f"{loop}: not carried over")
 
 
 def check_input(path: Path) -> None:

@@ -21,7 +21,6 @@ from ciaovideo.media.clock import (
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.read.editions import odd_chapters
-from ciaovideo.media.read.loops import told_loop
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
@@ -100,7 +99,6 @@ def plan_streams(
         found = [
             *_late_timecode(container, main, place, selection),
             *_odd_chapters(container, place, facts, selection),
-            *_lost_loop(facts.path),
             *found,
             *_left_out(container, place, dropped),
             *(_converted(info) for info in kept if info.becomes),
@@ -132,12 +130,6 @@ def plan_streams(
         covers={index: data for index, data in facts.covers.items() if index in taken},
         findings=tuple(found),
     )
-
-
-def _lost_loop(path: Path) -> Iterator[Finding]:
-    """That an animation which begins again does not, as a video."""
-    if loop := told_loop(path):
-        yield _lost("loop", f"{loop}: not carried over")
 
 
 def _fates(
@@ -278,12 +270,6 @@ def _odd_chapters(
         own = f"{float(starts[0]):.3f} s"
         text = f"the first chapter begins with the video in {place}, instead of at {own}"
         yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
-
-
-def _unlooped(facts: SourceFacts) -> Iterator[Finding]:
-    """How often a file is shown, where it says so: no container here does."""
-    if loop := told_loop(facts.path):
-        yield _lost("loop", f"{loop}: not carried over")
 
 
 def _about_bytes(av_stream: Stream) -> bool:

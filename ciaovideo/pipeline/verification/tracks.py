@@ -70,7 +70,9 @@ def check_packets(
     """
     if given.cover:
         return
-    times, back = _rising([time + offset for time in packet_times(given, span)])
+    times, back = [time + offset for time in packet_times(given, span)], 0
+    if given.info.kind != "video":  # of which pictures are stored in another order
+        times, back = _rising(times)
     wanted = [on_clock(time, made.tick) for time in times]
     slack = given.tick / made.tick if given.tick > made.tick else 0
     if back:
