@@ -31,6 +31,7 @@ from ciaovideo.errors import (
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS, Container
 from ciaovideo.media.hdr import Hdr10, hdr10_params
+from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.media.write.advice import LAST_RESORT, advice, smaller_sizes
 from ciaovideo.media.write.codecs import (
     CODECS,
@@ -371,7 +372,8 @@ def _check_opens(choice: CodecChoice, height: int, width: int, rate: Fraction | 
     context.time_base = 1 / (rate or Fraction(25))
     context.options = dict(choice.options)
     try:
-        context.open()
+        with ordinary_priority():
+            context.open()
     except av.error.FFmpegError as cause:
         often = f" at {float(rate):.4g} frames a second" if rate else ""
         raise EncodeError(

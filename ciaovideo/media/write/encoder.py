@@ -20,6 +20,7 @@ from ciaovideo.errors import TimestampError
 from ciaovideo.media.containers import Clock
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
+from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.media.write.choice import CodecChoice
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
@@ -191,7 +192,8 @@ class FrameEncoder:
         context.color_trc = target.color.transfer
         context.chroma_sample_location = target.color.siting
         context.options = dict(choice.steady_options if target.reproducible else choice.options)
-        self._nowhere.start_encoding()
+        with ordinary_priority():
+            self._nowhere.start_encoding()
         return context
 
     def _picture(self, frame: Frame, timed: CodedFrame) -> av.VideoFrame:
