@@ -21,10 +21,10 @@ FLOORS = (
     ("errors",),
     ("config", "registry", "findings"),
     ("options",),
-    ("grid", "tiling", "storage"),
+    ("grid", "tiling", "storage", "charts"),
     ("ops",),
     ("color",),  # its fused twins are in ops
-    ("models", "media", "metrics", "charts"),
+    ("models", "media", "metrics", "pages"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
     ("bench",),  # it measures whole runs, so it stands above the pipeline
@@ -42,8 +42,8 @@ HOME = {
     "dask": {"jobs/cluster"},
     "distributed": {"jobs/cluster"},
     "ffmpeg": {"media/ffmpeg/program"},
-    "jinja2": {"evaluate"},
-    "matplotlib": {"charts", "evaluate/inline", "train/curves"},
+    "jinja2": {"pages"},
+    "matplotlib": {"charts", "pages/inline", "train/curves"},
     "safetensors": {"models/tensor_file"},
     "tqdm": {"cli", "train"},
     "triton": {"ops"},

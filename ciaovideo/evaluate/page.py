@@ -1,17 +1,13 @@
 """The report as one self-contained HTML file: tables, charts, crops with a slider."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel
+from ciaovideo.charts import COLORS, Line
 from ciaovideo.evaluate.crops import TRUTH, Crop
-from ciaovideo.evaluate.inline import inline_svg
 from ciaovideo.evaluate.protocol import Score
 from ciaovideo.evaluate.report import COST_TITLE, MISSING, Report, Row
+from ciaovideo.pages.page import Chart, Views, chart, fill, webp_uri
 
 FRAME_TICKS = 10  # at most, below charts over time
 FRAME_STEPS = tuple(factor * 10**power for power in range(9) for factor in (1, 2, 5))
@@ -36,25 +32,6 @@ class Entry:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart with its heading."""
-
-    heading: str
-    svg: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """One crop: each method's picture as a data URI, and which two are shown at first."""
-
-    name: str
-    size: tuple[int, int]
-    pictures: Mapping[str, str]
-    before: str
-    after: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """All that the page shows of one set."""
@@ -74,19 +51,11 @@ def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_s
 
     Charts over time are unfolded for ``shown_scale`` alone.
     """
-    loader = PackageLoader("ciaovideo.evaluate")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     methods = list(dict.fromkeys(row.method for row in report.rows if not row.source))
-    return environment.get_template("page.html").render(
+    return fill(
+        "ciaovideo.evaluate",
+        "page.html",
         about=about,
-        colors={"ink": INK, "soft": SOFT, "rule": RULE, "paper": PAPER},
-        series=COLORS,
         methods=methods,
         missing=MISSING,
         scales=report.scales,
@@ -188,7 +157,7 @@ def _over_scale(
         Line(_points(row), row.method, index=order.get(row.method) if not row.source else None)
         for row in (*rows, *papers)
     ]
-    yield from _chart(f"PSNR over scale, dB on {rows[0].channel}", lines, "scale", ticks)
+    yield from chart(f"PSNR over scale, dB on {rows[0].channel}", lines, "scale", ticks)
     base = next((row for row in rows if row.method == "bicubic"), None)
     if base is None or len(lines) < 2:
         return
@@ -197,7 +166,7 @@ def _over_scale(
         Line([(x, y - under[x]) for x, y in line.points if x in under], line.name, (), line.index)
         for line in lines
     ]
-    yield from _chart("Gain over bicubic, dB", gains, "scale", ticks)
+    yield from chart("Gain over bicubic, dB", gains, "scale", ticks)
 
 
 def _points(row: Row) -> tuple[tuple[float, float], ...]:
@@ -219,8 +188,8 @@ def _over_time(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> t
         known = [(at, change) for at, change in changes if change is not None]
         temporal.append(Line(known, name, (), order[name]))
     return (
-        *_chart(f"PSNR over time at x{scale:g}, dB on Y", psnr, "frame", ticks),
-        *_chart(
+        *chart(f"PSNR over time at x{scale:g}, dB on Y", psnr, "frame", ticks),
+        *chart(
             f"Temporal error at x{scale:g}, 8-bit steps of Y: less is steadier",
             temporal,
             "frame",
@@ -229,23 +198,11 @@ def _over_time(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> t
     )
 
 
-def _chart(
-    heading: str, lines: Sequence[Line], x_label: str, x_ticks: Sequence[float]
-) -> Iterable[Chart]:
-    """The chart, if it has a finite point. The legend above it names the lines."""
-    svg = inline_svg(Panel(heading, lines, x_label, x_ticks, names=False))
-    if svg:
-        yield Chart(heading, Markup(svg))  # made here: its text is escaped already
-
-
 def _views(crop: Crop) -> Views:
     """One crop with its slider: at first interpolation is left, our first method right."""
     labels = list(crop.views)
     methods = [label for label in labels[1:] if label != TRUTH]
     after = methods[0]
     before = "bicubic" if "bicubic" in methods and after != "bicubic" else labels[0]
-    pictures = {
-        label: f"data:image/webp;base64,{base64.b64encode(content).decode()}"
-        for label, content in crop.views.items()
-    }
+    pictures = {label: webp_uri(content) for label, content in crop.views.items()}
     return Views(crop.name, crop.size, pictures, before, after)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ciaovideo.charts import COLORS, Line, Panel, check_format, draw_panels, drawing
 from ciaovideo.errors import OptionError
-from ciaovideo.evaluate.inline import VARIABLES, inline_svg
+from ciaovideo.pages.inline import VARIABLES, inline_svg
 from ciaovideo.train.curves import draw_run
 
 
