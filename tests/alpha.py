@@ -43,7 +43,7 @@ def make_alpha_clip(path: Path, clip: Clip) -> None:
     choice = choose_codec(EncodeOptions(codec=clip.codec), container_of(path), clip.pix_fmt, *size)
     assert choice.pix_fmt == clip.pix_fmt
     target = VideoTarget(
-        height=clip.height, width=clip.width, codec=choice, color=color, time_base=clip.tick
+        height=clip.height, width=clip.width, encoding=choice, color=color, time_base=clip.tick
     )
     with VideoWriter(path, target) as writer:
         for frame in _frames(clip):

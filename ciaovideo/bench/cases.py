@@ -136,7 +136,7 @@ def _network(engine: Engine, lr: Tensor, out_size: tuple[int, int]) -> int:
 
 def _encode(output: Path, plan: UpscalePlan) -> int:
     """Encode twelve frames of noise over a gradient: harder than most footage."""
-    layout = PixelLayout.of(plan.codec.pix_fmt)
+    layout = PixelLayout.of(plan.encoding.pix_fmt)
     shapes = layout.plane_shapes(*plan.out_size)
     generator = torch.Generator().manual_seed(0)
     planes = tuple(
@@ -148,7 +148,7 @@ def _encode(output: Path, plan: UpscalePlan) -> int:
     )
     first = Frame(planes, 0, plan.info.time_base, 1)
     step = max(1, round(1 / (plan.info.time_base * (plan.info.frame_rate or 25))))
-    target = VideoTarget.of(plan.info, plan.codec, plan.out_size)
+    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size)
     with VideoWriter(output.with_stem("encode"), target) as writer:
         for number in islice(range(0, 12 * step, step), 12):
             writer.write(replace(first, pts=number, duration=step))

@@ -142,13 +142,13 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
 
 def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
-    info, (height, width), codec = plan.info, plan.out_size, plan.codec
+    info, (height, width), encoding = plan.info, plan.out_size, plan.encoding
     memory = plan.memory
-    own = f" with its own {codec.own_quality}" if codec.own_quality else ""
+    own = f" with its own {encoding.own_quality}" if encoding.own_quality else ""
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
-        "output": f"{_called(plan.output)}: {width}x{height} {codec.pix_fmt},"
-        f" {codec.codec.name}{own}",
+        "output": f"{_called(plan.output)}: {width}x{height} {encoding.pix_fmt},"
+        f" {encoding.codec.name}{own}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
         "model": f"{plan.model}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",

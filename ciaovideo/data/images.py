@@ -39,7 +39,7 @@ UNREADABLE = (
 )
 DEEP_MODES = ("I", "F")  # how the names of Pillow's modes of more than 8 bit begin
 
-Kind = Literal["bicubic", "lanczos"]
+ResamplingFilter = Literal["bicubic", "lanczos"]
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
@@ -120,7 +120,7 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def resize(picture: Tensor, out_size: tuple[int, int], kind: Kind) -> Tensor:
+def resize(picture: Tensor, out_size: tuple[int, int], kind: ResamplingFilter) -> Tensor:
     """One 8-bit picture at another (height, width), as Pillow does it.
 
     picture (1, 3, h, w) uint8 -> (1, 3, H, W) uint8; anti-aliased where it gets smaller.

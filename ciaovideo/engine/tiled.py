@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.grid import Axis, View, nearest_index, once_per_axis
-from ciaovideo.models.protocols import NOTHING, Core, Network, Summary
+from ciaovideo.models.protocols import NOTHING, Core, Network, Statistics
 from ciaovideo.tiling import Rect, plan_tiles
 
 
@@ -21,11 +21,11 @@ class Tiling:
 
 def enlarge(network: Network, lr: Tensor, tiling: Tiling, part: Rect) -> Tensor:
     """lr (B, 3, h, w) -> a part of the output, in output px, of (B, 3, H, W)."""
-    summary = summarize(network, lr, tiling) if network.passes else NOTHING
+    statistics = summarize(network, lr, tiling) if network.passes else NOTHING
     pieces = list(_pieces(network, tiling, part))
     sr = lr.new_empty(*lr.shape[:2], part.height, part.width) if len(pieces) > 1 else None
     for piece in pieces:
-        latent = network.encode(lr[(..., *piece.read.slices)], piece.view, summary)
+        latent = network.encode(lr[(..., *piece.read.slices)], piece.view, statistics)
         made = network.decode(latent, piece.core.rows, piece.core.columns)
         if sr is None:
             return made
@@ -34,18 +34,18 @@ def enlarge(network: Network, lr: Tensor, tiling: Tiling, part: Rect) -> Tensor:
     return sr
 
 
-def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Summary:
+def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Statistics:
     """The sums over the whole frame that a network wants, all its passes."""
     pieces = list(_pieces(network, tiling, Rect(0, 0, *tiling.view.out_size)))
-    summary: dict[str, Tensor] = {}
+    statistics: dict[str, Tensor] = {}
     for _ in range(network.passes):
         total: dict[str, Tensor] = {}
         for piece in pieces:
-            latent = network.encode(lr[(..., *piece.read.slices)], piece.view, summary)
+            latent = network.encode(lr[(..., *piece.read.slices)], piece.view, statistics)
             for name, share in network.summarize(latent, piece.core).items():
                 total[name] = total[name] + share if name in total else share
-        summary |= total
-    return summary
+        statistics |= total
+    return statistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ciaovideo.errors import OptionError
 
 GPU_WORKERS = 3  # one picture uploads, one is computed, one downloads
 
-type Work = Callable[[], None]
+type Task = Callable[[], None]
 
 
 def usual_workers(device: torch.device) -> int:
@@ -41,7 +41,7 @@ class WorkerPool:
         alone = workers == 1 or engine.device.type != "cpu"
         self._cores = max(1, torch.get_num_threads() // (1 if alone else workers))
         self._cuda_streams = ThreadStreams(engine.device)
-        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._starting = threading.Lock()
         # One more than threads: the next piece of work waits when a thread comes free.
@@ -100,7 +100,7 @@ class WorkerPool:
             self._queue.put(task)
         return future
 
-    def spawn(self, name: str, work: Work) -> threading.Thread:
+    def spawn(self, name: str, work: Task) -> threading.Thread:
         """A daemon thread with a worker's part of the cores; all other threads keep theirs."""
         begun, cores = threading.Event(), self._cores
 
@@ -118,7 +118,7 @@ class WorkerPool:
         return thread
 
 
-def _serve(tasks: "queue.SimpleQueue[Work | None]") -> Work:
+def _serve(tasks: "queue.SimpleQueue[Task | None]") -> Task:
     """What a worker does until there is no more work."""
 
     def work() -> None:
@@ -129,7 +129,7 @@ def _serve(tasks: "queue.SimpleQueue[Work | None]") -> Work:
     return work
 
 
-def _end_threads(tasks: "queue.SimpleQueue[Work | None]", count: int) -> None:
+def _end_threads(tasks: "queue.SimpleQueue[Task | None]", count: int) -> None:
     for _ in range(count):
         tasks.put(None)
 

@@ -16,10 +16,10 @@ from ciaovideo.tiling import Rect
 Latent = dict[str, Tensor]
 """Tensors at LR resolution, each (B, C, h, w), from which any point can be decoded."""
 
-Summary = Mapping[str, Tensor]
+Statistics = Mapping[str, Tensor]
 """Sums over all pixels or queries of a frame, each with the batch first."""
 
-NOTHING: Summary = MappingProxyType({})
+NOTHING: Statistics = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Decoder(nn.Module, ABC):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a rectangular grid, the fast way: -> (B, 3, rows, columns)."""
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """Sums over what a tile answers for; the engine adds those of all tiles."""
         raise NotImplementedError
 
@@ -184,10 +184,10 @@ class Network(nn.Module, ABC):
         """What computing one picture takes."""
 
     @abstractmethod
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         """All work per LR pixel of a tile: lr (B, 3, h, w) in [0, 1] -> latent, sums included."""
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """Sums over what a tile answers for; the engine adds those of all tiles."""
         raise NotImplementedError
 

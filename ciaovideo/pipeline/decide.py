@@ -25,7 +25,7 @@ from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.video_stream import USUAL
 from ciaovideo.media.write.choice import (
-    CodecChoice,
+    Encoding,
     choose_codec,
     sides_to_round,
 )
@@ -66,7 +66,7 @@ class UpscalePlan:
     memory: EnginePlan
     color: ColorSpec
     out_color: ColorSpec
-    codec: CodecChoice
+    encoding: Encoding
     streams: StreamPlan
     frames: int
     findings: tuple[Finding, ...]
@@ -117,7 +117,7 @@ def decide(
         memory=engine.plan(batch, lr_size, video.out_size),
         color=video.color,
         out_color=video.out_color,
-        codec=video.codec,
+        encoding=video.encoding,
         streams=streams,
         frames=video.frames,
         piped_in=reader.piped,
@@ -136,34 +136,34 @@ class _Video:
     out_size: tuple[int, int]
     color: ColorSpec
     out_color: ColorSpec
-    codec: CodecChoice
+    encoding: Encoding
     findings: tuple[Finding, ...]
 
 
-def _video(reader: VideoReader, place: Container, options: UpscaleOptions) -> _Video:
+def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -> _Video:
     """Size, rate, codec and colour of the output's video."""
-    info, expected, retimed = _rated(reader, place, options)
+    info, expected, retimed = _rated(reader, container, options)
     _refuse_unviewable(info, options)
     layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
     spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
-    out_size, codec = _size_and_codec(info, place, options, spec)
-    chosen = replace(spec, siting=codec.siting)
-    out_spec, sited = chosen.resolved(*lr_size, PixelLayout.of(codec.pix_fmt))
+    out_size, encoding = _size_and_encoding(info, container, options, spec)
+    chosen = replace(spec, siting=encoding.siting)
+    out_spec, sited = chosen.resolved(*lr_size, PixelLayout.of(encoding.pix_fmt))
     return _Video(
         info=info,
         frames=expected or min(info.frame_count, options.frames or info.frame_count),
         out_size=out_size,
         color=spec,
         out_color=out_spec,
-        codec=codec,
+        encoding=encoding,
         findings=(
-            *_rounding(options, info, out_size, codec),
+            *_rounding(options, info, out_size, encoding),
             *guesses,
             *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
-            *_retagging(info, layout, out_size, bare=codec.codec is Y4M),
-            *codec.findings,
+            *_retagging(info, layout, out_size, bare=encoding.codec is Y4M),
+            *encoding.findings,
             *retimed,
-            *_unturned(info, place),
+            *_unturned(info, container),
         ),
     )
 
@@ -171,14 +171,14 @@ def _video(reader: VideoReader, place: Container, options: UpscaleOptions) -> _V
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     """What the written video looks like."""
     color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
-    if plan.codec.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
+    if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
-    target = VideoTarget.of(plan.info, plan.codec, plan.out_size, color)
-    place = plan.streams.container
+    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color)
+    container = plan.streams.container
     target = replace(target, reproducible=options.engine.deterministic)
-    if place.rotation is Fate.LOST:
+    if container.rotation is Fate.LOST:
         target = replace(target, display_matrix=())
-    if place.clock is Clock.NUMBERS and target.frame_rate:
+    if container.clock is Clock.NUMBERS and target.frame_rate:
         target = replace(target, time_base=1 / target.frame_rate)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
 
@@ -189,19 +189,19 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     layout, color = PixelLayout.of(info.pix_fmt), info.color
     if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
         color = replace(color, siting=plan.out_color.siting)
-    stored_anyhow = bool(plan.codec.codec.matrices)
+    stored_anyhow = bool(plan.encoding.codec.matrices)
     if stored_anyhow or _retagging(info, layout, plan.out_size):
         color = replace(color, matrix=plan.out_color.matrix)
     color = plan.out_color if tag_guessed else color
-    if not plan.codec.codec.stores_color:
-        names = plan.codec.container.tag_names.unknown(color)
+    if not plan.encoding.codec.stores_color:
+        names = plan.encoding.container.tag_names.unknown(color)
         color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
-    unknown = color.primaries in plan.codec.codec.unknown_primaries
+    unknown = color.primaries in plan.encoding.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
 def _rated(
-    reader: VideoReader, place: Container, options: UpscaleOptions
+    reader: VideoReader, container: Container, options: UpscaleOptions
 ) -> tuple[VideoInfo, int, tuple[Finding, ...]]:
     """For an output without times: the video at one rate, how many frames it has, what is lost.
 
@@ -209,7 +209,7 @@ def _rated(
     they vary, unless that is forced. Other outputs, and pipes as sources, stay as they are.
     """
     info = reader.info
-    if place.clock is not Clock.NUMBERS or reader.piped:
+    if container.clock is not Clock.NUMBERS or reader.piped:
         return info, 0, ()
     selection = replace(reader.selection, count=options.frames)
     scan = scan_file(
@@ -227,51 +227,53 @@ def _rated(
     if rate is None:
         if not options.input.force:
             raise TimestampError(
-                f"the frame times of {reader.path} vary, and {place} holds one constant rate",
+                f"the frame times of {reader.path} vary, and {container} holds one constant rate",
                 "name a file such as .mkv as the output, or force it",
             )
         rate = average_rate(times)
         off = max(abs(time - times[0] - n / rate) for n, time in enumerate(times))
         losses.append(
-            f"{place} cannot hold varying frame times: frames go out at {rate} a second,"
+            f"{container} cannot hold varying frame times: frames go out at {rate} a second,"
             f" up to {float(off):.3f} s from their time"
         )
-    if times[0] and selection.start is None and place.bare:
-        losses.append(f"{place} begins at 0: the first frame's {float(times[0]):g} s are left out")
+    if times[0] and selection.start is None and container.bare:
+        losses.append(
+            f"{container} begins at 0: the first frame's {float(times[0]):g} s are left out"
+        )
     found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
     return replace(info, frame_rate=rate * fields), selection.total(times), tuple(found)
 
 
-def _size_and_codec(
-    info: VideoInfo, place: Container, options: UpscaleOptions, spec: ColorSpec
-) -> tuple[tuple[int, int], CodecChoice]:
+def _size_and_encoding(
+    info: VideoInfo, container: Container, options: UpscaleOptions, spec: ColorSpec
+) -> tuple[tuple[int, int], Encoding]:
     """The output (height, width), sides rounded for its layout's chroma, and the encoder."""
-    even = sides_to_round(options.encode, place, info.pix_fmt)
+    even = sides_to_round(options.encode, container, info.pix_fmt)
     out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
-    codec = _codec(info, place, options, out_size, spec)
-    needed = PixelLayout.of(codec.pix_fmt).even_sides
+    encoding = _encoding(info, container, options, out_size, spec)
+    needed = PixelLayout.of(encoding.pix_fmt).even_sides
     if even == needed or even == (False, False):
-        return out_size, codec
+        return out_size, encoding
     # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
     height, width = (one and other for one, other in zip(even, needed, strict=True))
     out_size = options.size.resolve(info.height, info.width, even=(height, width), sar=info.sar)
-    return out_size, _codec(info, place, options, out_size, spec)
+    return out_size, _encoding(info, container, options, out_size, spec)
 
 
-def _codec(
+def _encoding(
     info: VideoInfo,
-    place: Container,
+    container: Container,
     options: UpscaleOptions,
     out_size: tuple[int, int],
     spec: ColorSpec,
-) -> CodecChoice:
-    if place.bare:
+) -> Encoding:
+    if container.bare:
         if options.streams.tag_guessed:
-            raise OptionError(f"{place} has no colour tags", "leave tagging out")
+            raise OptionError(f"{container} has no colour tags", "leave tagging out")
         spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
     return choose_codec(
         options.encode,
-        place,
+        container,
         info.pix_fmt,
         *out_size,
         color=spec,
@@ -281,23 +283,23 @@ def _codec(
 
 
 def _streams(
-    reader: VideoReader, place: Container, options: UpscaleOptions, others: StreamSource | None
+    reader: VideoReader, container: Container, options: UpscaleOptions, others: StreamSource | None
 ) -> StreamPlan:
     """What becomes of the other streams; a pipe has none."""
     if others is None:
-        return StreamPlan(source=reader.path, main=0, container=place, kept=(), dropped=())
+        return StreamPlan(source=reader.path, main=0, container=container, kept=(), dropped=())
     selection = replace(reader.selection, count=options.frames)
-    plan = others.plan(place, selection, options.streams.audio)
+    plan = others.plan(container, selection, options.streams.audio)
     return plan if options.encode.via_ffmpeg is None else carried(plan)
 
 
-def _unturned(info: VideoInfo, place: Container) -> Iterator[Finding]:
+def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
     """The rotation and the mark of a stereo video, where the output goes on without."""
     marks = info.marks
-    if info.display_matrix and place.rotation is Fate.LOST:
-        text = f"{place} cannot hold the rotation by {info.rotation:g} degrees"
+    if info.display_matrix and container.rotation is Fate.LOST:
+        text = f"{container} cannot hold the rotation by {info.rotation:g} degrees"
         yield Finding(kind=Kind.LOST, subject="rotation", text=text)
-    if marks.stereo and not (place.stereo and marks.stereo_tag):
+    if marks.stereo and not (container.stereo and marks.stereo_tag):
         text = f"the stereo mark ({marks.stereo}) is not carried over"
         yield Finding(kind=Kind.LOST, subject="stereo", text=text)
 
@@ -326,7 +328,7 @@ def _tried(plan: UpscalePlan, options: UpscaleOptions) -> UpscalePlan:
     refused under ``strict``. Raises ColorError for colour tags that a container stores only
     together.
     """
-    words, choice = options.encode.via_ffmpeg, plan.codec
+    words, choice = options.encode.via_ffmpeg, plan.encoding
     if words is None:
         tags = output_tags(plan, tag_guessed=options.streams.tag_guessed)
         check_tags(choice.codec, choice.container, choice.pix_fmt, tags)
@@ -373,14 +375,16 @@ def _shared(
 
 
 def _rounding(
-    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], codec: CodecChoice
+    options: UpscaleOptions, info: VideoInfo, out_size: tuple[int, int], encoding: Encoding
 ) -> tuple[Finding, ...]:
     exact = options.size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
+    foreign = encoding.codec in (Y4M, VIA_FFMPEG)  # coded later, by a program we do not know
+    taker = "encoders take" if foreign else f"{encoding.codec.name} takes"
     text = (
-        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}: of {codec.pix_fmt}"
-        f" {'encoders take' if codec.codec in (Y4M, VIA_FFMPEG) else f'{codec.codec.name} takes'}"
+        f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}:"
+        f" of {encoding.pix_fmt} {taker}"
         " even sides only; a size given as such is kept"
     )
     return (Finding(kind=Kind.CHOSEN, subject="size", text=text),)

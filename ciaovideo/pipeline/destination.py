@@ -68,7 +68,7 @@ def open_writer(
             SegmentWriter(path, target, ledger, copier, done=done) as kept,
         ):
             yield kept
-    elif plan.codec.codec is Y4M:
+    elif plan.encoding.codec is Y4M:
         with Y4MWriter(path, target) as bare:
             yield bare
     elif plan.external:
@@ -104,9 +104,9 @@ def check_result(
         streams=plan.streams,
         selection=Selection.asked(options.input, options.frames),
         size=plan.out_size,
-        pix_fmt=external.pix_fmt if external else plan.codec.coded_pix_fmt,
+        pix_fmt=external.pix_fmt if external else plan.encoding.coded_pix_fmt,
         color=external.color if external else target.color,
-        hdr10=not external and plan.codec.codec.name in WRITERS,
+        hdr10=not external and plan.encoding.codec.name in WRITERS,
     )
     return _verified(path, plan, contract, decoded)
 

@@ -34,8 +34,8 @@ from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import (
     FrameWorker,
     Rendered,
+    RunCounts,
     StageClock,
-    Work,
     in_batches,
     mark_changes,
 )
@@ -179,7 +179,7 @@ class UpscaleRun:
         self._rewind()
         self._fresh = False
         ledger = self._ledger
-        work = Work(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
+        work = RunCounts(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
             temporary = stack.enter_context(
                 atomic_output(plan.output, overwrite=self.options.overwrite)
@@ -318,7 +318,7 @@ class UpscaleRun:
         renderer = Renderer(
             self.engine,
             PlaneFormat(PixelLayout.of(plan.info.pix_fmt), plan.color),
-            PlaneFormat(PixelLayout.of(plan.codec.pix_fmt), plan.out_color),
+            PlaneFormat(PixelLayout.of(plan.encoding.pix_fmt), plan.out_color),
             dither=self.options.encode.dither == "ordered",
         )
         return FrameWorker(renderer, plan.out_size, outputs, clock)
@@ -333,7 +333,7 @@ class UpscaleRun:
             self.engine.reach((info.height, info.width), self.plan.out_size),
         )
 
-    def _summary(self, work: Work, seconds: float, verification: Verification) -> Summary:
+    def _summary(self, work: RunCounts, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
         findings = (
             *plan.findings,

@@ -49,7 +49,7 @@ class Rendered:
 
 
 @dataclass(slots=True)
-class Work:
+class RunCounts:
     """What was done so far, for output frames of ``area`` pixels."""
 
     area: int

@@ -15,7 +15,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.options import PIPE
 
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/([0-9]{1,6})|std(in|out|err))")
-type Kind = Literal["file", "pipe", "device"]
+type EndpointKind = Literal["file", "pipe", "device"]
 
 NUMBERS = {"in": 0, "out": 1, "err": 2}
 
@@ -39,7 +39,7 @@ def is_loop(path: Path) -> bool:
     return False
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> EndpointKind:
     """What a name stands for, as far as writing to it goes."""
     if descriptor(path, 1) is not None or path.is_fifo():
         return "pipe"

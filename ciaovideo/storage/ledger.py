@@ -26,17 +26,19 @@ LENGTH = 120  # frames of a segment: few enough to do again, many enough for an 
 class Ledger:
     """The segments of one output: those that are whole are read, then more are added.
 
-    ``facts`` are what a run that resumes must have in common with the one that was stopped; those
-    that a command says are ``given``. A context manager once it is opened. Raises
-    StaleLedgerError where segments were made from other facts, or by another version; OpenError
-    where they cannot be read.
+    ``fingerprint`` is what a run that resumes must have in common with the one that was stopped, by
+    name; the names that a command decides are ``given``. A context manager once it is opened.
+    Raises StaleLedgerError where segments have another fingerprint, or are another version's;
+    OpenError where they cannot be read.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, str], given: Collection[str] = ()) -> None:
+    def __init__(
+        self, path: Path, fingerprint: Mapping[str, str], given: Collection[str] = ()
+    ) -> None:
         self.path = path
         self.given = frozenset(given)
         self.length = LENGTH
-        self.facts = {**facts, "length of segments": str(self.length)}
+        self.fingerprint = {**fingerprint, "length of segments": str(self.length)}
         self.segments: dict[int, Segment] = {}  # by first frame, in order
         if path.exists() and not path.is_dir():
             raise other_version(path)
@@ -90,7 +92,7 @@ class Ledger:
 
     def begin(self, start: int, coding: str) -> NewSegment:
         """A new segment, to be finished and then kept."""
-        return NewSegment(self.path / f"{start:010d}{SUFFIX}", start, coding, self.facts)
+        return NewSegment(self.path / f"{start:010d}{SUFFIX}", start, coding, self.fingerprint)
 
     def keep(self, segment: Segment) -> None:
         """Count a finished segment."""
@@ -118,8 +120,12 @@ class Ledger:
             ) from cause
 
     def _check(self, segment: Segment) -> None:
-        """Raise StaleLedgerError for a segment that was made from other facts."""
-        other = [name for name in self.facts if self.facts[name] != segment.facts.get(name)]
+        """Raise StaleLedgerError for a segment that was with another fingerprint."""
+        other = [
+            name
+            for name in self.fingerprint
+            if self.fingerprint[name] != segment.fingerprint.get(name)
+        ]
         if other:
             raise StaleLedgerError(
                 f"{self.path} keeps what a stopped run finished, and that run had another"

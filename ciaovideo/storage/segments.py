@@ -24,7 +24,7 @@ from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync
 
 KIND = b"ciaovideo segment "
-MAGIC = KIND + b"1\n"
+MAGIC = KIND + b"2\n"
 PACKET, FRAME, END = b"P", b"F", b"E"
 HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that follow
 DIGEST = hashlib.sha256
@@ -66,7 +66,7 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A finished segment: frames [start, stop), made from ``facts``.
+    """A finished segment: frames [start, stop), with their run's ``fingerprint``.
 
     ``coding`` stands for what a file says once of all its packets: it is the same in all segments
     of a video.
@@ -77,7 +77,7 @@ class Segment:
     stop: int
     tally: Tally
     coding: str
-    facts: Mapping[str, str] = field(repr=False)
+    fingerprint: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -91,7 +91,7 @@ class Segment:
                 return None
             for entry in _entries(file, header):
                 if isinstance(entry, _End):
-                    return cls(path, header.start, *entry, header.coding, header.facts)
+                    return cls(path, header.start, *entry, header.coding, header.fingerprint)
         return None
 
     @property
@@ -119,16 +119,16 @@ class NewSegment:
     A context manager: what is not finished leaves nothing behind.
     """
 
-    def __init__(self, path: Path, start: int, coding: str, facts: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, start: int, coding: str, fingerprint: Mapping[str, str]) -> None:
         self.path, self.start, self.stop = path, start, start
-        self._coding, self._facts = coding, dict(facts)
+        self._coding, self._fingerprint = coding, dict(fingerprint)
         # Two workers may make one segment, where the first was given up too early.
         self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         self._digest = DIGEST()
         with self._writing():
             self._file = self._part.open("xb")
         try:
-            line = json.dumps({"start": start, "coding": coding, "facts": self._facts})
+            line = json.dumps({"start": start, "coding": coding, "fingerprint": self._fingerprint})
             self._put(MAGIC + line.encode() + b"\n")
         except BaseException:
             self.discard()
@@ -173,7 +173,7 @@ class NewSegment:
             self._part.replace(self.path)
         with suppress(OSError):  # some file systems cannot do that to a folder
             sync(self.path.parent)  # the name of a file is not in it
-        return Segment(self.path, self.start, self.stop, tally, self._coding, self._facts)
+        return Segment(self.path, self.start, self.stop, tally, self._coding, self._fingerprint)
 
     def discard(self) -> None:
         """Drop it, unless it is finished."""
@@ -231,11 +231,11 @@ def joined(segments: Iterable[Segment]) -> Iterator[Entry]:
 
 
 class _Header(NamedTuple):
-    """What stands at the beginning: the first frame, the coding, the facts; all of it as it is."""
+    """The head of a file: first frame, coding, fingerprint, and the bytes of all that."""
 
     start: int
     coding: str
-    facts: dict[str, str]
+    fingerprint: dict[str, str]
     raw: bytes
 
 
@@ -268,7 +268,7 @@ def _header(file: BinaryIO) -> _Header | None:
     line = file.readline(MAX_HEADER)
     try:
         said = json.loads(line)
-        return _Header(said["start"], said["coding"], said["facts"], kind + line)
+        return _Header(said["start"], said["coding"], said["fingerprint"], kind + line)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -15,7 +15,7 @@ from ciaovideo.findings import Kind
 from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.choice import CodecChoice, choose_codec
+from ciaovideo.media.write.choice import Encoding, choose_codec
 from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
@@ -117,7 +117,7 @@ def frames_of(clip: Clip, pix_fmt: str) -> Iterator[Frame]:
 
 def written(path: Path, clip: Clip, target: VideoTarget) -> tuple[VideoInfo, list[Frame]]:
     with VideoWriter(path, target) as writer:
-        for frame in frames_of(clip, target.codec.pix_fmt):
+        for frame in frames_of(clip, target.encoding.pix_fmt):
             writer.write(frame)
     with VideoReader(path) as reader:
         return reader.info, list(reader.frames())
@@ -140,7 +140,7 @@ def test_tags_survive_or_are_listed_as_lost(tmp_path: Path, codec: str, suffix: 
     read = written(path, clip, target)[0].color
     assert read.matrix == color.matrix
     assert read.color_range in (color.color_range, Range.UNSPECIFIED)
-    losses = losses_of(target.codec.findings)
+    losses = losses_of(target.encoding.findings)
     for name in ("primaries", "transfer"):
         kept = getattr(read, name) == getattr(color, name)
         assert kept != (f"color {name}" in losses)
@@ -180,12 +180,12 @@ def test_chroma_sits_where_readers_take_it_to_sit(
             return
         clip = clip_of(codec, suffix, other, pts=(0, 512))
     target = target_for(path, clip, codec, replace(suited(codec), siting=siting))
-    written_as = target.codec.siting
+    written_as = target.encoding.siting
     target = replace(target, color=replace(target.color, siting=written_as))
     read = written(path, clip, target)[0].color.siting
     assert read == written_as or (read, written_as) == (Siting.UNSPECIFIED, Siting.LEFT)
     moved = (written_as, siting) if chroma == "420" else (written_as.level, siting.level)
-    assert (MOVED in by_kind(target.codec.findings)) == (len(set(moved)) == 2)
+    assert (MOVED in by_kind(target.encoding.findings)) == (len(set(moved)) == 2)
 
 
 def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
@@ -211,7 +211,9 @@ def test_odd_sides(tmp_path: Path, codec: str, suffix: str, size: tuple[int, int
     info, frames = written(path, clip, target)
     assert (info.height, info.width) == size
     assert read_counter(frames[1].planes[0].numpy()) == 1
-    assert PixelLayout.of(target.codec.pix_fmt).bit_depth >= PixelLayout.of(clip.pix_fmt).bit_depth
+    assert (
+        PixelLayout.of(target.encoding.pix_fmt).bit_depth >= PixelLayout.of(clip.pix_fmt).bit_depth
+    )
 
 
 @every_codec
@@ -224,7 +226,7 @@ def test_every_layout_comes_back(tmp_path: Path, codec: str) -> None:
             color = replace(color, matrix=Matrix.RGB, color_range=Range.FULL)
         clip = clip_of(codec, suffix, pix_fmt, pts=REGULAR[:2])
         target = target_for(path, clip, codec, color)
-        assert target.codec.pix_fmt == pix_fmt
+        assert target.encoding.pix_fmt == pix_fmt
         info, frames = written(path, clip, target)
         made, given = PixelLayout.of(info.pix_fmt), PixelLayout.of(pix_fmt)
         assert made.bit_depth >= given.bit_depth
@@ -295,7 +297,7 @@ def test_one_crf_is_one_quality(tmp_path: Path, crf: float, pix_fmt: str) -> Non
         assert abs(made.ssim - reference.ssim) < off, name
 
 
-def choose(codec: str, name: str, pix_fmt: str, **options: object) -> CodecChoice:
+def choose(codec: str, name: str, pix_fmt: str, **options: object) -> Encoding:
     wishes = EncodeOptions(codec=codec, **options)  # type: ignore[arg-type]
     return choose_codec(wishes, container_of(Path(name)), pix_fmt, HEIGHT, WIDTH)
 

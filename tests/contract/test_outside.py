@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from ciaovideo import Upscaler, registry
 from ciaovideo.grid import Axis, View, bilinear_grid
 from ciaovideo.models.networks import NETWORKS
-from ciaovideo.models.protocols import NOTHING, Footprint, Latent, Network, Reach, Scales, Summary
+from ciaovideo.models.protocols import (
+    NOTHING,
+    Footprint,
+    Latent,
+    Network,
+    Reach,
+    Scales,
+    Statistics,
+)
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import load_file, read_tensors, save
 
@@ -39,7 +47,7 @@ class Gain(Network):
         """About right."""
         return Footprint(6, 9)
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         """The picture, times the gain."""
         return {"lr": lr.float() * self.gain.float()}
 

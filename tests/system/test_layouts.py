@@ -62,12 +62,16 @@ class Made:
     def write(self, path: Path) -> None:
         """Into a file, without loss."""
         size = self.height, self.width
-        codec = choose_codec(
+        encoding = choose_codec(
             EncodeOptions(codec="ffv1"), container_of(path), self.layout.name, *size
         )
-        assert codec.pix_fmt == self.layout.name
+        assert encoding.pix_fmt == self.layout.name
         target = VideoTarget(
-            height=self.height, width=self.width, codec=codec, color=self.color, time_base=TICK
+            height=self.height,
+            width=self.width,
+            encoding=encoding,
+            color=self.color,
+            time_base=TICK,
         )
         with VideoWriter(path, target) as writer:
             for frame in self.frames():

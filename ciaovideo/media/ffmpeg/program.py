@@ -143,7 +143,7 @@ def command(
         frames["0"],
         *(given[str(index)] for index in others.late),
         "made",
-        format=target.codec.container.name,
+        format=target.encoding.container.name,
         **{f"enc_time_base:{place}": _ratio(target.time_base), **_passing(encoder, place)},
     )
     args = [others.source if word == SOURCE else word for word in made.get_args()[:-1]]

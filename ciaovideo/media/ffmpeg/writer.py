@@ -51,7 +51,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
     Raises EncodeError where ffmpeg fails, OptionError where size, shape or layout are others than
     those asked for.
     """
-    layout = PixelLayout.of(target.codec.pix_fmt)
+    layout = PixelLayout.of(target.encoding.pix_fmt)
     planes = tuple(
         torch.full(shape, 1 << (layout.bit_depth - 1), dtype=layout.dtype)
         for shape in layout.plane_shapes(target.height, target.width)
@@ -59,7 +59,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
     tick = target.time_base
     step = max(round(1 / (target.frame_rate or FALLBACK_RATE) / tick), 1)
     with tempfile.TemporaryDirectory(prefix="ciaovideo-") as folder:
-        path = Path(folder) / f"trial{target.codec.container.suffix}"
+        path = Path(folder) / f"trial{target.encoding.container.suffix}"
         writer = ExternalWriter(path, target, encoder)
         watch = threading.Timer(TRIAL_S, writer.kill)
         watch.start()
@@ -79,7 +79,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
         pix_fmt=shot.pix_fmt,
         color=shot.color,
         findings=(
-            *_relaid(encoder, target.codec.pix_fmt, shot.pix_fmt),
+            *_relaid(encoder, target.encoding.pix_fmt, shot.pix_fmt),
             *_lost(target.color, shot.color, made),
         ),
     )
@@ -160,7 +160,7 @@ class ExternalWriter:
     def write(self, frame: Frame) -> None:
         """Hand over one frame: planes in the target's layout and size."""
         target = self._target
-        picture = picture_of(frame.planes, target.codec.pix_fmt, target.height, target.width)
+        picture = picture_of(frame.planes, target.encoding.pix_fmt, target.height, target.width)
         picture.pts, picture.duration = frame.pts + self._shift, frame.duration
         picture.time_base = frame.time_base
         with self._errors():
@@ -204,7 +204,7 @@ class ExternalWriter:
         av_stream = self._container.add_stream("rawvideo", rate=rate)
         context = av_stream.codec_context
         context.width, context.height = target.width, target.height
-        context.pix_fmt = target.codec.pix_fmt
+        context.pix_fmt = target.encoding.pix_fmt
         context.time_base = target.time_base
         self._av_stream = av_stream
         self._container.start_encoding()

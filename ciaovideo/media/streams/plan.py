@@ -76,7 +76,7 @@ class StreamPlan:
 
 def plan_streams(
     facts: SourceFacts,
-    place: Container,
+    container: Container,
     selection: Selection = EVERYTHING,
     *,
     sound: SoundPolicy = "copy",
@@ -91,37 +91,37 @@ def plan_streams(
     """
     main = facts.info.index
     source = nullcontext(opened) if opened else open_source(facts.path, facts.opening)
-    with source as container:
-        ticks = {s.index: exact(s.time_base) or Fraction(1) for s in container.streams}
-        video = describe(container.streams[main])
-        free = read_container(container.format.name).free_clock
-        kept, dropped, gone, found = _fates(container, facts, place, sound)
+    with source as av_container:
+        ticks = {s.index: exact(s.time_base) or Fraction(1) for s in av_container.streams}
+        video = describe(av_container.streams[main])
+        free = read_container(av_container.format.name).free_clock
+        kept, dropped, gone, found = _fates(av_container, facts, container, sound)
         found = [
-            *_late_timecode(container, main, place, selection),
-            *_odd_chapters(container, place, facts, selection),
+            *_late_timecode(av_container, main, container, selection),
+            *_odd_chapters(av_container, container, facts, selection),
             *found,
-            *_left_out(container, place, dropped),
+            *_left_out(av_container, container, dropped),
             *(_converted(info) for info in kept if info.becomes),
-            *_lost_languages((video, *kept), place),
+            *_lost_languages((video, *kept), container),
         ]
-    if not place.bare:
-        _refuse_silence(dropped, place, sound)
+    if not container.bare:
+        _refuse_silence(dropped, container, sound)
     taken = {main} | {info.index for info in kept}
     starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
     shared = [ticks[index] for index in taken]
-    offset = _offset(starts, main, shared, selection, place)
-    if free and selection.start is None and not (offset or place.bare):
+    offset = _offset(starts, main, shared, selection, container)
+    if free and selection.start is None and not (offset or container.bare):
         offset = _nearer(starts, shared)
-    if place.in_step:
-        _refuse_steps(starts, main, kept, place)
+    if container.in_step:
+        _refuse_steps(starts, main, kept, container)
     if offset:
-        found.append(_moved(offset, selection, place))
+        found.append(_moved(offset, selection, container))
     return StreamPlan(
         source=facts.path,
         opening=facts.opening,
         unopened=facts.unopened,
         main=main,
-        container=place,
+        container=container,
         kept=tuple(kept),
         dropped=(*dropped, *gone),
         offset=offset,
@@ -133,7 +133,7 @@ def plan_streams(
 
 
 def _fates(
-    container: InputContainer, facts: SourceFacts, place: Container, sound: SoundPolicy
+    av_container: InputContainer, facts: SourceFacts, container: Container, sound: SoundPolicy
 ) -> tuple[list[StreamInfo], list[StreamInfo], list[StreamInfo], list[Finding]]:
     """The streams that are kept, those that the container does not hold, others that are left out.
 
@@ -143,17 +143,17 @@ def _fates(
     kept: list[StreamInfo] = []
     dropped: list[StreamInfo] = []
     found: list[Finding] = []
-    for av_stream in _others(container, facts.info.index, place):
+    for av_stream in _others(av_container, facts.info.index, container):
         if av_stream.index in facts.strangers:
             gone.append(describe(av_stream))
             continue
         outdated = _about_bytes(av_stream)
-        becomes = None if outdated else _becoming(place, av_stream, facts.covers, sound)
+        becomes = None if outdated else _becoming(container, av_stream, facts.covers, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
         if becomes is not None:
             kept.append(info)
-            found += [*_lost_marks(place, info, av_stream), *_as_it_is(info, facts)]
-        elif place.streams and _is_unknown(av_stream):
+            found += [*_lost_marks(container, info, av_stream), *_as_it_is(info, facts)]
+        elif container.streams and _is_unknown(av_stream):
             _refuse_unknown(info, facts)
             found.append(_lost(info.name, f"{info} has no packet: it is left out"))
             gone.append(info)
@@ -180,9 +180,9 @@ def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
     """Raise EncodeError for a stream that nobody can decode if there is any packet of it."""
     with (
         av_errors("reading", facts.path, OpenError),
-        open_source(facts.path, facts.opening) as container,
+        open_source(facts.path, facts.opening) as av_container,
     ):
-        packets = container.demux(container.streams[info.index])
+        packets = av_container.demux(av_container.streams[info.index])
         if not any(packet.size for packet in packets):
             return
     raise EncodeError(
@@ -191,84 +191,87 @@ def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
     )
 
 
-def _others(container: InputContainer, main: int, place: Container) -> Iterator[Stream]:
+def _others(av_container: InputContainer, main: int, container: Container) -> Iterator[Stream]:
     """The streams beside the main video but those that store what is copied in another way."""
-    tagged = place.timecode and timecode(container, container.streams[main])
-    for av_stream in container.streams:
-        if av_stream.index == main or _holds_chapters(container, av_stream):
+    tagged = container.timecode and timecode(av_container, av_container.streams[main])
+    for av_stream in av_container.streams:
+        if av_stream.index == main or _holds_chapters(av_container, av_stream):
             continue
         if not (tagged and counts_timecode(av_stream)):  # mp4 and mov make a stream of the tag
             yield av_stream
 
 
-def _refuse_silence(dropped: Sequence[StreamInfo], place: Container, sound: SoundPolicy) -> None:
+def _refuse_silence(
+    dropped: Sequence[StreamInfo], container: Container, sound: SoundPolicy
+) -> None:
     """Raise EncodeError where sound is among what the container cannot hold."""
     for lost in dropped:
         if lost.kind == "audio":
             raise EncodeError(
-                f"{place} cannot hold the sound as it is ({lost})", _silence_hint(place, sound)
+                f"{container} cannot hold the sound as it is ({lost})",
+                _silence_hint(container, sound),
             )
 
 
 def _refuse_steps(
-    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], place: Container
+    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], container: Container
 ) -> None:
     """Raise EncodeError for a stream that does not begin with the video, where all must."""
     for info in kept:
         late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
         if abs(late) > STEP:
             raise EncodeError(
-                f"{place} cannot hold {info}: it begins {float(late):+.3f} s from the video",
+                f"{container} cannot hold {info}: it begins {float(late):+.3f} s from the video",
                 "end the output's name in .mkv",
             )
 
 
-def _silence_hint(place: Container, sound: SoundPolicy) -> str:
+def _silence_hint(container: Container, sound: SoundPolicy) -> str:
     """What to do where a container cannot hold the sound."""
-    hints = ["end the output's name in .mkv"] if place is not MATROSKA else []
+    hints = ["end the output's name in .mkv"] if container is not MATROSKA else []
     hints += ["let sound be transcoded (audio auto)"] if sound != "auto" else []
     return ", or ".join(hints) or "take the sound out first, for example with ffmpeg -an"
 
 
 def _left_out(
-    container: InputContainer, place: Container, dropped: Sequence[StreamInfo]
+    av_container: InputContainer, container: Container, dropped: Sequence[StreamInfo]
 ) -> Iterator[Finding]:
     """Each thing beside the video that a container cannot hold."""
     for lost in dropped:
-        if _about_bytes(container.streams[lost.index]):
+        if _about_bytes(av_container.streams[lost.index]):
             yield _lost(lost.name, f"{RAWCOOKED}: left out, it is about other bytes")
         else:
-            yield _lost(lost.name, f"{place} cannot hold {lost}: it is left out")
-    if container.chapters() and not place.chapters:
-        yield _lost("chapters", f"{place} cannot hold chapters: they are left out")
-    tags = fresh_tags(container.metadata)
-    if place.timecode:
+            yield _lost(lost.name, f"{container} cannot hold {lost}: it is left out")
+    if av_container.chapters() and not container.chapters:
+        yield _lost("chapters", f"{container} cannot hold chapters: they are left out")
+    tags = fresh_tags(av_container.metadata)
+    if container.timecode:
         tags.pop("timecode", "")
-    if tags and not place.metadata:
+    if tags and not container.metadata:
         listed = ", ".join(tags)
-        yield _lost("metadata", f"{place} cannot hold metadata ({listed}): it is left out")
+        yield _lost("metadata", f"{container} cannot hold metadata ({listed}): it is left out")
 
 
 def _late_timecode(
-    container: InputContainer, main: int, place: Container, selection: Selection
+    av_container: InputContainer, main: int, container: Container, selection: Selection
 ) -> Iterator[Finding]:
     """That a part which begins later has the timecode of the whole video."""
-    clock = timecode(container, container.streams[main])
-    if clock and selection.start is not None and place.timecode:
+    clock = timecode(av_container, av_container.streams[main])
+    if clock and selection.start is not None and container.timecode:
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
 
 
 def _odd_chapters(
-    container: InputContainer, place: Container, facts: SourceFacts, selection: Selection
+    av_container: InputContainer, container: Container, facts: SourceFacts, selection: Selection
 ) -> Iterator[Finding]:
     """What chapters lose beside names and times, and that the first must begin at 0."""
-    if place.chapters and read_container(container.format.name).covers_attached:
+    if container.chapters and read_container(av_container.format.name).covers_attached:
         for text in odd_chapters(facts.path):
             yield _lost("chapters", f"{text}: not carried over")
-    starts = [start for _, start, _ in selection.chapters(container.chapters())]
-    if place.iso and starts and starts[0] > (selection.start or 0):
+    starts = [start for _, start, _ in selection.chapters(av_container.chapters())]
+    if container.iso and starts and starts[0] > (selection.start or 0):
         own = f"{float(starts[0]):.3f} s"
-        text = f"the first chapter begins with the video in {place}, instead of at {own}"
+        text = f"the first chapter begins with the video in {container}, instead of at {own}"
         yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
 
 
@@ -281,24 +284,24 @@ def _lost(subject: str, text: str) -> Finding:
     return Finding(kind=Kind.LOST, subject=subject, text=text)
 
 
-def _lost_marks(place: Container, info: StreamInfo, source: Stream) -> Iterator[Finding]:
+def _lost_marks(container: Container, info: StreamInfo, source: Stream) -> Iterator[Finding]:
     """What a kept stream is said to be, forced or a comment for example, and is not any more."""
-    known = place.marks + (place.text_marks if info.kind == "subtitle" else ())
+    known = container.marks + (container.text_marks if info.kind == "subtitle" else ())
     marks = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
     lost = ", ".join(name.replace("_", " ") for name in marks if name not in known)
     if lost:
-        yield _lost(info.name, f"{place} cannot hold the marks of {info}: {lost}")
+        yield _lost(info.name, f"{container} cannot hold the marks of {info}: {lost}")
 
 
 def _becoming(
-    place: Container, source: Stream, covers: Mapping[int, bytes], sound: SoundPolicy
+    container: Container, source: Stream, covers: Mapping[int, bytes], sound: SoundPolicy
 ) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
-    codecs = ["", text_codec(place, source)]
+    codecs = ["", text_codec(container, source)]
     if sound == "auto" and not _is_unknown(source):
-        codecs += sound_codecs(place, source)
+        codecs += sound_codecs(container, source)
     for codec in dict.fromkeys(codecs):
-        if takes(place, source, covers, codec):
+        if takes(container, source, covers, codec):
             return codec
     return None
 
@@ -312,18 +315,18 @@ def _converted(info: StreamInfo) -> Finding:
     return Finding(kind=Kind.CHANGED, subject=info.name, text=str(info))
 
 
-def _lost_languages(infos: Iterable[StreamInfo], place: Container) -> Iterator[Finding]:
+def _lost_languages(infos: Iterable[StreamInfo], container: Container) -> Iterator[Finding]:
     """The languages for which a container has no code."""
     for info in infos:
-        if info.language not in UNKNOWN and not held_language(place, info.language):
-            yield _lost(info.name, f"{place} cannot hold the language of {info}")
+        if info.language not in UNKNOWN and not held_language(container, info.language):
+            yield _lost(info.name, f"{container} cannot hold the language of {info}")
 
 
-def _holds_chapters(container: InputContainer, av_stream: Stream) -> bool:
+def _holds_chapters(av_container: InputContainer, av_stream: Stream) -> bool:
     """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
-    chapters = container.chapters()
+    chapters = av_container.chapters()
     titles = av_stream.type == "data" and av_stream.frames <= len(chapters)  # untitled: none
-    return bool(chapters) and titles and read_container(container.format.name).iso
+    return bool(chapters) and titles and read_container(av_container.format.name).iso
 
 
 def _offset(
@@ -331,7 +334,7 @@ def _offset(
     main: int,
     ticks: Sequence[Fraction],
     selection: Selection,
-    place: Container,
+    container: Container,
 ) -> Fraction:
     """What to add to all times so that nothing that counts begins before zero.
 
@@ -341,11 +344,11 @@ def _offset(
     frames' clock; other streams are moved to the nearest tick of theirs. Where all streams begin
     together, that is at zero; bare pictures have no times.
     """
-    if place.bare:
+    if container.bare:
         return Fraction(0)
-    if place.in_step:
+    if container.in_step:
         return -starts.get(main, Fraction(0))
-    counted = [time for index, time in starts.items() if index == main or not place.before_zero]
+    counted = [time for index, time in starts.items() if index == main or not container.before_zero]
     if selection.start is not None:
         return -(min([selection.start, *counted]) // selection.tick) * selection.tick
     earliest = min([*counted, Fraction(0)])
@@ -361,7 +364,7 @@ def _nearer(starts: Mapping[int, Fraction], ticks: Sequence[Fraction]) -> Fracti
     return Fraction(0) if earliest < LATE else -(earliest // step) * step
 
 
-def _moved(offset: Fraction, selection: Selection, place: Container) -> Finding:
+def _moved(offset: Fraction, selection: Selection, container: Container) -> Finding:
     if selection.start is None and offset < 0:
         text = f"the output begins at zero: all times are {float(-offset):.9g} s earlier"
     elif selection.start is None:

@@ -39,9 +39,9 @@ class StreamSource:
         if self._opened is not None:
             self._opened.close()
 
-    def plan(self, place: Container, selection: Selection, sound: SoundPolicy) -> StreamPlan:
+    def plan(self, container: Container, selection: Selection, sound: SoundPolicy) -> StreamPlan:
         """What becomes of them in a container; see ``plan_streams``."""
-        return plan_streams(self.facts, place, selection, sound=sound, opened=self._opened)
+        return plan_streams(self.facts, container, selection, sound=sound, opened=self._opened)
 
     def copier(self, plan: StreamPlan) -> StreamCopier:
         """A copier for a plan, which closes what it reads from."""

@@ -33,7 +33,7 @@ def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
+def stream_tags(tags: Mapping[str, str], container: Container) -> dict[str, str]:
     """The same of a stream, with its language under the code that the container knows.
 
     FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
@@ -41,7 +41,7 @@ def stream_tags(tags: Mapping[str, str], place: Container) -> dict[str, str]:
     fresh = fresh_tags(tags)
     if "name" in fresh and "title" not in fresh:
         fresh["title"] = fresh.pop("name")
-    if held := held_language(place, fresh.get("language", "")):
+    if held := held_language(container, fresh.get("language", "")):
         fresh["language"] = held
     return fresh
 
@@ -53,14 +53,14 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
 
     Raises ValueError or FFmpeg's error if the container does not take it.
     """
-    place = CONTAINERS[output.format.name]
-    tags = stream_tags(source.metadata, place)
+    container = CONTAINERS[output.format.name]
+    tags = stream_tags(source.metadata, container)
     if isinstance(source, AttachmentStream):
         name = source.name or tags.get("filename", "attachment")
         kind = source.mimetype or "application/octet-stream"
         output.add_attachment(name, kind, source.data).metadata.update(tags)
         return None
-    if place.covers_attached and source.disposition & Disposition.attached_pic:
+    if container.covers_attached and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
         suffix = kind.replace("jpeg", "jpg")
         if source.index not in covers:
@@ -68,7 +68,7 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
         output.add_attachment(f"cover.{suffix}", f"image/{kind}", covers[source.index])
         return None
     target = output.add_stream_from_template(source, opaque=True)
-    if place.iso and source.type == "video" and source.codec_context.codec_tag == HEVC_TAG:
+    if container.iso and source.type == "video" and source.codec_context.codec_tag == HEVC_TAG:
         target.codec_context.codec_tag = HEVC_TAG
     if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
         target.codec_context.layout = usual_layout(target.codec_context.layout)

@@ -22,7 +22,9 @@ TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
 UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
 
 
-def takes(place: Container, source: Stream, covers: Mapping[int, bytes], codec: str = "") -> bool:
+def takes(
+    container: Container, source: Stream, covers: Mapping[int, bytes], codec: str = ""
+) -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
@@ -30,20 +32,20 @@ def takes(place: Container, source: Stream, covers: Mapping[int, bytes], codec: 
 
     Not asked of those that hold the video alone.
     """
-    if not place.streams:
+    if not container.streams:
         return False
     memory = io.BytesIO()
-    trial = av.open(memory, "w", format=place.name)
+    trial = av.open(memory, "w", format=container.name)
     try:
-        if place.video_first:
-            _add_video(trial, place)
+        if container.video_first:
+            _add_video(trial, container)
         if codec:
             add_converted(trial, source, codec)
             target = None
         else:
             target = add_copy(trial, source, covers)
         trial.start_encoding()
-        if target is not None and place.iso and _may_vanish(source):
+        if target is not None and container.iso and _may_vanish(source):
             return _arrives(trial, target, memory)
     except (ValueError, av.error.FFmpegError):
         return False
@@ -53,9 +55,9 @@ def takes(place: Container, source: Stream, covers: Mapping[int, bytes], codec: 
     return True
 
 
-def _add_video(trial: OutputContainer, place: Container) -> None:
+def _add_video(trial: OutputContainer, container: Container) -> None:
     """Add a video stream, of no particular size, that a container wants before any other."""
-    codec = CODECS[place.automatic[0][-1]]
+    codec = CODECS[container.automatic[0][-1]]
     av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
     av_stream.width, av_stream.height = TRIAL_SIZE
     av_stream.pix_fmt = min(codec.pix_fmts)
@@ -79,5 +81,5 @@ def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool
     written = memory.getvalue()
     if UNDESCRIBED in written:
         return False
-    with av.open(io.BytesIO(written)) as container:
-        return len(container.streams) == 1
+    with av.open(io.BytesIO(written)) as av_container:
+        return len(av_container.streams) == 1

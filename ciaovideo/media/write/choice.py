@@ -57,7 +57,7 @@ ENCODING = 1  # FFmpeg's flag of options that encoders read
 
 
 @dataclass(frozen=True, slots=True)
-class CodecChoice:
+class Encoding:
     """An encoder with the planar layout of the frames it gets, and its options.
 
     ``coded_pix_fmt`` is what the encoder itself is opened with; ``siting`` is where their chroma
@@ -106,7 +106,7 @@ def choose_codec(
     color: ColorSpec = ColorSpec(),
     hdr10: Hdr10 | None = None,
     rate: Fraction | None = None,
-) -> CodecChoice:
+) -> Encoding:
     """The encoder for frames of a planar layout at an output size, in a container.
 
     ``color`` is what the frames really are, guesses included, ``rate`` how many are shown a second.
@@ -117,7 +117,7 @@ def choose_codec(
 
     def chosen(
         options: EncodeOptions, container: Container, size: tuple[int, int] = (height, width)
-    ) -> CodecChoice:
+    ) -> Encoding:
         choice = _choose(options, container, pix_fmt, size, color=color, hdr10=hdr10)
         if choice.codec.name in CODECS:
             _check_opens(choice, *size, rate)
@@ -158,7 +158,7 @@ def _choose(
     *,
     color: ColorSpec,
     hdr10: Hdr10 | None,
-) -> CodecChoice:
+) -> Encoding:
     """As ``choose_codec``; without a hint where another codec, container or layout may help."""
     height, width = size
     codec = _codec(options, container, pix_fmt)
@@ -189,11 +189,11 @@ def _choose(
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)
         losses += [] if params else [lost("HDR10", f"{hdr10}: {codec.name} cannot hold it")]
     chosen = _joined(chosen, _own_options(codec, options.codec_option), codec)
-    return CodecChoice(codec, container, target, chosen, siting, (*findings, *losses))
+    return Encoding(codec, container, target, chosen, siting, (*findings, *losses))
 
 
 def _high_level(
-    choice: CodecChoice, size: tuple[int, int], rate: Fraction | None
+    choice: Encoding, size: tuple[int, int], rate: Fraction | None
 ) -> Iterator[Finding]:
     """That H.264 has no level up to 5.2 for a video: the last that players in hardware know."""
     blocks = -(-size[0] // 16) * -(-size[1] // 16)
@@ -359,7 +359,7 @@ def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -
     return both
 
 
-def _check_opens(choice: CodecChoice, height: int, width: int, rate: Fraction | None) -> None:
+def _check_opens(choice: Encoding, height: int, width: int, rate: Fraction | None) -> None:
     """Open the encoder once for nothing, so that what it refuses is known before any work."""
     codec = choice.codec
     if height < codec.least_size[0] or width < codec.least_size[1]:

@@ -21,7 +21,7 @@ from ciaovideo.media.containers import Clock
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.scheduling import ordinary_priority
-from ciaovideo.media.write.choice import CodecChoice
+from ciaovideo.media.write.choice import Encoding
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
 FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
@@ -39,7 +39,7 @@ class VideoTarget:
 
     height: int
     width: int
-    codec: CodecChoice
+    encoding: Encoding
     color: ColorSpec
     time_base: Fraction
     frame_rate: Fraction | None = None
@@ -53,7 +53,7 @@ class VideoTarget:
     def of(
         cls,
         info: VideoInfo,
-        codec: CodecChoice,
+        encoding: Encoding,
         size: tuple[int, int],
         color: ColorSpec | None = None,
     ) -> Self:
@@ -66,7 +66,7 @@ class VideoTarget:
         return cls(
             height=height,
             width=width,
-            codec=codec,
+            encoding=encoding,
             color=color or info.color,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
@@ -79,7 +79,7 @@ class VideoTarget:
     @property
     def tick(self) -> Fraction:
         """Seconds of a tick of the coded video's clock: of a frame, where those are counted."""
-        if self.codec.container.numbered:
+        if self.encoding.container.numbered:
             return 1 / (self.frame_rate or FALLBACK_RATE)
         return self.time_base
 
@@ -139,14 +139,14 @@ class FrameEncoder:
         Where the container counts frames, their times are their numbers; raises TimestampError for
         others, if those would be an error and no loss.
         """
-        clock = self.target.codec.container.clock
+        clock = self.target.encoding.container.clock
         pts = frame.pts + self._shift
-        if not self.target.codec.container.numbered:
+        if not self.target.encoding.container.numbered:
             return CodedFrame(pts, frame.duration)
         number = self._first + self.frame_count
         if clock is Clock.GRID and pts * frame.time_base != number * self.tick:
             raise TimestampError(
-                f"frame {number} at {float(frame.time):g} s: {self.target.codec.container} holds"
+                f"frame {number} at {float(frame.time):g} s: {self.target.encoding.container} holds"
                 " only videos that begin at 0 and have a constant frame rate",
                 "end the output's name in .mkv and leave the codec out, or choose ffv1",
             )
@@ -168,7 +168,7 @@ class FrameEncoder:
 
     def _open(self) -> VideoCodecContext:
         """The encoder, told all that it needs to know."""
-        target, choice = self.target, self.target.codec
+        target, choice = self.target, self.target.encoding
         rate = target.frame_rate or FALLBACK_RATE
         self._av_stream = cast(VideoStream, self._nowhere.add_stream(choice.codec.name, rate=rate))
         context: VideoCodecContext = self._av_stream.codec_context
@@ -197,7 +197,7 @@ class FrameEncoder:
         return context
 
     def _picture(self, frame: Frame, timed: CodedFrame) -> av.VideoFrame:
-        choice, target = self.target.codec, self.target
+        choice, target = self.target.encoding, self.target
         picture = picture_of(frame.planes, choice.pix_fmt, target.height, target.width)
         if choice.coded_pix_fmt != choice.pix_fmt:
             picture = repacked(picture, choice.coded_pix_fmt)

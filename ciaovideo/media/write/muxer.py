@@ -35,7 +35,7 @@ class Muxer:
         self.path = path
         self.frame_count = 0
         self._target, self._tick = encoder.target, encoder.tick
-        self._place = encoder.target.codec.container
+        self._container = encoder.target.encoding.container
         self._copier = copier
         self._late = shift_of(self._target, copier) * self._target.time_base
         self._held: Packet[VideoStream] | None = None
@@ -43,8 +43,8 @@ class Muxer:
         self._first_pts = self._end_pts = 0
         self._stores_sar_later = False
         with av_errors("creating", path, EncodeError):
-            self._container: OutputContainer = av.open(
-                path, "w", format=self._place.name, container_options=self._container_options()
+            self._av_container: OutputContainer = av.open(
+                path, "w", format=self._container.name, container_options=self._container_options()
             )
         try:
             with av_errors("setting up", path, EncodeError):
@@ -84,9 +84,9 @@ class Muxer:
                     self._mux_last()
                 if self._copier:
                     self._copier.finish()
-                self._container.close()
+                self._av_container.close()
             if self._stores_sar_later and self._target.sar:
-                store_sar(self.path, self._target.sar, webm=not self._place.display_units)
+                store_sar(self.path, self._target.sar, webm=not self._container.display_units)
         except BaseException:
             self.abort()
             raise
@@ -94,39 +94,39 @@ class Muxer:
     def abort(self) -> None:
         """Drop everything: close without complaint and remove the file."""
         with suppress(Exception):
-            self._container.close()
+            self._av_container.close()
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
     def _container_options(self) -> dict[str, str]:
-        options = self._copier.container_options if self._copier else dict(self._place.options)
-        return {**options, **(self._place.steady_options if self._target.reproducible else {})}
+        options = self._copier.container_options if self._copier else dict(self._container.options)
+        return {**options, **(self._container.steady_options if self._target.reproducible else {})}
 
     def _open(self, encoder: FrameEncoder) -> None:
         if self._copier:
-            self._copier.declare_before(self._container)
-        self._av_stream = av_stream = encoder.declare(self._container)
-        if self._target.display_matrix and self._place.rotation is Fate.REFUSED:
-            raise EncodeError(f"{self._place} cannot store a rotation", "choose .mkv")
+            self._copier.declare_before(self._av_container)
+        self._av_stream = av_stream = encoder.declare(self._av_container)
+        if self._target.display_matrix and self._container.rotation is Fate.REFUSED:
+            raise EncodeError(f"{self._container} cannot store a rotation", "choose .mkv")
         if self._target.sar:
             self._check_sar(self._target.sar)
         if self._target.display_matrix:
             av_stream.set_display_matrix(self._target.display_matrix)
         if self._copier:
-            self._copier.declare_after(self._container, av_stream)
+            self._copier.declare_after(self._av_container, av_stream)
         if self._stores_sar_later:
             av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
-        self._container.start_encoding()
+        self._av_container.start_encoding()
 
     def _check_sar(self, sar: Fraction) -> None:
         """Refuse what would lose it, and remember where Matroska gets it afterwards."""
-        codec = self._target.codec.codec
+        codec = self._target.encoding.codec
         if sar == 1 or codec.stores_sar:
             return
-        self._stores_sar_later = self._place.sar is Fate.PATCHED
-        if self._place.sar is Fate.REFUSED:
+        self._stores_sar_later = self._container.sar is Fate.PATCHED
+        if self._container.sar is Fate.REFUSED:
             raise EncodeError(
-                f"{codec.name} in {self._place} cannot store the sample aspect ratio {sar}",
+                f"{codec.name} in {self._container} cannot store the sample aspect ratio {sar}",
                 "end the output's name in .mp4 or .mkv and leave the codec out",
             )
 
@@ -152,7 +152,7 @@ class Muxer:
         if self._first_dts is None:
             self._first_dts = packet.dts
         if self._held is not None:
-            self._container.mux(self._held)
+            self._av_container.mux(self._held)
         self._held = packet
 
     def _mux_last(self) -> None:
@@ -165,9 +165,9 @@ class Muxer:
         if packet is None:
             return
         first, last = self._first_dts, packet.dts
-        if self._place.iso and packet.duration and first is not None and last is not None:
+        if self._container.iso and packet.duration and first is not None and last is not None:
             packet.duration = max((self._end_pts - self._first_pts) - (last - first), 1)
-        self._container.mux(packet)
+        self._av_container.mux(packet)
         self._held = None
 
 

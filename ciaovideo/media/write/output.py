@@ -12,7 +12,13 @@ from typing import Self
 from ciaovideo.errors import OptionError, OutputExistsError
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
 from ciaovideo.storage.claims import refuse_other_run
-from ciaovideo.storage.endpoints import Kind, check_pipe_output, is_loop, kind_of, reads_once
+from ciaovideo.storage.endpoints import (
+    EndpointKind,
+    check_pipe_output,
+    is_loop,
+    kind_of,
+    reads_once,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class Destination:
 
     path: Path
     container: Container
-    kind: Kind = "file"
+    kind: EndpointKind = "file"
 
     @classmethod
     def of(cls, path: Path) -> Self:

@@ -109,7 +109,7 @@ class Y4MWriter:
 
 def header(target: VideoTarget) -> str:
     """The line that a stream begins with; untagged chroma counts as left, as everywhere here."""
-    pix_fmt, color = target.codec.pix_fmt, target.color
+    pix_fmt, color = target.encoding.pix_fmt, target.color
     rate, sar = target.frame_rate or Fraction(25), target.sar or Fraction(0)
     family, _, depth = pix_fmt.removesuffix("le").removeprefix("yuv").partition("p")
     if pix_fmt.startswith("gray"):

@@ -18,7 +18,7 @@ from ciaovideo.models.protocols import (
     Latent,
     Network,
     Reach,
-    Summary,
+    Statistics,
 )
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, in [0, 1]: what the published networks subtract
@@ -66,12 +66,12 @@ class ImplicitSR(Network):
         lr_pixel = max(self.encoder.floats, own.lr_pixel + self.encoder.out_channels)
         return Footprint(lr_pixel, own.out_pixel + RESIDUAL_FLOATS, own.fixed)
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         """All work per LR pixel, for one output size."""
         cell = placed(torch.tensor(view.cell, dtype=torch.float32), lr.device)
-        return {**self._encode(lr, cell.expand(len(lr), 2), view), **summary}
+        return {**self._encode(lr, cell.expand(len(lr), 2), view), **statistics}
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """What the decoder wants to know of the whole frame."""
         return self.decoder.summarize(latent, core)
 

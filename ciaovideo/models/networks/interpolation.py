@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.grid import Axis, View, once_per_axis, placed
-from ciaovideo.models.protocols import NOTHING, Footprint, Latent, Network, Reach, Summary
+from ciaovideo.models.protocols import NOTHING, Footprint, Latent, Network, Reach, Statistics
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Interpolation(Network):
         """The same at every scale."""
         return Footprint(6, 9)
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         """The picture itself: lr (B, 3, h, w)."""
         return {"lr": lr.float()}
 

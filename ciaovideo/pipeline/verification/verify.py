@@ -52,14 +52,14 @@ def contract_between(
     ``selection``, counted from the source's first frame, says what of it was taken, ``options``
     which of its streams.
     """
-    place = Destination.of(output).container
+    container = Destination.of(output).container
     facts, located = probe(source, selection, options), selection
     if selection.cut:
         field: Deinterlace = "field" if selection.every_field else "auto"
         part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
         with VideoReader(facts, options=part) as reader:
             located = replace(reader.selection, count=selection.count)
-    streams = plan_streams(facts, place, located, sound="auto")
+    streams = plan_streams(facts, container, located, sound="auto")
     return Contract(streams=streams, selection=selection, given_color=facts.info.color)
 
 
@@ -124,17 +124,17 @@ def _check_streams(
 
 def _look_of(found: FileScan, contract: Contract) -> Look:
     """What the output's pictures must look like."""
-    coding, place = found.video.info.codec, contract.streams.container
+    coding, container = found.video.info.codec, contract.streams.container
     holds = coding in HDR10_CODINGS
     return Look(
         size=contract.size,
         pix_fmt=contract.pix_fmt,
         color=contract.color,
         given_color=contract.given_color,
-        tags=place.stored_tags,
+        tags=container.stored_tags,
         hdr10=holds if contract.hdr10 is None else contract.hdr10,
         coding=coding,
-        container=place,
+        container=container,
     )
 
 
@@ -213,12 +213,12 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
         text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
-    place = contract.streams.container
-    if source.turn and source.turn != found.turn and place.rotation is not Fate.LOST:
+    container = contract.streams.container
+    if source.turn and source.turn != found.turn and container.rotation is not Fate.LOST:
         text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
         yield wrong("rotation", text)
-    wanted = source.timecode or place.blank_timecode
-    if place.timecode and wanted != found.timecode:
+    wanted = source.timecode or container.blank_timecode
+    if container.timecode and wanted != found.timecode:
         text = f"the timecode is {found.timecode!r} instead of {wanted!r}"
         yield wrong("timecode", text)
 

@@ -14,7 +14,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import MemoryExhaustedError
 from ciaovideo.grid import View
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.protocols import NOTHING, Latent, Summary
+from ciaovideo.models.protocols import NOTHING, Latent, Statistics
 from ciaovideo.options import EngineOptions
 from tests.unit.engine.test_engine import small_network
 from tests.waiting import FAR_TOO_LONG_S
@@ -32,9 +32,9 @@ def flags() -> Flags:
 def watched(network: ImplicitSR, seen: list[Flags]) -> ImplicitSR:
     encode = network.encode
 
-    def noting(lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def noting(lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         seen.append(flags())
-        return encode(lr, view, summary)
+        return encode(lr, view, statistics)
 
     network.encode = noting  # type: ignore[method-assign]
     return network
@@ -94,7 +94,7 @@ def test_tiles_do_not_go_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None
 def test_memory_that_runs_out_is_an_error_and_no_smaller_tile() -> None:
     network = small_network()
 
-    def full(lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def full(lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         raise MemoryError
 
     network.encode = full  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ from ciaovideo.grid import View
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.networks.interpolation import KERNELS
-from ciaovideo.models.protocols import NOTHING, Latent, Network, Summary
+from ciaovideo.models.protocols import NOTHING, Latent, Network, Statistics
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import EngineOptions
 
@@ -111,10 +111,10 @@ class Limited(ImplicitSR):
     limit = math.inf
     error: Callable[[], BaseException] = torch.OutOfMemoryError
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         if lr.shape[-1] * lr.shape[-2] > self.limit:
             raise self.error()
-        return super().encode(lr, view, summary)
+        return super().encode(lr, view, statistics)
 
 
 def limited(limit: float, error: Callable[[], BaseException]) -> Limited:
@@ -163,8 +163,8 @@ class Overflowing(ImplicitSR):
 
     always = False
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
-        latent = super().encode(lr, view, summary)
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
+        latent = super().encode(lr, view, statistics)
         low = next(self.encoder.parameters()).dtype != torch.float32
         if low or self.always:
             latent["lr"] = latent["lr"] * math.inf

@@ -21,7 +21,7 @@ from ciaovideo.models.protocols import (
     Network,
     Reach,
     Scales,
-    Summary,
+    Statistics,
 )
 from ciaovideo.options import EngineOptions
 from ciaovideo.tiling import Rect
@@ -54,14 +54,14 @@ class Contrast(Network):
         """About right."""
         return Footprint(6, 9)
 
-    def encode(self, lr: Tensor, view: View, summary: Summary = NOTHING) -> Latent:
+    def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         """The picture, its mean subtracted where it is known."""
         self.calls += 1
         count = view.lr_size[0] * view.lr_size[1]
-        mean = summary["sum"] / count if summary else 0
-        return {"lr": lr - mean, **summary}
+        mean = statistics["sum"] / count if statistics else 0
+        return {"lr": lr - mean, **statistics}
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """The sum of pixels, then that of squares of queries."""
         if "sum" not in latent:
             own = latent["lr"][(..., *core.pixels.slices)]
@@ -80,7 +80,7 @@ class Mean(SeparableCiaoSR):
 
     passes = 1
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """The sum of the values of the codes that a tile answers for; their maps have borders."""
         inner = latent["value"][..., 1:-1, 1:-1][(..., *core.pixels.slices)]
         return {"values": inner.sum(dim=(1, 2, 3))}

@@ -97,7 +97,7 @@ def coded(path: Path, codec: str, hdr10: Hdr10) -> tuple[list[str], Hdr10 | None
         EncodeOptions(codec=codec), container_of(path), clip.pix_fmt, 64, 64, color=PQ, hdr10=hdr10
     )
     target = VideoTarget(
-        height=64, width=64, codec=choice, color=PQ, time_base=clip.tick, frame_rate=clip.fps
+        height=64, width=64, encoding=choice, color=PQ, time_base=clip.tick, frame_rate=clip.fps
     )
     with VideoWriter(path, target) as writer:
         for frame in frames_of(clip):

@@ -15,7 +15,7 @@ from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.stages import FrameTask, FrameWorker, StageClock, Work, mark_changes
+from ciaovideo.pipeline.stages import FrameTask, FrameWorker, RunCounts, StageClock, mark_changes
 from ciaovideo.tiling import Rect
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
@@ -153,7 +153,7 @@ def test_work_counts_the_share_that_was_taken_over() -> None:
         Frame(planes, at, Fraction(1, 25))
         for at, planes in enumerate((before, before, changed(before, layout, Rect(0, 0, 16, 16))))
     ]
-    work = Work(400 * 400)
+    work = RunCounts(400 * 400)
     for task in mark_changes(frames, finder, StageClock()):
         work.count(task)
     assert (work.frames, work.computed) == (3, 2)

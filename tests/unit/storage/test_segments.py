@@ -49,7 +49,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert Segment.read(path) == segment
     assert (segment.start, segment.stop, segment.frames) == (120, 124, 4)
     assert segment.tally == Tally(4, 100)
-    assert segment.facts == FACTS
+    assert segment.fingerprint == FACTS
     assert list(segment.entries()) == entries(120, 124)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -172,7 +172,7 @@ def test_a_damaged_size_asks_for_no_memory(tmp_path: Path) -> None:
 
 def test_that_of_another_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "one.segment"
-    path.write_bytes(kept := MAGIC.replace(b"1", b"2") + b"and more")
+    path.write_bytes(kept := MAGIC.replace(b"2", b"3") + b"and more")
     with pytest.raises(StaleLedgerError, match="another version"):
         Segment.read(path)
     assert path.read_bytes() == kept

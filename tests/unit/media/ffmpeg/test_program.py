@@ -19,7 +19,7 @@ from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.plan import plan_streams
-from ciaovideo.media.write.choice import CodecChoice
+from ciaovideo.media.write.choice import Encoding
 from ciaovideo.media.write.codecs import VIA_FFMPEG
 from ciaovideo.media.write.writer import VideoTarget
 from tests.found import by_kind, losses_of
@@ -36,7 +36,7 @@ def target(pix_fmt: str = "yuv420p10le", **changes: Any) -> VideoTarget:
     plain = VideoTarget(
         height=48,
         width=64,
-        codec=CodecChoice(VIA_FFMPEG, MATROSKA, pix_fmt, {}),
+        encoding=Encoding(VIA_FFMPEG, MATROSKA, pix_fmt, {}),
         color=HDR,
         time_base=Fraction(1, 90000),
         sar=Fraction(4, 3),

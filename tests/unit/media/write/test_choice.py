@@ -10,7 +10,7 @@ from ciaovideo.errors import CiaoVideoError, EncodeError, OptionError, UnknownNa
 from ciaovideo.findings import Kind
 from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.write import advice
-from ciaovideo.media.write.choice import CodecChoice, choose_codec
+from ciaovideo.media.write.choice import Encoding, choose_codec
 from ciaovideo.media.write.codecs import CODECS, DEFAULT_CRF, Codec
 from ciaovideo.options import EncodeOptions
 from tests.found import by_kind
@@ -19,7 +19,7 @@ from tests.places import container_of
 
 def choose(
     pix_fmt: str, suffix: str = ".mp4", size: tuple[int, int] = (64, 96), **options: Any
-) -> CodecChoice:
+) -> Encoding:
     return choose_codec(EncodeOptions(**options), container_of(suffix), pix_fmt, *size)
 
 

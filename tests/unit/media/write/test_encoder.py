@@ -77,8 +77,8 @@ def test_headers_stand_apart_where_the_container_wants_it() -> None:
     target = target_for("libx264")
     with FrameEncoder(target) as encoder:
         apart = bytes(coded(encoder, 1)[0].data)
-    choice = replace(target.codec, container=container_of(".mxf"))
-    with FrameEncoder(replace(target, codec=choice)) as encoder:
+    choice = replace(target.encoding, container=container_of(".mxf"))
+    with FrameEncoder(replace(target, encoding=choice)) as encoder:
         inside = bytes(coded(encoder, 1)[0].data)
     assert START_CODE + b"\x67" in inside  # H.264's sequence parameter set
     assert START_CODE + b"\x67" not in apart

@@ -28,7 +28,9 @@ RATIOS = ["16/11", "59/54", "4/3", "1/2", "255/254", "2/1", "118/81"]
 def write(path: Path, sar: Fraction | None, codec: str = "ffv1", width: int = 72) -> bytes:
     choice = choose_codec(EncodeOptions(codec=codec), container_of(path), "yuv420p", 64, width)
     color = ColorSpec(Matrix.BT709, Range.LIMITED)
-    target = VideoTarget(height=64, width=width, codec=choice, color=color, time_base=TICK, sar=sar)
+    target = VideoTarget(
+        height=64, width=width, encoding=choice, color=color, time_base=TICK, sar=sar
+    )
     with VideoWriter(path, target) as writer:
         for frame in gray(PixelLayout.of(choice.pix_fmt), width):
             writer.write(frame)

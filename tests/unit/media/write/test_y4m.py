@@ -20,7 +20,7 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.video_stream import main_video
-from ciaovideo.media.write.choice import CodecChoice
+from ciaovideo.media.write.choice import Encoding
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.writer import VideoTarget
 from ciaovideo.media.write.y4m import Y4MWriter, color_words, header
@@ -35,7 +35,7 @@ def target(pix_fmt: str = "yuv420p", **changes: Any) -> VideoTarget:
     plain = VideoTarget(
         height=HEIGHT,
         width=WIDTH,
-        codec=CodecChoice(Y4M, YUV4MPEG, pix_fmt, {}),
+        encoding=Encoding(Y4M, YUV4MPEG, pix_fmt, {}),
         color=COLOR,
         time_base=1 / RATE,
         frame_rate=RATE,
@@ -61,7 +61,7 @@ def frames(pix_fmt: str) -> list[Frame]:
 
 
 def write(path: Path, goal: VideoTarget) -> list[Frame]:
-    drawn = frames(goal.codec.pix_fmt)
+    drawn = frames(goal.encoding.pix_fmt)
     with Y4MWriter(path, goal) as writer:
         for frame in drawn:
             writer.write(frame)
@@ -123,8 +123,8 @@ def test_every_layout_comes_back_bit_for_bit(tmp_path: Path, pix_fmt: str) -> No
         ({"progressive": False}, "I?"),
         ({"progressive": False, "field_order": "tff"}, "It"),
         ({"progressive": False, "field_order": "bff"}, "Ib"),
-        ({"codec": CodecChoice(Y4M, YUV4MPEG, "gray12le", {})}, "Cmono12"),
-        ({"codec": CodecChoice(Y4M, YUV4MPEG, "yuv422p10le", {})}, "C422p10"),
+        ({"encoding": Encoding(Y4M, YUV4MPEG, "gray12le", {})}, "Cmono12"),
+        ({"encoding": Encoding(Y4M, YUV4MPEG, "yuv422p10le", {})}, "C422p10"),
     ],
 )
 def test_the_header_says_what_it_can(changes: dict[str, Any], word: str) -> None:
