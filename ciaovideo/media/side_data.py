@@ -72,6 +72,7 @@ ARRANGEMENTS = (  # AVStereo3DType; 0 is no stereo
 PAN_SCAN = struct.Struct("<3i6h")  # id, width and height in 16ths of a pixel, three positions
 CROP = struct.Struct("<4I")  # top, bottom, left, right
 DOVI_CONF = struct.Struct("<9B")
+UPRIGHT = (1 << 16, 0, 0, 1 << 16)  # of a display matrix without its shift, in 16.16 fixed point
 UNVIEWABLE = {5, 10, 20}  # Dolby Vision profiles whose base layer may be no picture of its own
 
 
@@ -146,6 +147,12 @@ def turn_of(picture: av.VideoFrame) -> tuple[int, ...]:
         if block.type is Type.DISPLAYMATRIX:
             return tuple(memoryview(bytes(block)).cast("i"))
     return ()
+
+
+def without_shift(matrix: tuple[int, ...]) -> tuple[int, ...]:
+    """How a display matrix turns and mirrors, its shift left aside; nothing if upright."""
+    turn = tuple(matrix[entry] for entry in (0, 1, 3, 4) if matrix)
+    return () if turn == UPRIGHT else turn
 
 
 def _plain(name: str) -> str:

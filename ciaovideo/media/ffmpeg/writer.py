@@ -29,8 +29,10 @@ from ciaovideo.media.av_errors import FULL_DISK, av_errors
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command
 from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.inspect.scan import UNTURNED, FileScan, Shot, scan_file, shots_by_number
+from ciaovideo.media.inspect.scan import FileScan, scan_file
+from ciaovideo.media.inspect.thumbnails import Thumbnail, thumbnails_by_number
 from ciaovideo.media.layouts import picture_of, planar_name
+from ciaovideo.media.side_data import without_shift
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
@@ -69,28 +71,28 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
         finally:
             watch.cancel()
         scan = scan_file(path)
-        shot = shots_by_number(scan, [0]).get(0)
-    if shot is None:
+        shown = thumbnails_by_number(scan, [0]).get(0)
+    if shown is None:
         raise EncodeError("what ffmpeg makes cannot be read back", "choose another encoder")
-    _check_trial(scan, shot, target)
-    made = PixelLayout.of(planar_name(shot.pix_fmt))
+    _check_trial(scan, shown, target)
+    made = PixelLayout.of(planar_name(shown.pix_fmt))
     return replace(
         encoder,
-        pix_fmt=shot.pix_fmt,
-        color=shot.color,
+        pix_fmt=shown.pix_fmt,
+        color=shown.color,
         findings=(
-            *_relaid(encoder, target.encoding.pix_fmt, shot.pix_fmt),
-            *_lost(target.color, shot.color, made),
+            *_relaid(encoder, target.encoding.pix_fmt, shown.pix_fmt),
+            *_lost(target.color, shown.color, made),
         ),
     )
 
 
-def _check_trial(scan: FileScan, shot: Shot, target: VideoTarget) -> None:
+def _check_trial(scan: FileScan, shown: Thumbnail, target: VideoTarget) -> None:
     """Refuse an encoder that makes another size, shape or rotation than asked for."""
     size = (target.height, target.width)
-    if shot.size != size:
+    if shown.size != size:
         raise OptionError(
-            f"with these words ffmpeg makes {shot.size[1]}x{shot.size[0]} of {size[1]}x{size[0]}",
+            f"with these words ffmpeg makes {shown.size[1]}x{shown.size[0]} of {size[1]}x{size[0]}",
             "set the size of the output instead, and leave scaling out of the words",
         )
     if scan.sar != (target.sar or 1):
@@ -99,7 +101,7 @@ def _check_trial(scan: FileScan, shot: Shot, target: VideoTarget) -> None:
             f" not {target.sar or 1}",
             "leave it out of the words, or choose a container and encoder that hold it",
         )
-    if scan.turn != _turn(target):
+    if scan.turn != without_shift(target.display_matrix):
         raise OptionError(
             "this ffmpeg does not keep the picture's rotation",
             "ffmpeg 6 or later can turn it, none can mirror it: choose a codec instead",
@@ -253,12 +255,6 @@ class _Feed:
         if self.error is not None:
             raise OSError(str(self.error)) from self.error
         return len(data)
-
-
-def _turn(target: VideoTarget) -> tuple[int, ...]:
-    """The target's rotation as a look at a file gives it."""
-    turn = tuple(target.display_matrix[place] for place in (0, 1, 3, 4) if target.display_matrix)
-    return () if turn == UNTURNED else turn
 
 
 def _relaid(encoder: ExternalEncoder, given: str, found: str) -> tuple[Finding, ...]:

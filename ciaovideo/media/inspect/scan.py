@@ -1,4 +1,4 @@
-"""What a file holds, found by a look of its own: streams, the time of every packet, some pictures.
+"""What a file holds, found by a look of its own: streams, and the time of every packet.
 
 The way of the pictures (``reader``, ``writer``, ``copier``) is not used here, so that its results
 can be compared with what is found.
@@ -15,23 +15,18 @@ from typing import Any, cast
 
 import av
 import av.error
-import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
-from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
 from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.inspect.elementary import known_to
-from ciaovideo.media.side_data import turn_of
+from ciaovideo.media.side_data import without_shift
 from ciaovideo.media.video_stream import (
     USUAL,
     Opening,
@@ -44,11 +39,8 @@ from ciaovideo.media.video_stream import (
 )
 
 FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
-THUMBNAIL = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
 EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
 READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
-UNTURNED = (1 << 16, 0, 0, 1 << 16)  # in 16.16 fixed point
-STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,25 +106,6 @@ class FileScan:
         return [track for track in self.tracks if track.info.index != self.main]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
-    """One decoded picture: its look, as (rows, columns) of luma in [0, 1], and its description.
-
-    ``turn`` is how it is turned on screen, nothing if upright, whether its coding says so or the
-    container. ``opacity`` is of the same size and range, or None without alpha.
-    """
-
-    size: tuple[int, int]
-    pix_fmt: str
-    color: ColorSpec
-    damaged: bool
-    interlaced: bool
-    hdr10: Hdr10 | None
-    turn: tuple[int, ...]
-    look: NDArray[np.float64]
-    opacity: NDArray[np.float64] | None = None
-
-
 def scan_file(
     path: Path,
     frames: int | None = None,
@@ -178,6 +151,17 @@ def scan_file(
         )
 
 
+def decoded_pictures(
+    container: InputContainer, index: int, threads: str = "AUTO"
+) -> Iterator[av.VideoFrame]:
+    """The pictures of a stream of an opened file, in the order in which they are shown."""
+    av_stream = cast(VideoStream, container.streams[index])
+    context: Any = av_stream.codec_context
+    if not context.is_open:
+        context.thread_type = threads
+    yield from decoded(container, container.demux(av_stream))
+
+
 def decoded_times(
     scan: FileScan, frames: int | None = None, until: Fraction | None = None
 ) -> list[Fraction]:
@@ -193,7 +177,7 @@ def decoded_times(
         open_source(scan.path, scan.opening) as container,
     ):
         try:
-            for number, picture in enumerate(_pictures(container, scan.main)):
+            for number, picture in enumerate(decoded_pictures(container, scan.main)):
                 if picture.pts is None or not scan.timed:
                     times.append(number / (scan.rate or FALLBACK_RATE))
                 else:
@@ -221,53 +205,6 @@ def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
                 if any(sound.samples for sound in packet.decode()):
                     return False
     return True
-
-
-def shots_by_time(
-    scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
-) -> dict[int, Shot]:
-    """The pictures at these ticks, each looked for from the nearest place where decoding begins.
-
-    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
-    cannot be decoded are left out.
-    """
-    found: dict[int, Shot] = {}
-    with (
-        av_errors("opening", scan.path, OpenError),
-        open_source(scan.path, scan.opening) as container,
-    ):
-        if in_turn:
-            with suppress(av.error.FFmpegError):
-                for shown in _pictures(container, scan.main):
-                    if shown.pts is not None and shown.pts in wanted:
-                        found[shown.pts] = _shot(shown)
-                    if len(found) == len(wanted):
-                        break
-            return found
-        for pts in wanted:
-            with suppress(av.error.FFmpegError):
-                picture = _seek(container, scan, pts)
-                if picture is not None:
-                    found[pts] = _shot(picture)
-    return found
-
-
-def shots_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Shot]:
-    """The pictures with these numbers, by decoding from the beginning to the last of them.
-
-    Those from where decoding fails are left out.
-    """
-    found: dict[int, Shot] = {}
-    stop = max(wanted, default=-1) + 1
-    with (
-        av_errors("opening", scan.path, OpenError),
-        open_source(scan.path, scan.opening) as container,
-        suppress(av.error.FFmpegError),
-    ):
-        for number, picture in enumerate(islice(_pictures(container, scan.main), stop)):
-            if number in wanted:
-                found[number] = _shot(picture)
-    return found
 
 
 def _read(
@@ -303,80 +240,12 @@ def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:
         track.keys.append(track.pts[-1])
 
 
-def _pictures(
-    container: InputContainer, index: int, threads: str = "AUTO"
-) -> Iterator[av.VideoFrame]:
-    av_stream = cast(VideoStream, container.streams[index])
-    context: Any = av_stream.codec_context
-    if not context.is_open:
-        context.thread_type = threads
-    yield from decoded(container, container.demux(av_stream))
-
-
-def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:
-    """The picture at a time, or None; a seek that went too far is repeated from further back."""
-    av_stream = container.streams[scan.main]
-    back = int(STEP_BACK / scan.video.tick)
-    for start in (pts, pts - back, min(0, min(scan.video.pts, default=0))):
-        container.seek(start, stream=av_stream, backward=True)
-        for number, picture in enumerate(_pictures(container, scan.main, "SLICE")):
-            if picture.pts == pts:
-                return picture
-            if picture.pts is not None and picture.pts > pts:
-                if number:
-                    return None
-                break
-    return None
-
-
-def _shot(picture: av.VideoFrame) -> Shot:
-    full = picture.format.name.startswith("yuvj")
-    color = ColorSpec(
-        matrix=Matrix(picture.colorspace),
-        color_range=Range.FULL if full else Range(picture.color_range),
-        primaries=Primaries(picture.color_primaries),
-        transfer=Transfer(picture.color_trc),
-        siting=Siting(picture.chroma_location),
-    )
-    picture.colorspace = Matrix.UNSPECIFIED  # or the gray would depend on it (measured: by 7 %)
-    # In 8 bits swscale is off by up to 3 of 255 in dark pictures, each size by something else.
-    small = picture.reformat(
-        THUMBNAIL, THUMBNAIL, format="gray16le", interpolation=Interpolation.AREA, threads=1
-    )
-    return Shot(
-        size=(picture.height, picture.width),
-        pix_fmt=picture.format.name,
-        color=color,
-        damaged=picture.is_corrupt,
-        interlaced=picture.interlaced_frame,
-        hdr10=read_hdr10(picture.side_data.values()),
-        turn=_upright(turn_of(picture)),
-        look=small.to_ndarray().astype(np.float64) / 65535,
-        opacity=_opacity(picture),
-    )
-
-
-def _opacity(picture: av.VideoFrame) -> NDArray[np.float64] | None:
-    if not any(component.is_alpha for component in picture.format.components):
-        return None
-    small = picture.reformat(
-        THUMBNAIL, THUMBNAIL, format="rgba64le", interpolation=Interpolation.AREA, threads=1
-    )
-    opacity: NDArray[np.float64] = small.to_ndarray()[..., 3].astype(np.float64) / 65535
-    return opacity
-
-
 def _turn(av_stream: Any) -> tuple[int, ...]:
     """How the pixels are turned and mirrored on screen, without the shift into view."""
     data = av_stream.codec_context.coded_side_data.get("display_matrix")
     if not data:
         return ()
-    return _upright(tuple(memoryview(data).cast("i")))
-
-
-def _upright(matrix: tuple[int, ...]) -> tuple[int, ...]:
-    turn = tuple(matrix[place] for place in (0, 1, 3, 4) if matrix)
-    return () if turn == UNTURNED else turn
+    return without_shift(tuple(memoryview(data).cast("i")))
 
 
 def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str], ...]:

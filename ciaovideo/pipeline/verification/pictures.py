@@ -12,7 +12,12 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.findings import Finding
 from ciaovideo.media.containers import OTHER, TAGS, Container, Fate
 from ciaovideo.media.hdr import same_hdr10
-from ciaovideo.media.inspect.scan import FileScan, Shot, shots_by_number, shots_by_time
+from ciaovideo.media.inspect.scan import FileScan
+from ciaovideo.media.inspect.thumbnails import (
+    Thumbnail,
+    thumbnails_by_number,
+    thumbnails_by_time,
+)
 from ciaovideo.media.layouts import planar_name
 from ciaovideo.media.write.codecs import CODING_SITINGS, told_sitings
 from ciaovideo.pipeline.verification.contract import wrong
@@ -27,7 +32,7 @@ BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Expectation:
     """What pictures must be: size (height, width), layout, tags; empty where it is not known.
 
     ``tags`` names those of the five that the ``container`` can hold; ``hdr10`` says that the
@@ -48,7 +53,7 @@ def compare_pictures(
     source: FileScan | None,
     found: FileScan,
     shown: Sequence[Fraction],
-    wanted: Look,
+    wanted: Expectation,
     before: int = 0,
 ) -> tuple[int, list[Finding]]:
     """How many pictures were compared, and what is wrong with them.
@@ -58,100 +63,105 @@ def compare_pictures(
     cost the least to decode. Without a source only what ``wanted`` says of them is checked.
     """
     stamps = sorted(found.video.pts)
-    starts = _places(found.video.keys, stamps)
+    starts = _decoding_starts(found.video.keys, stamps)
     if source is None:
-        places = _places_to_look(len(stamps), starts, starts)
-        return 0, _check_shots(_made(found, stamps, places), places, {}, wanted)
+        numbers = _frames_to_compare(len(stamps), starts, starts)
+        return 0, _check_descriptions(_made(found, stamps, numbers), numbers, {}, wanted)
     ticks = [int(time / source.video.tick) for time in shown]
-    source_starts = _places(source.video.keys, ticks) if source.timed else [0]
-    places = _places_to_look(len(stamps), starts, source_starts)
-    near = [place for place in places if _distance(place, source_starts) <= FAR]
+    source_starts = _decoding_starts(source.video.keys, ticks) if source.timed else [0]
+    numbers = _frames_to_compare(len(stamps), starts, source_starts)
+    near = [number for number in numbers if _distance(number, source_starts) <= FAR]
     if source.timed:
-        by_tick = shots_by_time(source, [ticks[place] for place in near])
-        given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
+        by_tick = thumbnails_by_time(source, [ticks[number] for number in near])
+        given = {number: by_tick[ticks[number]] for number in near if ticks[number] in by_tick}
     else:
-        by_number = shots_by_number(source, [place + before for place in near])
-        given = {number - before: shot for number, shot in by_number.items()}
-    made = _made(found, stamps, places)
-    findings = _check_shots(made, places, given, wanted)
-    unlike = list(_check_looks(made, given))
+        by_number = thumbnails_by_number(source, [number + before for number in near])
+        given = {number - before: shown for number, shown in by_number.items()}
+    made = _made(found, stamps, numbers)
+    findings = _check_descriptions(made, numbers, given, wanted)
+    unlike = list(_check_contents(made, given))
     if source.timed and (unlike or len(given) < len(near)):
         # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
-        by_tick = shots_by_time(source, [ticks[place] for place in near], in_turn=True)
-        given = {place: by_tick[ticks[place]] for place in near if ticks[place] in by_tick}
-        unlike = list(_check_looks(made, given))
+        by_tick = thumbnails_by_time(source, [ticks[number] for number in near], in_turn=True)
+        given = {number: by_tick[ticks[number]] for number in near if ticks[number] in by_tick}
+        unlike = list(_check_contents(made, given))
     return len(given.keys() & made.keys()), findings + unlike
 
 
-def _made(found: FileScan, stamps: Sequence[int], places: Sequence[int]) -> dict[int, Shot]:
+def _made(found: FileScan, stamps: Sequence[int], numbers: Sequence[int]) -> dict[int, Thumbnail]:
     """The output's pictures by their numbers, as far as they can be decoded."""
-    by_stamp = shots_by_time(found, [stamps[place] for place in places])
-    return {place: by_stamp[stamps[place]] for place in places if stamps[place] in by_stamp}
+    by_stamp = thumbnails_by_time(found, [stamps[number] for number in numbers])
+    return {number: by_stamp[stamps[number]] for number in numbers if stamps[number] in by_stamp}
 
 
-def _check_shots(
-    made: dict[int, Shot], places: Sequence[int], given: dict[int, Shot], wanted: Look
+def _check_descriptions(
+    made: dict[int, Thumbnail],
+    numbers: Sequence[int],
+    given: dict[int, Thumbnail],
+    wanted: Expectation,
 ) -> list[Finding]:
     findings = [
-        wrong(f"frame {place}", f"frame {place} cannot be decoded")
-        for place in places
-        if place not in made
+        wrong(f"frame {number}", f"frame {number} cannot be decoded")
+        for number in numbers
+        if number not in made
     ]
     first = given.get(min(given, default=0))
-    for place, shot in made.items():
-        texts = _check_description(place, shot, given.get(place, first), wanted)
-        odd = [wrong(f"frame {place}", text) for text in texts]
+    for number, shown in made.items():
+        texts = _check_description(number, shown, given.get(number, first), wanted)
+        odd = [wrong(f"frame {number}", text) for text in texts]
         findings += odd
         if odd:  # all frames are alike: the first that is wrong speaks for them
             break
     return findings
 
 
-def _check_description(place: int, shot: Shot, like: Shot | None, wanted: Look) -> Iterator[str]:
+def _check_description(
+    number: int, shown: Thumbnail, like: Thumbnail | None, wanted: Expectation
+) -> Iterator[str]:
     """Size, layout and tags, by what is wanted; tags by the source's picture where that is open."""
-    if wanted.size and shot.size != wanted.size:
+    if wanted.size and shown.size != wanted.size:
         height, width = wanted.size
-        yield f"frame {place} is {shot.size[1]}x{shot.size[0]} instead of {width}x{height}"
-    if shot.damaged:
-        yield f"frame {place} is damaged"
-    if wanted.pix_fmt and not _same_layout(shot.pix_fmt, wanted.pix_fmt):
-        yield f"frame {place} is {shot.pix_fmt} instead of {wanted.pix_fmt}"
-    if wanted.hdr10 and place == 0 and like and not same_hdr10(like.hdr10, shot.hdr10):
-        is_there = "is not the source's" if shot.hdr10 else "is missing"
-        yield f"frame 0: its {like.hdr10 or shot.hdr10} {is_there}"
+        yield f"frame {number} is {shown.size[1]}x{shown.size[0]} instead of {width}x{height}"
+    if shown.damaged:
+        yield f"frame {number} is damaged"
+    if wanted.pix_fmt and not _same_layout(shown.pix_fmt, wanted.pix_fmt):
+        yield f"frame {number} is {shown.pix_fmt} instead of {wanted.pix_fmt}"
+    if wanted.hdr10 and number == 0 and like and not same_hdr10(like.hdr10, shown.hdr10):
+        is_there = "is not the source's" if shown.hdr10 else "is missing"
+        yield f"frame 0: its {like.hdr10 or shown.hdr10} {is_there}"
     if (
-        place == 0
+        number == 0
         and like
         and wanted.container.rotation is not Fate.LOST
-        and like.turn != shot.turn
+        and like.turn != shown.turn
     ):
-        yield f"frame 0: it is turned by the matrix {shot.turn} instead of {like.turn}"
+        yield f"frame 0: it is turned by the matrix {shown.turn} instead of {like.turn}"
     color = wanted.color
     if color is None and like is not None:
         # A matrix that the source leaves open may have been added.
         given = wanted.given_color or like.color
         open_matrix = given.matrix == Matrix.UNSPECIFIED
-        color = replace(given, matrix=shot.color.matrix) if open_matrix else given
+        color = replace(given, matrix=shown.color.matrix) if open_matrix else given
     if color is None:
         return
-    tags = shot.color
+    tags = shown.color
     # A tag counts where the output has what it is about, and the source, where nothing was decided.
-    decided = (wanted.pix_fmt,) if wanted.pix_fmt else ((like or shot).pix_fmt, shot.pix_fmt)
+    decided = (wanted.pix_fmt,) if wanted.pix_fmt else ((like or shown).pix_fmt, shown.pix_fmt)
     for layout in (PixelLayout.of(planar_name(pix_fmt)) for pix_fmt in decided):
         color, tags = _meant(color, layout), _meant(tags, layout)
-    if wanted.color is None and color.siting not in _told(wanted, shot):
+    if wanted.color is None and color.siting not in _tellable(wanted, shown):
         color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
     color, tags = (wanted.container.tag_names.shown(spec) for spec in (color, tags))
     for tag in wanted.tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:
-            yield f"frame {place}: its {tag} is {is_tagged.name} instead of {should.name}"
+            yield f"frame {number}: its {tag} is {is_tagged.name} instead of {should.name}"
 
 
-def _told(wanted: Look, shot: Shot) -> frozenset[Siting]:
+def _tellable(wanted: Expectation, shown: Thumbnail) -> frozenset[Siting]:
     """The sitings that the file could tell of its chroma."""
     of_420 = CODING_SITINGS.get(wanted.coding, frozenset())
-    return told_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shot.pix_fmt)))
+    return told_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shown.pix_fmt)))
 
 
 def _same_layout(found: str, wanted: str) -> bool:
@@ -186,57 +196,57 @@ def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
     return color if layout.log2_chroma[0] else replace(color, siting=color.siting.level)
 
 
-def _check_looks(made: dict[int, Shot], given: dict[int, Shot]) -> Iterator[Finding]:
+def _check_contents(made: dict[int, Thumbnail], given: dict[int, Thumbnail]) -> Iterator[Finding]:
     both = sorted(given.keys() & made.keys())
-    for place in both:
-        for text in _check_look(place, made[place], given[place]):
-            yield wrong(f"frame {place}", text)
+    for number in both:
+        for text in _check_content(number, made[number], given[number]):
+            yield wrong(f"frame {number}", text)
     for one, other in pairwise(both):
         for text in _check_motion((one, other), made, given):
             yield wrong(f"frame {other}", text)
 
 
-def _check_look(place: int, made: Shot, given: Shot) -> Iterator[str]:
-    off = float(np.abs(made.look - given.look).mean())
-    if made.look.max() <= BLACK < min(float(given.look.mean()), off):
-        yield f"frame {place} is black and the source's is not"
+def _check_content(number: int, made: Thumbnail, given: Thumbnail) -> Iterator[str]:
+    off = float(np.abs(made.luma - given.luma).mean())
+    if made.luma.max() <= BLACK < min(float(given.luma.mean()), off):
+        yield f"frame {number} is black and the source's is not"
     elif off > (OTHER_FIELDS if given.interlaced else OTHER_PICTURE):
-        yield f"frame {place} is not the source's picture: they differ by {off:.1%}"
+        yield f"frame {number} is not the source's picture: they differ by {off:.1%}"
     if made.opacity is not None and given.opacity is not None:
         off = float(np.abs(made.opacity - given.opacity).mean())
         if off > OTHER_PICTURE:
-            yield f"frame {place}: its alpha is not the source's: they differ by {off:.1%}"
+            yield f"frame {number}: its alpha is not the source's: they differ by {off:.1%}"
 
 
 def _check_motion(
-    places: tuple[int, int], made: dict[int, Shot], given: dict[int, Shot]
+    numbers: tuple[int, int], made: dict[int, Thumbnail], given: dict[int, Thumbnail]
 ) -> Iterator[str]:
     """Two pictures that are alike where the source's are not."""
     moves, moved = (
-        float(np.abs(shots[places[0]].look - shots[places[1]].look).mean())
-        for shots in (made, given)
+        float(np.abs(pictures[numbers[0]].luma - pictures[numbers[1]].luma).mean())
+        for pictures in (made, given)
     )
     if moves < SAME_PICTURE and moved > 4 * SAME_PICTURE:
-        yield f"the picture stands still between frames {places[0]} and {places[1]}"
+        yield f"the picture stands still between frames {numbers[0]} and {numbers[1]}"
 
 
-def _places(keys: Sequence[int], stamps: Sequence[int]) -> list[int]:
+def _decoding_starts(keys: Sequence[int], stamps: Sequence[int]) -> list[int]:
     """Which numbers the frames have that decoding can begin at."""
     found = [bisect_left(stamps, key) for key in sorted(keys)]
-    return [place for place in found if place < len(stamps)] or [0]
+    return [number for number in found if number < len(stamps)] or [0]
 
 
-def _distance(place: int, starts: Sequence[int]) -> int:
+def _distance(number: int, starts: Sequence[int]) -> int:
     """How many frames must be decoded before one is."""
-    return place - starts[max(bisect_right(starts, place) - 1, 0)]
+    return number - starts[max(bisect_right(starts, number) - 1, 0)]
 
 
-def _places_to_look(count: int, made: Sequence[int], given: Sequence[int]) -> list[int]:
-    places = {0, count - 1}
+def _frames_to_compare(count: int, made: Sequence[int], given: Sequence[int]) -> list[int]:
+    numbers = {0, count - 1}
     for part in range(BETWEEN):
         begin, stop = (1 + (count - 2) * side // BETWEEN for side in (part, part + 1))
         if begin < stop:
             near = {(begin + stop) // 2}
-            near |= {place for place in (*made, *given) if begin <= place < stop}
-            places.add(min(near, key=lambda at: _distance(at, made) + _distance(at, given)))
-    return sorted(places)
+            near |= {number for number in (*made, *given) if begin <= number < stop}
+            numbers.add(min(near, key=lambda at: _distance(at, made) + _distance(at, given)))
+    return sorted(numbers)

@@ -27,7 +27,7 @@ from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import Deinterlace, InputOptions
 from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
-from ciaovideo.pipeline.verification.pictures import Look, compare_pictures
+from ciaovideo.pipeline.verification.pictures import Expectation, compare_pictures
 from ciaovideo.pipeline.verification.times import bounds, check_times, expected_times, limits
 from ciaovideo.pipeline.verification.tracks import (
     check_coded_anew,
@@ -91,7 +91,7 @@ def verify(output: Path, contract: Contract) -> Verification:
             beside,
             _every(found, skip, step),
             shown[skip::step],
-            _look_of(found, contract),
+            _expectation(found, contract),
             (begin + skip) // step,
         )
         findings += odd
@@ -122,11 +122,11 @@ def _check_streams(
     return findings
 
 
-def _look_of(found: FileScan, contract: Contract) -> Look:
+def _expectation(found: FileScan, contract: Contract) -> Expectation:
     """What the output's pictures must look like."""
     coding, container = found.video.info.codec, contract.streams.container
     holds = coding in HDR10_CODINGS
-    return Look(
+    return Expectation(
         size=contract.size,
         pix_fmt=contract.pix_fmt,
         color=contract.color,

@@ -1,0 +1,148 @@
+"""Decoded pictures of a file, kept as thumbnails with what the file says of each.
+
+Like ``scan``, this does without the reader, so that its results can be compared with what is found.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
+from ciaovideo.errors import OpenError
+from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.hdr import Hdr10, read_hdr10
+from ciaovideo.media.inspect.scan import FileScan, decoded_pictures
+from ciaovideo.media.side_data import turn_of, without_shift
+from ciaovideo.media.video_stream import open_source
+
+SIDE = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
+STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """One decoded picture: a small copy of its ``luma``, (rows, columns) in [0, 1], and its tags.
+
+    ``size`` is the picture's own, (height, width). ``turn`` is the display matrix without its
+    shift, nothing if upright, whether the bitstream or the container has it. ``opacity`` is of the
+    same size and range as ``luma``, or None without alpha.
+    """
+
+    size: tuple[int, int]
+    pix_fmt: str
+    color: ColorSpec
+    damaged: bool
+    interlaced: bool
+    hdr10: Hdr10 | None
+    turn: tuple[int, ...]
+    luma: NDArray[np.float64]
+    opacity: NDArray[np.float64] | None = None
+
+
+def thumbnails_by_time(
+    scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
+) -> dict[int, Thumbnail]:
+    """The pictures at these ticks, each looked for from the nearest place where decoding begins.
+
+    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
+    cannot be decoded are left out.
+    """
+    found: dict[int, Thumbnail] = {}
+    with (
+        av_errors("opening", scan.path, OpenError),
+        open_source(scan.path, scan.opening) as container,
+    ):
+        if in_turn:
+            with suppress(av.error.FFmpegError):
+                for shown in decoded_pictures(container, scan.main):
+                    if shown.pts is not None and shown.pts in wanted:
+                        found[shown.pts] = _thumbnail(shown)
+                    if len(found) == len(wanted):
+                        break
+            return found
+        for pts in wanted:
+            with suppress(av.error.FFmpegError):
+                picture = _seek(container, scan, pts)
+                if picture is not None:
+                    found[pts] = _thumbnail(picture)
+    return found
+
+
+def thumbnails_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Thumbnail]:
+    """The pictures with these numbers, by decoding from the beginning to the last of them.
+
+    Those from where decoding fails are left out.
+    """
+    found: dict[int, Thumbnail] = {}
+    stop = max(wanted, default=-1) + 1
+    with (
+        av_errors("opening", scan.path, OpenError),
+        open_source(scan.path, scan.opening) as container,
+        suppress(av.error.FFmpegError),
+    ):
+        for number, picture in enumerate(islice(decoded_pictures(container, scan.main), stop)):
+            if number in wanted:
+                found[number] = _thumbnail(picture)
+    return found
+
+
+def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:
+    """The picture at a time, or None; a seek that went too far is repeated from further back."""
+    av_stream = container.streams[scan.main]
+    back = int(STEP_BACK / scan.video.tick)
+    for start in (pts, pts - back, min(0, min(scan.video.pts, default=0))):
+        container.seek(start, stream=av_stream, backward=True)
+        for number, picture in enumerate(decoded_pictures(container, scan.main, "SLICE")):
+            if picture.pts == pts:
+                return picture
+            if picture.pts is not None and picture.pts > pts:
+                if number:
+                    return None
+                break
+    return None
+
+
+def _thumbnail(picture: av.VideoFrame) -> Thumbnail:
+    full = picture.format.name.startswith("yuvj")
+    color = ColorSpec(
+        matrix=Matrix(picture.colorspace),
+        color_range=Range.FULL if full else Range(picture.color_range),
+        primaries=Primaries(picture.color_primaries),
+        transfer=Transfer(picture.color_trc),
+        siting=Siting(picture.chroma_location),
+    )
+    picture.colorspace = Matrix.UNSPECIFIED  # or the gray would depend on it (measured: by 7 %)
+    # In 8 bits swscale is off by up to 3 of 255 in dark pictures, each size by something else.
+    small = picture.reformat(
+        SIDE, SIDE, format="gray16le", interpolation=Interpolation.AREA, threads=1
+    )
+    return Thumbnail(
+        size=(picture.height, picture.width),
+        pix_fmt=picture.format.name,
+        color=color,
+        damaged=picture.is_corrupt,
+        interlaced=picture.interlaced_frame,
+        hdr10=read_hdr10(picture.side_data.values()),
+        turn=without_shift(turn_of(picture)),
+        luma=small.to_ndarray().astype(np.float64) / 65535,
+        opacity=_opacity(picture),
+    )
+
+
+def _opacity(picture: av.VideoFrame) -> NDArray[np.float64] | None:
+    if not any(component.is_alpha for component in picture.format.components):
+        return None
+    small = picture.reformat(
+        SIDE, SIDE, format="rgba64le", interpolation=Interpolation.AREA, threads=1
+    )
+    opacity: NDArray[np.float64] = small.to_ndarray()[..., 3].astype(np.float64) / 65535
+    return opacity
