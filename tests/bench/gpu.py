@@ -28,8 +28,8 @@ from ciaovideo.bench.floor import SIDE, flop_per_pixel, matrix_rate, own_product
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.grid import View
-from ciaovideo.models.decoders import ciaosr as ciaosr_module
 from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.parts.blocks import QUERY_BLOCK
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 
@@ -217,7 +217,7 @@ def query_blocks(case: Case, device: str) -> dict[int, float]:
     """Frames a second of the fast path by how many queries are decoded at once."""
     found = {}
     for block in (1 << 15, 1 << 17, 1 << 19):
-        with patch.dict(ciaosr_module.QUERY_BLOCK, {"cuda": block, "cpu": block}):
+        with patch.dict(QUERY_BLOCK, {"cuda": block, "cpu": block}):
             engine = Engine(network(case.name), EngineOptions(device=device, precision="bf16"))
             engine.notices = NOTICES
             lr = torch.rand(1, 3, *case.lr_size, device=engine.device)

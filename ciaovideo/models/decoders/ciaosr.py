@@ -1,7 +1,6 @@
 """The decoder of CiaoSR: implicit attention over neighbouring codes, with a non-local branch."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Self
 
@@ -20,6 +19,7 @@ from ciaovideo.grid import (
     placed,
     shifted,
 )
+from ciaovideo.models.parts.blocks import blocks, queries_at_once
 from ciaovideo.models.parts.corners import gather
 from ciaovideo.models.parts.cross_scale_attention import non_local_branch
 from ciaovideo.models.parts.mlp import MLP
@@ -37,7 +37,6 @@ from ciaovideo.ops.linear import Layer, linear, perceptron
 
 BLOCK_FLOATS = 40 << 20  # measured with 4096 queries at full size, attention bands included
 REACH = 1  # no query reads a code further than this from its nearest one
-QUERY_BLOCK = {"cpu": 1 << 12, "cuda": 1 << 15}  # queries at once: on a CPU, what a cache holds
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right: half-open, of codes
 Reads = tuple[Taps, Tensor, tuple[int, int]]
@@ -143,9 +142,11 @@ class CiaoSR(Decoder):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid, block by block: -> (B, 3, rows, columns)."""
         features = latent["features"]
-        most = self.query_block or QUERY_BLOCK.get(features.device.type, QUERY_BLOCK["cuda"])
+        most = queries_at_once(features.device, len(features))
+        if self.query_block:
+            most = max(1, self.query_block // len(features))
         picture = features.new_empty(len(features), 3, len(rows), len(columns))
-        down, across = _blocks(len(rows), len(columns), max(1, most // len(features)))
+        down, across = blocks(len(rows), len(columns), most)
         column_reads = [self._along(columns, part, features) for part in across]
         for y in down:
             row_reads = self._along(rows, y, features)
@@ -253,17 +254,3 @@ def _take_apart(
     weight, bias = first
     of_code, of_y, of_x = weight[:, :-4].contiguous(), weight[:, -4::2], weight[:, -3::2]
     return linear(codes, (of_code, bias)), F.linear(where[0], of_y), F.linear(where[1], of_x)
-
-
-def _blocks(rows: int, columns: int, most: int) -> tuple[list[slice], list[slice]]:
-    """How to cut a grid into blocks of at most ``most`` points, as square as they can be."""
-    side = min(rows, math.isqrt(most))
-    across = min(columns, most // side)
-    return list(_parts(rows, max(side, most // across))), list(_parts(columns, across))
-
-
-def _parts(count: int, most: int) -> Iterator[slice]:
-    """Parts of at most ``most``, all of nearly the same length."""
-    step = -(-count // -(-count // most))
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))

@@ -11,11 +11,11 @@ from ciaovideo.grid import Axis, View, constant, gaps
 from ciaovideo.models.parts.corners import CORNERS, below, pick
 from ciaovideo.models.parts.cross_scale_attention import non_local_branch
 from ciaovideo.models.parts.mlp import MLP
+from ciaovideo.models.parts.points import LEAST_CELL
 from ciaovideo.models.protocols import Decoder, Footprint, Latent, Reach
 from ciaovideo.ops.linear import Layer, linear, perceptron
 from ciaovideo.ops.modulated_render import GapTaps, RenderWeights, modulated_render
 
-LEAST_CELL = 0.5  # in half LR pixels: beyond scale 4 the network is told 4 (LTE, arXiv 2111.08918)
 CUDA_BLOCK_FLOATS = 6 << 28
 
 

@@ -1,4 +1,4 @@
-"""A perceptron of linear layers with ReLU between them."""
+"""A perceptron of linear layers with ReLU, or another activation, between them."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,13 @@ from ciaovideo.ops.linear import Layer
 class MLP(nn.Module):
     """points (..., inputs) -> (..., outputs): linear layers at ``layers.0``, ``layers.2``, ..."""
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], outputs: int, *, gelu: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(inputs, width), nn.ReLU(inplace=True)]
+            layers += [nn.Linear(inputs, width), nn.GELU() if gelu else nn.ReLU(inplace=True)]
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
