@@ -1,6 +1,8 @@
 """What every registered decoder promises, for any size and any scale."""
 
 import math
+from collections.abc import Iterator
+from itertools import product
 from typing import Any, cast
 
 import pytest
@@ -11,10 +13,12 @@ from ciaovideo.errors import OptionError
 from ciaovideo.grid import Axis, View, make_coord
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.decoders.ciaosr import CiaoSR
-from ciaovideo.models.protocols import Decoder, Reach
+from ciaovideo.models.protocols import Core, Decoder, Latent, Reach
+from ciaovideo.tiling import Rect
 
 SAME = 1e-5  # fp32 sums in another order; outputs are of the order of one
 CHANNELS = 8
+SIDE = 5  # of a tile
 SMALL: dict[str, Any] = {}  # the registry entry's own
 WINDOWS: dict[str, Any] = {"hidden": (16, 16), "window": 4, "window_margin": 1}
 
@@ -28,6 +32,13 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {**WINDOWS, "non_local_scales": (2, 3, 4), "softmax_scale": 4.0},
         {**WINDOWS, "unfold": False, "non_local_scales": (), "hidden": (12,)},
         {"hidden": (16, 16), "window": None},
+    ],
+    "hiif": [{"width": 8, "heads": 2, "levels": 2}],
+    "itsrn": [{"hidden": (7,), "score": 5, "blend": 6}],
+    "liif": [
+        {"hidden": (9,), "unfold": False},
+        {"hidden": (9, 8), "local_ensemble": False},
+        {"hidden": (9, 8), "cell_decode": False},
     ],
     "lm-ciaosr": [
         {"hidden": 16, "window": 4, "window_margin": 1},
@@ -120,23 +131,35 @@ def owned(axis: Axis, start: int, stop: int) -> tuple[int, int]:
 def test_tiles_make_the_same_picture(
     name: str, options: dict[str, Any], scale: tuple[float, float]
 ) -> None:
-    decoder, size, side = build(name, options), (17, 22), 5
+    decoder, size = build(name, options), (17, 22)
     view, codes = view_of(size, scale), features(*size)
-    whole, halo = decode_all(decoder, codes, view), decoder.reach(view).within(size)
+    whole = decode_all(decoder, codes, view)
+    statistics: dict[str, Tensor] = {}
+    for _ in range(decoder.passes):
+        sums: dict[str, Tensor] = {}
+        for latent, core in tiles(decoder, codes, view):
+            for name, share in decoder.summarize({**latent, **statistics}, core).items():
+                sums[name] = sums.get(name, 0) + share
+        statistics |= sums
     tiled = torch.full_like(whole, torch.nan)
-    for top in range(0, size[0], side):
-        for left in range(0, size[1], side):
-            origin = (max(top - halo, 0), max(left - halo, 0))
-            below, right = top + side + halo, left + side + halo
-            tile = codes[..., origin[0] : below, origin[1] : right]
-            part = View(size, view.out_size, origin)
-            latent = decoder.prepare(tile, cells(part, 1), part)
-            y = owned(view.rows, top, min(top + side, size[0]))
-            x = owned(view.columns, left, min(left + side, size[1]))
-            tiled[..., slice(*y), slice(*x)] = decoder.decode(
-                latent, view.rows.part(*y, origin[0]), view.columns.part(*x, origin[1])
-            )
+    for latent, core in tiles(decoder, codes, view):
+        y, x = (slice(axis.start, axis.stop) for axis in (core.rows, core.columns))
+        tiled[..., y, x] = decoder.decode({**latent, **statistics}, core.rows, core.columns)
     torch.testing.assert_close(tiled, whole, rtol=0, atol=SAME)
+
+
+def tiles(decoder: Decoder, codes: Tensor, view: View) -> Iterator[tuple[Latent, Core]]:
+    """The latent of each tile of ``SIDE`` LR px, and what the tile answers for."""
+    size, halo = view.lr_size, decoder.reach(view).within(view.lr_size)
+    for top, left in product(range(0, size[0], SIDE), range(0, size[1], SIDE)):
+        origin = (max(top - halo, 0), max(left - halo, 0))
+        bottom, right = min(top + SIDE, size[0]), min(left + SIDE, size[1])
+        tile = codes[..., origin[0] : bottom + halo, origin[1] : right + halo]
+        part = View(size, view.out_size, origin)
+        rows = view.rows.part(*owned(view.rows, top, bottom), origin[0])
+        columns = view.columns.part(*owned(view.columns, left, right), origin[1])
+        pixels = Rect(top, left, bottom, right).moved(-origin[0], -origin[1])
+        yield decoder.prepare(tile, cells(part, 1), part), Core(pixels, rows, columns)
 
 
 @every_decoder

@@ -12,7 +12,7 @@ from ciaovideo.grid import Axis, View
 from ciaovideo.models.parts.blocks import QUERY_BLOCK
 from ciaovideo.models.parts.linear_attention import LinearAttention
 from ciaovideo.models.parts.points import Grid, PointDecoder, Points, take
-from ciaovideo.models.protocols import Core, Footprint, Latent, Reach, Summary
+from ciaovideo.models.protocols import Core, Footprint, Latent, Reach, Statistics
 
 CORNERS = 4
 CODES = ("codes", "codes_right", "codes_below", "codes_across")  # in the latent, by corner
@@ -111,7 +111,7 @@ class HIIF(PointDecoder):
             latent = {**latent, **self._sums(latent, rows, columns)}
         return super().decode(latent, rows, columns)
 
-    def summarize(self, latent: Latent, core: Core) -> Summary:
+    def summarize(self, latent: Latent, core: Core) -> Statistics:
         """Keys times values of the first block whose sums are not known, and how many queries."""
         return self._sums(latent, core.rows, core.columns)
 
