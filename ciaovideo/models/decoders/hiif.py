@@ -187,10 +187,11 @@ def _known(latent: Latent) -> int:
 
 def _position(points: Points) -> Tensor:
     """How far behind the upper left code a query lies, in LR px: (b, Q, 2) in [0, 1]."""
-    whole = (points.offset[0].abs() * (SNAP / 2)).round()
+    whole: Tensor = (points.offset[0].abs() * (SNAP / 2)).round()
     return whole.clamp(max=SNAP) / SNAP
 
 
 def _part(position: Tensor, level: int) -> Tensor:
     """Whether it lies in an odd one (1) or an even one (0) of 2^(level + 1) parts: (b, Q, 2)."""
-    return (position * 2 ** (level + 1)).floor() % 2
+    whole: Tensor = (position * 2.0 ** (level + 1)).floor()
+    return whole % 2

@@ -1,0 +1,58 @@
+"""The VapourSynth filter with every decoder: what it makes is what the library makes."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ciaovideo import Upscaler
+from ciaovideo.models.decoders import DECODERS
+from ciaovideo.models.spec import NetworkSpec
+from ciaovideo.models.weights import save
+
+vs: Any = (
+    importlib.import_module("vapoursynth") if importlib.util.find_spec("vapoursynth") else None
+)
+
+pytestmark = pytest.mark.vapoursynth
+
+WIDTH, HEIGHT, SCALE = 18, 14, 2.5
+EXACT: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+SIZES: dict[str, dict[str, Any]] = {
+    "ciaosr": {"hidden": [8], "window": 12, "window_margin": 3},
+    "ciaosr-separable": {"hidden": 8, "key_dim": 4, "rank": 2},
+    "hiif": {"width": 8, "heads": 2, "levels": 3},
+    "itsrn": {"hidden": [8], "score": 4, "blend": 4},
+    "liif": {"hidden": [8]},
+    "lm-ciaosr": {"hidden": 8, "code": 6, "depth": 2, "non_local_scales": []},
+    "lte": {"waves": 4, "hidden": [8]},
+    "metasr": {"hidden": 8},
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_makes_what_the_library_makes_of_it(decoder: str, tmp_path: Path) -> None:
+    from vsciaovideo import upscale
+
+    torch.manual_seed(0)
+    spec = NetworkSpec(
+        encoder="edsr",
+        encoder_options={"channels": 8, "blocks": 1},
+        decoder=decoder,
+        decoder_options=SIZES[decoder],
+    )
+    path = tmp_path / "small.safetensors"
+    save(path, spec, spec.build().state_dict(), torch.float32)
+    color = [0.2, 0.7, 0.4]
+    clip = vs.core.std.BlankClip(format=vs.RGBS, width=WIDTH, height=HEIGHT, length=1, color=color)
+    clip = clip.std.AddBorders(left=3, top=2, color=[0.9, 0.1, 0.5])
+    frame = clip.get_frame(0)
+    lr = torch.from_numpy(np.stack([np.array(frame[plane]) for plane in range(3)]))[None]
+    expected = Upscaler(scale=SCALE, weights=path, **EXACT)(lr)[0]
+    made = upscale(clip, SCALE, weights=path, **EXACT).get_frame(0)
+    for plane in range(3):
+        np.testing.assert_array_equal(np.array(made[plane]), expected[plane].numpy())
