@@ -12,7 +12,7 @@
     │                                      MismatchedWeightsError
     ├── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
     │                                      NonFiniteError
-    └── JobError                       6   StaleLedgerError
+    └── JobError                       6   StaleLedgerError  SegmentError  LockedJobError
 
 The text answers three questions: what happened, where, and what to do now. Constructors take text
 only, so that every error survives pickling between processes; leaf classes that need more build
@@ -159,3 +159,11 @@ class JobError(CiaoVideoError):
 
 class StaleLedgerError(JobError):
     """What a stopped run kept was made from another source, or in another way."""
+
+
+class SegmentError(JobError):
+    """A segment cannot be made apart from those before it."""
+
+
+class LockedJobError(JobError):
+    """Another command works on the same batch."""

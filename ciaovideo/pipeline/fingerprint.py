@@ -46,8 +46,18 @@ def reproducible(source: Path, destination: Destination, options: UpscaleOptions
     return replace(options, engine=replace(options.engine, deterministic=True))
 
 
-def find_ledger(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Ledger:
-    """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError."""
+def find_ledger(
+    plan: UpscalePlan,
+    engine: Engine,
+    options: UpscaleOptions,
+    *,
+    mixed: bool = False,
+    read: bool = True,
+) -> Ledger:
+    """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError.
+
+    With ``mixed``, segments may come from other machines. ``read`` as in ``Ledger``.
+    """
     return Ledger(
         ledger_path(plan.output),
         {
@@ -56,9 +66,11 @@ def find_ledger(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> L
             "network": f"{plan.model} {_digest(engine.network)}",
             "set of options": _options(options),
             "set of versions": f"{_versions()} {coding_versions()}",
-            "machine": f"{_processors(plan)} {plan.precision} {plan.workers}",
+            "machine": f"{_processors(plan)} {plan.precision}",
         },
         given=("network", "set of options"),
+        mixed=("machine",) if mixed else (),
+        read=read,
     )
 
 
@@ -74,15 +86,20 @@ def _source(path: Path) -> str:
 
 
 def _processors(plan: UpscalePlan) -> str:
-    """What computes and codes: how many cores there are decides how encoders divide pictures."""
+    """What computes and codes.
+
+    How many cores there are decides how encoders divide pictures, and how many threads compute a
+    frame, in which order sums are added up.
+    """
     model = platform.machine()
     with suppress(OSError):
         model = next(re.finditer("(?m)^model name.*", CPU.read_text()), [model])[0]
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    known = f"{model} {torch.backends.cpu.get_cpu_capability()} {cores} {torch.get_num_threads()}"
+    known = f"{model} {torch.backends.cpu.get_cpu_capability()} {cores}"
     if plan.device.startswith("cuda"):
-        known += f" {torch.cuda.get_device_name(plan.device)}"
-    return f"{plan.device} {known}"
+        return f"cuda {torch.cuda.get_device_name(plan.device)} {known}"
+    threads = max(1, torch.get_num_threads() // plan.workers)
+    return f"{plan.device} {known} {threads}"
 
 
 def _digest(network: torch.nn.Module) -> str:
@@ -94,8 +111,9 @@ def _digest(network: torch.nn.Module) -> str:
 
 
 def _options(options: UpscaleOptions) -> str:
-    """All but what does not change the bits, and the network, which is looked at itself."""
-    same = replace(options, model=ModelOptions(), overwrite=False)
+    """All but what does not change the bits, and what is looked at itself: network and device."""
+    engine = replace(options.engine, device="auto")
+    same = replace(options, model=ModelOptions(), engine=engine, overwrite=False)
     return json.dumps(dataclasses.asdict(same), default=str, sort_keys=True)
 
 

@@ -4,16 +4,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
-import torch
-
-from ciaovideo.color import PixelLayout, PlaneFormat
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.upscaler import load_network
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MediaError, OptionError, VerificationError
@@ -24,21 +20,15 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
+from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.decide import UpscalePlan, decide
+from ciaovideo.pipeline.computing import FrameMaker
+from ciaovideo.pipeline.decide import UpscalePlan, decide, target_of
 from ciaovideo.pipeline.destination import check_result, open_writer
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
-from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import (
-    FrameWorker,
-    Rendered,
-    RunCounts,
-    StageClock,
-    in_batches,
-    mark_changes,
-)
+from ciaovideo.pipeline.parts import MadeSegment, Part, find_parts
+from ciaovideo.pipeline.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.witness import Witness
 from ciaovideo.storage.atomic import atomic_output
@@ -125,11 +115,12 @@ class UpscaleRun:
         self.options = options = reproducible(source, destination, options)
         session = session or Session()
         self.clock = StageClock()
-        self._fresh = True  # no frame of the source was used up
+        self._at: int | None = 0  # the frame that the source is read to, None where that is lost
         with ExitStack() as stack:
             self._witness = None if reads_once(source) else Witness.of(source)
             facts = None if reads_once(source) else probe(source, _asked(options), options.input)
-            self._reader = stack.enter_context(self._open(facts or source))
+            self._reader = self._open(facts or source)
+            stack.callback(lambda: self._reader.close())  # whichever it is by then
             self._others = stack.enter_context(StreamSource(facts)) if facts else None
             plan, self.engine = decide(
                 self._reader,
@@ -141,6 +132,13 @@ class UpscaleRun:
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
             found = (*plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
+            self._maker = FrameMaker(
+                plan,
+                self.engine,
+                self.clock,
+                dither=options.encode.dither == "ordered",
+                afresh=self._ledger.length if self._ledger else 0,
+            )
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "UpscaleRun":
@@ -161,8 +159,8 @@ class UpscaleRun:
         """
         self._rewind()
         frame = self._reader.peek()
-        worker = self._worker(PlanePool(2), StageClock())
-        tasks = tuple(mark_changes([frame], self._finder(), StageClock()))
+        worker = self._maker.worker(PlanePool(2), StageClock())
+        tasks = tuple(mark_changes([frame], self._maker.finder(), StageClock()))
         with WorkerPool(self.engine, self.plan.workers) as pool:  # on its part of the cores
             pool.enqueue(lambda: worker(tasks)).result()
             started = time.perf_counter()
@@ -170,14 +168,71 @@ class UpscaleRun:
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
-    def run(self, on_progress: Callable[[Progress], None] = lambda _: None) -> Summary:
+    def parts(self) -> tuple[Part, ...] | None:
+        """The parts that can be made apart from each other, or None; reads the source's packets."""
+        self._rewind()
+        length = self._ledger.length if self._ledger else 0
+        return find_parts(self._reader, self.options.frames, length)
+
+    def make(self, part: Part, on_frame: Callable[[int], None] = lambda _: None) -> MadeSegment:
+        """Compute one segment of a resumable run, and keep it beside the output.
+
+        ``on_frame`` gets how many of its frames are done. Raises SegmentError where that cannot be
+        done without the frames before it.
+        """
+        ledger, plan = self._ledger, self.plan
+        assert ledger is not None
+        self._stand_before(part)
+        self._at = None
+        work = RunCounts(math.prod(plan.out_size))
+        target = target_of(plan, self.options)
+        shift = int(plan.streams.offset / target.time_base)
+        with (
+            WorkerPool(self.engine, plan.workers) as pool,
+            SegmentCoder(target, ledger, part.start, shift=shift) as coder,
+        ):
+            for rendered, frame in self._maker.frames(self._reader, pool, part.stop - part.start):
+                if not work.frames:
+                    part.check_first(frame, plan.source)
+                work.count(rendered.task)
+                with self.clock.measure("encode"):
+                    coder.write(frame)
+                on_frame(work.frames)
+            following = self._reader.ahead()
+            part.check_next(following, self._reader)
+            segment = coder.finish(work.tally)
+        self._at = segment.stop
+        ended = following is None or segment.stop == self.options.frames
+        return MadeSegment(segment=segment, ended=ended, findings=self._found())
+
+    def _stand_before(self, part: Part) -> None:
+        """Bring the source to the first frame of a part."""
+        if self._at == part.start:
+            return
+        if part.pts is not None:
+            self._at = None  # a look ahead may have been taken
+            self._rewind()
+            self._reader.skip_to(part.pts, part.anchor)
+            return
+        if self._at is None or self._at > part.start:
+            self._rewind()
+        self._pass_over(part.start - (self._at or 0))
+
+    def run(
+        self,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        *,
+        end: int | None = None,
+    ) -> Summary:
         """Compute every frame and write the output, which appears whole or not at all.
 
         Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
+        ``end`` is how many frames the source has, where that is known: with all of them finished,
+        none is decoded.
         """
         plan, started = self.plan, time.perf_counter()
         self._rewind()
-        self._fresh = False
+        self._at = None
         ledger = self._ledger
         work = RunCounts(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
@@ -197,7 +252,7 @@ class UpscaleRun:
                 ledger=ledger,
                 done=lambda: work.tally,
             ) as writer:
-                for rendered, frame in self._missing(pool, tell):
+                for rendered, frame in self._missing(pool, tell, end):
                     work.count(rendered.task)
                     with self.clock.measure("encode"):
                         writer.write(frame)
@@ -238,26 +293,30 @@ class UpscaleRun:
 
     def _rewind(self) -> None:
         """Open the source anew if it was read; raises OptionError for a pipe."""
-        if not self._fresh:
+        if self._at != 0:
             if self._reader.facts is None:
                 raise OptionError(
                     f"{self._reader.path} is a pipe, and was read already", "make a new run"
                 )
             self._reader.close()
-            self._reader = self._stack.enter_context(self._open(self._reader.facts))
-            self._fresh = True
+            self._reader = self._open(self._reader.facts)
+            self._at = 0
 
     def _missing(
-        self, pool: WorkerPool, tell: Callable[[], None]
+        self, pool: WorkerPool, tell: Callable[[], None], end: int | None
     ) -> Iterator[tuple[Rendered, Frame]]:
         """HR frames that no stopped run has finished, in order; ``tell`` when those are passed."""
         at = 0
         for start, stop in self._ledger.missing() if self._ledger else [(0, None)]:
+            if start == end:
+                tell()
+                return
             if start > at:
                 self._pass_over(start - at)
                 tell()
             limits = [end for end in (stop, self.options.frames) if end is not None]
-            yield from self._frames(pool, min(limits) - start if limits else None)
+            limit = min(limits) - start if limits else None
+            yield from self._maker.frames(self._reader, pool, limit)
             at = start if stop is None else stop
 
     def _pass_over(self, count: int) -> None:
@@ -268,42 +327,6 @@ class UpscaleRun:
             for frame in self._reader.frames(count):
                 pool.release(frame.planes)
 
-    def _frames(self, pool: WorkerPool, limit: int | None) -> Iterator[tuple[Rendered, Frame]]:
-        """HR frames in order, at most ``limit``.
-
-        A frame's planes may be overwritten once the next is asked for.
-        """
-        plan = self.plan
-        depth = plan.workers + 1  # groups between decoder and encoder
-        pinned = plan.device.startswith("cuda")
-        inputs = PlanePool((depth + 1) * plan.batch + 2, pinned=pinned)
-        outputs = PlanePool((depth + 1) * plan.batch + 1, pinned=pinned)
-        self._reader.use(inputs)
-        afresh = self._ledger.length if self._ledger else 0
-        frames = self._reader.frames(limit)
-        tasks = mark_changes(frames, self._finder(), self.clock, afresh=afresh)
-        groups = ordered_map(
-            self._worker(outputs, self.clock),
-            in_batches(tasks, plan.batch, afresh=afresh),
-            pool=pool,
-            depth=depth,
-            interrupt=self._reader.interrupt,
-        )
-        before: Frame | None = None  # its planes were compared with the next frame's by then
-        shown: tuple[torch.Tensor, ...] = ()
-        with closing(groups):
-            for rendered in (rendered for group in groups for rendered in group):
-                if rendered.planes:
-                    if shown:
-                        outputs.release(shown)
-                    shown = rendered.planes
-                for patch in rendered.patches:  # over the frame before: the encoder has copied it
-                    patch.paste(shown)
-                yield rendered, replace(rendered.task.frame, planes=shown)
-                if before is not None:
-                    inputs.release(before.planes)
-                before = rendered.task.frame
-
     def _kept(self, output: Path) -> tuple[Finding, ...]:
         """A finding if a stopped run finished some frames."""
         if self._ledger is None:
@@ -313,38 +336,22 @@ class UpscaleRun:
         text = f"{done} frames are finished: {how}"
         return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
-    def _worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
-        plan = self.plan
-        renderer = Renderer(
-            self.engine,
-            PlaneFormat(PixelLayout.of(plan.info.pix_fmt), plan.color),
-            PlaneFormat(PixelLayout.of(plan.encoding.pix_fmt), plan.out_color),
-            dither=self.options.encode.dither == "ordered",
-        )
-        return FrameWorker(renderer, plan.out_size, outputs, clock)
-
-    def _finder(self) -> ChangeFinder:
-        """What tells the parts of a frame that need no computing, the same for every frame."""
-        info = self.plan.info
-        return ChangeFinder(
-            PixelLayout.of(info.pix_fmt),
-            (info.height, info.width),
-            self.plan.out_size,
-            self.engine.reach((info.height, info.width), self.plan.out_size),
+    def _found(self) -> tuple[Finding, ...]:
+        """What was found up to now."""
+        return without_repeats(
+            (
+                *self.plan.findings,
+                *self._reader.findings,
+                *(self._others.findings if self._others else ()),
+                *(
+                    Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
+                    for text in self.engine.notices
+                ),
+            )
         )
 
     def _summary(self, work: RunCounts, seconds: float, verification: Verification) -> Summary:
         plan = self.plan
-        findings = (
-            *plan.findings,
-            *self._reader.findings,
-            *(self._others.findings if self._others else ()),
-            *(
-                Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
-                for text in self.engine.notices
-            ),
-            *verification.findings,
-        )
         return Summary(
             source=plan.source,
             output=plan.output,
@@ -359,7 +366,7 @@ class UpscaleRun:
             stage_seconds=dict(self.clock.seconds),
             kept=plan.streams.kept,
             dropped=plan.streams.dropped,
-            findings=without_repeats(findings),
+            findings=without_repeats((*self._found(), *verification.findings)),
             verification=verification,
         )
 

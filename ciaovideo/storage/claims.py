@@ -72,11 +72,19 @@ def try_lock(handle: int) -> bool:
 def refuse_other_run(output: Path) -> None:
     """Raise OutputExistsError if a run that lives writes this output, also one of this process."""
     for path, process in _temporaries(output):
-        if _is_held(path):
+        if is_held(path):
             raise OutputExistsError(
                 f"the output {output} is being written by process {process}",
                 "wait for it, or choose another name",
             )
+
+
+def remove_leftovers(output: Path) -> None:
+    """Delete the temporary files of this output that no run holds any more."""
+    for path, _ in _temporaries(output):
+        if is_held(path) is False:
+            with suppress(OSError):
+                path.unlink()
 
 
 def leftovers(output: Path) -> tuple[Finding, ...]:
@@ -85,7 +93,7 @@ def leftovers(output: Path) -> tuple[Finding, ...]:
         return ()
     found = []
     for path, _ in _temporaries(output):
-        if _is_held(path) is False:
+        if is_held(path) is False:
             with suppress(OSError):
                 size = f"{path.stat().st_size / 1e6:.1f} MB"
                 text = f"left by a run that was killed, or kept for a look: {path}, {size};"
@@ -142,7 +150,7 @@ def _temporaries(output: Path) -> list[tuple[Path, int]]:
     return [(path, int(match[1])) for path, match in found if match and path.is_file()]
 
 
-def _is_held(path: Path) -> bool | None:
+def is_held(path: Path) -> bool | None:
     """Whether a run that lives has locked a file; None if that cannot be known."""
     try:
         handle = os.open(path, os.O_RDONLY)

@@ -2,6 +2,7 @@
 
 A folder of segments, each in a file of its own. A run begins with those that are whole and codes
 what is missing: a damaged file is made anew, and a run that is stopped loses one segment at most.
+Several processes may add segments at once, in any order; one of them opens the folder.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Self
 
 from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync
+from ciaovideo.storage.claims import is_held
 from ciaovideo.storage.segments import (
     SUFFIX,
     UNFINISHED,
@@ -27,22 +29,29 @@ class Ledger:
     """The segments of one output: those that are whole are read, then more are added.
 
     ``fingerprint`` is what a run that resumes must have in common with the one that was stopped, by
-    name; the names that a command decides are ``given``. A context manager once it is opened.
-    Raises StaleLedgerError where segments have another fingerprint, or are another version's;
-    OpenError where they cannot be read.
+    name; the names that a command decides are ``given``, and those that may differ between segments
+    ``mixed``. Without ``read``, what is there is not looked at: for those who only add. A context
+    manager once it is opened. Raises StaleLedgerError where segments have another fingerprint, or
+    are another version's; OpenError where they cannot be read.
     """
 
     def __init__(
-        self, path: Path, fingerprint: Mapping[str, str], given: Collection[str] = ()
+        self,
+        path: Path,
+        fingerprint: Mapping[str, str],
+        *,
+        given: Collection[str] = (),
+        mixed: Collection[str] = (),
+        read: bool = True,
     ) -> None:
         self.path = path
-        self.given = frozenset(given)
+        self.given, self.mixed = frozenset(given), frozenset(mixed)
         self.length = LENGTH
         self.fingerprint = {**fingerprint, "length of segments": str(self.length)}
         self.segments: dict[int, Segment] = {}  # by first frame, in order
         if path.exists() and not path.is_dir():
             raise other_version(path)
-        for file in self._files(SUFFIX):
+        for file in self._files(SUFFIX) if read else ():
             segment = Segment.read(file)
             if segment is not None:
                 self._check(segment)
@@ -81,7 +90,8 @@ class Ledger:
         try:
             self.path.mkdir(exist_ok=True)
             for file in self._files(UNFINISHED):
-                file.unlink(missing_ok=True)
+                if not is_held(file):
+                    file.unlink(missing_ok=True)
         except OSError as cause:
             raise EncodeError(
                 f"writing {self.path}: {cause.strerror}", "check the disk's space and permissions"
@@ -120,11 +130,11 @@ class Ledger:
             ) from cause
 
     def _check(self, segment: Segment) -> None:
-        """Raise StaleLedgerError for a segment that was with another fingerprint."""
+        """Raise StaleLedgerError for a segment that was made with another fingerprint."""
         other = [
             name
             for name in self.fingerprint
-            if self.fingerprint[name] != segment.fingerprint.get(name)
+            if name not in self.mixed and self.fingerprint[name] != segment.fingerprint.get(name)
         ]
         if other:
             raise StaleLedgerError(

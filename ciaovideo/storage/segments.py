@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple, Self
 
 from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync
+from ciaovideo.storage.claims import try_lock
 
 KIND = b"ciaovideo segment "
 MAGIC = KIND + b"2\n"
@@ -127,6 +128,7 @@ class NewSegment:
         self._digest = DIGEST()
         with self._writing():
             self._file = self._part.open("xb")
+        try_lock(self._file.fileno())  # no other run takes it for a leftover
         try:
             line = json.dumps({"start": start, "coding": coding, "fingerprint": self._fingerprint})
             self._put(MAGIC + line.encode() + b"\n")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,7 +39,7 @@ from ciaovideo.media.read.probe import (
     probe,
     with_rate,
 )
-from ciaovideo.media.read.seeking import Listing, packets_from
+from ciaovideo.media.read.seeking import Anchor, Listing, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import (
@@ -96,6 +96,7 @@ class VideoReader:
         self._stop: Fraction | None = None  # when the part ends, if it does
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
+        self.late_fields = False  # interlaced frames came where the sample had none
         self._ahead: Frame | None = None  # read, and not handed out
         self._pending: av.VideoFrame | None = None
         self._asked = self.selection = Selection.asked(options)
@@ -183,10 +184,25 @@ class VideoReader:
 
     def peek(self) -> Frame:
         """The next frame, which ``frames`` will hand out all the same; DecodeError at the end."""
+        frame = self.ahead()
+        if frame is None:
+            raise DecodeError(f"{self.path} has no frame after {self._count}")
+        return frame
+
+    def ahead(self) -> Frame | None:
+        """The next frame, which ``frames`` will hand out all the same; None at the end."""
         self._ahead = self._ahead or self._next()
         if self._ahead is None:
-            raise DecodeError(f"{self.path} has no frame after {self._count}")
+            self._close_books()
         return self._ahead
+
+    def skip_to(self, pts: int, anchor: Anchor | None) -> None:
+        """Before the first frame, go to the one that appears at a time, or to the next after it.
+
+        What is decoded before it, from ``anchor`` on, is not handed out.
+        """
+        self._jump(anchor)
+        self._pictures = dropwhile(lambda shown: shown.pts < pts, self._pictures)
 
     def _next(self) -> Frame | None:
         shown = next(self._pictures, None)
@@ -260,16 +276,19 @@ class VideoReader:
 
     def _seek(self, listing: Listing, begin: Fraction) -> None:
         """Skip what need not be decoded."""
-        number = None if hides_alpha(self._av_stream) else listing.anchor(begin)
-        if number is None:
+        self._jump(listing.anchor(begin))
+
+    def _jump(self, anchor: Anchor | None) -> None:
+        """Go on from an anchor; where that does not lead anywhere, from the beginning."""
+        if anchor is None or hides_alpha(self._av_stream):
             return
-        packets = packets_from(self._container, self._av_stream, listing, number)
+        packets = packets_from(self._container, self._av_stream, anchor)
         if packets is None:
             self._container.close()
             self._open()
             return
-        first = listing.packets[number][0]
-        self._pending, self._last, self._decoded = None, None, listing.place(number)
+        first = anchor.mark[0]
+        self._pending, self._last, self._decoded = None, None, anchor.place
         self._decoder = (
             picture
             for picture in decoded(self._container, packets)
@@ -356,6 +375,7 @@ class VideoReader:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
         if self._policy.refuses:
             raise InterlacedError(f"{self._place()} is interlaced", INTERLACED_HINT)
+        self.late_fields = True
         text = f"interlaced frames from number {self._decoded} on are made whole"
         self._found.add(Kind.CHOSEN, "interlacing", text)
         self._start_filter()

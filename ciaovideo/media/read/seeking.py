@@ -7,18 +7,23 @@ pictures of H.265, intra pictures of MPEG-1 and MPEG-2). Nor is an index believe
 the packets must be those that reading from the beginning found.
 """
 
+import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice
+from pathlib import Path
 
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ciaovideo.errors import OpenError
+from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact
+from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source
 
 CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
 COMPARED = 64  # packets after a jump that must be the known ones
@@ -29,6 +34,21 @@ MPEG_PICTURE, MPEG_SEQUENCE, MPEG_INTRA = b"\0\0\1\0", b"\0\0\1\xb3", 1
 AV1_FRAMES = (3, 6)  # a header alone, and with the picture
 
 type Mark = tuple[int, int | None, int]  # pts, dts and size of a packet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A packet from which decoding can begin, and how to know it again after a jump.
+
+    ``number`` is its place among the video's packets, ``place`` how many frames are shown before
+    it. The ``count`` packets that begin with it have this ``digest`` of their marks.
+    """
+
+    number: int
+    place: int
+    mark: Mark
+    count: int
+    digest: str
 
 
 @dataclass(slots=True)
@@ -45,7 +65,7 @@ class Listing:
     anchors: list[int] = field(default_factory=list)
     timed: bool = True
 
-    def anchor(self, time: Fraction) -> int | None:
+    def anchor(self, time: Fraction) -> Anchor | None:
         """The last packet from which the frame at ``time``, and what it hangs on, can be decoded.
 
         None where that is the first packet, so that nothing is gained.
@@ -55,7 +75,18 @@ class Listing:
         place = max(bisect_left(self.frames, time / self.tick) - CONTEXT, 0)
         limit = self.frames[place]
         usable = [number for number in self.anchors if number and self.packets[number][0] <= limit]
-        return usable[-1] if usable else None
+        return self.anchor_of(usable[-1]) if usable else None
+
+    def anchor_of(self, number: int) -> Anchor:
+        """What there is to know of a packet to begin from."""
+        marks = self.packets[number : number + COMPARED]
+        return Anchor(
+            number=number,
+            place=self.place(number),
+            mark=marks[0],
+            count=len(marks),
+            digest=_digest(marks),
+        )
 
     def place(self, number: int) -> int:
         """How many frames are shown before a packet's."""
@@ -101,19 +132,29 @@ class PacketLister:
         return self._listing
 
 
+def list_video(path: Path, opening: Opening = USUAL) -> Listing:
+    """All packets of a file's main video; reads the whole file, and decodes nothing."""
+    with open_source(path, opening) as container, av_errors("reading", path, OpenError):
+        av_stream = main_video(container, path, opening)
+        lister = PacketLister(av_stream)
+        for packet in container.demux(av_stream):
+            if packet.size:
+                lister.add(packet)
+        return lister.finished()
+
+
 def packets_from(
-    container: InputContainer, av_stream: VideoStream, listing: Listing, number: int
+    container: InputContainer, av_stream: VideoStream, anchor: Anchor
 ) -> "Iterator[Packet[VideoStream]] | None":
     """The packets of a video from a listed one on; None where the file does not lead there."""
-    wanted = listing.packets[number : number + COMPARED]
-    pts, dts, _ = wanted[0]
+    pts, dts, _ = anchor.mark
     try:
         container.seek(pts if dts is None else min(pts, dts), stream=av_stream, backward=True)
         packets = container.demux(av_stream)
-        for packet in islice(packets, number + 1):
-            if packet.size and _mark(packet) == wanted[0]:
-                found = [packet, *islice(packets, len(wanted) - 1)]
-                same = [_mark(packet) for packet in found if packet.size] == wanted
+        for packet in islice(packets, anchor.number + 1):
+            if packet.size and _mark(packet) == anchor.mark:
+                found = [packet, *islice(packets, anchor.count - 1)]
+                same = _digest(_mark(packet) for packet in found if packet.size) == anchor.digest
                 return chain(found, packets) if same else None
     except av.error.FFmpegError:
         pass
@@ -170,6 +211,10 @@ class AnchorJudge:
 
 def _mark(packet: "Packet[VideoStream]") -> Mark:
     return packet.pts or 0, packet.dts, packet.size
+
+
+def _digest(marks: Iterable[Mark]) -> str:
+    return hashlib.sha256(repr(list(marks)).encode()).hexdigest()
 
 
 def _unit_headers(data: bytes, length_size: int) -> Iterator[int]:

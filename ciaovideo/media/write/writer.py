@@ -12,9 +12,9 @@ from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.media.write.muxer import Muxer, shift_of
 from ciaovideo.storage.ledger import Ledger
-from ciaovideo.storage.segments import Joiner, NewSegment, Tally
+from ciaovideo.storage.segments import Joiner, Segment, Tally
 
-__all__ = ["SegmentWriter", "VideoTarget", "VideoWriter"]
+__all__ = ["SegmentCoder", "SegmentWriter", "VideoTarget", "VideoWriter"]
 
 
 class VideoWriter:
@@ -79,6 +79,64 @@ class VideoWriter:
         self._muxer.abort()
 
 
+class SegmentCoder:
+    """Codes the frames of one segment into its file in a ledger's folder, with its own encoder.
+
+    A context manager: what is not finished leaves nothing behind.
+    """
+
+    def __init__(self, target: VideoTarget, ledger: Ledger, start: int, *, shift: int) -> None:
+        self._path = ledger.path
+        with av_errors("setting up", self._path, EncodeError):
+            self._encoder = FrameEncoder(target, shift=shift, first=start)
+        try:
+            self._segment = ledger.begin(start, self._encoder.coding)
+        except BaseException:
+            self._encoder.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds so far."""
+        return self._segment.frames
+
+    @property
+    def stop(self) -> int:
+        """The number of the frame that comes next."""
+        return self._segment.stop
+
+    def write(self, frame: Frame) -> None:
+        """Code the next frame."""
+        timed = self._encoder.timed(frame)
+        with av_errors(f"encoding frame {self.stop} into", self._path, EncodeError):
+            packets = self._encoder.encode(frame)
+        self._segment.add(timed, *packets)
+
+    def finish(self, tally: Tally) -> Segment:
+        """End it: from here on it outlives this process, and a power cut."""
+        with av_errors("encoding into", self._path, EncodeError):
+            self._segment.add(*self._encoder.flush())
+        made = self._segment.finish(tally)
+        self._encoder.close()
+        return made
+
+    def discard(self) -> None:
+        """Drop it, unless it is finished."""
+        self._segment.discard()
+        self._encoder.close()
+
+
 class SegmentWriter:
     """Codes frames into the segments of a ledger that are missing, and joins all into a file.
 
@@ -103,16 +161,12 @@ class SegmentWriter:
         self._shift = shift_of(target, copier)
         self._joiner = Joiner()
         self._next = 0  # the first frame of the segment to be joined next
-        self._segment: NewSegment | None = None
-        self._encoder: FrameEncoder | None = None
-        first = ledger.missing()[0][0]
-        self._encoder = encoder = self._new_encoder(first)
-        self._coding = encoder.coding
-        try:
-            self._muxer = Muxer(path, encoder, copier)
-        except BaseException:
-            encoder.close()
-            raise
+        self._coder: SegmentCoder | None = None
+        with av_errors("setting up", path, EncodeError):
+            speaker = FrameEncoder(target, shift=self._shift)
+        with speaker:  # it codes nothing: it says what a file says once of all packets
+            self._coding = speaker.coding
+            self._muxer = Muxer(path, speaker, copier)
         try:
             self._join()
         except BaseException:
@@ -135,63 +189,48 @@ class SegmentWriter:
 
     def write(self, frame: Frame) -> None:
         """Code the next missing frame; the last one of a segment finishes it."""
-        encoder = self._encoder = self._encoder or self._new_encoder(self._next)
-        segment = self._segment = self._segment or self._ledger.begin(self._next, encoder.coding)
-        timed = encoder.timed(frame)
-        with av_errors(f"encoding frame {segment.stop} into", self.path, EncodeError):
-            packets = encoder.encode(frame)
-        segment.add(timed, *packets)
-        if segment.frames == self._ledger.length:
-            self._finish(encoder, segment)
+        coder = self._coder = self._coder or SegmentCoder(
+            self._target, self._ledger, self._next, shift=self._shift
+        )
+        coder.write(frame)
+        if coder.frames == self._ledger.length:
+            self._finish(coder)
 
     def close(self) -> None:
         """Finish the segment at work, then the file."""
         try:
             self._check_end()
-            if self._encoder and self._segment:
-                self._finish(self._encoder, self._segment)
+            if self._coder:
+                self._finish(self._coder)
             self._muxer.close()
         except BaseException:
             self.abort()
             raise
-        self._release()
 
     def abort(self) -> None:
         """Drop the segment at work and the file; finished segments stay."""
-        self._release()
+        if self._coder:
+            self._coder.discard()
+        self._coder = None
         self._muxer.abort()
 
     def _check_end(self) -> None:
         """Raise StaleLedgerError where the frames ended before those that are finished."""
         last, end = max(self._ledger.segments, default=0), self._next
         if last > end:
-            end = self._segment.stop if self._segment else end
+            end = self._coder.stop if self._coder else end
             raise StaleLedgerError(
                 f"the source ended at frame {end}, and {self._ledger.path} holds frame {last}",
                 "delete that folder to begin anew",
             )
 
-    def _release(self) -> None:
-        segment, encoder = self._segment, self._encoder
-        self._segment = self._encoder = None
-        if segment:
-            segment.discard()
-        if encoder:
-            encoder.close()
-
-    def _new_encoder(self, first: int) -> FrameEncoder:
-        with av_errors("setting up", self.path, EncodeError):
-            return FrameEncoder(self._target, shift=self._shift, first=first)
-
-    def _finish(self, encoder: FrameEncoder, segment: NewSegment) -> None:
+    def _finish(self, coder: SegmentCoder) -> None:
         """End a segment, and join what can be joined now."""
-        with av_errors("encoding into", self.path, EncodeError):
-            segment.add(*encoder.flush())
         before, self._before = self._before, self._done()
         computed, pixels = self._before
         tally = Tally(computed - before.computed, pixels - before.pixels)
-        self._ledger.keep(segment.finish(tally))
-        self._release()
+        self._ledger.keep(coder.finish(tally))
+        self._coder = None
         self._join()
 
     def _join(self) -> None:

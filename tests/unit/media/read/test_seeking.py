@@ -168,10 +168,10 @@ def test_packets_that_are_not_the_known_ones_are_not_decoded(
     number = listing.anchors[2]
     with av.open(path) as container:
         video = container.streams.video[0]
-        assert packets_from(container, video, listing, number) is not None
+        assert packets_from(container, video, listing.anchor_of(number)) is not None
         pts, dts, size = listing.packets[number + 3]
         listing.packets[number + 3] = pts, dts, size + 1
-        assert packets_from(container, video, listing, number) is None
+        assert packets_from(container, video, listing.anchor_of(number)) is None
 
 
 class Coded:
