@@ -19,7 +19,10 @@ def ordinary_priority() -> Iterator[None]:
     if not THREADS.is_dir():
         yield
         return
-    before = {thread: os.sched_getscheduler(thread) for thread in _threads()}
+    before: dict[int, int] = {}
+    for thread in _threads():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            before[thread] = os.sched_getscheduler(thread)
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
