@@ -21,6 +21,7 @@ Chroma = Literal["auto", "420", "422", "444"]
 Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
+CROP_SOURCE = "source"  # the crop that the container of the input states
 PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 
 
@@ -179,6 +180,12 @@ class InputOptions:
         " Streams of others are left out",
         "N",
     )
+    crop: str | None = opt(
+        None,
+        "cut pixels off at the sides before enlarging: source takes the crop that the input's"
+        " container states, which otherwise goes along, scaled, where the output can state it",
+        "source",
+    )
     start: Fraction | str | None = opt(
         None,
         "begin with the first frame that appears at this time or later, in seconds or"
@@ -199,6 +206,8 @@ class InputOptions:
             raise OptionError(
                 f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
             )
+        if self.crop not in (None, CROP_SOURCE):
+            raise OptionError(f"no crop is called {self.crop!r}", CROP_SOURCE)
         start, end = self.times
         if end is not None and end <= start:
             raise OptionError(

@@ -97,12 +97,12 @@ class Container:
 
     ``sitings`` are those that it tells of chroma itself, where the coding has no word for it;
     ``siting_layout`` names the only layout of which any is told. ``stored_tags`` are the colour
-    tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation`` and
-    ``sar`` say what becomes of them, ``stereo`` that it stores how a stereo video is arranged.
-    ``iso`` means an ISO base media file; ``coding_times`` that it has only times at which pictures
-    are decoded, and counts those that were dropped; ``tells_end`` that its header says how long the
-    file lasts, and ``lasts_from_zero`` that this counts from zero wherever its streams begin;
-    ``free_clock`` that its clock begins anywhere, as a broadcast's.
+    tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation``,
+    ``sar`` and ``crop`` say what becomes of them, ``stereo`` that it stores how a stereo video is
+    arranged. ``iso`` means an ISO base media file; ``coding_times`` that it has only times at which
+    pictures are decoded, and counts those that were dropped; ``tells_end`` that its header says how
+    long the file lasts, and ``lasts_from_zero`` that this counts from zero wherever its streams
+    begin; ``free_clock`` that its clock begins anywhere, as a broadcast's.
     ``options`` are its muxer's, ``steady_options`` those that make its bytes the same in each run.
     """
 
@@ -137,6 +137,7 @@ class Container:
     tag_names: TagNames = TagNames()
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
+    crop: Fate = Fate.LOST
     display_units: bool = False
     stereo: bool = False
     iso: bool = False
@@ -235,6 +236,7 @@ MATROSKA = Container(
     text_marks=("descriptions",),
     sitings=MATROSKA_SITINGS,
     sar=Fate.PATCHED,
+    crop=Fate.PATCHED,
     display_units=True,
     stereo=True,
     tells_end=True,
@@ -257,6 +259,7 @@ MP4 = Container(
         *("captions", "descriptions"),
     ),
     languages=None,
+    crop=Fate.PATCHED,
     iso=True,
     tells_end=True,
 )
@@ -277,6 +280,7 @@ CONTAINERS: dict[str, Container] = {
             text="mov_text",
             sound=(("alac", "aac"), ("aac", "alac")),
             languages=None,
+            crop=Fate.PATCHED,
             iso=True,
             tells_end=True,
         ),
@@ -296,6 +300,7 @@ CONTAINERS: dict[str, Container] = {
             text_marks=("captions", "descriptions", "metadata"),
             sitings=MATROSKA_SITINGS,
             sar=Fate.PATCHED,
+            crop=Fate.PATCHED,
             tells_end=True,
             lasts_from_zero=True,
             steady_options=BITEXACT,

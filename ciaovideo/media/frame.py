@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.media.hdr import Hdr10
+from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.side_data import StreamMarks
 
 
@@ -74,7 +75,8 @@ class VideoInfo:
     the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
     are handed out with both their fields, which a user must have forced, and
     ``field_order`` ("tff", "bff" or nothing) which of them is shown first.
-    ``marks`` are what hangs on the video beside its samples.
+    ``marks`` are what hangs on the video beside its samples. ``cut`` is what the reader cuts off
+    of each picture; ``height`` and ``width`` are those of the rest.
     """
 
     path: str
@@ -97,6 +99,13 @@ class VideoInfo:
     hdr10: Hdr10 | None = None
     marks: StreamMarks = field(default=StreamMarks())
     streams: tuple[StreamInfo, ...] = field(default=())
+    cut: Margins = NO_MARGINS
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """The (height, width) of the pictures before anything is cut off."""
+        top, bottom, left, right = self.cut
+        return self.height + top + bottom, self.width + left + right
 
 
 class PlanePool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ciaovideo.color import PixelLayout
 from ciaovideo.errors import ColorError
+from ciaovideo.media.margins import NO_MARGINS, Margins
 
 # Layouts that FFmpeg rearranges into planes without touching a sample (measured: see the tests).
 REPACKED = {
@@ -102,23 +103,26 @@ def picture_of(planes: Sequence[Tensor], pix_fmt: str, height: int, width: int) 
 
 
 def copy_planes(
-    picture: av.VideoFrame, layout: PixelLayout, acquire: Acquire
+    picture: av.VideoFrame, layout: PixelLayout, acquire: Acquire, cut: Margins = NO_MARGINS
 ) -> tuple[Tensor, ...]:
     """The picture's planes, copied out of the decoder's memory and without its padding.
 
     ``acquire`` makes the tensors to copy into. The picture must be in a layout for which
-    ``planar_name`` gives ``layout``.
+    ``planar_name`` gives ``layout``. Without what is ``cut`` off, which begins where a chroma
+    sample does.
     """
     name = picture.format.name
     if name.replace("yuvj", "yuv") != layout.name:
         if name == "pal8" and not layout.alpha and not _opaque(picture):
             raise ColorError("the palette has transparent colours from here on", PALETTE_HINT)
         picture = repacked(picture, layout.name)
-    planes = acquire(layout.plane_shapes(picture.height, picture.width), layout.dtype)
+    planes = acquire(layout.plane_shapes(*cut.inner(picture.height, picture.width)), layout.dtype)
     if any(plane.line_size < 0 for plane in picture.planes):
         raise ColorError(f"the decoder stores {name} upside down", "convert the video first")
-    for target, samples in zip(planes, samples_of(picture), strict=True):
-        target.copy_(samples)
+    for index, (target, samples) in enumerate(zip(planes, samples_of(picture), strict=True)):
+        log2_y, log2_x = layout.plane_log2(index)
+        kept = samples[cut.top >> log2_y :, cut.left >> log2_x :]
+        target.copy_(kept[: target.shape[0], : target.shape[1]])
     return planes
 
 

@@ -12,6 +12,8 @@ import av
 from av.sidedata.sidedata import SideData, Type
 from av.video.stream import VideoStream
 
+from ciaovideo.media.margins import NO_MARGINS, Margins
+
 # Carried over: turned by the output's display matrix, graded as HDR10 says.
 CARRIED = {
     *(Type.DISPLAYMATRIX, Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL),
@@ -95,13 +97,13 @@ class DolbyVision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMarks:
-    """What hangs on a video as a whole: pixels to be cut off (top, bottom, left, right), stereo.
+    """What hangs on a video as a whole: pixels that a player cuts off, stereo.
 
     ``stereo`` names how the two eyes are arranged, ``stereo_tag`` is the container's own word for
     it, which Matroska gives back. ``lost`` names all else that is not carried over.
     """
 
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    crop: Margins = NO_MARGINS
     stereo: str = ""
     stereo_tag: str = ""
     dolby_vision: DolbyVision | None = None
@@ -113,15 +115,21 @@ def stream_marks(av_stream: VideoStream, first: av.VideoFrame) -> StreamMarks:
     data = av_stream.codec_context.coded_side_data
     hanging = {block.type: block for block in first.side_data.values()}
     stereo = data.get("stereo_3d") or bytes(hanging.get(Type.STEREO3D, b""))
-    crop = CROP.unpack_from(data["frame_cropping"]) if "frame_cropping" in data else (0, 0, 0, 0)
     named = (STREAM_NAMES.get(kind, _plain(kind)) for kind in data if kind not in STREAM_CARRIED)
     return StreamMarks(
-        crop=crop,
+        crop=stated_crop(av_stream),
         stereo=_arrangement(stereo),
         stereo_tag=av_stream.metadata.get("stereo_mode", ""),
         dolby_vision=_dolby_vision(data.get("dovi_conf"), hanging.get(Type.DOVI_METADATA)),
         lost=tuple(dict.fromkeys(named)),
     )
+
+
+def stated_crop(av_stream: VideoStream) -> Margins:
+    """What the container says to cut off; nothing where that leaves no picture."""
+    data = av_stream.codec_context.coded_side_data.get("frame_cropping")
+    crop = Margins(*CROP.unpack_from(data)) if data else NO_MARGINS
+    return crop if crop.fit(av_stream.height, av_stream.width) else NO_MARGINS
 
 
 def lost_of(picture: av.VideoFrame, marks: StreamMarks) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
+from ciaovideo.media.margins import NO_MARGINS
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.source import StreamSource
@@ -34,7 +35,7 @@ from ciaovideo.media.write.colors import check_tags
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.y4m import color_words
-from ciaovideo.options import UpscaleOptions
+from ciaovideo.options import CROP_SOURCE, UpscaleOptions
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
@@ -144,11 +145,11 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
     """Size, rate, codec and colour of the output's video."""
     info, expected, retimed = _rated(reader, container, options)
     _refuse_unviewable(info, options)
-    layout, lr_size = PixelLayout.of(info.pix_fmt), (info.height, info.width)
-    spec, guesses = info.color.resolved(*lr_size, layout, info.codec)
+    layout = PixelLayout.of(info.pix_fmt)
+    spec, guesses = info.color.resolved(*info.stored_size, layout, info.codec)
     out_size, encoding = _size_and_encoding(info, container, options, spec)
     chosen = replace(spec, siting=encoding.siting)
-    out_spec, sited = chosen.resolved(*lr_size, PixelLayout.of(encoding.pix_fmt))
+    out_spec, sited = chosen.resolved(*info.stored_size, PixelLayout.of(encoding.pix_fmt))
     return _Video(
         info=info,
         frames=expected or min(info.frame_count, options.frames or info.frame_count),
@@ -164,6 +165,7 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
             *encoding.findings,
             *retimed,
             *_unturned(info, container),
+            *_cropped(info, container, options, out_size),
         ),
     )
 
@@ -178,6 +180,8 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     target = replace(target, reproducible=options.engine.deterministic)
     if container.rotation is Fate.LOST:
         target = replace(target, display_matrix=())
+    if container.crop is Fate.LOST:
+        target = replace(target, crop=NO_MARGINS)
     if container.clock is Clock.NUMBERS and target.frame_rate:
         target = replace(target, time_base=1 / target.frame_rate)
     return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
@@ -304,6 +308,26 @@ def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
         yield Finding(kind=Kind.LOST, subject="stereo", text=text)
 
 
+def _cropped(
+    info: VideoInfo, container: Container, options: UpscaleOptions, out_size: tuple[int, int]
+) -> Iterator[Finding]:
+    """What becomes of the crop that the source's container states."""
+    crop = info.marks.crop
+    if info.cut:
+        text = f"cut off before enlarging: {info.cut}"
+        yield Finding(kind=Kind.CHOSEN, subject="crop", text=text)
+    elif crop and (container.crop is Fate.LOST or options.encode.via_ffmpeg is not None):
+        text = (
+            f"the crop ({crop}) is not carried over: all stored pixels are enlarged and shown"
+            f" (crop {CROP_SOURCE} cuts them off)"
+        )
+        yield Finding(kind=Kind.LOST, subject="crop", text=text)
+    elif crop:
+        scaled = crop.scaled((info.height, info.width), out_size)
+        text = f"all stored pixels are enlarged, and the crop with them: {scaled}"
+        yield Finding(kind=Kind.CHANGED, subject="crop", text=text)
+
+
 def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
     """Raise ColorError for a video whose samples are not colours before Dolby Vision's formulas."""
     found = info.marks.dolby_vision
@@ -398,7 +422,7 @@ def _retagging(
     Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
     be tagged.
     """
-    here = info.color.resolved(info.height, info.width, layout)[0].matrix
+    here = info.color.resolved(*info.stored_size, layout)[0].matrix
     there = info.color.resolved(*out_size, layout)[0].matrix
     if here == there:
         return ()

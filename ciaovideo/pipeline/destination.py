@@ -19,6 +19,7 @@ from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import WRITERS
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
+from ciaovideo.media.margins import NO_MARGINS
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.codecs import Y4M
@@ -107,6 +108,8 @@ def check_result(
         pix_fmt=external.pix_fmt if external else plan.encoding.coded_pix_fmt,
         color=external.color if external else target.color,
         hdr10=not external and plan.encoding.codec.name in WRITERS,
+        cut=plan.info.cut,
+        crop=NO_MARGINS if external else target.crop,
     )
     return _verified(path, plan, contract, decoded)
 

@@ -48,6 +48,7 @@ class UpscaleFields(TypedDict, total=False):
     force: bool
     video: int | None
     program: int | None
+    crop: str | None
     start: Fraction | int | str | None
     end: Fraction | int | str | None
     codec: str

@@ -19,7 +19,6 @@ from ciaovideo.errors import ColorError, EncodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.read.editions import odd_chapters
 from ciaovideo.media.side_data import DolbyVision
-from ciaovideo.media.write import matroska_sar
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
 from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.media import make_clip
@@ -28,7 +27,6 @@ CASES = Path(__file__).parents[3] / "shared" / "cases"
 SMALL = {"width": 64, "height": 48, "seconds": 0.25}
 LOST, CHANGED = Kind.LOST, Kind.CHANGED
 GUESSED = {(Kind.GUESSED, "color matrix")}
-CROP_TOP, CROP_BOTTOM = 0x54BB, 0x54AA  # Matroska's PixelCropTop and PixelCropBottom
 
 
 def case(name: str, folder: Path) -> Path:
@@ -74,8 +72,8 @@ def filtered(source: Path, output: Path, words: str, **tags: str) -> None:
 @pytest.mark.parametrize(
     ("name", "suffix", "found"),
     [
-        ("pixelcrop.mkv", ".mkv", {(LOST, "crop")}),
-        ("pixelcrop.mkv", ".mp4", {(LOST, "crop"), (LOST, "subtitle 1")}),
+        ("pixelcrop.mkv", ".mkv", {(CHANGED, "crop")}),
+        ("pixelcrop.mkv", ".mp4", {(CHANGED, "crop"), (LOST, "subtitle 1")}),
         ("sbs.mkv", ".mkv", set()),
         ("sbs.mkv", ".mp4", {(LOST, "stereo")}),
         ("rotation_sei.mkv", ".mkv", set()),
@@ -134,22 +132,6 @@ def test_profiles_whose_base_layer_is_a_picture(
     profile: int, compatible: int, viewable: bool
 ) -> None:
     assert DolbyVision(profile, compatible).viewable is viewable
-
-
-def test_a_crop_is_named_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = tmp_path / "in.mkv"
-    make_clip(source, tags={"title": "T"}, **SMALL)
-    titled = tmp_path / "titled.mkv"
-    filtered(source, titled, "null", title="T" + matroska_sar.ROOM)
-    with monkeypatch.context() as patch:  # in place of the sides of a shape, 6 to 5
-        patch.setattr(matroska_sar, "DISPLAY_WIDTH", CROP_TOP)
-        patch.setattr(matroska_sar, "DISPLAY_HEIGHT", CROP_BOTTOM)
-        ratio = Fraction(6, 5) * 48 / 64
-        matroska_sar.store_sar(titled, ratio, webm=False)
-    summary = enlarge(titled, tmp_path / "out.mkv")
-    assert "6 px at the top, 5 px at the bottom" in about(summary, "crop").text
-    with pytest.raises(LossError, match="crop"):
-        enlarge(titled, tmp_path / "strict.mkv", strict=True)
 
 
 def test_a_rotation_in_the_bitstream_becomes_the_outputs(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
 from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.inspect.elementary import known_to
-from ciaovideo.media.side_data import without_shift
+from ciaovideo.media.margins import NO_MARGINS, Margins
+from ciaovideo.media.side_data import stated_crop, without_shift
 from ciaovideo.media.video_stream import (
     USUAL,
     Opening,
@@ -73,7 +74,8 @@ class FileScan:
     is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
     titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
     ``tracks``. FFmpeg's ``demuxer`` opened it by ``opening``; ``ids`` are its
-    numbers of all streams.
+    numbers of all streams. ``crop`` is what the container says to cut off of the main video,
+    ``cut`` what is cut off of its pictures before they are looked at.
     """
 
     path: Path
@@ -89,6 +91,8 @@ class FileScan:
     demuxer: str = ""
     opening: Opening = USUAL
     ids: frozenset[int] = frozenset()
+    crop: Margins = NO_MARGINS
+    cut: Margins = NO_MARGINS
 
     @property
     def video(self) -> Track:
@@ -148,6 +152,7 @@ def scan_file(
             turn=_turn(video),
             chapters=chapters,
             timecode=timecode(container, video),
+            crop=stated_crop(video),
         )
 
 

@@ -76,8 +76,8 @@ class FieldFilter:
         mode = "send_field" if every_field else "send_frame"
         self._graph = av.filter.Graph()
         source = self._graph.add_buffer(
-            width=info.width,
-            height=info.height,
+            width=info.stored_size[1],
+            height=info.stored_size[0],
             format=av.VideoFormat(self._pix_fmt),
             time_base=tick,
         )
@@ -161,10 +161,10 @@ def _check(info: VideoInfo) -> None:
             "convert it first, for example to 16 bits a sample",
         )
     rows, columns = LEAST_SIDES
-    shapes = PixelLayout.of(info.pix_fmt).plane_shapes(info.height, info.width)
+    shapes = PixelLayout.of(info.pix_fmt).plane_shapes(*info.stored_size)
     if any(height < rows or width < columns for height, width in shapes):
         raise InterlacedError(
-            f"{info.path} is interlaced, and {info.width}x{info.height} is too small to be"
-            " deinterlaced",
+            f"{info.path} is interlaced, and {info.stored_size[1]}x{info.stored_size[0]} is"
+            " too small to be deinterlaced",
             "crop or pad it first",
         )

@@ -120,7 +120,7 @@ class PictureFindings:
 
 def _resolved(tags: ColorSpec, info: VideoInfo) -> ColorSpec:
     layout = PixelLayout.of(info.pix_fmt)
-    return tags.resolved(info.height, info.width, layout, info.codec)[0]
+    return tags.resolved(*info.stored_size, layout, info.codec)[0]
 
 
 def _other_light(tags: ColorSpec, info: VideoInfo, since: Fraction | int) -> Iterator[Finding]:
@@ -152,11 +152,6 @@ def _other_codes(mine: ColorSpec | None, info: VideoInfo, since: Fraction | int)
 
 def _lost_marks(marks: StreamMarks) -> Iterator[Finding]:
     """What hangs on the video as a whole and no container here holds."""
-    if any(marks.crop):
-        sides = zip(("top", "bottom", "left", "right"), marks.crop, strict=True)
-        told = ", ".join(f"{count} px at the {side}" for side, count in sides if count)
-        text = f"the crop ({told}) is not carried over: all stored pixels are enlarged and shown"
-        yield Finding(kind=Kind.LOST, subject="crop", text=text)
     if marks.dolby_vision:
         text = f"{marks.dolby_vision}: its base layer is enlarged, its metadata not carried over"
         yield Finding(kind=Kind.LOST, subject="Dolby Vision", text=text)

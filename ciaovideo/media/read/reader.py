@@ -116,6 +116,7 @@ class VideoReader:
             self._origin = (first or 0) * self._tick  # when the first frame appears
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
+            self._crop(options)
             self._pictures = self._whole_pictures()
             self._found.begin(self._pending, self.info)
             if self.facts and cut:
@@ -208,7 +209,7 @@ class VideoReader:
         shown = next(self._pictures, None)
         if shown is None:
             return None
-        planes = copy_planes(shown.picture, self._layout, self._planes)
+        planes = copy_planes(shown.picture, self._layout, self._planes, self.info.cut)
         color = self._found.own_color(shown.picture, self.info)
         return Frame(planes, shown.pts, self.info.time_base, shown.duration, color)
 
@@ -328,6 +329,20 @@ class VideoReader:
             order = evidence.order or evidence.declared
             self.info = replace(info, interlaced=True, field_order=order)
 
+    def _crop(self, options: InputOptions) -> None:
+        """Have pixels cut off at the sides, where that is asked for."""
+        if options.crop is None:
+            return
+        stated, info = self.info.marks.crop, self.info
+        cut = stated.aligned(self._layout, fields=info.interlaced)
+        height, width = cut.inner(*info.stored_size)
+        self.info = replace(info, height=height, width=width, cut=cut)
+        if not stated:
+            self._found.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cut off")
+        elif cut != stated:
+            text = f"{cut} are cut off instead of {stated}: chroma begins at a whole sample there"
+            self._found.add(Kind.CHANGED, "crop", text)
+
     def _start_filter(self) -> None:
         evidence, info = self._policy.evidence, self.info
         repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt  # which loses the flag
@@ -369,7 +384,7 @@ class VideoReader:
         names = {picture.format.name, info.coded_pix_fmt}
         if self._filter is None:  # which takes frames of one layout
             names = {name.replace("yuvj", "yuv") for name in names}  # that is a range, no layout
-        return len(names) == 1 and (picture.height, picture.width) == (info.height, info.width)
+        return len(names) == 1 and (picture.height, picture.width) == info.stored_size
 
     def _meet_late_fields(self) -> None:
         """At an interlaced frame where the sample had none: deinterlace from here on."""
@@ -422,7 +437,8 @@ class VideoReader:
             rest = remuxed(self.path, "-ss", f"{math.ceil(micros) / 10**6:.6f}")
             hint = f"end the run there, and make another file of what follows: {rest}"
         return DecodeError(
-            f"{self._place()}{time}: the picture changes from {info.width}x{info.height}"
+            f"{self._place()}{time}: the picture changes from"
+            f" {info.stored_size[1]}x{info.stored_size[0]}"
             f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {picture.format.name}",
             hint,
         )

@@ -139,6 +139,11 @@ class StreamCopier:
         sounds = (c for c in self._converters.values() if isinstance(c, SoundTranscoder))
         return tuple(finding for sound in sounds for finding in sound.findings)
 
+    def videos_before(self, index: int) -> int:
+        """How many videos with packets come before a place in the output; covers are none."""
+        filled = (self._targets[source] for source in self._filled)
+        return sum(_moves(target) and target.index < index for target in filled)
+
     def copy_until(self, time: Fraction) -> None:
         """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
         with av_errors("copying streams of", self.plan.source, DecodeError):

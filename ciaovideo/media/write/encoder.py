@@ -20,6 +20,7 @@ from ciaovideo.errors import TimestampError
 from ciaovideo.media.containers import Clock
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
+from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.media.write.choice import Encoding
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
@@ -44,6 +45,7 @@ class VideoTarget:
     time_base: Fraction
     frame_rate: Fraction | None = None
     sar: Fraction | None = None
+    crop: Margins = NO_MARGINS
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
     field_order: str = ""
@@ -59,8 +61,9 @@ class VideoTarget:
     ) -> Self:
         """The target for a source's frames brought to ``size`` (height, width).
 
-        Times, colour tags and rotation stay. So does the shape on screen: where the two sides
-        grow by different factors, beyond the rounding to whole pixels, the SAR makes up for it.
+        Times, colour tags and rotation stay, and a crop grows with the picture unless it was cut.
+        So does the shape on screen stay: where the two sides grow by different factors, beyond the
+        rounding to whole pixels, the SAR makes up for it.
         """
         height, width = size
         return cls(
@@ -71,6 +74,9 @@ class VideoTarget:
             time_base=info.time_base,
             frame_rate=info.frame_rate,
             sar=_scaled_sar(info, height, width),
+            crop=NO_MARGINS
+            if info.cut
+            else info.marks.crop.scaled((info.height, info.width), size),
             display_matrix=_scaled_matrix(info, height, width),
             progressive=not info.interlaced,
             field_order=info.field_order,

@@ -15,9 +15,10 @@ from av.video.stream import VideoStream
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import Fate
+from ciaovideo.media.patch.iso import store_crop
+from ciaovideo.media.patch.matroska import ROOM, store_shape
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
-from ciaovideo.media.write.matroska_sar import ROOM, store_sar
 from ciaovideo.storage.segments import CodedFrame, CodedPacket, Entry
 
 
@@ -41,7 +42,8 @@ class Muxer:
         self._held: Packet[VideoStream] | None = None
         self._first_dts: int | None = None
         self._first_pts = self._end_pts = 0
-        self._stores_sar_later = False
+        self._late_sar: Fraction | None = None  # that is stored in the finished file
+        self._has_room = False
         with av_errors("creating", path, EncodeError):
             self._av_container: OutputContainer = av.open(
                 path, "w", format=self._container.name, container_options=self._container_options()
@@ -84,12 +86,22 @@ class Muxer:
                     self._mux_last()
                 if self._copier:
                     self._copier.finish()
+                before = self._copier.videos_before(self._av_stream.index) if self._copier else 0
                 self._av_container.close()
-            if self._stores_sar_later and self._target.sar:
-                store_sar(self.path, self._target.sar, webm=not self._container.display_units)
+            self._patch(before)
         except BaseException:
             self.abort()
             raise
+
+    def _patch(self, before: int) -> None:
+        """Put into the finished file, after so many videos, what its muxer could not be told."""
+        target = self._target
+        if target.crop and self._container.iso:
+            store_crop(self.path, target.crop, (target.height, target.width), before)
+        elif self._has_room:
+            store_shape(
+                self.path, self._late_sar, target.crop, webm=not self._container.display_units
+            )
 
     def abort(self) -> None:
         """Drop everything: close without complaint and remove the file."""
@@ -114,7 +126,8 @@ class Muxer:
             av_stream.set_display_matrix(self._target.display_matrix)
         if self._copier:
             self._copier.declare_after(self._av_container, av_stream)
-        if self._stores_sar_later:
+        if self._late_sar or (self._target.crop and not self._container.iso):
+            self._has_room = True
             av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
         self._av_container.start_encoding()
 
@@ -123,7 +136,8 @@ class Muxer:
         codec = self._target.encoding.codec
         if sar == 1 or codec.stores_sar:
             return
-        self._stores_sar_later = self._container.sar is Fate.PATCHED
+        if self._container.sar is Fate.PATCHED:
+            self._late_sar = sar
         if self._container.sar is Fate.REFUSED:
             raise EncodeError(
                 f"{codec.name} in {self._container} cannot store the sample aspect ratio {sar}",

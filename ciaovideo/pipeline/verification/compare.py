@@ -20,10 +20,12 @@ def verify(
     every_field: bool = False,
     video: int | None = None,
     program: int | None = None,
+    crop: str | None = None,
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
 
-    The options say which part of the source was taken, and which of its videos, as ``upscale``
+    The options say which part of the source was taken, which of its videos, and what was
+    cut off, as ``upscale``
     has them; with
     ``every_field`` each field became a frame. What differs is in ``Verification.wrong``, nothing
     raises for it. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
@@ -34,7 +36,9 @@ def verify(
     if frames is not None and frames < 1:
         raise OptionError(f"frames must be 1 or more, got {frames}", "ask for at least one frame")
     fields: Deinterlace = "field" if every_field else "auto"
-    part = InputOptions(start=start, end=end, deinterlace=fields, video=video, program=program)
+    part = InputOptions(
+        start=start, end=end, deinterlace=fields, video=video, program=program, crop=crop
+    )
     selection = Selection.asked(part, frames)
     contract = checks.contract_between(Path(against), Path(output), selection, part)
     return checks.verify(Path(output), contract)

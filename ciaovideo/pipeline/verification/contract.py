@@ -6,6 +6,7 @@ from fractions import Fraction
 from ciaovideo.color import ColorSpec
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.inspect.scan import FileScan
+from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.plan import StreamPlan
 
@@ -19,7 +20,8 @@ class Contract:
     source's own tags, ``given_color`` being those of its first picture. ``hdr10`` says whether its
     encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
-    picture.
+    picture. ``cut`` was cut off of the source's pictures; ``crop`` is what the output must say to
+    cut off, None where that is not known.
     """
 
     streams: StreamPlan
@@ -30,6 +32,8 @@ class Contract:
     given_color: ColorSpec | None = None
     hdr10: bool | None = None
     counted: FileScan | None = None
+    cut: Margins = NO_MARGINS
+    crop: Margins | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,19 +54,22 @@ def contract_between(
     """
     container = Destination.of(output).container
     facts, located = probe(source, selection, options), selection
-    if selection.cut:
+    info = facts.info
+    if selection.cut or options.crop:
         field: Deinterlace = "field" if selection.every_field else "auto"
-        part = InputOptions(start=selection.start, end=selection.end, deinterlace=field)
+        part = replace(options, start=selection.start, end=selection.end, deinterlace=field)
         with VideoReader(facts, options=part) as reader:
             located = replace(reader.selection, count=selection.count)
+            info = reader.info
     streams = plan_streams(facts, container, located, sound="auto")
-    return Contract(streams=streams, selection=selection, given_color=facts.info.color)
+    return Contract(streams=streams, selection=selection, given_color=info.color, cut=info.cut)
 
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
     given = contract.streams
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
+    source = replace(source, cut=contract.cut, size=contract.cut.inner(*source.size))
     found = scan_file(output, opening=nth_video(output, _before(source, contract)))
     times, odd_times = expected_times(source, found, contract)
     begin, stop = bounds(times, contract)
@@ -213,6 +216,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
         text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
+    yield from _check_crop(source, found, contract)
     container = contract.streams.container
     if source.turn and source.turn != found.turn and container.rotation is not Fate.LOST:
         text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
@@ -221,6 +225,27 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
     if container.timecode and wanted != found.timecode:
         text = f"the timecode is {found.timecode!r} instead of {wanted!r}"
         yield wrong("timecode", text)
+
+
+def _check_crop(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
+    """What players cut off; where nobody says, the source's in the output's pixels, or nothing."""
+    grown = (Fraction(new, old) for new, old in zip(found.size, source.size, strict=True))
+    down, across = grown
+    top, bottom, left, right = source.crop
+    sides = ((top, down), (bottom, down), (left, across), (right, across))
+    wanted: list[tuple[int, ...]] = [(0, 0, 0, 0)]
+    if contract.crop is not None:
+        wanted = [tuple(contract.crop)]
+    elif not contract.cut:
+        wanted.append(tuple(int(count * factor + Fraction(1, 2)) for count, factor in sides))
+    if not any(_near(tuple(found.crop), one) for one in wanted):
+        text = f"video: players cut off {tuple(found.crop)} instead of {wanted[-1]}"
+        yield wrong("crop", text)
+
+
+def _near(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two crops differ by how halves are rounded at most, and none is missing."""
+    return any(one) == any(other) and all(abs(a - b) <= 1 for a, b in zip(one, other, strict=True))
 
 
 def _check_chapters(

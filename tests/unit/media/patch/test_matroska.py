@@ -15,8 +15,8 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.clock import exact
 from ciaovideo.media.frame import Frame
+from ciaovideo.media.patch.matroska import ROOM, store_shape
 from ciaovideo.media.write.choice import choose_codec
-from ciaovideo.media.write.matroska_sar import ROOM, store_sar
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.places import container_of
@@ -102,7 +102,7 @@ def test_a_title_is_kept(tmp_path: Path) -> None:
         container.mux(video.encode(av.VideoFrame(32, 16, "gray")))
         container.mux(video.encode(None))
     before = path.stat().st_size
-    store_sar(path, Fraction(12, 11), webm=False)
+    store_shape(path, Fraction(12, 11), webm=False)
     found, _, tags = shown(path)
     assert found == Fraction(12, 11)
     assert tags["title"] == "A reel / the first"
@@ -117,5 +117,5 @@ def test_what_is_no_such_file_is_an_error_that_leaves_it_alone(
     given = write(path, None) if data is None else data
     path.write_bytes(given)
     with pytest.raises(EncodeError, match=r"storing the sample aspect ratio 4/3 in .*clip\.mkv"):
-        store_sar(path, Fraction(4, 3), webm=False)
+        store_shape(path, Fraction(4, 3), webm=False)
     assert path.read_bytes() == given

@@ -1,41 +1,48 @@
-"""A sample aspect ratio in the header of a finished Matroska file.
+"""A sample aspect ratio and a crop in the header of a finished Matroska file.
 
 FFmpeg's muxer writes DisplayWidth and DisplayHeight from a field of its stream that PyAV does not
 set (measured: neither the encoder's SAR, nor a template's, nor a remux of an mp4 that has one
-arrives). H.264 and H.265 hold the SAR themselves; for FFV1, ProRes and AV1 the two elements are put
-in here: the track's name is made longer while the file is written, and what that takes up is used
-afterwards, so that no byte of the file moves. Elements: RFC 9559 (Matroska), RFC 8794 (EBML).
+arrives), and PixelCrop from side data, which PyAV does not set either. H.264 and H.265 hold the SAR
+themselves; for all else the elements are put in here: the track's name is made longer while the
+file is written, and what that takes up is used afterwards, so that no byte of the file moves.
+Elements: RFC 9559 (Matroska), RFC 8794 (EBML).
 """
 
 import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ciaovideo.errors import EncodeError
-from ciaovideo.media.ebml import Element, elements, read_head
+from ciaovideo.media.inspect.ebml import Element, elements, read_head
+from ciaovideo.media.margins import NO_MARGINS, Margins
 
-ROOM = "/" * 32  # at the end of the name: more than the elements ever take
+ROOM = "/" * 64  # at the end of the name: more than the elements ever take
 SEGMENT, TRACKS, CLUSTER, TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
 NAME, VIDEO, VOID, CRC = 0x536E, 0xE0, 0xEC, 0xBF
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xB0, 0xBA
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
+CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # top, bottom, left, right
+SHAPE = (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT, *CROPS)
 ASPECT_RATIO = 3  # the unit in which width and height are their ratio only
 LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
 
 
-def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
-    """Write a SAR into the track whose name ends in ``ROOM``, and give it its name back.
+def store_shape(
+    path: Path, sar: Fraction | None = None, crop: Margins = NO_MARGINS, *, webm: bool = False
+) -> None:
+    """Write a SAR and a crop into the track whose name ends in ``ROOM``; it gets its name back.
 
     Matroska gets the exact ratio; WebM knows no other unit than pixels, so that the width is
     rounded to whole ones. Raises EncodeError where the header is not what FFmpeg is known to write.
     """
+    shape = _Shape(sar, crop, webm)
     try:
         with path.open("r+b") as file:
             start, tracks = _find_tracks(file)
             changed = _master(
-                _with_sar(element, sar, webm=webm) if _has_room(element) else element
+                _with_shape(element, shape) if _has_room(element) else element
                 for element in elements(tracks)
             )
             if len(changed) != len(tracks) or changed == tracks:
@@ -44,9 +51,22 @@ def store_sar(path: Path, sar: Fraction, *, webm: bool) -> None:
             file.write(changed)
     except (OSError, ValueError, IndexError, KeyError) as cause:
         raise EncodeError(
-            f"storing the sample aspect ratio {sar} in {path}: {cause}",
+            f"storing {shape} in {path}: {cause}",
             "end the output's name in .mp4" + ("" if webm else ", or choose libx264 or libx265"),
         ) from cause
+
+
+class _Shape(NamedTuple):
+    """What is stored, and whether the file is WebM."""
+
+    sar: Fraction | None
+    crop: Margins
+    webm: bool
+
+    def __str__(self) -> str:
+        parts = [f"the sample aspect ratio {self.sar}"] if self.sar else []
+        parts += [f"the crop ({self.crop})"] if self.crop else []
+        return " and ".join(parts)
 
 
 def _find_tracks(file: BinaryIO) -> tuple[int, bytes]:
@@ -75,15 +95,15 @@ def _has_room(element: Element) -> bool:
     )
 
 
-def _with_sar(track: Element, sar: Fraction, *, webm: bool) -> Element:
-    """The track with a SAR and its own name, and what is then left of the room as a void."""
+def _with_shape(track: Element, shape: _Shape) -> Element:
+    """The track with a shape and its own name, and what is then left of the room as a void."""
     parts = []
     for part in elements(track.body):
         if part.ident == NAME:
             title = part.body.removesuffix(ROOM.encode())
             parts += [_element(NAME, title)] if title else []
         elif part.ident == VIDEO:
-            parts.append(_element(VIDEO, _master(_shaped(part, sar, webm=webm))))
+            parts.append(_element(VIDEO, _master(_shaped(part, shape))))
         else:
             parts.append(part)
     left = len(track.body) - len(_master(parts))
@@ -92,13 +112,23 @@ def _with_sar(track: Element, sar: Fraction, *, webm: bool) -> Element:
     return track._replace(body=_master([*parts, _element(VOID, bytes(left - 2))]))
 
 
-def _shaped(video: Element, sar: Fraction, *, webm: bool) -> Iterator[Element]:
-    """The parts of a video's description, with those of its shape on screen."""
+def _shaped(video: Element, shape: _Shape) -> Iterator[Element]:
+    """The parts of a video's description, with those of its shape on screen.
+
+    Without a SAR a player takes the pixels that are shown for square, unless the coding says more.
+    """
     numbers = {part.ident: part.body for part in elements(video.body)}
-    width, height = (int.from_bytes(numbers[ident]) for ident in (PIXEL_WIDTH, PIXEL_HEIGHT))
+    sides = (int.from_bytes(numbers[ident]) for ident in (PIXEL_HEIGHT, PIXEL_WIDTH))
+    height, width = shape.crop.inner(*sides)
     for part in elements(video.body):
-        if part.ident not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT):
+        if part.ident not in SHAPE:
             yield part
+    for ident, count in zip(CROPS, shape.crop, strict=True):
+        if count:
+            yield _element(ident, _number(count))
+    if shape.sar is None:
+        return
+    sar, webm = shape.sar, shape.webm
     exact = (sar * width / height).as_integer_ratio()
     across, down = (round(width * sar), height) if webm else exact
     yield _element(DISPLAY_WIDTH, _number(across))
