@@ -25,7 +25,7 @@ def build_parser(prog: str) -> ArgumentParser:
     show.add_argument("name", help="name of bundled weights, or an imported file")
     show.add_argument("--json", action="store_true", help="print it as JSON")
     actions.add_parser("verify", help="compare every bundled file with the manifest and load it")
-    _add_import(actions.add_parser("import", help="a published CiaoSR checkpoint to a file for us"))
+    _add_import(actions.add_parser("import", help="a published checkpoint to a file for us"))
     export = actions.add_parser("export", help="weights to a file for other programs")
     export.add_argument("name", help="name of bundled weights, or a .safetensors file")
     export.add_argument(
@@ -40,9 +40,9 @@ def build_parser(prog: str) -> ArgumentParser:
 
 def _add_import(parser: ArgumentParser) -> None:
     parser.description = (
-        "Read a published CiaoSR checkpoint (with EDSR, RDN or SwinIR; layouts state_dict or "
-        "model.sd) without executing anything in it. Writes OUT, which --weights takes, and "
-        "beside it a .toml with where it comes from, in the form of the manifest."
+        "Read a published checkpoint of CiaoSR, LIIF or LTE (with EDSR, RDN or SwinIR; layouts "
+        "state_dict or model.sd) without executing anything in it. Writes OUT, which --weights "
+        "takes, and beside it a .toml with where it comes from, in the form of the manifest."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
     parser.add_argument(
@@ -57,13 +57,14 @@ def _add_import(parser: ArgumentParser) -> None:
         type=int,
         default=PUBLISHED_WINDOW,
         metavar="PX",
-        help="windows of the cross-scale attention; 0 lets it see the whole frame, which only "
+        help="windows of CiaoSR's cross-scale attention; 0 lets it see the whole frame, which only "
         "small pictures can afford (default: %(default)s, which is what was published)",
     )
     parser.add_argument(
         "--no-residual",
         action="store_true",
-        help="the network adds no bilinear enlargement, as the published real-world ones",
+        help="the network adds no bilinear enlargement, as the published real-world ones of "
+        "CiaoSR; LIIF never does",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
 
@@ -120,6 +121,7 @@ def _verify() -> int:
 def _import(arguments: Namespace) -> int:
     import torch
 
+    from ciaovideo.models.decoders import DECODERS
     from ciaovideo.models.foreign import Unsaid, read_foreign
     from ciaovideo.models.protocols import Scales
     from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
@@ -133,6 +135,7 @@ def _import(arguments: Namespace) -> int:
     unsaid = Unsaid(arguments.window or None, not arguments.no_residual)
     spec, tensors = read_foreign(source, unsaid)
     count = sum(tensor.numel() for tensor in tensors.values())
+    network = f"{DECODERS[spec.decoder].__name__} with {spec.encoder}, {count} weights"
     try:
         with replacing(out) as part:
             save(part, spec, tensors, torch.float32)
@@ -140,7 +143,7 @@ def _import(arguments: Namespace) -> int:
             name=out.stem,
             path=out,
             sha256=file_sha256(out),
-            summary=f"CiaoSR with {spec.encoder}, {count} weights, imported from {source.name}",
+            summary=f"{network}, imported from {source.name}",
             recipe=f"unknown; {source.name} has SHA-256 {file_sha256(source)}",
             data="unknown",
             licence="that of the imported file",
@@ -153,7 +156,7 @@ def _import(arguments: Namespace) -> int:
             part.write_text(entry_text(entry), encoding="utf-8")
     except OSError as cause:
         raise _unwritten(out, cause) from cause
-    print(f"wrote {out}: CiaoSR with {spec.encoder}, {count} weights; use it with --weights {out}")
+    print(f"wrote {out}: {network}; use it with --weights {out}")
     return 0
 
 

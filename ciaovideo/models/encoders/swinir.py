@@ -132,7 +132,9 @@ class SwinIR(Encoder):
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w). The picture is mirrored below
     and to the right to whole windows. Windows lie at multiples of ``window`` from the frame's
-    corner, which is why a tile has to begin at such a multiple.
+    corner, which is why a tile has to begin at such a multiple. ``projection`` is the width of a
+    last convolution with a leaky ReLU, which LTE's program has (arXiv 2111.08918): latent
+    (B, projection, h, w). 0 has none.
     """
 
     def __init__(
@@ -144,9 +146,10 @@ class SwinIR(Encoder):
         window: int = 8,
         mlp_ratio: float = 2.0,
         drop_path: float = 0.1,
+        projection: int = 0,
     ) -> None:
         super().__init__()
-        self.out_channels = channels
+        self.out_channels = projection or channels
         self.alignment = window
         hidden = int(channels * mlp_ratio)
         self.floats = 10 * channels + hidden  # measured in a shifted block
@@ -166,7 +169,8 @@ class SwinIR(Encoder):
         self.layers = nn.Sequential(*groups)
         self.norm = nn.LayerNorm(channels)
         self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
-        self.halo = _reach(window, reach)
+        self.projection = nn.Conv2d(channels, projection, 3, padding=1) if projection else None
+        self.halo = _reach(window, reach) + bool(projection)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2, b=2)
@@ -183,7 +187,10 @@ class SwinIR(Encoder):
         first: Tensor = self.conv_first(_pad(lr, self.alignment))
         pixels = self.layers(self.embed_norm(first.permute(0, 2, 3, 1)))
         after = _convolve(self.conv_after_body, self.norm(pixels))
-        return (first + after.permute(0, 3, 1, 2))[..., :height, :width]
+        features = first + after.permute(0, 3, 1, 2)
+        if self.projection is not None:
+            features = F.leaky_relu(self.projection(features))
+        return features[..., :height, :width]
 
 
 def _convolve(conv: nn.Conv2d, pixels: Tensor) -> Tensor:

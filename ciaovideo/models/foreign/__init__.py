@@ -15,7 +15,14 @@ from ciaovideo.models.foreign.checkpoint import Checkpoint, some
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.registry import Registry
 
-LAYOUTS: Registry[ModuleType] = Registry("layout", {"CiaoSR": "ciaovideo.models.foreign.ciaosr"})
+LAYOUTS: Registry[ModuleType] = Registry(
+    "layout",
+    {
+        "CiaoSR": "ciaovideo.models.foreign.ciaosr",
+        "LIIF": "ciaovideo.models.foreign.liif",
+        "LTE": "ciaovideo.models.foreign.lte",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)

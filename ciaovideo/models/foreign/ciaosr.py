@@ -17,6 +17,15 @@ from torch import Tensor
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.models.foreign import Unsaid
 from ciaovideo.models.foreign.checkpoint import PREFIXES, Checkpoint, plain_numbers, some
+from ciaovideo.models.foreign.encoders import (
+    LIIF_MEAN,
+    compare,
+    encoder_of,
+    fold_deviation,
+    our_encoder_name,
+    plain_name,
+    published_encoder_name,
+)
 from ciaovideo.models.networks.implicit import RGB_MEAN
 from ciaovideo.models.spec import NetworkSpec
 
@@ -31,25 +40,7 @@ DECODER = {
     "cs_attn.downx3.": "non_local.down.3.",
     "cs_attn.downx4.": "non_local.down.4.",
 }
-ENCODER = {"gff.0.": "fuse.", "gff.1.": "gather.", "patch_embed.norm.": "embed_norm."}
-GROUP = ".residual_group"  # stands between a group of SwinIR and its blocks
-# Stored as if learned: 1e-4 in every checkpoint, and tables that follow from the window.
-CONSTANTS = re.compile(
-    r"cs_attn\.escape_NaN|layers\..*\.(relative_position_index|attn_mask)|(sub|add)_mean\..*"
-)
-# What the encoders of LIIF's programs call what the others call otherwise.
-LIIF_NAMES = (
-    (r"^encoder\.", ""),
-    (r"^head\.0\.", "conv_first."),
-    (r"^body\.(\d+)\.body\.0\.", r"body.\1.conv1."),
-    (r"^body\.(\d+)\.body\.2\.", r"body.\1.conv2."),
-    (r"^body\.\d+\.(weight|bias)$", r"conv_after_body.\1"),
-    (r"^SFENet(\d)\.", r"sfe\1."),
-    (r"^RDBs\.(\d+)\.convs\.(\d+)\.conv\.0\.", r"rdbs.\1.layers.\2.conv."),
-    (r"^RDBs\.(\d+)\.LFF\.", r"rdbs.\1.lff."),
-    (r"^GFF\.", "gff."),
-)
-LIIF_MEAN, LIIF_STD = (0.5, 0.5, 0.5), 0.5  # of every configuration of that family
+CONSTANT = "cs_attn.escape_NaN"  # stored as if learned, 1e-4 in every checkpoint
 
 
 def our_name(published: str) -> str | None:
@@ -57,24 +48,22 @@ def our_name(published: str) -> str | None:
     name = published
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
-    if CONSTANTS.fullmatch(name):
+    if name == CONSTANT:
         return None
     for theirs, ours in DECODER.items():
         if name.startswith(theirs):
             return f"decoder.{ours}{name.removeprefix(theirs)}"
-    for theirs, ours in ENCODER.items():
-        if name.startswith(theirs):
-            name = ours + name.removeprefix(theirs)
-    return f"encoder.{name.replace(GROUP, '')}"
+    return our_encoder_name(name)
 
 
 def published_name(ours: str) -> str:
     """What ``our_name`` takes back to this name, without a prefix."""
     half, _, name = ours.partition(".")
-    for theirs, part in (DECODER if half == "decoder" else ENCODER).items():
-        if name.startswith(part):
-            return theirs + name.removeprefix(part)
-    return re.sub(r"^(layers\.\d+)(\.blocks\.)", rf"\1{GROUP}\2", name)
+    if half == "decoder":
+        for theirs, part in DECODER.items():
+            if name.startswith(part):
+                return theirs + name.removeprefix(part)
+    return published_encoder_name(name)
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -97,13 +86,13 @@ def read(checkpoint: Checkpoint, unsaid: Unsaid) -> tuple[NetworkSpec, dict[str,
     path, state = checkpoint.path, checkpoint.state
     from_liif = "model" in checkpoint.content
     if from_liif:
-        state = {_plain_name(name): tensor for name, tensor in state.items()}
+        state = {plain_name(name): tensor for name, tensor in state.items()}
     tensors = {
         name: plain_numbers(tensor, published_name(name), path)
         for name, tensor in from_published(state).items()
     }
     spec = NetworkSpec(
-        **_encoder(tensors, path),
+        **encoder_of(tensors, path, published_name),
         decoder="ciaosr",
         decoder_options=_decoder_options(tensors, unsaid.window, path),
         mean=LIIF_MEAN if from_liif else RGB_MEAN,
@@ -113,9 +102,10 @@ def read(checkpoint: Checkpoint, unsaid: Unsaid) -> tuple[NetworkSpec, dict[str,
     for name in [name for name in tensors if name.startswith("decoder.non_local.down.2.")]:
         if scales and 2 not in scales:
             del tensors[name]  # stored by the published program for any scales
-    _compare(spec, tensors, path)
+    compare(spec, tensors, path, published_name)
     if from_liif:
-        _fold_deviation(tensors)
+        last = 2 * len(spec.decoder_options["hidden"])
+        fold_deviation(tensors, f"decoder.color.layers.{last}")
     return spec, tensors
 
 
@@ -134,7 +124,7 @@ def to_published(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> dict[str, 
         )
     state = {published_name(name): tensor.float() for name, tensor in tensors.items()}
     if any(name.startswith("cs_attn.") for name in state):
-        state["cs_attn.escape_NaN"] = torch.tensor([1e-4])
+        state[CONSTANT] = torch.tensor([1e-4])
     for name in [name for name in state if name.endswith("relative_position_bias_table")]:
         window = (round(len(state[name]) ** 0.5) + 1) // 2
         index = name.replace("bias_table", "index")
@@ -148,53 +138,6 @@ def _position_index(window: int) -> Tensor:
     step = step[:, None] - step + window - 1
     index = step[:, None, :, None] * (2 * window - 1) + step[None, :, None, :]
     return index.reshape(window * window, -1)
-
-
-def _plain_name(name: str) -> str:
-    for pattern, ours in LIIF_NAMES:
-        name = re.sub(pattern, ours, name)
-    return name
-
-
-def _encoder(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
-    """Which encoder, and its options, by the names and shapes that it has."""
-
-    def size(name: str, axis: int = 0) -> int:
-        found = tensors.get(f"encoder.{name}")
-        return 0 if found is None or found.ndim <= axis else found.shape[axis]
-
-    def count(prefix: str) -> int:
-        pattern = re.compile(rf"encoder\.{prefix}\.(\d+)\.")
-        found = (pattern.match(name) for name in tensors)
-        return len({match[1] for match in found if match})  # a gap is found by comparing
-
-    if size("embed_norm.weight"):
-        block = "layers.0.blocks.0"
-        table, heads = (size(f"{block}.attn.relative_position_bias_table", a) for a in (0, 1))
-        channels = size("conv_first.weight")
-        options: dict[str, Any] = {
-            "channels": channels,
-            "depths": [count(rf"layers\.{index}\.blocks") for index in range(count("layers"))],
-            "heads": heads,
-            "window": (round(table**0.5) + 1) // 2,
-            "mlp_ratio": size(f"{block}.mlp.fc1.weight") / channels,
-        }
-        return {"encoder": "swinir", "encoder_options": options}
-    if size("sfe1.weight"):
-        options = {
-            "channels": size("sfe1.weight"),
-            "blocks": count("rdbs"),
-            "layers": count(r"rdbs\.0\.layers"),
-            "growth": size("rdbs.0.layers.0.conv.weight"),
-        }
-        return {"encoder": "rdn", "encoder_options": options}
-    if size("conv_first.weight"):
-        options = {"channels": size("conv_first.weight"), "blocks": count("body")}
-        return {"encoder": "edsr", "encoder_options": options}
-    raise MismatchedWeightsError(
-        f"{path} holds no EDSR, RDN or SwinIR, but {some(map(published_name, tensors))}",
-        "name a checkpoint of CiaoSR",
-    )
 
 
 def _decoder_options(
@@ -228,37 +171,3 @@ def _decoder_options(
         "non_local_scales": scales if count > 0 else [],
         **({"window": window, "window_margin": 16} if count > 0 else {}),
     }
-
-
-def _fold_deviation(tensors: dict[str, Tensor]) -> None:
-    """Put the division by the deviation, and the multiplication at the end, into the weights."""
-    for name in ("encoder.conv_first.weight", "encoder.sfe1.weight"):
-        if name in tensors:
-            tensors[name] = tensors[name] / LIIF_STD
-    last = max(
-        (name for name in tensors if name.startswith("decoder.color.layers.")),
-        key=lambda name: int(name.split(".")[3]),
-    ).rpartition(".")[0]
-    for kind in ("weight", "bias"):
-        tensors[f"{last}.{kind}"] = tensors[f"{last}.{kind}"] * LIIF_STD
-
-
-def _compare(spec: NetworkSpec, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise MismatchedWeightsError, in the names of the file, where tensors and network differ."""
-    with torch.device("meta"):
-        wanted = {name: tuple(t.shape) for name, t in spec.build().state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    problems = [
-        f"{said} {some(map(published_name, names))}"
-        for said, names in (
-            ("missing", wanted.keys() - found.keys()),
-            ("unknown", found.keys() - wanted.keys()),
-            ("of another shape", {n for n in wanted.keys() & found if wanted[n] != found[n]}),
-        )
-        if names
-    ]
-    if problems:
-        raise MismatchedWeightsError(
-            f"{path} is no CiaoSR with {spec.encoder}: {'; '.join(problems)}",
-            "name a checkpoint of CiaoSR",
-        )
