@@ -2,10 +2,9 @@
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +14,21 @@ from ciaovideo.errors import EncodeError, MissingInputError, OptionError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ciaovideo.engine.engine import Engine
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
-    from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale
+    from ciaovideo.evaluate.measuring import Measuring
+    from ciaovideo.evaluate.protocol import OnSample, Sample, Upscale
     from ciaovideo.evaluate.report import Report, Row
     from ciaovideo.models.protocols import Network
 
-    type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 
 SCALES = (2.0, 3.0, 4.0)
 PROTOCOLS = {
     "benchmark": "Y, border ceil(scale): CiaoSR's tables 2, 3 and 6",
     "div2k": "RGB, border ceil(scale) + 6: its table 1",
     "eqsr": "Y, border 4, 6 or 8: EQSR's scales that are no integers",
+    "video": "Y, border ceil(scale): LR coded as people share video, in 4:2:0",
 }
 
 
@@ -92,6 +90,13 @@ def _add_measuring(parser: ArgumentParser) -> None:
         default="benchmark",
         help=f"how pictures are compared: {protocols} (default: %(default)s)",
     )
+    parser.add_argument(
+        "--codings",
+        metavar="C,...",
+        help="for video: clean, or codec:quality such as h264:23 (crf), h265:28 (crf), mpeg2:4 "
+        "(quantiser) (default: clean, H.264 at 18, 23, 28 and 33, H.265 at 23 and 28, MPEG-2 at 4 "
+        "and 8)",
+    )
     parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
     parser.add_argument(
         "--lpips",
@@ -112,7 +117,10 @@ def _add_measuring(parser: ArgumentParser) -> None:
         "--cost", action="store_true", help="count weights, and time LR of 192x192 px at x4"
     )
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="of a video, measure the first N frames only"
+        "--frames",
+        type=int,
+        metavar="N",
+        help="of a video, measure the first N frames only (default: all; 8 for protocol video)",
     )
 
 
@@ -136,12 +144,19 @@ def run(arguments: Namespace) -> int:
     options = EngineOptions(device=arguments.device, precision=arguments.precision)
     with loading():
         from ciaovideo.evaluate.crops import Gallery
+        from ciaovideo.evaluate.measuring import choose_measures
         from ciaovideo.evaluate.protocol import CHANNELS, in_steps
         from ciaovideo.evaluate.published import published, published_costs
         from ciaovideo.evaluate.report import Report
 
     total = _check(arguments)
-    measure = _measuring(arguments)
+    measures = choose_measures(
+        arguments.protocol,
+        arguments.codings,
+        frames=arguments.frames,
+        ssim=arguments.ssim,
+        lpips=arguments.lpips,
+    )
     opened = _open_all(arguments.models, options)
     methods = list(opened)
     if arguments.steps:
@@ -151,10 +166,10 @@ def run(arguments: Namespace) -> int:
             for each in opened
         ]
     gallery = Gallery(_shown_scale(arguments.scales)) if arguments.html else None
-    rows = list(_rows(arguments, methods, measure, gallery, total * len(methods)))
+    rows = list(_rows(arguments, methods, measures, gallery, total * len(methods)))
     costs = _costs(opened) if arguments.cost else []
     if arguments.published:
-        channel = CHANNELS[arguments.protocol]
+        channel = CHANNELS.get(arguments.protocol, "Y")
         for name in dict.fromkeys(row.dataset for row in rows):
             rows.extend(published(name, arguments.scales, channel))
         costs += published_costs() if arguments.cost else []
@@ -170,8 +185,8 @@ def run(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace) -> int:
     """Refuse what cannot be measured, before measuring; the number of pictures per method."""
-    from ciaovideo.data.images import list_pictures
     from ciaovideo.data.pairs import crop_step
+    from ciaovideo.evaluate.measuring import count_pictures
 
     for scale in (*arguments.scales, *arguments.steps):
         crop_step(scale)
@@ -183,10 +198,7 @@ def _check(arguments: Namespace) -> int:
     for path in arguments.on:
         if not path.exists():
             raise MissingInputError(f"{path} is not there", "name folders of pictures, or videos")
-        if path.is_file():
-            pictures += _clips(path).count_frames(path, arguments.frames)
-        else:
-            pictures += len(list_pictures(path))
+        pictures += count_pictures(path, arguments.protocol, arguments.frames)
     return pictures * len(arguments.scales)
 
 
@@ -203,35 +215,49 @@ def _check_page(page: Path) -> None:
 def _rows(
     arguments: Namespace,
     methods: list[Method],
-    measure: "Measuring",
+    measures: "Mapping[str, Measuring]",
     gallery: "Gallery | None",
     total: int,
 ) -> "Iterator[Row]":
-    """Each method on each set, with a bar on standard error if that is a terminal."""
+    """Each method on each set by each measure, with a bar on standard error if that is a terminal.
+
+    The measures are by what codes LR before; methods follow each other, on the same LR.
+    """
     from tqdm import tqdm
 
-    from ciaovideo.evaluate.protocol import CHANNELS
+    from ciaovideo.evaluate.protocol import CHANNELS, Score
     from ciaovideo.evaluate.report import Row
 
     names = _set_names(arguments.on)
-    with tqdm(total=total, unit="picture", disable=None) as bar:
-        for path, method in product(arguments.on, methods):
-            is_video, dataset = path.is_file(), names[path]
-            scores: dict[float, Score] = {}
-            for scale in arguments.scales:
-                bar.set_description(f"{method.name} on {dataset} x{scale:g}", refresh=False)
+    with tqdm(total=total * len(measures), unit="picture", disable=None) as bar:
+        for path, (coding, measure) in product(arguments.on, measures.items()):
+            channel = "Y" if path.is_file() or coding else CHANNELS[arguments.protocol]
+            scores: list[dict[float, Score]] = [{} for _ in methods]
+            rows = [
+                Row(
+                    method=method.name,
+                    dataset=names[path],
+                    scores=found,
+                    channel=channel,
+                    coding=coding,
+                )
+                for method, found in zip(methods, scores, strict=True)
+            ]
+            each = list(zip(rows, methods, scores, strict=True))
+            for scale, (row, method, found) in product(arguments.scales, each):
+                bar.set_description(f"{row.method} on {row.section} x{scale:g}", refresh=False)
                 keep: OnSample | None = None
                 if gallery is not None and scale == gallery.scale:
-                    keep = partial(gallery.add, dataset, method.name, is_video=is_video)
+                    is_video = path.is_file() or bool(coding)
+                    keep = partial(gallery.add, row.section, row.method, is_video=is_video)
 
                 def seen(sample: "Sample", keep: "OnSample | None" = keep) -> None:
                     bar.update()
                     if keep is not None:
                         keep(sample)
 
-                scores[scale] = measure(path, scale, method.upscale, seen)
-            channel = "Y" if is_video else CHANNELS[arguments.protocol]
-            yield Row(method=method.name, dataset=dataset, scores=scores, channel=channel)
+                found[scale] = measure(path, scale, method.upscale, seen)
+            yield from rows
 
 
 def _set_names(paths: list[Path]) -> dict[Path, str]:
@@ -242,37 +268,6 @@ def _set_names(paths: list[Path]) -> dict[Path, str]:
         name = whole.stem if path.is_file() else whole.name
         names[path] = name if name not in names.values() else str(path)
     return names
-
-
-def _measuring(arguments: Namespace) -> "Measuring":
-    """The function that measures a method on a folder or a video at a scale."""
-    from ciaovideo.evaluate.protocol import PROTOCOLS as MEASURES
-    from ciaovideo.metrics.lpips import LPIPS
-
-    lpips = LPIPS.load(*arguments.lpips) if arguments.lpips else None
-    ssim, frames = arguments.ssim, arguments.frames
-    pictures = MEASURES[arguments.protocol]
-
-    def measure(path: Path, scale: float, upscale: "Upscale", seen: "OnSample") -> "Score":
-        if path.is_file():
-            score: Score = _clips(path).clip(
-                upscale, path, scale, frames=frames, ssim=ssim, on_sample=seen
-            )
-            return score
-        return pictures(upscale, path, scale, ssim=ssim, lpips=lpips, on_sample=seen)
-
-    return measure
-
-
-def _clips(path: Path) -> "ModuleType":
-    """The module that measures videos; raises OptionError if PyAV is not installed."""
-    try:
-        return import_module("ciaovideo.evaluate.clips")
-    except ImportError as cause:
-        raise OptionError(
-            f"{path}: videos are read with PyAV, which is not installed",
-            "install it, or name folders of pictures",
-        ) from cause
 
 
 def _open_all(models: list[str], options: EngineOptions) -> list[Method]:

@@ -22,9 +22,12 @@ def pair(picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     return hr, resize(hr, lr_size((height, width), scale), "bicubic")
 
 
-def crop_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """What is left of a picture's (height, width): multiples of ``crop_step``, or OptionError."""
-    step = crop_step(scale)
+def crop_size(size: tuple[int, int], scale: float, *, even: bool = False) -> tuple[int, int]:
+    """What is left of a picture's (height, width): multiples of ``crop_step``, or OptionError.
+
+    With ``even`` the sides of LR are even, too, as 4:2:0 wants them.
+    """
+    step = crop_step(scale) * (2 if even else 1)
     height, width = (side - side % step for side in size)
     if not height or not width:
         raise OptionError(

@@ -48,7 +48,7 @@ def _scores(
 ) -> Iterator[FrameScore]:
     border = math.ceil(scale)
     before: tuple[Tensor, Tensor] | None = None
-    for number, picture in enumerate(_true_frames(path, frames)):
+    for number, picture in enumerate(true_frames(path, frames)):
         height, width = crop_size((picture.shape[-2], picture.shape[-1]), scale)
         hr = picture[..., :height, :width]
         lr = reduced(hr, lr_size((height, width), scale))
@@ -79,7 +79,7 @@ def count_frames(path: Path, limit: int | None) -> int:
     return count if limit is None else min(count or limit, limit)
 
 
-def _true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
+def true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
     """R'G'B' of each frame, (1, 3, H, W) in [0, 1]."""
     with VideoReader(path) as reader:
         info = reader.info

@@ -62,13 +62,70 @@ def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_s
         sections=[
             _section(report, name, methods, [crop for crop in crops if crop.dataset == name],
                      shown_scale)
-            for name in report.datasets()
+            for name in report.sections()
         ],
         shown_scale=shown_scale,
+        overview=_overview(report, methods),
         costs=report.tables()[-1][1] if report.costs else [],
         cost_title=COST_TITLE,
         sources=_sources(report),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A coded set at one scale: the table over codings, and PSNR over the quality of each codec."""
+
+    name: str
+    about: str
+    cells: Sequence[Sequence[str]]
+    legend: tuple[tuple[str, str], ...]
+    charts: tuple[Chart, ...]
+
+
+def _overview(report: Report, methods: list[str]) -> list[Overview]:
+    """One of each coded set and scale; none where nothing was coded."""
+    order = {name: index for index, name in enumerate(methods)}
+    made = []
+    for dataset in dict.fromkeys(row.dataset for row in report.rows if row.coding):
+        rows = [row for row in report.rows if row.dataset == dataset]
+        for scale in report.scales:
+            own = [row for row in rows if scale in row.scores]
+            made.append(
+                Overview(
+                    name=f"{dataset} x{scale:g}",
+                    about=report.title(own[0].section),
+                    cells=report.over_codings(dataset, scale),
+                    legend=tuple((mark(order[name]), name) for name in methods),
+                    charts=tuple(_over_quality(own, order, scale)),
+                )
+            )
+    return made
+
+
+def _over_quality(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> Iterable[Chart]:
+    """PSNR over each codec's quality, and the gain over Lanczos or bicubic, if measured."""
+    points: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        axis, _, quality = row.coding.rpartition(" ")
+        if axis:
+            by_method = points.setdefault(axis, {})
+            by_method.setdefault(row.method, []).append((float(quality), row.scores[scale].psnr))
+    for axis, by_method in points.items():
+        ticks = sorted({x for line in by_method.values() for x, _ in line})
+        if len(ticks) < 2:
+            continue
+        lines = [Line(sorted(line), name, (), order[name]) for name, line in by_method.items()]
+        yield from chart(f"PSNR over {axis}, dB on Y", lines, axis, ticks)
+        base = next((name for name in ("lanczos", "bicubic") if name in by_method), None)
+        if base is None or len(lines) < 2:
+            continue
+        under = dict(by_method[base])
+        gains = [
+            Line([(x, y - under[x]) for x, y in line.points], line.name, (), line.index)
+            for line in lines
+        ]
+        yield from chart(f"Gain over {base}, dB", gains, axis, ticks)
 
 
 def _sources(report: Report) -> list[str]:
@@ -79,7 +136,7 @@ def _sources(report: Report) -> list[str]:
 def _section(
     report: Report, dataset: str, methods: list[str], crops: Sequence[Crop], shown_scale: float
 ) -> Section:
-    rows = [row for row in report.rows if row.dataset == dataset]
+    rows = [row for row in report.rows if row.section == dataset]
     measured = [row for row in rows if not row.source]
     papers = [row for row in rows if row.source]
     order = {name: index for index, name in enumerate(methods)}
@@ -129,6 +186,7 @@ def _cell(score: Score | None, best: float) -> Cell:
         *([f"{score.ssim:.4f}"] if score.ssim is not None else []),
         *([f"{score.lpips:.4f}"] if score.lpips is not None else []),
         *([f"{score.temporal:.2f}"] if score.temporal is not None else []),
+        *([f"{score.shift:.2f}"] if score.shift is not None else []),
     )
     return Cell(f"{score.psnr:.2f}", small, score.psnr == best)
 

@@ -21,11 +21,15 @@ Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """One frame of a video: PSNR in dB, SSIM, and temporal error against the frame before."""
+    """One frame of a video: PSNR in dB, SSIM, and temporal error against the frame before.
+
+    ``shift`` is how far its mean colour is from that of its LR, in 8-bit steps.
+    """
 
     psnr: float
     ssim: float | None = None
     temporal: float | None = None
+    shift: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class Score:
     """Means over a set: PSNR in dB, SSIM if requested; ``pictures`` is 0 if unknown.
 
     LPIPS if its weights were given. A video also has the mean temporal error (8-bit steps of
-    Y), and the scores of each frame.
+    Y), and the scores of each frame; a coded one also the largest shift of a frame's colour.
     """
 
     psnr: float
@@ -41,6 +45,7 @@ class Score:
     lpips: float | None = None
     pictures: int = 0
     temporal: float | None = None
+    shift: float | None = None
     frames: tuple[FrameScore, ...] = ()
 
 

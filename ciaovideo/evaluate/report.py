@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ COST_HEADING = ("cost", "weights", "in the decoder", "ms", "on")
 class Row:
     """Scores of one method on one set, by scale; ``source`` is the paper of a published row.
 
-    ``channel`` is that of PSNR: Y or RGB.
+    ``channel`` is that of PSNR: Y or RGB. ``coding`` is what LR went through, where it was coded.
     """
 
     method: str
@@ -26,6 +26,12 @@ class Row:
     scores: Mapping[float, Score]
     source: str = ""
     channel: str = "Y"
+    coding: str = ""
+
+    @property
+    def section(self) -> str:
+        """The set, and how it was coded: what is compared with each other."""
+        return f"{self.dataset}, {self.coding}" if self.coding else self.dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,40 +57,75 @@ class Report:
         entries = [entry for row in self.rows for entry in _entries(row)]
         return json.dumps([*entries, *map(_cost_entry, self.costs)], indent=2)
 
-    def datasets(self) -> list[str]:
-        """The names of the sets, in the order of the rows."""
-        return list(dict.fromkeys(row.dataset for row in self.rows))
+    def sections(self) -> list[str]:
+        """The sets, each as it was coded, in the order of the rows."""
+        return list(dict.fromkeys(row.section for row in self.rows))
+
+    def codings(self, dataset: str) -> list[str]:
+        """How the LR of a set was coded, in the order of the rows; empty where it was not."""
+        coded = [row.coding for row in self.rows if row.dataset == dataset and row.coding]
+        return list(dict.fromkeys(coded))
 
     def tables(self) -> list[tuple[str, list[list[str]]]]:
-        """A title and cells, the heading first, for each set, and for costs."""
-        tables = [(self.title(dataset), self.cells(dataset)) for dataset in self.datasets()]
+        """A title and cells, the heading first, for each set, and for costs.
+
+        Of a coded set, one for each scale, with codings as its columns.
+        """
+        tables = []
+        for dataset in dict.fromkeys(row.dataset for row in self.rows):
+            rows = [row for row in self.rows if row.dataset == dataset]
+            if self.codings(dataset):
+                tables += [(_title(rows), self.over_codings(dataset, s)) for s in self.scales]
+            else:
+                tables.append((_title(rows), self.cells(dataset)))
         if self.costs:
             lines = [_cost_cells(each) for each in self.costs]
             tables.append((COST_TITLE, [list(COST_HEADING), *lines]))
         return tables
 
-    def cells(self, dataset: str) -> list[list[str]]:
-        """Heading and rows of the table of one set."""
-        rows = [row for row in self.rows if row.dataset == dataset]
-        heading = [dataset, *(f"x{scale:g}" for scale in self.scales)]
+    def cells(self, section: str) -> list[list[str]]:
+        """Heading and rows of the table of one section, with scales as its columns."""
+        rows = [row for row in self.rows if row.section == section]
+        heading = [section, *(f"x{scale:g}" for scale in self.scales)]
         lines = [[_name(row), *(_cell(row, s) for s in self.scales)] for row in rows]
         return [heading, *lines]
 
-    def title(self, dataset: str) -> str:
-        """The measures in the cells of a set, and the number of pictures or frames."""
-        rows = [row for row in self.rows if row.dataset == dataset]
-        scores = [score for row in rows for score in row.scores.values()]
-        channel = rows[0].channel
-        title = f"PSNR in dB on {channel}"
-        if any(score.ssim is not None for score in scores):
-            title = "PSNR in dB and SSIM on Y" if channel == "Y" else f"{title}, SSIM on Y"
-        if any(score.lpips is not None for score in scores):
-            title += ", LPIPS on RGB"
-        if any(score.temporal is not None for score in scores):
-            title += ", temporal error in 8-bit steps of Y"
-        pictures = max((score.pictures for score in scores), default=0)
-        kind = "frames" if any(score.frames for score in scores) else "pictures"
-        return f"{title}, {pictures} {kind}" if pictures else title
+    def title(self, section: str) -> str:
+        """The measures in the cells of a section, and the number of pictures or frames."""
+        return _title([row for row in self.rows if row.section == section])
+
+    def over_codings(self, dataset: str, scale: float) -> list[list[str]]:
+        """Heading and rows of a coded set at one scale."""
+        rows = {(row.method, row.coding): row for row in self.rows if row.dataset == dataset}
+        codings = self.codings(dataset)
+        lines = [
+            [
+                method,
+                *(
+                    _cell(rows[method, coding], scale) if (method, coding) in rows else MISSING
+                    for coding in codings
+                ),
+            ]
+            for method in dict.fromkeys(method for method, _ in rows)
+        ]
+        return [[f"{dataset} x{scale:g}", *codings], *lines]
+
+
+def _title(rows: Sequence[Row]) -> str:
+    scores = [score for row in rows for score in row.scores.values()]
+    channel = rows[0].channel
+    title = f"PSNR in dB on {channel}"
+    if any(score.ssim is not None for score in scores):
+        title = "PSNR in dB and SSIM on Y" if channel == "Y" else f"{title}, SSIM on Y"
+    if any(score.lpips is not None for score in scores):
+        title += ", LPIPS on RGB"
+    if any(score.temporal is not None for score in scores):
+        title += ", temporal error in 8-bit steps of Y"
+    if any(score.shift is not None for score in scores):
+        title += ", shift of a frame's mean colour in 8-bit steps"
+    pictures = max((score.pictures for score in scores), default=0)
+    kind = "frames" if any(score.frames for score in scores) else "pictures"
+    return f"{title}, {pictures} {kind}" if pictures else title
 
 
 def _aligned(cells: list[list[str]]) -> str:
@@ -117,6 +158,8 @@ def _cell(row: Row, scale: float) -> str:
         parts.append(f"{score.lpips:.{3 if row.source else 4}f}")
     if score.temporal is not None:
         parts.append(f"{score.temporal:.2f}")
+    if score.shift is not None:
+        parts.append(f"{score.shift:.2f}")
     return " / ".join(parts)
 
 
@@ -139,6 +182,8 @@ def _entries(row: Row) -> list[dict[str, Any]]:
             "ssim": score.ssim,
             "lpips": score.lpips,
             "temporal": score.temporal,
+            "shift": score.shift,
+            "coding": row.coding or None,
             "pictures": score.pictures or None,
             "frames": [_number(frame.psnr) for frame in score.frames] or None,
             "source": row.source or None,

@@ -21,7 +21,9 @@ from ciaovideo.errors import OptionError
 
 CLIP = 4  # frames; all but the first are taken
 SPEED = 3.0  # px per frame at most, in three of ten patches none
-FILTERS = ("bicubic", "bilinear", "area")  # that reduce a picture
+# What reduces a picture, and how often. Scalers of video are bicubic or sharper; too many soft ones
+# teach the network to sharpen what needs it not.
+FILTERS: tuple[tuple[str, float], ...] = (("bicubic", 0.7), ("area", 0.2), ("bilinear", 0.1))
 HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their video
 HALO_WEIGHT = (0.2, 0.8)
 # What coded it, how often, and from which qualities, half open. Constant rate factors as people
@@ -41,9 +43,10 @@ class CodedOptions:
     """Coding. What LR patches go through as video; probabilities are of each patch or group."""
 
     share: float = opt(0.0, "groups of patches that are coded; the others are only reduced", "P")
+    resized: float = opt(0.35, "groups that went through a size in between, of coded ones", "P")
     between: Range = opt((0.75, 1.25), "height and width in between, over the patch's", "LOW,HIGH")
-    blur_sigma: Range = opt((0.01, 0.4), "deviation of a lens's blur, LR pixels", "LOW,HIGH")
-    halo: float = opt(0.2, "coded patches that somebody sharpened", "P")
+    blur_sigma: Range = opt((0.01, 0.3), "deviation of a lens's blur, LR pixels", "LOW,HIGH")
+    halo: float = opt(0.1, "coded patches that somebody sharpened", "P")
     grain: float = opt(0.4, "patches with grain, which lies on their targets, too", "P")
     grain_sigma: Range = opt((0.5, 6.0), "deviation of the grain, of 255", "LOW,HIGH")
 
@@ -71,7 +74,8 @@ class Coder:
         options = self.options
         draws = Draws(generator, crop.device)
         coded = draws.happens(options.share)
-        lr = self._reduced(crop, side, draws, coded=coded)
+        resized = coded and draws.happens(options.resized)
+        lr = self._reduced(crop, side, draws, blurred=coded, resized=resized)
         natural = crop.clone()
         grainy = draws.some(options.grain, len(crop))
         for index in grainy.tolist():
@@ -84,13 +88,15 @@ class Coder:
         natural = natural.clamp(0, 1)
         return Degraded(lr, natural, natural)
 
-    def _reduced(self, crop: Tensor, side: Tensor, draws: Draws, *, coded: bool) -> Tensor:
-        """To the patch's size: at once, or blurred and through a size in between."""
+    def _reduced(
+        self, crop: Tensor, side: Tensor, draws: Draws, *, blurred: bool, resized: bool
+    ) -> Tensor:
+        """To the patch's size: at once, or through a size in between."""
         count = len(crop)
-        kinds = draws.below(len(FILTERS), 2 * count).view(count, 2).tolist()
+        kinds = draws.weighted([share for _, share in FILTERS], 2 * count).view(count, 2).tolist()
         between = draws.uniform(*self.options.between, 2 * count).view(count, 2) * self.patch
         sides = between.round().long().clamp(min=1).tolist()
-        if coded:
+        if blurred:
             sigma = draws.uniform(*self.options.blur_sigma, count) * (side / self.patch)
             both = sigma[:, None].expand(-1, 2)
             kernels = gaussian_kernels(
@@ -100,10 +106,10 @@ class Coder:
         made = []
         for index, own in enumerate(side.tolist()):
             picture = crop[index : index + 1, :, :own, :own]
-            if coded:
+            if resized:
                 height, width = sides[index]
-                picture = _resized(picture, (height, width), FILTERS[kinds[index][1]])
-            made.append(_resized(picture, (self.patch, self.patch), FILTERS[kinds[index][0]]))
+                picture = _resized(picture, (height, width), FILTERS[kinds[index][1]][0])
+            made.append(_resized(picture, (self.patch, self.patch), FILTERS[kinds[index][0]][0]))
         return torch.cat(made)
 
     def _grain(self, patch: Tensor, draws: Draws) -> Tensor:
@@ -123,9 +129,8 @@ class Coder:
 
     def _coded(self, lr: Tensor, draws: Draws) -> Tensor:
         """A later frame of a clip after one codec, or a still after JPEG; 4:2:0 in any case."""
-        shares = torch.tensor([share for _, share, _ in CODECS])
-        which = torch.multinomial(shares, 1, generator=draws.generator).item()
-        kind, _, (best, worst) = CODECS[int(which)]
+        which = int(draws.weighted([share for _, share, _ in CODECS], 1).item())
+        kind, _, (best, worst) = CODECS[which]
         quality = best + draws.number(worst - best)
         count, now = len(lr), 1 + draws.number(CLIP - 1)
         velocity = draws.uniform(-SPEED, SPEED, 2 * count).view(count, 2)

@@ -1,6 +1,7 @@
 """Random parameters of a batch, all from one generator: so a training run resumes exactly."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,6 +43,12 @@ class Draws:
     def below(self, limit: int, count: int) -> Tensor:
         """Whole numbers below a limit: (count,) int64."""
         return placed(torch.randint(limit, (count,), generator=self.generator), self.device)
+
+    def weighted(self, shares: Sequence[float], count: int) -> Tensor:
+        """Indices of shares, each as often as it says: (count,) int64."""
+        weights = torch.tensor(shares)
+        drawn = torch.multinomial(weights, count, replacement=True, generator=self.generator)
+        return placed(drawn, self.device)
 
     def happens(self, share: float) -> bool:
         """True with this probability, for what a whole batch shares."""

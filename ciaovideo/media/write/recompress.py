@@ -18,8 +18,8 @@ RATE = Fraction(25)
 # Equal clips are to come back equal: not so with threads, nor where it looks ahead to place its
 # B-frames (measured: 5 results in 12 runs of one clip; without its assembler code, one).
 X264 = "threads=1:lookahead-threads=1:b-adapt=0:no-mbtree=1"
-
 X265 = "log-level=none:pools=none:frame-threads=1:wpp=0:b-adapt=0"
+X264_AS_SHARED, X265_AS_SHARED = "threads=1", "log-level=none:pools=none:frame-threads=1"
 
 # A kind of video: encoder, decoder, and which qualities there are, best first. MPEG-2 and MPEG-4:
 # the quantiser, as on DVDs and in broadcast (2 to 8) down to what is barely watched. H.264, H.265
@@ -35,15 +35,18 @@ CODECS: dict[str, tuple[str, str, range]] = {
 FORMAT = "yuv420p"
 
 
-def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
+def recode(
+    planes: Sequence[Tensor], kind: str, quality: int, *, as_shared: bool = False
+) -> list[Tensor]:
     """Planes (T, h_p, w_p) uint8 of a clip in 4:2:0, coded and decoded again: the same shapes.
 
     ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV codes 720 x 576
-    only. One thread, so that equal clips come back equal. Raises EncodeError.
+    only. One thread, so that equal clips come back equal; but not with ``as_shared``, which codes
+    as people do: H.264 and H.265 with their encoders' own settings. Raises EncodeError.
     """
     frames, height, width = planes[0].shape
     with av_errors("coding", Path(f"a clip in {kind}"), EncodeError):
-        encoder = _encoder(kind, quality, height, width)
+        encoder = _encoder(kind, quality, (height, width), as_shared=as_shared)
         decoder = CodecContext.create(CODECS[kind][1], "r")
         assert isinstance(decoder, VideoCodecContext)
         decoder.thread_count = 1
@@ -60,7 +63,9 @@ def recode(planes: Sequence[Tensor], kind: str, quality: int) -> list[Tensor]:
     ]
 
 
-def _encoder(kind: str, quality: int, height: int, width: int) -> VideoCodecContext:
+def _encoder(
+    kind: str, quality: int, size: tuple[int, int], *, as_shared: bool
+) -> VideoCodecContext:
     name, _, qualities = CODECS[kind]
     if quality not in qualities:
         raise EncodeError(
@@ -68,16 +73,18 @@ def _encoder(kind: str, quality: int, height: int, width: int) -> VideoCodecCont
         )
     encoder = CodecContext.create(name, "w")
     assert isinstance(encoder, VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, FORMAT
+    encoder.height, encoder.width = size
+    encoder.pix_fmt = FORMAT
     encoder.time_base, encoder.framerate = 1 / RATE, RATE
     encoder.thread_count = 1
     quantiser = {"qmin": str(quality), "qmax": str(quality), "bf": "2"}
-    rate = {"crf": str(quality), "preset": "veryfast"}
+    rate = {"crf": str(quality), "preset": "medium" if as_shared else "veryfast"}
+    x264, x265 = (X264_AS_SHARED, X265_AS_SHARED) if as_shared else (X264, X265)
     encoder.options = {
         "mpeg2": quantiser,
         "mpeg4": quantiser,
-        "h264": rate | {"x264-params": X264},
-        "h265": rate | {"x265-params": X265},
+        "h264": rate | {"x264-params": x264},
+        "h265": rate | {"x265-params": x265},
         "vp9": {"crf": str(quality), "b": "0", "deadline": "realtime", "cpu-used": "8"},
     }.get(kind, {})
     return encoder

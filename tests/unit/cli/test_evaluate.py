@@ -240,3 +240,35 @@ def test_lpips_with_weights_of_the_user(
     assert "PSNR in dB on Y, LPIPS on RGB, 2 pictures" in capsys.readouterr().out
     with pytest.raises(MissingWeightsError):
         evaluate(*words, "--lpips", "none.pth", str(paths[1]))
+
+
+def test_coded_video_as_a_table_and_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, page = tmp_path / "clip.mkv", tmp_path / "page.html"
+    make_clip(clip, width=64, height=64, seconds=0.2, codec="ffv1", options={})
+    words = ("--protocol", "video", "--scales", "2", "--frames", "2", *CPU)
+    codings = ("--codings", "clean,h264:20,h264:35")
+    evaluate("lanczos", "bicubic", "--on", str(clip), *words, *codings, "--html", str(page))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split(maxsplit=2)[:2] == ["clip", "x2"]
+    assert lines[1].endswith("x264 crf 35")
+    assert [line.split()[0] for line in lines[2:]] == ["lanczos", "bicubic"]
+    shown = page.read_text()
+    assert "PSNR over x264 crf" in shown
+    assert "Gain over lanczos" in shown
+    assert "clip, x264 crf 35" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--codings", "clean"), "codings are for the protocol video"),
+        (("--protocol", "video", "--codings", "av2:1"), "names no codec"),
+    ],
+)
+def test_codings_that_cannot_be_are_refused(
+    words: tuple[str, ...], told: str, folder: Path
+) -> None:
+    with pytest.raises(OptionError, match=told):
+        evaluate("bicubic", "--on", str(folder), *words, *CPU)

@@ -55,7 +55,7 @@ def test_frames_are_measured_alone_and_against_the_one_before(tmp_path: Path) ->
 
 def test_the_truth_itself_has_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = torch.rand(3, 1, 3, 26, 25, generator=torch.Generator().manual_seed(5))
-    monkeypatch.setattr(clips, "_true_frames", lambda *_: iter(frames))
+    monkeypatch.setattr(clips, "true_frames", lambda *_: iter(frames))
     left = iter(frames)
     score = clip(lambda _, size: next(left)[..., : size[0], : size[1]], Path("x.mkv"), 3)
     assert (score.psnr, score.temporal, score.ssim) == (float("inf"), 0, None)

@@ -71,6 +71,8 @@ def test_json() -> None:
         "ssim": None,
         "lpips": None,
         "temporal": None,
+        "shift": None,
+        "coding": None,
         "pictures": 5,
         "frames": None,
         "source": None,

@@ -121,7 +121,7 @@ def test_halos_overshoot() -> None:
     side = torch.full((4,), SIDE)
     ranges = []
     for make in (coder(halo=0.0), coder(halo=1.0)):
-        lr = make._reduced(crop, side, Draws(generator(), crop.device), coded=True)
+        lr = make._reduced(crop, side, Draws(generator(), crop.device), blurred=True, resized=True)
         lr = make._haloed(lr, Draws(generator(2), crop.device))
         ranges.append((lr.max() - lr.min()).item())
     assert ranges[1] > ranges[0] + 0.02
