@@ -1,9 +1,10 @@
 """Training: a recipe (TOML) to weights, resumable to the bit on a CPU.
 
-``recipe.py`` holds what can be set, and ``recipes/`` the recipes that come with the package;
-``schedule.py`` the learning rate; ``losses.py`` what is minimised, ``discriminator.py`` the network
-that judges; ``loop.py`` the run; ``state.py`` the checkpoint; ``validation.py`` PSNR on the way,
-``record.py`` the logs, ``curves.py`` the picture at the end.
+``recipe.py`` holds what can be set, and ``recipes/`` the recipes that come with the package.
+``loop.py`` is the run: for each step ``gradients/`` draws a batch and computes the gradients of
+what ``objective/`` minimises, ``optimizer.py`` takes the step at the rate of ``schedule.py``, and
+``report/`` writes it down. ``state.py`` is the checkpoint, ``ranks.py`` several processes that
+train one network, ``growth.py`` the beginning with a shallower network's weights.
 
 A run lives in a folder of its own and owns these files there: ``state.pt``, all that decides what
 comes next; ``weights.safetensors``, the averaged weights so far, and ``best.safetensors``, those

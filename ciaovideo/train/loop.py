@@ -25,15 +25,16 @@ from ciaovideo.errors import (
     OptionError,
 )
 from ciaovideo.models.weights import load_file, save
-from ciaovideo.train.curves import CURVES, draw_run
+from ciaovideo.train.gradients.learner import Learner, coding_sampler
 from ciaovideo.train.growth import grown
-from ciaovideo.train.learner import Learner, coding_sampler
-from ciaovideo.train.losses import Objective
-from ciaovideo.train.meter import DataShare, SmoothedLoss
+from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.optimizer import make_optimizer
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
-from ciaovideo.train.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
+from ciaovideo.train.report.curves import CURVES, draw_run
+from ciaovideo.train.report.meter import DataShare, SmoothedLoss
+from ciaovideo.train.report.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
+from ciaovideo.train.report.validation import Validation
 from ciaovideo.train.schedule import learning_rate
 from ciaovideo.train.state import (
     OBJECTIVE,
@@ -44,7 +45,6 @@ from ciaovideo.train.state import (
     replacing,
     save_state,
 )
-from ciaovideo.train.validation import Validation
 
 log = logging.getLogger(__name__)
 

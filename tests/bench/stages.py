@@ -20,7 +20,7 @@ from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.luma import luma
-from ciaovideo.train.losses import StructureLoss
+from ciaovideo.train.objective.losses import StructureLoss
 from ciaovideo.train.recipe import read_recipe
 from tests.bench.footage import CAPTION, upscalers
 

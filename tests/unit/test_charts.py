@@ -13,7 +13,7 @@ from PIL import Image
 from ciaovideo.charts import COLORS, Line, Panel, check_format, draw_panels, drawing
 from ciaovideo.errors import OptionError
 from ciaovideo.pages.inline import VARIABLES, inline_svg
-from ciaovideo.train.curves import draw_run
+from ciaovideo.train.report.curves import draw_run
 
 
 def inline(lines: list[Line], **facts: Any) -> ElementTree.Element:

@@ -25,11 +25,11 @@ from ciaovideo.errors import (
     OptionError,
 )
 from ciaovideo.models.weights import load_file
-from ciaovideo.train.curves import CURVES
+from ciaovideo.train.gradients.learner import tf32
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
-from ciaovideo.train.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from ciaovideo.train.report.curves import CURVES
+from ciaovideo.train.report.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
 from ciaovideo.train.schedule import learning_rate
-from ciaovideo.train.validation import tf32
 from tests.runs import (
     TWO_STAGES,
     assert_same,

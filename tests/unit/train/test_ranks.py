@@ -18,7 +18,7 @@ from ciaovideo.cli import train
 from ciaovideo.errors import OptionError
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, RunOptions
 from ciaovideo.train.ranks import ALONE, Ranks
-from ciaovideo.train.record import LOG, VALIDATION
+from ciaovideo.train.report.record import LOG, VALIDATION
 from tests.runs import TWO_STAGES, one_thread, recipe, saved, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ciaovideo.data.lattice import LatticeBatch
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.train.losses import Objective
-from ciaovideo.train.prediction import predict
+from ciaovideo.train.gradients.prediction import predict
+from ciaovideo.train.objective.losses import Objective
 
 type Computed = tuple[list[Tensor | None], Tensor]
 """A gradient for each of the network's weights, and the L1."""

@@ -101,21 +101,6 @@ def _exact_products() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-@contextmanager
-def tf32(device: torch.device) -> Iterator[None]:
-    """Inside, a GPU multiplies fp32 matrices in TF32, as it does convolutions while training.
-
-    Batches are made outside: LR patches that are bicubic to the last bit need all of fp32.
-    """
-    matrices = torch.backends.cuda.matmul
-    before = matrices.allow_tf32
-    matrices.allow_tf32 = before or device.type == "cuda"
-    try:
-        yield
-    finally:
-        matrices.allow_tf32 = before
-
-
 def _middle(picture: Tensor) -> Tensor:
     """At most ``CROP_SIDE`` px of both sides of (1, 3, H, W)."""
     top, left = (max(0, side - CROP_SIDE) // 2 for side in picture.shape[-2:])

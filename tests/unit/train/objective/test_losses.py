@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.blur import smooth
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
-from ciaovideo.train.discriminator import Adversary, UNetDiscriminator
-from ciaovideo.train.losses import (
+from ciaovideo.train.objective.discriminator import Adversary, UNetDiscriminator
+from ciaovideo.train.objective.losses import (
     SQUARES,
     VGG19,
     Objective,

@@ -5,7 +5,7 @@ from typing import TextIO
 
 import pytest
 
-from ciaovideo.train.record import LOG, VALIDATION, Record, read_losses, read_psnrs
+from ciaovideo.train.report.record import LOG, VALIDATION, Record, read_losses, read_psnrs
 
 
 def test_half_a_line_spoils_neither_reading_nor_what_follows(tmp_path: Path) -> None:

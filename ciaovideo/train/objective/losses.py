@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ciaovideo.errors import MismatchedWeightsError
-from ciaovideo.train.discriminator import Adversary
+from ciaovideo.train.objective.discriminator import Adversary
 from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.recipe import LossOptions
 from ciaovideo.train.state import load_tensors

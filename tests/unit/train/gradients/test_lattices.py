@@ -10,8 +10,8 @@ from ciaovideo.data.images import load_pictures
 from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
 from ciaovideo.errors import MismatchedWeightsError, OptionError
 from ciaovideo.models.weights import load_file
+from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.loop import WEIGHTS, TrainProgress
-from ciaovideo.train.prediction import predict
 from tests.runs import assert_same, one_thread, recipe, saved, trainer, write_small
 
 LATTICE = ("data.lattice=8", "data.groups=2", "data.candidates=2")

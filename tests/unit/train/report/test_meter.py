@@ -9,7 +9,7 @@ import torch
 
 from ciaovideo.errors import NonFiniteError
 from ciaovideo.train.loop import WEIGHTS
-from ciaovideo.train.meter import LATE, DataShare, SmoothedLoss
+from ciaovideo.train.report.meter import LATE, DataShare, SmoothedLoss
 from tests.runs import assert_same, one_thread, saved, trainer, write_small
 
 CPU, OTHER = torch.device("cpu"), torch.device("meta")  # the second computes nothing here

@@ -10,7 +10,7 @@ from PIL import Image
 from ciaovideo.errors import OptionError
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.train.recipe import ValidationOptions
-from ciaovideo.train.validation import Validation
+from ciaovideo.train.report.validation import Validation
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Batches and their gradients: the part of a step that takes its time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -12,12 +14,11 @@ from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
 from ciaovideo.data.precoded import Pairs, read_pairs
 from ciaovideo.data.sampling import Batch, Sampler
 from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.train.losses import Objective
-from ciaovideo.train.prediction import Part, predict
+from ciaovideo.train.gradients.prediction import Part, predict
+from ciaovideo.train.gradients.workers import Judge, Workers, made_for
+from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.ranks import Ranks
 from ciaovideo.train.recipe import DataOptions, TrainOptions
-from ciaovideo.train.validation import tf32
-from ciaovideo.train.workers import Judge, Workers, made_for
 
 
 class Learner:
@@ -153,3 +154,18 @@ def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
         whole_scales=data.whole_scales,
         degrader=degrader,
     )
+
+
+@contextmanager
+def tf32(device: torch.device) -> Iterator[None]:
+    """Inside, a GPU multiplies fp32 matrices in TF32, as it does convolutions while training.
+
+    Batches are made outside: LR patches that are bicubic to the last bit need all of fp32.
+    """
+    matrices = torch.backends.cuda.matmul
+    before = matrices.allow_tf32
+    matrices.allow_tf32 = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        matrices.allow_tf32 = before

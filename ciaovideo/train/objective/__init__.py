@@ -1,0 +1,1 @@
+"""What a run minimises: the losses, and the network that judges pictures in a second stage."""
