@@ -43,7 +43,7 @@ HOME = {
     "distributed": {"jobs/cluster"},
     "ffmpeg": {"media/ffmpeg/program"},
     "jinja2": {"pages"},
-    "matplotlib": {"charts", "pages/inline", "train/curves"},
+    "matplotlib": {"charts", "pages/inline", "train/report/curves"},
     "safetensors": {"models/tensor_file"},
     "tqdm": {"cli", "train"},
     "triton": {"ops"},
