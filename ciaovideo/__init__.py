@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from ciaovideo.pipeline.session import Progress, Session, Summary, UpscaleRun, upscale
     from ciaovideo.pipeline.verification.compare import verify
     from ciaovideo.pipeline.verification.contract import Verification
+    from ciaovideo.report.page import write_report
+    from ciaovideo.report.preservation import Preservation, preservation_report
 
     __version__: str
 
@@ -65,6 +67,7 @@ __all__ = [
     "Picture",
     "PixelLayout",
     "PlaneFormat",
+    "Preservation",
     "Primaries",
     "Progress",
     "Range",
@@ -85,10 +88,12 @@ __all__ = [
     "from_rgb",
     "list_models",
     "load_model",
+    "preservation_report",
     "probe",
     "to_rgb",
     "upscale",
     "verify",
+    "write_report",
 ]
 
 _PLACES = {
@@ -106,6 +111,8 @@ _PLACES = {
         "pipeline.session": "Progress Session Summary UpscaleRun upscale",
         "pipeline.verification.compare": "verify",
         "pipeline.verification.contract": "Verification",
+        "report.page": "write_report",
+        "report.preservation": "Preservation preservation_report",
     }.items()
     for name in names.split()
 }

@@ -27,7 +27,7 @@ FLOORS = (
     ("models", "media", "metrics", "pages"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
-    ("bench",),  # it measures whole runs, so it stands above the pipeline
+    ("bench", "report"),  # they look at whole runs, so they stand above the pipeline
     ("jobs",),
     ("cli",),
     ("__init__", "__main__"),

@@ -1,6 +1,5 @@
 """``ciaovideo evaluate``: the benchmarks of the literature."""
 
-import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -187,29 +186,20 @@ def _check(arguments: Namespace) -> int:
     """Refuse what cannot be measured, before measuring; the number of pictures per method."""
     from ciaovideo.data.pairs import crop_step
     from ciaovideo.evaluate.measuring import count_pictures
+    from ciaovideo.pages.page import check_place
 
     for scale in (*arguments.scales, *arguments.steps):
         crop_step(scale)
     if arguments.frames is not None and arguments.frames < 1:
         raise OptionError(f"frames must be 1 or more, got {arguments.frames}")
     if arguments.html is not None:
-        _check_page(arguments.html)
+        check_place(arguments.html)
     pictures = 0
     for path in arguments.on:
         if not path.exists():
             raise MissingInputError(f"{path} is not there", "name folders of pictures, or videos")
         pictures += count_pictures(path, arguments.protocol, arguments.frames)
     return pictures * len(arguments.scales)
-
-
-def _check_page(page: Path) -> None:
-    """Refuse a page that could not be written, or whose charts could not be drawn."""
-    from ciaovideo.charts import drawing
-
-    if page.is_dir() or not os.access(page.absolute().parent, os.W_OK):
-        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
-    with drawing():
-        pass
 
 
 def _rows(

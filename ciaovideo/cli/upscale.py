@@ -76,6 +76,13 @@ def build_parser(prog: str) -> ArgumentParser:
     )
     for config in GROUPS:
         add_group(parser, config)
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="afterwards read all pictures of both files once more, and write what was kept,"
+        " changed, lost and invented to a page (.html) or as data (.json)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
@@ -90,8 +97,11 @@ def run(arguments: Namespace) -> int:
     with loading():
         from ciaovideo.cli.progress import frame_bar
         from ciaovideo.pipeline.session import UpscaleRun
+        from ciaovideo.report.preservation import check_report
         from ciaovideo.storage.endpoints import descriptor
 
+    if arguments.report is not None:
+        check_report(arguments.report, arguments.output)
     results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:
         if arguments.dry_run:
@@ -116,6 +126,8 @@ def run(arguments: Namespace) -> int:
                 kept = f"{_frames(job.finished)} are kept: the same command goes on after them"
                 print(f"note: {kept}", file=sys.stderr)
             raise
+    if arguments.report is not None:
+        make_report(arguments.report, options, summary, quiet=arguments.quiet)
     if arguments.json:
         print(as_json(summary), file=results)
     elif not arguments.quiet:
@@ -123,6 +135,23 @@ def run(arguments: Namespace) -> int:
         print_findings(finding for finding in summary.findings if finding not in told)
         print(describe_summary(summary, verbose=arguments.verbose), file=results)
     return 0
+
+
+def make_report(file: Path, options: UpscaleOptions, summary: "Summary", *, quiet: bool) -> None:
+    """Write the preservation report on a finished run."""
+    from ciaovideo.cli.progress import frame_bar
+    from ciaovideo.report.page import write_report
+    from ciaovideo.report.preservation import preservation_report
+
+    with frame_bar(summary.frames, quiet=quiet) as on_progress:
+        report = preservation_report(
+            summary.source,
+            summary.output,
+            options=options,
+            summary=summary,
+            on_progress=on_progress,
+        )
+    write_report(report, file)
 
 
 def read_options(arguments: Namespace) -> UpscaleOptions:

@@ -2,10 +2,15 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import VerificationError
+from ciaovideo.options import InputOptions, UpscaleOptions
+
+if TYPE_CHECKING:
+    from ciaovideo.pipeline.verification.contract import Verification
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -37,6 +42,13 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="compare all pictures too, and write what was kept, changed, lost and invented to a"
+        " page (.html) or as data (.json)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
@@ -47,7 +59,10 @@ def run(arguments: Namespace) -> int:
     output, source, frames = arguments.output, arguments.against, arguments.frames
     with loading():
         from ciaovideo.pipeline.verification.compare import verify
+        from ciaovideo.report.preservation import check_report
 
+    if arguments.report is not None:
+        check_report(arguments.report)
     result = verify(
         output,
         source,
@@ -59,6 +74,8 @@ def run(arguments: Namespace) -> int:
         program=arguments.program,
         crop=arguments.crop,
     )
+    if arguments.report is not None:
+        _report(arguments, result)
     if arguments.json:
         print(as_json(result))
     else:
@@ -76,3 +93,22 @@ def run(arguments: Namespace) -> int:
             f" {result.packets} copied packets, {result.pictures} pictures compared"
         )
     return 0
+
+
+def _report(arguments: Namespace, verification: "Verification") -> None:
+    """Write the preservation report on a file that was made earlier."""
+    from ciaovideo.report.page import write_report
+    from ciaovideo.report.preservation import preservation_report
+
+    part = InputOptions(
+        start=arguments.start,
+        end=arguments.end,
+        deinterlace="field" if arguments.every_field else "auto",
+        video=arguments.video,
+        program=arguments.program,
+    )
+    options = UpscaleOptions(input=part, frames=arguments.frames)
+    report = preservation_report(
+        arguments.against, arguments.output, options=options, verification=verification
+    )
+    write_report(report, arguments.report)

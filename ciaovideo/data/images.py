@@ -131,14 +131,6 @@ def resize(picture: Tensor, out_size: tuple[int, int], kind: ResamplingFilter) -
     return torch.from_numpy(np.array(made)).permute(2, 0, 1).unsqueeze(0)
 
 
-def encode_webp(picture: Tensor) -> bytes:
-    """A picture (3, H, W) in [0, 1] as a lossless WebP file, rounded to 8 bit."""
-    rgb = (picture.detach().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
-    sink = io.BytesIO()
-    Image.fromarray(rgb.numpy()).save(sink, format="WEBP", lossless=True)
-    return sink.getvalue()
-
-
 def _pictures(source: Path, every: int, exclude: Sequence[str]) -> Iterator[Picture]:
     """Every picture in a source, and frames of its videos."""
     if source.is_dir():

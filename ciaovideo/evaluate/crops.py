@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import torch.nn.functional as F
 from torch import Tensor
 
-from ciaovideo.data.images import encode_webp
 from ciaovideo.evaluate.baselines import interpolate
 from ciaovideo.evaluate.protocol import Sample
+from ciaovideo.media.pictures.webp import encode_webp
 from ciaovideo.metrics.luma import luma
 
 SIDE = 192  # HR px of a crop, less where the picture is smaller

@@ -1,14 +1,17 @@
 """Templates filled with charts and with pictures under a slider, as one HTML file."""
 
 import base64
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel
+from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel, drawing
+from ciaovideo.errors import OptionError
 from ciaovideo.pages.inline import inline_svg
 
 
@@ -32,6 +35,15 @@ class Views:
     pictures: Mapping[str, str]
     before: str
     after: str
+
+
+def check_place(page: Path, *, charts: bool = True) -> None:
+    """Raise OptionError for a page that could not be written, or whose charts not be drawn."""
+    if page.is_dir() or not os.access(page.absolute().parent, os.W_OK):
+        raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
+    if charts:
+        with drawing():
+            pass
 
 
 def fill(part: str, template: str, **values: Any) -> str:

@@ -70,7 +70,7 @@ def verify(output: Path, contract: Contract) -> Verification:
     given = contract.streams
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
     source = replace(source, cut=contract.cut, size=contract.cut.inner(*source.size))
-    found = scan_file(output, opening=nth_video(output, _before(source, contract)))
+    found = scan_file(output, opening=nth_video(output, videos_before(source, contract)))
     times, odd_times = expected_times(source, found, contract)
     begin, stop = bounds(times, contract)
     shown = times[begin:stop]
@@ -171,7 +171,7 @@ def require(verification: Verification, output: Path, kept_as: Path) -> None:
     )
 
 
-def _before(source: FileScan, contract: Contract) -> int:
+def videos_before(source: FileScan, contract: Contract) -> int:
     """How many videos come before the main one in the output."""
     plan = contract.streams
     if plan.container.video_first:

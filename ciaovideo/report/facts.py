@@ -1,0 +1,224 @@
+"""Every stream, tag, colour value and time of a source beside those of its output."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from fractions import Fraction
+
+from ciaovideo.color import ColorSpec
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.frame import StreamInfo, VideoInfo
+from ciaovideo.media.inspect.scan import FileScan, Track
+from ciaovideo.media.inspect.tags import FileTags
+from ciaovideo.media.streams.plan import StreamPlan
+
+NOTHING = "none"
+UNDETERMINED = ("language", "und")  # mp4's way to say nothing
+TELLS = (Kind.LOST, Kind.CHANGED, Kind.WRONG, Kind.CHOSEN, Kind.GUESSED, Kind.FELL_BACK)
+
+
+class Outcome(StrEnum):
+    """What became of one thing in the source."""
+
+    KEPT = "kept"
+    CHANGED = "changed"
+    LOST = "lost"
+    ADDED = "added"  # in the output alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing: what the source and the output have there, what became of it, and why.
+
+    ``part`` groups facts: "video", "color", "times", "streams", "tags". ``why`` are the words of
+    findings.
+    """
+
+    part: str
+    name: str
+    source: str
+    output: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What was read of one of the two files."""
+
+    scan: FileScan
+    info: VideoInfo
+    tags: FileTags
+
+
+def compare_facts(
+    given: Side,
+    made: Side,
+    plan: StreamPlan,
+    pairs: Sequence[tuple[Track, Track]],
+    findings: Iterable[Finding],
+) -> tuple[Fact, ...]:
+    """All facts, in the order of the report.
+
+    ``pairs`` are the kept streams with their copies. ``findings`` say why.
+    """
+    told = [finding for finding in findings if finding.kind in TELLS]
+    facts = [
+        *_video(given, made),
+        *_colors(given.info, made.info),
+        *_times(given.scan, made.scan, plan),
+        *_streams(given.scan, plan, pairs),
+        *_tags(given, made, pairs),
+    ]
+    return tuple(_explained(fact, told) for fact in facts)
+
+
+def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
+    """It with the words of the findings about it."""
+    subjects = {fact.name, *ALSO.get(fact.name, ())}
+    why = "; ".join(dict.fromkeys(one.text for one in findings if one.subject in subjects))
+    values = {field.name: getattr(fact, field.name) for field in fields(fact)}
+    return Fact(**{**values, "why": why or fact.why})
+
+
+# Subjects of findings that tell of a fact, beside its own name.
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "size": ("video", "crop"),
+    "coding": ("level",),
+    "chroma siting": ("color siting",),
+    "interlacing": ("fields", "deinterlacing"),
+    "first frame": ("times", "frame times"),
+    "frames": ("frame times", "telecine"),
+    "frame rate": ("frame times", "telecine"),
+    "HDR10": ("HDR10 metadata", "side data"),
+}
+
+
+def _fact(part: str, name: str, source: str, output: str, why: str = "") -> Fact:
+    """A fact whose outcome follows from the two values."""
+    outcome = Outcome.CHANGED
+    if source == output:
+        outcome = Outcome.KEPT
+    elif output == NOTHING:
+        outcome = Outcome.LOST
+    elif source == NOTHING:
+        outcome = Outcome.ADDED
+    return Fact(part=part, name=name, source=source, output=output, outcome=outcome, why=why)
+
+
+def _video(given: Side, made: Side) -> Iterator[Fact]:
+    one, other = given.info, made.info
+    scale = f"{other.width / one.width:.6g} across, {other.height / one.height:.6g} down"
+    yield _fact("video", "size", _size(one), _size(other), f"enlarged: {scale}")
+    yield Fact(
+        part="video",
+        name="coding",
+        source=one.codec,
+        output=other.codec,
+        outcome=Outcome.CHANGED,
+        why="pictures are coded anew",
+    )
+    yield _fact("video", "pixel format", one.coded_pix_fmt, other.coded_pix_fmt)
+    sar = [str(info.sar or Fraction(1)) for info in (one, other)]
+    yield _fact("video", "sample aspect ratio", *sar)
+    shapes = [info.width * (info.sar or 1) / Fraction(info.height) for info in (one, other)]
+    near = abs(shapes[1] / shapes[0] - 1) <= Fraction(1, other.width) + Fraction(1, other.height)
+    words = [f"{float(shape):.4f}:1" for shape in shapes]
+    yield _fact("video", "shape on screen", words[0], words[0] if near else words[1])
+    yield _fact("video", "rotation", *(f"{info.rotation:g} degrees" for info in (one, other)))
+    hdr = [str(info.hdr10) if info.hdr10 else NOTHING for info in (one, other)]
+    if hdr != [NOTHING, NOTHING]:
+        same = one.hdr10 == other.hdr10
+        yield _fact(
+            "video", "HDR10", hdr[0], hdr[1] if same or hdr[0] != hdr[1] else "other values"
+        )
+    codes = [scan.timecode or NOTHING for scan in (given.scan, made.scan)]
+    if codes != [NOTHING, NOTHING]:
+        yield _fact("video", "timecode", *codes)
+
+
+def _size(info: VideoInfo) -> str:
+    return f"{info.width}x{info.height}"
+
+
+def _colors(given: VideoInfo, made: VideoInfo) -> Iterator[Fact]:
+    names = {"color_range": "color range", "siting": "chroma siting"}
+    for field in fields(ColorSpec):
+        one, other = (getattr(info.color, field.name) for info in (given, made))
+        name = names.get(field.name, f"color {field.name}")
+        yield _fact("color", name, _tag(one.name), _tag(other.name))
+
+
+def _tag(name: str) -> str:
+    return "untagged" if name == "UNSPECIFIED" else name
+
+
+def _times(given: FileScan, made: FileScan, plan: StreamPlan) -> Iterator[Fact]:
+    every, stored = (
+        [pts * scan.video.tick for pts in sorted(scan.video.pts)] for scan in (given, made)
+    )
+    shown = plan.selection.times(every)
+    part = f"a part of {len(every)} frames was asked for" if len(shown) < len(every) else ""
+    yield _fact("times", "frames", str(len(shown)), str(len(stored)), part)
+    if shown and stored:
+        moved = f"all times are moved by {float(plan.offset):+.6f} s" if plan.offset else ""
+        yield _fact("times", "first frame", _seconds(shown[0]), _seconds(stored[0]), moved)
+        yield _fact("times", "last frame", _seconds(shown[-1]), _seconds(stored[-1]), moved)
+    rates = [str(scan.rate or NOTHING) for scan in (given, made)]
+    yield _fact("times", "frame rate", *rates)
+    chapters = [str(len(scan.chapters)) for scan in (given, made)]
+    yield _fact("times", "chapters", *chapters)
+
+
+def _seconds(time: Fraction) -> str:
+    return f"{float(time):.3f} s"
+
+
+def _streams(
+    given: FileScan, plan: StreamPlan, pairs: Sequence[tuple[Track, Track]]
+) -> Iterator[Fact]:
+    made = {one.info.index: other for one, other in pairs}
+    becomes = {info.index: info.becomes for info in plan.kept}
+    for track in given.others:
+        info = track.info
+        name, shown = info.name, _stream(info, len(track.pts))
+        copy = made.get(info.index)
+        if copy is None:
+            outcome = Outcome.LOST
+            why = "it has no packet in the part" if info.index in becomes else "left out"
+        else:
+            outcome = Outcome.CHANGED if becomes[info.index] else Outcome.KEPT
+            why = "coded anew" if becomes[info.index] else "copied packet by packet"
+        after = NOTHING if copy is None else _stream(copy.info, len(copy.pts))
+        yield Fact(part="streams", name=name, source=shown, output=after, outcome=outcome, why=why)
+
+
+def _stream(info: StreamInfo, packets: int) -> str:
+    language = f", {info.language}" if info.language else ""
+    count = "" if info.kind == "attachment" else f", {packets} packet{'s' * (packets != 1)}"
+    return f"{info.codec or 'unknown'}{language}{count}"
+
+
+def _tags(given: Side, made: Side, pairs: Sequence[tuple[Track, Track]]) -> Iterator[Fact]:
+    yield from _words("metadata", given.tags.file, made.tags.file)
+    main = given.scan.main, made.scan.main
+    partners = [(one.info.index, other.info.index) for one, other in pairs]
+    for one, other in sorted([main, *partners]):
+        name = next(t.info.name for t in given.scan.tracks if t.info.index == one)
+        yield from _words(name, given.tags.streams.get(one, {}), made.tags.streams.get(other, {}))
+        marks = given.tags.marks.get(one, frozenset()), made.tags.marks.get(other, frozenset())
+        if any(marks):
+            yield _fact("tags", f"{name}: marks", *(", ".join(sorted(m)) or NOTHING for m in marks))
+
+
+def _words(name: str, given: Mapping[str, str], made: Mapping[str, str]) -> Iterator[Fact]:
+    """A fact for each tag; names are the same in any case of letters."""
+    given, made = (
+        {key: text for key, text in tags.items() if (key, text) != UNDETERMINED}
+        for tags in (given, made)
+    )
+    lower = {key.lower(): text for key, text in made.items()}
+    for key, text in given.items():
+        yield _fact("tags", f"{name}: {key}", text, lower.pop(key.lower(), NOTHING))
+    for key, text in lower.items():
+        yield _fact("tags", f"{name}: {key}", NOTHING, text)
