@@ -97,10 +97,11 @@ def run(arguments: Namespace) -> int:
     with loading():
         from ciaovideo.cli.progress import frame_bar
         from ciaovideo.pipeline.session import UpscaleRun
-        from ciaovideo.report.preservation import check_report
         from ciaovideo.storage.endpoints import descriptor
 
     if arguments.report is not None:
+        from ciaovideo.report.preservation import check_report
+
         check_report(arguments.report, arguments.output)
     results = sys.stderr if descriptor(arguments.output, 1) == 1 else sys.stdout
     with UpscaleRun(arguments.input, arguments.output, options) as job:

@@ -59,9 +59,10 @@ def run(arguments: Namespace) -> int:
     output, source, frames = arguments.output, arguments.against, arguments.frames
     with loading():
         from ciaovideo.pipeline.verification.compare import verify
-        from ciaovideo.report.preservation import check_report
 
     if arguments.report is not None:
+        from ciaovideo.report.preservation import check_report
+
         check_report(arguments.report)
     result = verify(
         output,
