@@ -24,11 +24,11 @@ from ciaovideo.errors import (
     NonFiniteError,
     OptionError,
 )
-from ciaovideo.models.weights import load_file, save
+from ciaovideo.models.weights import save
 from ciaovideo.train.gradients.learner import Learner, coding_sampler
-from ciaovideo.train.growth import grown
+from ciaovideo.train.growth import begin
 from ciaovideo.train.objective.losses import Objective
-from ciaovideo.train.optimizer import make_optimizer
+from ciaovideo.train.optimizer import PART_RATE, make_optimizer
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.report.curves import CURVES, draw_run
@@ -57,6 +57,7 @@ FILES = frozenset(
     {STATE, WEIGHTS, BEST, FIRST_STAGE, PAIRS, CURVES, EVENTS, LOG, VALIDATION}
 )  # of a run
 
+KEPT_OPTIONS = ("betas", "decay", "fused", PART_RATE)  # of an optimizer: a recipe's, not a file's
 # What writing a file raises; RuntimeError is torch's writer.
 UNWRITABLE = (OSError, RuntimeError)
 LESS = "lower data.batch or data.queries, or free memory; the last checkpoint is kept"
@@ -118,11 +119,11 @@ class Trainer:
             torch.manual_seed(optim.seed)
             self.network = recipe.build()
             self.objective = Objective(recipe.options.loss, self.device)
-        start = recipe.options.start
-        if start is not None:
-            hint = "set start to weights of the recipe's network"
-            weights = grown(self.network, load_file(start).state_dict())
-            load_weights(self.network, weights, start, hint)
+        self.notices: list[str] = []
+        if recipe.options.start is not None:
+            self.notices += begin(self.network, recipe.options.start, recipe.network)
+        if not optim.encoder_rate:
+            self.network.encoder.requires_grad_(False)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
@@ -131,7 +132,6 @@ class Trainer:
         self._loss = SmoothedLoss(self.device)
         self._share = DataShare(self.device)
         self.best = -math.inf  # mean PSNR of BEST, in dB
-        self.notices: list[str] = []
         self.record = Record(run.folder, optim.steps)
         self._validation: Validation | None = None
         self._stopped = False
@@ -321,7 +321,7 @@ class Trainer:
         optim = self.recipe.options.optim
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(PART_RATE, 1.0)
         begin = self._share.mark()
         batch = self._learner.draw()
         ready = self._share.mark()
@@ -383,7 +383,7 @@ class Trainer:
                 "resume with the recipe that wrote it",
             )
         for group, now in zip(saved, ours, strict=True):  # the recipe's word, not the file's
-            group |= {name: now[name] for name in ("betas", "decay", "fused") if name in now}
+            group |= {name: now[name] for name in KEPT_OPTIONS if name in now}
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
         self._learner.restore(state["generator"])

@@ -11,6 +11,7 @@ MOMENTUM = 0.95
 ITERATIONS = 5
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 RMS = 0.2  # of a step over the learning rate, as Adam's are
+PART_RATE = "part_rate"  # in a group: its learning rate over the schedule's
 LEAST_SIDE = 32  # thinner matrices, those that read or make colours among them, take Adam
 
 
@@ -75,7 +76,14 @@ class Muon(torch.optim.Adam):
 
 
 def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
-    """The optimiser that a recipe names, over all parameters of a network."""
+    """The optimiser that a recipe names, over all parameters of a network.
+
+    Those of its encoder are a group of their own where their rate differs, and have none at 0.
+    """
+    parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    apart = options.encoder_rate != 1
+    for name, weight in network.named_parameters():
+        parts[apart and name.startswith("encoder.")].append(weight)
     on_gpu = next(network.parameters()).device.type == "cuda"
     settings: dict[str, typing.Any] = {
         "lr": options.learning_rate,
@@ -83,13 +91,30 @@ def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Ada
         "fused": True if on_gpu else None,  # one kernel for all weights
     }
     if options.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), **settings)
+        optimizer = torch.optim.Adam(parts[False], **settings)
+        groups: list[dict[str, typing.Any]] = [{"params": parts[True]}]
+    else:
+        matrices, others = _sorted(parts[False])
+        optimizer = Muon(matrices, others, decay=options.weight_decay, **settings)
+        matrices, others = _sorted(parts[True])
+        groups = [
+            {"params": others, "orthogonal": False},
+            {"params": matrices, "orthogonal": True, "decay": options.weight_decay},
+        ]
+    for group in groups:
+        if group["params"] and options.encoder_rate:
+            optimizer.add_param_group(group | {PART_RATE: options.encoder_rate})
+    return optimizer
+
+
+def _sorted(weights: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Matrices that Muon takes, and the others."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for weight in network.parameters():
+    for weight in weights:
         wide = weight.ndim >= 2 and min(weight.shape[0], weight[0].numel()) >= LEAST_SIDE
         (matrices if wide else others).append(weight)
-    return Muon(matrices, others, decay=options.weight_decay, **settings)
+    return matrices, others
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

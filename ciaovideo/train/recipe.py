@@ -106,6 +106,9 @@ class OptimOptions:
     optimizer: Literal["adam", "muon"] = opt("adam", "Adam, or Muon for the matrices of a network")
     steps: int = opt(1_000_000, "length of the schedule", "N")
     learning_rate: float = opt(1e-4, "peak of the schedule", "LR")
+    encoder_rate: float = opt(
+        1.0, "the encoder's learning rate over the decoder's; 0 leaves it as it is", "R"
+    )
     schedule: Literal["cosine", "halving", "constant"] = opt("cosine", "how the rate falls")
     decay_steps: int = opt(0, "steps at the end in which a constant rate falls to zero", "N")
     milestones: tuple[int, ...] = opt(
@@ -121,7 +124,7 @@ class OptimOptions:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "steps")
-        _at_least(self, 0, "learning_rate", "warmup", "decay_steps")
+        _at_least(self, 0, "learning_rate", "encoder_rate", "warmup", "decay_steps")
         _at_least(self, 0, "weight_decay", "clip_norm", "ema", "seed")
         if self.seed >= 2**32:
             raise OptionError(f"seed {self.seed} is not below {2**32}")
@@ -191,7 +194,9 @@ class TrainOptions:
 
     summary: str = opt("", "what the recipe is for")
     licence: str = opt("", "licence of the weights it makes, as far as the data decides it")
-    start: Path | None = opt(None, "weights to begin with instead of random ones", "FILE")
+    start: Path | None = opt(
+        None, "weights to begin with; of a network with another decoder, the encoder's", "FILE"
+    )
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
     loss: LossOptions = LossOptions()

@@ -15,7 +15,7 @@ from ciaovideo.data.precoded import Pairs, read_pairs
 from ciaovideo.data.sampling import Batch, Sampler
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.train.gradients.prediction import Part, predict
-from ciaovideo.train.gradients.workers import Judge, Workers, made_for
+from ciaovideo.train.gradients.workers import Judge, Workers, learning, made_for
 from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.ranks import Ranks
 from ciaovideo.train.recipe import DataOptions, TrainOptions
@@ -100,7 +100,7 @@ class Learner:
                 assert isinstance(ahead, LatticeBatch)
                 self._ahead = ahead
             gradients, distance = result()
-        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+        for weight, gradient in zip(learning(self.network), gradients, strict=True):
             weight.grad = gradient
         return distance
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ciaovideo.data.lattice import LatticeBatch
 from ciaovideo.models.networks.implicit import ImplicitSR
@@ -18,7 +18,7 @@ from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.objective.losses import Objective
 
 type Computed = tuple[list[Tensor | None], Tensor]
-"""A gradient for each of the network's weights, and the L1."""
+"""A gradient for each of the network's weights that learn, and the L1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Judge:
             judged, apart = self.objective(sr, hr, step)
             loss = loss + judged * (weight * share)
             distance = distance + apart.detach() * (weight * share)
-        weights = list(self.network.parameters())
+        weights = learning(self.network)
         return list(torch.autograd.grad(loss, weights, allow_unused=True)), distance
 
 
@@ -56,6 +56,11 @@ class Workers:
             for part, share in zip(parts, shares, strict=True)
         ]
         return lambda: _summed([each.result() for each in running])
+
+
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    """The weights of a network that are not left as they are."""
+    return [weight for weight in network.parameters() if weight.requires_grad]
 
 
 def made_for(network: ImplicitSR, threads: int) -> Workers | None:
