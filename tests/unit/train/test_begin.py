@@ -32,7 +32,7 @@ def _after_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 def encoder_of(folder: str) -> dict[str, Tensor]:
-    return dict(load_file(Path(folder) / WEIGHTS).encoder.state_dict())  # type: ignore[union-attr,operator]
+    return dict(load_file(Path(folder) / WEIGHTS).encoder.state_dict())  # type: ignore[union-attr]
 
 
 def test_another_decoder_begins_anew_behind_the_same_encoder() -> None:
