@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ciaovideo.engine.engine import Engine
     from ciaovideo.evaluate.cost import Cost
     from ciaovideo.evaluate.crops import Gallery
-    from ciaovideo.evaluate.measuring import Measuring
+    from ciaovideo.evaluate.equivariance import Measuring
     from ciaovideo.evaluate.protocol import OnSample, Sample, Upscale
     from ciaovideo.evaluate.report import Report, Row
     from ciaovideo.models.protocols import Network
@@ -98,6 +98,12 @@ def _add_measuring(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
     parser.add_argument(
+        "--equivariance",
+        action="store_true",
+        help="measure too how far reducing LR before the method is from reducing after it, in dB, "
+        "less is better (EQSR's equation 6); the page shows it over scale",
+    )
+    parser.add_argument(
         "--lpips",
         nargs=2,
         type=Path,
@@ -155,6 +161,7 @@ def run(arguments: Namespace) -> int:
         frames=arguments.frames,
         ssim=arguments.ssim,
         lpips=arguments.lpips,
+        equivariance=arguments.equivariance,
     )
     opened = _open_all(arguments.models, options)
     methods = list(opened)

@@ -3,13 +3,14 @@
 Videos are read and coded with PyAV, which measuring pictures does without.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciaovideo.data.images import list_pictures
 from ciaovideo.errors import OptionError
+from ciaovideo.evaluate.equivariance import Measuring, with_equivariance
 from ciaovideo.evaluate.protocol import PROTOCOLS, OnSample, Score, Upscale
 from ciaovideo.metrics.lpips import LPIPS
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 VIDEO = "video"  # the protocol that codes LR
 
-type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
-"""A folder or a video, a scale and a method to means over it; each picture is shown."""
-
 
 def choose_measures(
     protocol: str,
@@ -31,12 +29,16 @@ def choose_measures(
     frames: int | None = None,
     ssim: bool = False,
     lpips: Sequence[Path] | None = None,
+    equivariance: bool = False,
 ) -> Mapping[str, Measuring]:
     """What measures, by what codes LR before: "" where nothing does.
 
     ``codings`` is a list such as "clean,h264:23", of the protocol "video" only; ``lpips`` the two
-    files of LPIPS's weights. Raises OptionError.
+    files of LPIPS's weights; ``equivariance`` is measured of LR as it is. Raises OptionError.
     """
+    if equivariance:
+        plain = choose_measures(protocol, codings, frames=frames, ssim=ssim, lpips=lpips)
+        return {coding: with_equivariance(measure) for coding, measure in plain.items()}
     if protocol != VIDEO:
         if codings:
             raise OptionError("codings are for the protocol video")

@@ -141,7 +141,11 @@ def _section(
     papers = [row for row in rows if row.source]
     order = {name: index for index, name in enumerate(methods)}
     over_time = {scale: _over_time(measured, order, scale) for scale in report.scales}
-    charts = (*_over_scale(measured, papers, order, report.scales), *over_time[shown_scale])
+    charts = (
+        *_over_scale(measured, papers, order, report.scales),
+        *_equivariance(measured, order, report.scales),
+        *over_time[shown_scale],
+    )
     legend = [(mark(order[row.method]), row.method) for row in measured]
     if papers:
         legend.append((mark(None), f"{len(papers)} published methods"))
@@ -185,6 +189,7 @@ def _cell(score: Score | None, best: float) -> Cell:
     small = (
         *([f"{score.ssim:.4f}"] if score.ssim is not None else []),
         *([f"{score.lpips:.4f}"] if score.lpips is not None else []),
+        *([f"{score.equivariance:.2f}"] if score.equivariance is not None else []),
         *([f"{score.temporal:.2f}"] if score.temporal is not None else []),
         *([f"{score.shift:.2f}"] if score.shift is not None else []),
     )
@@ -225,6 +230,27 @@ def _over_scale(
         for line in lines
     ]
     yield from chart("Gain over bicubic, dB", gains, "scale", ticks)
+
+
+def _equivariance(
+    rows: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
+) -> Iterable[Chart]:
+    """The equivariance error over scale, where it was measured."""
+    lines = [
+        Line(
+            sorted(
+                (scale, score.equivariance)
+                for scale, score in row.scores.items()
+                if score.equivariance is not None
+            ),
+            row.method,
+            index=order[row.method],
+        )
+        for row in rows
+    ]
+    if len(scales) > 1:
+        heading = "Equivariance error over scale, dB: less treats scales more alike"
+        yield from chart(heading, lines, "scale", sorted(scales))
 
 
 def _points(row: Row) -> tuple[tuple[float, float], ...]:

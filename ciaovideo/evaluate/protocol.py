@@ -38,11 +38,13 @@ class Score:
 
     LPIPS if its weights were given. A video also has the mean temporal error (8-bit steps of
     Y), and the scores of each frame; a coded one also the largest shift of a frame's colour.
+    ``equivariance`` is an error in dB, if requested.
     """
 
     psnr: float
     ssim: float | None = None
     lpips: float | None = None
+    equivariance: float | None = None
     pictures: int = 0
     temporal: float | None = None
     shift: float | None = None

@@ -119,6 +119,8 @@ def _title(rows: Sequence[Row]) -> str:
         title = "PSNR in dB and SSIM on Y" if channel == "Y" else f"{title}, SSIM on Y"
     if any(score.lpips is not None for score in scores):
         title += ", LPIPS on RGB"
+    if any(score.equivariance is not None for score in scores):
+        title += ", equivariance error in dB (less is better)"
     if any(score.temporal is not None for score in scores):
         title += ", temporal error in 8-bit steps of Y"
     if any(score.shift is not None for score in scores):
@@ -156,6 +158,8 @@ def _cell(row: Row, scale: float) -> str:
         parts.append(f"{score.ssim:.{3 if row.source else 4}f}")
     if score.lpips is not None:
         parts.append(f"{score.lpips:.{3 if row.source else 4}f}")
+    if score.equivariance is not None:
+        parts.append(f"{score.equivariance:.2f}")
     if score.temporal is not None:
         parts.append(f"{score.temporal:.2f}")
     if score.shift is not None:
@@ -181,6 +185,7 @@ def _entries(row: Row) -> list[dict[str, Any]]:
             "psnr": _number(score.psnr),
             "ssim": score.ssim,
             "lpips": score.lpips,
+            "equivariance": None if score.equivariance is None else _number(score.equivariance),
             "temporal": score.temporal,
             "shift": score.shift,
             "coding": row.coding or None,

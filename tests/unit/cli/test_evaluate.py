@@ -220,6 +220,13 @@ def test_without_pyav_pictures_are_measured_and_videos_refused(
         evaluate("bicubic", "--on", str(folder), str(tmp_path / "a.mkv"))
 
 
+def test_equivariance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("bicubic", "--on", str(folder), "--scales", "2", "--equivariance", "--json")
+    assert evaluate(*words) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert -60 < entry["equivariance"] < -10
+
+
 def test_lpips_with_weights_of_the_user(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

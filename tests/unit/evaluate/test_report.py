@@ -70,6 +70,7 @@ def test_json() -> None:
         "channel": "Y",
         "ssim": None,
         "lpips": None,
+        "equivariance": None,
         "temporal": None,
         "shift": None,
         "coding": None,

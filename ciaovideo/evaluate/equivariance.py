@@ -1,0 +1,59 @@
+"""Equivariance of a method over scales, beside what another measure says of it."""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ciaovideo.data.pairs import crop_size, lr_size
+from ciaovideo.data.sampling import bicubic_matrix
+from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale, naming
+from ciaovideo.metrics.equivariance import equivariance_error
+
+type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
+"""A folder or a video, a scale and a method to means over it; each picture is shown."""
+
+
+def with_equivariance(measure: Measuring) -> Measuring:
+    """The same measure, and the mean equivariance error of the LR pictures that it looks at.
+
+    Two more calls of the method for each picture: of LR, and of LR reduced once more.
+    """
+
+    def measured(path: Path, scale: float, upscale: Upscale, seen: OnSample) -> Score:
+        errors: list[float] = []
+
+        def look(sample: Sample) -> None:
+            with naming(sample.name):
+                errors.append(equivariance(upscale, sample.lr, scale))
+            seen(sample)
+
+        score = measure(path, scale, upscale, look)
+        return replace(score, equivariance=statistics.fmean(errors))
+
+    return measured
+
+
+def equivariance(upscale: Upscale, picture: Tensor, scale: float) -> float:
+    """The equivariance error in dB of a method at a scale r, of x (1, 3, h, w) in [0, 1].
+
+    x is cropped so that x / r is whole, f is anti-aliased bicubic (of floats, not rounded), and
+    ceil(r) px of border are left out. Raises OptionError for a picture that is too small.
+    """
+    size = crop_size((picture.shape[-2], picture.shape[-1]), scale)
+    x = picture[..., : size[0], : size[1]]
+    small = lr_size(size, scale)
+    large = round(size[0] * scale), round(size[1] * scale)
+    before = upscale(_resampled(x, small), size).cpu()
+    after = _resampled(upscale(x, large).cpu(), size)
+    return equivariance_error(before, after, border=math.ceil(scale)).item()
+
+
+def _resampled(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """f: anti-aliased bicubic reduction to a size, (B, 3, H, W) -> (B, 3, *size)."""
+    down = bicubic_matrix(picture.shape[-2], size[0])
+    across = bicubic_matrix(picture.shape[-1], size[1])
+    return down @ picture.cpu() @ across.T
