@@ -41,11 +41,10 @@ def card(name: str, table: Mapping[str, Any]) -> str:
     with safe_open(path, framework="numpy") as file:
         network = json.loads(file.metadata()["ciaovideo.network"])
         count = sum(file.get_tensor(key).size for key in file.keys())  # noqa: SIM118
-    low, high = table["scales"]
     rows = {
         "network": _network(network),
         "weights": f"{count:,} in `{path.name}`, {path.stat().st_size / 1e6:.1f} MB",
-        "trained at": f"scales {low:g} to {high:g}, {table['steps']:,} steps",
+        "trained at": f"scale{_scales(table['scales'])}, {table['steps']:,} steps",
         "recipe": table["recipe"],
         "data": table["data"],
         "licence": table["licence"],
@@ -60,6 +59,15 @@ def card(name: str, table: Mapping[str, Any]) -> str:
         figures = (f"{scores[scale]:.2f}" if scale in scores else "" for scale in scales)
         lines.append(f"| {dataset} | {' | '.join(figures)} |")
     return "\n".join([*lines, ""])
+
+
+def _scales(value: Any) -> str:
+    """``[1.0, 4.0]`` or ``{ only = [2, 3] }``."""
+    if isinstance(value, dict):
+        return (
+            f"{'s' * (len(value['only']) > 1)} {', '.join(f'{each:g}' for each in value['only'])}"
+        )
+    return f"s {value[0]:g} to {value[1]:g}"
 
 
 def _network(network: Mapping[str, Any]) -> str:

@@ -87,22 +87,24 @@ def _list() -> int:
     from ciaovideo.models.weights import read_manifest
 
     for name, entry in read_manifest().items():
-        print(f"{name}: {entry.summary}")
+        family = f" (of {entry.family})" if entry.family else ""
+        print(f"{name}: {entry.summary}{family}")
     return 0
 
 
 def _show(name: str, *, as_json: bool) -> int:
-    from ciaovideo.models.weights import find_weights, read_entries
+    from ciaovideo.models.weights import find_members, read_entries
 
     if name.endswith(SUFFIX):
         notes = Path(name).with_suffix(".toml")
-        (entry, *_) = read_entries(notes, WITHOUT_NOTES).values() or [None]
-        if entry is None:
+        entries = list(read_entries(notes, WITHOUT_NOTES).values())[:1]
+        if not entries:
             raise CorruptWeightsError(f"{notes} is empty", WITHOUT_NOTES)
     else:
-        entry = find_weights(name)
-    whole = json.dumps(dataclasses.asdict(entry), default=str, indent=2)
-    print(whole if as_json else describe(entry))
+        entries = find_members(name)
+    tables = [dataclasses.asdict(entry) for entry in entries]
+    whole = json.dumps(tables[0] if len(tables) == 1 else tables, default=str, indent=2)
+    print(whole if as_json else "\n\n".join(map(describe, entries)))
     return 0
 
 

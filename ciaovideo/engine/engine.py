@@ -105,9 +105,10 @@ class Engine:
 
     def reach(self, lr_size: tuple[int, int], out_size: tuple[int, int]) -> int:
         """How many LR pixels around its own a colour can depend on, at these sizes."""
-        if self._network.passes:
+        view = View(lr_size, out_size)
+        if self._network.passes_at(view):
             return max(lr_size)
-        return self._network.reach(View(lr_size, out_size)).within(lr_size)
+        return self._network.reach(view).within(lr_size)
 
     def __call__(self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None) -> Tensor:
         """The batch at exactly ``out_size`` (height, width), or a ``part`` of it in output px.

@@ -21,7 +21,14 @@ class Tiling:
 
 def enlarge(network: Network, lr: Tensor, tiling: Tiling, part: Rect) -> Tensor:
     """lr (B, 3, h, w) -> a part of the output, in output px, of (B, 3, H, W)."""
-    statistics = summarize(network, lr, tiling) if network.passes else NOTHING
+    statistics = NOTHING
+    if network.passes_at(tiling.view):
+        pieces = list(_pieces(network, tiling, Rect(0, 0, *tiling.view.out_size)))
+        if network.sums_at_hand and len(pieces) == 1:
+            latent = network.encode(lr, pieces[0].view)
+            whole = network.decode(latent, pieces[0].core.rows, pieces[0].core.columns)
+            return whole[(..., *part.slices)]
+        statistics = summarize(network, lr, tiling)
     pieces = list(_pieces(network, tiling, part))
     sr = lr.new_empty(*lr.shape[:2], part.height, part.width) if len(pieces) > 1 else None
     for piece in pieces:
@@ -38,7 +45,7 @@ def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Statistics:
     """The sums over the whole frame that a network wants, all its passes."""
     pieces = list(_pieces(network, tiling, Rect(0, 0, *tiling.view.out_size)))
     statistics: dict[str, Tensor] = {}
-    for _ in range(network.passes):
+    for _ in range(network.passes_at(tiling.view)):
         total: dict[str, Tensor] = {}
         for piece in pieces:
             latent = network.encode(lr[(..., *piece.read.slices)], piece.view, statistics)

@@ -20,6 +20,7 @@ Statistics = Mapping[str, Tensor]
 """Sums over all pixels or queries of a frame, each with the batch first."""
 
 NOTHING: Statistics = MappingProxyType({})
+"""What a network is given where no sums will come; an empty table says that they will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,18 @@ class Network(nn.Module, ABC):
     first tile is decoded the engine encodes every tile, adds up what ``summarize`` says of it, and
     hands the sums to the next pass and to all that follows. So the picture is the same tiled or
     whole. A second pass may depend on the sums of the first.
+
+    With ``sums_at_hand``, a network that is given NOTHING takes its statistics from what it has
+    before it: so a frame in one piece needs no passes, and a patch can be trained on.
     """
 
     scales: Scales = Scales()
     passes: int = 0
+    sums_at_hand: bool = False
+
+    def passes_at(self, view: View) -> int:
+        """How many passes there are at these sizes."""
+        return self.passes
 
     @classmethod
     @abstractmethod

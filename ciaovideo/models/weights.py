@@ -16,9 +16,11 @@ from ciaovideo.errors import (
     CorruptWeightsError,
     MismatchedWeightsError,
     MissingWeightsError,
+    OptionError,
     UnknownNameError,
     UsageError,
 )
+from ciaovideo.models.networks.by_scale import ByScale
 from ciaovideo.models.protocols import Network, Scales
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read, write
@@ -34,7 +36,8 @@ class WeightsEntry:
 
     ``scales`` are those it was trained for. ``devices``: the kinds of device it is fast enough
     for; ``rank``: its place by kind of device where nobody names one, 1 is taken first, and what
-    has none is never taken unasked. ``psnr``: set, then scale, to dB on Y.
+    has none is never taken unasked. ``psnr``: set, then scale, to dB on Y. ``family``: a name that
+    several files of one scale each have together, which takes the one of the scale asked for.
     """
 
     name: str
@@ -49,6 +52,7 @@ class WeightsEntry:
     devices: tuple[str, ...]
     psnr: Mapping[str, Mapping[str, float]]
     rank: Mapping[str, int] = field(default_factory=dict)
+    family: str = ""
 
 
 def weights_folder() -> Path:
@@ -94,6 +98,8 @@ def entry_text(entry: WeightsEntry) -> str:
 
 def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:
     values = dict(table)
+    if "family" in values and not _scales(values["scales"]).only:
+        raise ValueError(f"{name} is of a family, and lists no scales")
     return WeightsEntry(
         name=name,
         path=folder / values.pop("file"),
@@ -127,11 +133,30 @@ def choose_weights(device_type: str) -> str:
 
 
 def find_weights(name: str) -> WeightsEntry:
-    """The bundled weights of this name; raises UnknownNameError with the nearest name."""
+    """The bundled weights of this name; raises UnknownNameError with the nearest name.
+
+    Raises OptionError for the name of several files, of which one is to be named.
+    """
+    found = find_members(name)
+    if len(found) > 1:
+        raise OptionError(
+            f"{name} is {len(found)} files of weights, one for each scale",
+            f"name one of {', '.join(entry.name for entry in found)}",
+        )
+    return found[0]
+
+
+def find_members(name: str) -> list[WeightsEntry]:
+    """The files behind a name: one, or those of a family; UnknownNameError as above."""
     entries = read_manifest()
-    if name not in entries:
-        raise UnknownNameError.among("model", name, entries)
-    return entries[name]
+    family = [entry for entry in entries.values() if entry.family == name]
+    if name not in entries and not family:
+        raise UnknownNameError.among("model", name, _names(entries))
+    return [entries[name]] if name in entries else family
+
+
+def _names(entries: Mapping[str, WeightsEntry]) -> list[str]:
+    return sorted({*entries, *(entry.family for entry in entries.values() if entry.family)})
 
 
 def load_model(name_or_path: str | Path) -> Network:
@@ -141,16 +166,31 @@ def load_model(name_or_path: str | Path) -> Network:
 
 
 def list_models() -> list[str]:
-    """The names of the bundled weights."""
-    return sorted(read_manifest())
+    """The names of the bundled weights, and of families of them."""
+    return _names(read_manifest())
 
 
 def load_bundled(name: str) -> Network:
     """A bundled network, its file checked against the manifest's hash.
 
-    Where the manifest lists scales, the network does no others.
+    Where the manifest lists scales, the network does no others. The name of a family is a network
+    that does all scales of its files.
     """
-    entry = find_weights(name)
+    entries = find_members(name)
+    networks = [_load_entry(entry) for entry in entries]
+    if len(networks) == 1:
+        return networks[0]
+    return ByScale(
+        {
+            scale: network
+            for entry, network in zip(entries, networks, strict=True)
+            for scale in entry.scales.only
+        }
+    ).eval()
+
+
+def _load_entry(entry: WeightsEntry) -> Network:
+    """The network of one file."""
     if not entry.path.is_file():
         raise MissingWeightsError(f"{entry.path} is not there", "install the package again")
     if file_sha256(entry.path) != entry.sha256:

@@ -1,45 +1,66 @@
-"""Begin with the weights of a network that differs: in depth, or in its decoder."""
+"""Begin with the weights of a network that differs: in depth, or in some of its parts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.errors import MismatchedWeightsError
+from ciaovideo.models.protocols import Network
 from ciaovideo.models.spec import IMPLICIT, NetworkSpec
 from ciaovideo.models.weights import load_file, read_tensors
 from ciaovideo.train.state import load_weights
 
 BLOCK = re.compile(r"(encoder\.body\.\d+)\.")
 LAST = ("conv2.weight", "conv2.bias")  # of a residual block: with these at zero it does nothing
+ENCODER = "encoder"
 
 
-ENCODER = "encoder."
-
-
-def begin(network: ImplicitSR, path: Path, spec: NetworkSpec) -> list[str]:
+def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] = ()) -> list[str]:
     """Have a network begin with the weights in a file; what a user should know of it.
 
-    Of a file with another decoder than ``spec`` says the encoder's are taken, and the decoder's are
-    the network's own. Raises MissingWeightsError, CorruptWeightsError or MismatchedWeightsError.
+    With ``parts``, modules of these names take the file's weights, and the rest is the network's
+    own. Without, of a file with another decoder than ``spec`` says the encoder is taken so. Raises
+    MissingWeightsError, CorruptWeightsError or MismatchedWeightsError.
     """
     weights = dict(load_file(path).state_dict())
     found, _ = read_tensors(path)
-    other = found.network == IMPLICIT and found.decoder != spec.decoder
+    joined = found.network == spec.network == IMPLICIT
+    other = not parts and joined and found.decoder != spec.decoder
     if other:
-        own = network.state_dict()
-        weights = {name: w for name, w in weights.items() if name.startswith(ENCODER)}
-        weights |= {name: w for name, w in own.items() if not name.startswith(ENCODER)}
-    hint = "set start to weights of the recipe's network"
+        parts = (ENCODER,)
+    if parts:
+        weights = _with_parts(network.state_dict(), weights, parts, path)
+    hint = "set start to weights of the recipe's network, or start_with to what they share"
     load_weights(network, grown(network, weights), path, hint)
     said = f"{path} has decoder {found.decoder}: its encoder is taken, {spec.decoder} begins anew"
     return [said] if other else []
 
 
+def _with_parts(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], parts: Sequence[str], path: Path
+) -> dict[str, Tensor]:
+    """``weights`` of these modules, and for the rest a network's own."""
+    for part in parts:
+        if not all(any(name.startswith(f"{part}.") for name in table) for table in (own, weights)):
+            shared = ", ".join(sorted(_modules(own) & _modules(weights)))
+            raise MismatchedWeightsError(
+                f"{path} and the recipe's network have no {part!r} in common",
+                f"name modules that both have: {shared or 'there is none'}",
+            )
+    taken = tuple(f"{part}." for part in parts)
+    made = {name: weight for name, weight in own.items() if not name.startswith(taken)}
+    return made | {name: weight for name, weight in weights.items() if name.startswith(taken)}
+
+
+def _modules(weights: Mapping[str, Tensor]) -> set[str]:
+    return {name.partition(".")[0] for name in weights}
+
+
 @torch.no_grad()
-def grown(network: ImplicitSR, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def grown(network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``weights`` and, for residual blocks that only ``network`` has, ones that change nothing.
 
     These keep the network's own first convolution, and their second one is zero. Weights that lack

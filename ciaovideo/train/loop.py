@@ -121,9 +121,8 @@ class Trainer:
             self.objective = Objective(recipe.options.loss, self.device)
         self.notices: list[str] = []
         if recipe.options.start is not None:
-            self.notices += begin(self.network, recipe.options.start, recipe.network)
-        if not optim.encoder_rate:
-            self.network.encoder.requires_grad_(False)
+            parts = recipe.options.start_with
+            self.notices += begin(self.network, recipe.options.start, recipe.network, parts)
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)

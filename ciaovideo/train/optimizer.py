@@ -5,6 +5,7 @@ import typing
 import torch
 from torch import Tensor, nn
 
+from ciaovideo.errors import OptionError
 from ciaovideo.train.recipe import OptimOptions
 
 MOMENTUM = 0.95
@@ -78,12 +79,17 @@ class Muon(torch.optim.Adam):
 def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
     """The optimiser that a recipe names, over all parameters of a network.
 
-    Those of its encoder are a group of their own where their rate differs, and have none at 0.
+    Those of its encoder are a group of their own where their rate differs, and at 0 stay as they
+    are. Raises OptionError where a rate is given for an encoder that the network does not have.
     """
     parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     apart = options.encoder_rate != 1
     for name, weight in network.named_parameters():
         parts[apart and name.startswith("encoder.")].append(weight)
+    if apart and not parts[True]:
+        raise OptionError("encoder_rate is given, but the network has no encoder", "leave it out")
+    for weight in parts[True]:
+        weight.requires_grad_(bool(options.encoder_rate))
     on_gpu = next(network.parameters()).device.type == "cuda"
     settings: dict[str, typing.Any] = {
         "lr": options.learning_rate,

@@ -80,8 +80,16 @@ ALONE = Ranks()
 
 
 def gradients(network: nn.Module) -> list[Tensor]:
-    """Those that a network's weights have, in the order of the weights."""
-    return [weight.grad for weight in network.parameters() if weight.grad is not None]
+    """Those of a network's weights that learn; of weights that a step did not use they are 0.
+
+    Processes see different samples, which may use different branches of a network.
+    """
+    found = []
+    for weight in network.parameters():
+        if weight.requires_grad:
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            found.append(weight.grad)
+    return found
 
 
 @contextmanager

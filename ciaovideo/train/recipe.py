@@ -13,12 +13,13 @@ from ciaovideo.config import field_types, from_mapping, opt
 from ciaovideo.data.degradation.chain import DegradationOptions
 from ciaovideo.data.degradation.coded import CodedOptions
 from ciaovideo.errors import CiaoVideoError, MissingInputError, OptionError, UnknownNameError
-from ciaovideo.models.networks.implicit import ImplicitSR
-from ciaovideo.models.spec import NetworkSpec
+from ciaovideo.models.protocols import Network
+from ciaovideo.models.spec import IMPLICIT, NetworkSpec
 from ciaovideo.options import MAX_SCALE
 
 RECIPES = files("ciaovideo.train") / "recipes"
 HALVES = ("encoder", "decoder")  # of a network: another one has other options
+HINT = "the bundled recipes show what goes together"
 
 
 def _at_least(options: Any, least: int, *names: str) -> None:
@@ -197,6 +198,9 @@ class TrainOptions:
     start: Path | None = opt(
         None, "weights to begin with; of a network with another decoder, the encoder's", "FILE"
     )
+    start_with: tuple[str, ...] = opt(
+        (), "modules that take weights of start, the rest being fresh; empty for all", "NAME,..."
+    )
     data: DataOptions = DataOptions()
     optim: OptimOptions = OptimOptions()
     loss: LossOptions = LossOptions()
@@ -223,20 +227,35 @@ class Recipe:
     network: NetworkSpec
     options: TrainOptions
 
-    def build(self) -> ImplicitSR:
+    def build(self) -> Network:
         """The network with fresh weights; raises UnknownNameError or OptionError."""
         try:
-            network = self.network.build_implicit()
+            network = self.network.build()
         except CiaoVideoError:
             raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as cause:
             # An option that the class does not take, or a size that no layer can have.
-            hint = "the bundled recipes show what goes together"
-            raise OptionError(f"{self.name}: network: {cause}", hint) from cause
+            raise OptionError(f"{self.name}: network: {cause}", HINT) from cause
+        self._check(network)
         empty = [name for name, weight in network.named_parameters() if not weight.numel()]
         if empty:
             raise OptionError(f"{self.name}: network: {empty[0]} is empty", "use sizes above 0")
         return network
+
+    def _check(self, network: Network) -> None:
+        """Raise OptionError for a network that cannot learn from what the recipe draws."""
+        data, name = self.options.data, self.network.network
+        if next(network.parameters(), None) is None:
+            raise OptionError(f"{self.name}: {name} has nothing to learn", HINT)
+        if name != IMPLICIT and not (data.lattice and data.window):
+            raise OptionError(
+                f"{self.name}: {name} makes neighbouring pixels, and scattered ones are asked for",
+                "set data.lattice to the side of a square, and data.window to true",
+            )
+        for scale in (data.low_scale, data.high_scale):
+            if not network.scales.hold((data.patch,) * 2, (round(data.patch * scale),) * 2):
+                said = f"{name} does scales of {network.scales}, and x{scale:g} is drawn"
+                raise OptionError(f"{self.name}: {said}", "set data.low_scale and data.high_scale")
 
     def sources(self) -> list[Path]:
         """Where the pictures are; raises MissingInputError for what is not there."""
@@ -261,13 +280,13 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
 
     A recipe may name another as its ``base``, by name or by a path relative to its own file, and
-    say only what differs. Options of an encoder or decoder are not handed on to another one that
-    the recipe or an override names. Raises UnknownNameError or OptionError.
+    say only what differs. Options of a network, encoder or decoder are not handed on to another one
+    that the recipe or an override names. Raises UnknownNameError or OptionError.
     """
     values = _recipe_values(name_or_path)
-    halves = tuple(f"network.{half}=" for half in HALVES)
-    for override in sorted(overrides, key=lambda text: not text.startswith(halves)):
-        _override(values, override)  # another half first: it takes the old one's options with it
+    kinds = ("network.network=", *(f"network.{half}=" for half in HALVES))
+    for override in sorted(overrides, key=lambda text: not text.startswith(kinds)):
+        _override(values, override)  # another kind first: it takes the old one's options with it
     spec = _network(values.pop("network", {}), name_or_path)
     options = from_mapping(TrainOptions, values, name_or_path)
     return Recipe(name=Path(name_or_path).stem, network=spec, options=options)
@@ -295,6 +314,8 @@ def _recipe_values(name_or_path: str, below: tuple[str, ...] = ()) -> dict[str, 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Tables merged key by key; what describes a half of the network goes when the half does."""
     merged = dict(base)
+    if isinstance(changes.get("network"), str) and changes["network"] != base.get("network"):
+        merged = {}  # another network, to which nothing of this one's table belongs
     for half in HALVES:
         if changes.get(half, base.get(half)) != base.get(half):
             merged.pop(f"{half}_options", None)
@@ -321,14 +342,14 @@ def _recipe_text(name_or_path: str) -> str:
 
 def _network(table: Any, where: str) -> NetworkSpec:
     """The table ``network`` of a recipe, its types checked."""
-    kinds = {
-        "encoder": str,
-        "decoder": str,
-        "encoder_options": dict,
-        "decoder_options": dict,
+    kinds: dict[str, type] = {
+        **dict.fromkeys(HALVES, str),
+        **{f"{half}_options": dict for half in HALVES},
         "residual": bool,
     }
-    if not isinstance(table, dict) or not {"encoder", "decoder"} <= table.keys():
+    if isinstance(table, dict) and table.get("network", IMPLICIT) != IMPLICIT:
+        kinds = {"network": str, "options": dict}
+    elif not isinstance(table, dict) or not set(HALVES) <= table.keys():
         raise OptionError(f"{where}: network names no encoder and decoder")
     for name, value in table.items():
         if name not in kinds:
@@ -356,6 +377,8 @@ def _override(values: dict[str, Any], override: str) -> None:
     value = _value(text)
     if _is_list(dotted) and not isinstance(value, list):
         value = [_value(part.strip()) for part in text.split(",") if part.strip()]
+    if tables == ["network"] and key == "network" and value != where.get(key, IMPLICIT):
+        where.clear()
     if tables == ["network"] and key in HALVES and value != where.get(key):
         where.pop(f"{key}_options", None)
     where[key] = value

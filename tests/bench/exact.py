@@ -92,7 +92,7 @@ def random_network(recipe: str) -> ImplicitSR:
     """The network of a recipe with the same random weights each time, on one thread."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = read_recipe(recipe).build().eval()
+    network = read_recipe(recipe).network.build_implicit().eval()
     torch.manual_seed(0)
     return network
 

@@ -59,7 +59,7 @@ TINY = tuple(Case(case.name, (20, 24), (40, 48)) for case in CASES)
 def network(name: str) -> ImplicitSR:
     """The network of a recipe with random weights."""
     torch.manual_seed(0)
-    return read_recipe(name).build()
+    return read_recipe(name).network.build_implicit()
 
 
 @contextmanager

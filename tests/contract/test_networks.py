@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.tiled import Tiling, summarize
 from ciaovideo.grid import View
+from ciaovideo.models.protocols import NOTHING
 from ciaovideo.options import EngineOptions
 from tests.networks import NAMES, small_network
 
@@ -57,10 +59,14 @@ def test_a_picture_in_a_batch_is_the_picture(name: str) -> None:
 @every_network
 @torch.no_grad()
 def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
-    """Everything beyond it is replaced, and the colour in the middle stays, to the last bit."""
+    """Everything beyond it is replaced, and the colour in the middle stays, to the last bit.
+
+    Sums over the frame, where there are any, are those of one picture for all.
+    """
     network = small_network(name).eval()
     for scale in scales_of(name):
         view = View(SIZE, out_size(scale))
+        sums = summarize(network, picture(), Tiling(view, 0)) if network.passes else NOTHING
         halo = network.reach(view).within(SIZE)
         middle = [side // 2 for side in view.out_size]
         own = [round((m + 0.5) / scale - 0.5) for m in middle]
@@ -69,7 +75,7 @@ def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
         others[..., y, x] = picture()[..., y, x]
         found = [
             network.decode(
-                network.encode(lr, view),
+                network.encode(lr, view, sums),
                 view.rows.part(middle[0], middle[0] + 1, 0),
                 view.columns.part(middle[1], middle[1] + 1, 0),
             )

@@ -7,6 +7,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
     "encoder",
     {
         "edsr": "ciaovideo.models.encoders.edsr:EDSR",
+        "hiet": "ciaovideo.models.encoders.hiet:HiET",
         "rdn": "ciaovideo.models.encoders.rdn:RDN",
         "span": "ciaovideo.models.encoders.span:SPAN",
         "swinir": "ciaovideo.models.encoders.swinir:SwinIR",

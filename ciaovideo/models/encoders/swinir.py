@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ciaovideo.models.parts.receptive import Step, convolution, farthest, windows
 from ciaovideo.models.protocols import Encoder
 
 INIT_STD = 0.02  # of linear layers and position tables, cut off at two
@@ -124,7 +125,7 @@ class SwinGroup(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels (B, h, w, C) -> the same."""
-        return pixels + _convolve(self.conv, self.blocks(pixels))
+        return pixels + convolve(self.conv, self.blocks(pixels))
 
 
 class SwinIR(Encoder):
@@ -184,22 +185,22 @@ class SwinIR(Encoder):
     def forward(self, lr: Tensor) -> Tensor:
         """Features at the same height and width."""
         height, width = lr.shape[-2:]
-        first: Tensor = self.conv_first(_pad(lr, self.alignment))
+        first: Tensor = self.conv_first(mirrored(lr, self.alignment))
         pixels = self.layers(self.embed_norm(first.permute(0, 2, 3, 1)))
-        after = _convolve(self.conv_after_body, self.norm(pixels))
+        after = convolve(self.conv_after_body, self.norm(pixels))
         features = first + after.permute(0, 3, 1, 2)
         if self.projection is not None:
             features = F.leaky_relu(self.projection(features))
         return features[..., :height, :width]
 
 
-def _convolve(conv: nn.Conv2d, pixels: Tensor) -> Tensor:
+def convolve(conv: nn.Conv2d, pixels: Tensor) -> Tensor:
     """A convolution over pixels (B, h, w, C)."""
     out: Tensor = conv(pixels.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     return out
 
 
-def _pad(lr: Tensor, window: int) -> Tensor:
+def mirrored(lr: Tensor, window: int) -> Tensor:
     """Mirror the picture below and to the right; a side too short to mirror repeats its border."""
     height, width = lr.shape[-2:]
     down, right = -height % window, -width % window
@@ -210,18 +211,9 @@ def _pad(lr: Tensor, window: int) -> Tensor:
 
 
 def _reach(window: int, shifts: Sequence[Sequence[int]]) -> int:
-    """How far the features of a pixel see, in LR pixels.
-
-    Followed back from the pixel through every convolution and window, for each place that a pixel
-    can have in a window. By symmetry as far to the other side.
-    """
-
-    def first_seen(pixel: int) -> int:
-        pixel -= 1  # the convolution after the body
-        for group in reversed(shifts):
-            pixel -= 1  # the convolution after the blocks
-            for shift in reversed(group):
-                pixel = (pixel - shift) // window * window + shift
-        return pixel - 1  # the first convolution
-
-    return max(place - first_seen(place) for place in range(window))
+    """How far the features of a pixel see, in LR pixels."""
+    steps: list[Step] = [convolution()]
+    for group in shifts:
+        steps += [windows(window, shift=shift) for shift in group]
+        steps.append(convolution())  # after the blocks
+    return farthest([*steps, convolution()], window)

@@ -13,7 +13,7 @@ from ciaovideo.data.images import PictureStore
 from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
 from ciaovideo.data.precoded import Pairs, read_pairs
 from ciaovideo.data.sampling import Batch, Sampler
-from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.protocols import Network
 from ciaovideo.train.gradients.prediction import Part, predict
 from ciaovideo.train.gradients.workers import Judge, Workers, learning, made_for
 from ciaovideo.train.objective.losses import Objective
@@ -29,7 +29,7 @@ class Learner:
     """
 
     def __init__(
-        self, network: ImplicitSR, objective: Objective, options: TrainOptions, ranks: Ranks
+        self, network: Network, objective: Objective, options: TrainOptions, ranks: Ranks
     ) -> None:
         self.network = network
         self.objective = objective

@@ -7,21 +7,27 @@ from torch import Tensor
 
 from ciaovideo.data.lattice import Lattice, LatticeBatch
 from ciaovideo.data.sampling import Batch
-from ciaovideo.grid import View
+from ciaovideo.grid import Axis, View
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.crossing import crossed
 from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.protocols import Network
 
 type Part = tuple[Tensor, Tensor, Tensor, float]
 """Colours made, true ones, true ones unsharpened, and the share of the batch."""
 
 
-def predict(network: ImplicitSR, batch: Batch | LatticeBatch, *, bf16: bool) -> list[Part]:
-    """Colours beside the true ones; points (B, Q, 3), or of each lattice (b, 3, N, M)."""
+def predict(network: Network, batch: Batch | LatticeBatch, *, bf16: bool) -> list[Part]:
+    """Colours beside the true ones; points (B, Q, 3), or of each lattice (b, 3, N, M).
+
+    A network that is not of an encoder and a decoder makes neighbours only: lattices of windows.
+    """
     lr = batch.lr.contiguous(memory_format=torch.channels_last)
     with torch.autocast(lr.device.type, torch.bfloat16, bf16, cache_enabled=False):
         if isinstance(batch, Batch):
             made = [network(lr, batch.coord, batch.cell)]
+        elif not isinstance(network, ImplicitSR):
+            made = list(_windows(network, lr, batch))
         elif isinstance(network.decoder, SeparableCiaoSR):
             made = list(_crossed(network, network.decoder, lr, batch))
         else:
@@ -55,6 +61,26 @@ def _queried(network: ImplicitSR, lr: Tensor, batch: LatticeBatch) -> Iterator[T
         coord = torch.stack(torch.meshgrid(target.rows, target.columns, indexing="ij"), dim=-1)
         points = network(part, coord.flatten(0, 1).expand(len(part), -1, -1), cell)
         yield points.transpose(1, 2).unflatten(2, coord.shape[:2])
+
+
+def _windows(network: Network, lr: Tensor, batch: LatticeBatch) -> Iterator[Tensor]:
+    """What an engine would ask a network for, of the patches as whole frames."""
+    counts = [target.samples for target in batch.targets]
+    for target, part, cell in zip(
+        batch.targets, lr.split(counts), batch.cell.split(counts), strict=True
+    ):
+        height, width = lr.shape[-2:]
+        out_size = [round(2 / side) for side in cell[0].tolist()]
+        latent = network.encode(part, View((height, width), (out_size[0], out_size[1])))
+        rows = _axis(target.rows, height, out_size[0])
+        columns = _axis(target.columns, width, out_size[1])
+        yield network.decode(latent, rows, columns)
+
+
+def _axis(coord: Tensor, count: int, out_count: int) -> Axis:
+    """Neighbouring queries, of which ``coord`` (N,) are the centres."""
+    first = round((float(coord[0]) + 1) * out_count / 2 - 0.5)
+    return Axis(count, out_count, first, first + len(coord))
 
 
 def _bilinear(lr: Tensor, target: Lattice) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ciaovideo.data.lattice import LatticeBatch
-from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.grid import View
+from ciaovideo.models.protocols import Network
 from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.objective.losses import Objective
 
@@ -25,7 +26,7 @@ type Computed = tuple[list[Tensor | None], Tensor]
 class Judge:
     """What a batch is judged by at a step."""
 
-    network: ImplicitSR
+    network: Network
     objective: Objective
     bf16: bool
 
@@ -63,7 +64,7 @@ def learning(network: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in network.parameters() if weight.requires_grad]
 
 
-def made_for(network: ImplicitSR, threads: int) -> Workers | None:
+def made_for(network: Network, threads: int) -> Workers | None:
     """Workers for so many threads; None for one, and for a network that draws at random.
 
     For there is one generator for all threads, and who asks it first is chance.
@@ -72,7 +73,8 @@ def made_for(network: ImplicitSR, threads: int) -> Workers | None:
         return None
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
-        network.encoder(torch.zeros(1, 3, 8, 8))
+        side = round(8 * (network.scales.only or (2.0,))[0])
+        network.encode(torch.zeros(1, 3, 8, 8), View((8, 8), (side, side)))
         draws = not torch.equal(before, torch.get_rng_state())
     return None if draws else Workers(threads)
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ciaovideo.data.images import list_pictures, read_picture, resize
 from ciaovideo.data.pairs import pair
-from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.engine import Engine, check_scale
 from ciaovideo.errors import OptionError
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.luma import without_border
-from ciaovideo.models.networks.implicit import ImplicitSR
+from ciaovideo.models.protocols import Network
 from ciaovideo.options import EngineOptions
 from ciaovideo.train.recipe import ValidationOptions
 
@@ -31,11 +31,12 @@ class Validation:
     PSNR on Y by the protocol of benchmarks: ceil(scale) px of border out, LR by Pillow's bicubic.
     It computes in fp32 with a network of its own and draws nothing at random: a run ends with the
     same weights with it and without it. Raises MissingInputError for a folder without pictures,
-    OptionError for a scale that they cannot be measured at.
+    OptionError for a scale that they cannot be measured at, UnsupportedScaleError for one that the
+    network does not do.
     """
 
     def __init__(
-        self, options: ValidationOptions, folder: Path, network: ImplicitSR, device: torch.device
+        self, options: ValidationOptions, folder: Path, network: Network, device: torch.device
     ) -> None:
         self.scales = options.scales
         self.network = copy.deepcopy(network)
@@ -47,6 +48,10 @@ class Validation:
             scale: [_measurable(*each, scale) for each in zip(paths, pictures, strict=True)]
             for scale in options.scales
         }
+        for pairs in self._pairs.values():
+            for hr, lr in pairs:
+                size = (lr.shape[-2], lr.shape[-1])
+                check_scale(network.scales, size, (hr.shape[-2], hr.shape[-1]))
 
     def measure(self, weights: Mapping[str, Tensor]) -> dict[float, float]:
         """Mean PSNR in dB at each scale."""

@@ -42,9 +42,9 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp32(
 def test_bf16_costs_less_than_a_hundredth_of_a_decibel(name: str) -> None:
     """Noise of rounding against the error that the network makes anyway, on a picture of ours."""
     hr = torch.from_numpy(scene(180, 240, 0)).permute(2, 0, 1).unsqueeze(0).float().clamp(0, 1)
-    lr = torch.nn.functional.interpolate(
-        hr, scale_factor=0.5, mode="bicubic", antialias=True
-    ).clamp(0, 1)
+    scale = (load_bundled(name).scales.only or (2.0,))[0]
+    size = (round(180 / scale), round(240 / scale))
+    lr = torch.nn.functional.interpolate(hr, size, mode="bicubic", antialias=True).clamp(0, 1)
 
     def error(precision: str) -> float:
         options = EngineOptions(device="cpu", precision=precision)  # type: ignore[arg-type]

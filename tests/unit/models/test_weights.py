@@ -8,11 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ciaovideo import Upscaler
 from ciaovideo.errors import (
     CorruptWeightsError,
     MismatchedWeightsError,
     MissingWeightsError,
+    OptionError,
     UnknownNameError,
+    UnsupportedScaleError,
 )
 from ciaovideo.models import weights as checkpoints
 from ciaovideo.models.networks.interpolation import Bicubic
@@ -23,6 +26,7 @@ from ciaovideo.models.weights import (
     choose_weights,
     entry_text,
     file_sha256,
+    find_members,
     find_weights,
     list_models,
     load_bundled,
@@ -257,9 +261,56 @@ def test_listed_scales_in_a_manifest(bundle: Path) -> None:
 
 @pytest.mark.parametrize("name", list_models())
 def test_bundled_weights_are_for_scales_that_their_network_does(name: str) -> None:
-    network, trained = load_bundled(name), find_weights(name).scales
-    for scale in trained.only or (trained.least, trained.most):
-        assert network.scales.hold((1000, 1000), (round(1000 * scale), round(1000 * scale)))
+    network = load_bundled(name)
+    for entry in find_members(name):
+        trained = entry.scales
+        for scale in trained.only or (trained.least, trained.most):
+            assert network.scales.hold((1000, 1000), (round(1000 * scale), round(1000 * scale)))
+
+
+def family(bundle: Path) -> None:
+    """Two files of a scale each, under one name."""
+    tables = []
+    for scale in (2, 3):
+        spec = NetworkSpec(
+            network="pixel-shuffle",
+            options={"scale": scale, "encoder": "edsr", "encoder_options": {"channels": 8}},
+        )
+        path = bundle / f"both-x{scale}.safetensors"
+        save(path, spec, spec.build().state_dict(), torch.float32)
+        text = MANIFEST.format(file_sha256(path)).replace("tiny", path.stem)
+        text = text.replace("scales = [1, 4.0]", f"scales = {{ only = [{scale}] }}")
+        tables.append(text + '\nfamily = "both"\n')
+    (bundle / "manifest.toml").write_text("\n".join(tables), encoding="utf-8")
+
+
+def test_several_files_under_one_name(bundle: Path) -> None:
+    family(bundle)
+    assert list_models() == ["both", "both-x2", "both-x3"]
+    network = load_bundled("both")
+    assert network.scales.only == (2.0, 3.0)
+    lr = torch.rand(1, 3, 10, 12)
+    for scale in (2, 3):
+        upscaled = [
+            Upscaler(name, scale=scale, device="cpu", precision="fp32")(lr)
+            for name in ("both", f"both-x{scale}")
+        ]
+        assert torch.equal(*upscaled)
+    with pytest.raises(UnsupportedScaleError, match="ask for a scale of 2 or 3"):
+        Upscaler("both", scale=2.5, device="cpu")(lr)
+    with pytest.raises(OptionError, match="name one of both-x2, both-x3"):
+        find_weights("both")
+    with pytest.raises(UnknownNameError, match="did you mean 'both'"):
+        load_bundled("bothe")
+
+
+def test_a_family_needs_scales(bundle: Path) -> None:
+    family(bundle)
+    path = bundle / "manifest.toml"
+    text = path.read_text(encoding="utf-8").replace("{ only = [2] }", "[1.0, 4.0]")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CorruptWeightsError, match="both-x2 is of a family, and lists no scales"):
+        read_manifest()
 
 
 def written(path: Path, text: str) -> Path:

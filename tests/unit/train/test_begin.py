@@ -39,7 +39,7 @@ def test_another_decoder_begins_anew_behind_the_same_encoder() -> None:
     run = trainer("other", *LIIF)
     [notice] = run.notices
     assert "its encoder is taken, liif begins anew" in notice
-    for name, weight in run.network.encoder.state_dict().items():
+    for name, weight in run.network.get_submodule("encoder").state_dict().items():
         torch.testing.assert_close(weight, encoder_of("run")[name], rtol=0, atol=0)
     assert not trainer("third", "start=run/weights.safetensors").notices
 
@@ -63,7 +63,7 @@ def test_a_rate_of_the_encoder_is_its_share_of_the_schedule(optimizer: str) -> N
     changes = (f"optim.optimizer={optimizer}", "optim.encoder_rate=0.25", "optim.steps=3")
     run = trainer("other", *LIIF, *changes, "network.encoder_options.channels=10")
     run.run()
-    weights = {id(weight) for weight in run.network.encoder.parameters()}
+    weights = {id(weight) for weight in run.network.get_submodule("encoder").parameters()}
     rates: dict[bool, set[float]] = {True: set(), False: set()}
     for group in run.optimizer.param_groups:
         inside = {id(weight) in weights for weight in group["params"]}

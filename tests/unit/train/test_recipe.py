@@ -22,9 +22,20 @@ WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-edsr-quick": 2_649_030,
     "ciaosr-rdn": 23_402_566,
     "ciaosr-swinir": 14_667_218,
+    "asdn": 22_438_288,
+    "asdn-small": 828_864,
+    "eqsr": 13_619_510,
 }
-REDUCED = {  # network.encoder_options of each encoder for a run of a second
+REDUCED = {  # options of each encoder, and of each network in one piece, for a run of a second
+    "asdn": ("features=4", "blocks=1", "layers=1", "reduction=2"),
     "edsr": ("channels=8", "blocks=1"),
+    "eqsr": (
+        *("channels=8", "groups=1", "blocks=1", "heads=2", "window=4", "overlap=6"),
+        *("frequencies=2", "hidden=8"),
+    ),
+    "fsdn": ("features=4", "blocks=1", "layers=1", "reduction=2"),
+    "hiet": ("channels=8", "blocks=1", "levels=2", "heads=2", "window=4"),
+    "pixel-shuffle": ("encoder_options={channels=8, blocks=1, levels=2, heads=2, window=4}",),
     "rdn": ("channels=8", "blocks=1", "layers=1", "growth=8"),
     "swinir": ("channels=12", "depths=[1, 1]", "heads=2"),
 }
@@ -52,7 +63,9 @@ def test_every_bundled_recipe_starts(name: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "pictures" / "noise.png")
     recipe = read_recipe(name)
-    changes = [f"network.encoder_options.{text}" for text in REDUCED[recipe.network.encoder]]
+    half, kind = recipe.network.encoder, "encoder_options" if recipe.network.encoder else "options"
+    reduced = REDUCED[half or recipe.network.network]
+    changes = [f"network.{kind}.{text}" for text in reduced]
     if "hidden" in recipe.network.decoder_options or recipe.network.decoder == "ciaosr":
         hidden = {"ciaosr": "[8, 8]"}.get(recipe.network.decoder, "8")
         changes.append(f"network.decoder_options.hidden={hidden}")
