@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from ciaovideo.pipeline.verification.contract import Verification
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import Preservation, preservation_report
+    from ciaovideo.report.preview import Preview, preview
+    from ciaovideo.report.preview_page import write_preview
 
     __version__: str
 
@@ -68,6 +70,7 @@ __all__ = [
     "PixelLayout",
     "PlaneFormat",
     "Preservation",
+    "Preview",
     "Primaries",
     "Progress",
     "Range",
@@ -89,10 +92,12 @@ __all__ = [
     "list_models",
     "load_model",
     "preservation_report",
+    "preview",
     "probe",
     "to_rgb",
     "upscale",
     "verify",
+    "write_preview",
     "write_report",
 ]
 
@@ -113,6 +118,8 @@ _PLACES = {
         "pipeline.verification.contract": "Verification",
         "report.page": "write_report",
         "report.preservation": "Preservation preservation_report",
+        "report.preview": "Preview preview",
+        "report.preview_page": "write_preview",
     }.items()
     for name in names.split()
 }

@@ -21,6 +21,7 @@ Chroma = Literal["auto", "420", "422", "444"]
 Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
+CROP_AUTO = "auto"  # what a look at the whole file finds to be no picture
 CROP_SOURCE = "source"  # the crop that the container of the input states
 PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 
@@ -125,6 +126,18 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def parse_box(text: str) -> tuple[int, int, int, int]:
+    """``"WIDTHxHEIGHT+LEFT+TOP"`` as (width, height, left, top); OptionError for anything else."""
+    side, place = r"([1-9][0-9]{0,5})", r"\+([0-9]{1,6})"
+    match = re.fullmatch(f"{side}[xX]{side}{place}{place}", text)
+    if match is None:
+        raise OptionError(
+            f"{text!r} is not a crop", "write WIDTHxHEIGHT+LEFT+TOP, such as 704x464+8+8, or auto"
+        )
+    width, height, left, top = map(int, match.groups())
+    return width, height, left, top
+
+
 def parse_time(text: str | Fraction) -> Fraction:
     """Seconds, exactly, from a time as people write it: 90, 90.25, 1:30.25 or 0:01:30.25."""
     if isinstance(text, Fraction):
@@ -182,9 +195,11 @@ class InputOptions:
     )
     crop: str | None = opt(
         None,
-        "cut pixels off at the sides before enlarging: source takes the crop that the input's"
-        " container states, which otherwise goes along, scaled, where the output can state it",
-        "source",
+        "cut pixels off at the sides before enlarging: WxH+X+Y keeps a box of that size, X from the"
+        " left and Y from the top. auto looks for black bars and the head-switching noise of tapes"
+        " in the whole file. source takes the crop that the input's container states, which"
+        " otherwise goes along, scaled, where the output can state it",
+        "WxH+X+Y|auto|source",
     )
     start: Fraction | str | None = opt(
         None,
@@ -206,8 +221,8 @@ class InputOptions:
             raise OptionError(
                 f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
             )
-        if self.crop not in (None, CROP_SOURCE):
-            raise OptionError(f"no crop is called {self.crop!r}", CROP_SOURCE)
+        if self.crop not in (None, CROP_SOURCE, CROP_AUTO):
+            parse_box(self.crop)
         start, end = self.times
         if end is not None and end <= start:
             raise OptionError(

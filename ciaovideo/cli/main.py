@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "ciaovideo.cli.train",
     "evaluate": "ciaovideo.cli.evaluate",
     "bench": "ciaovideo.cli.bench",
+    "preview": "ciaovideo.cli.preview",
     "verify": "ciaovideo.cli.verify",
     "weights": "ciaovideo.cli.weights",
 }

@@ -38,7 +38,7 @@ GROUPS = (
     UpscaleOptions,
 )
 EPILOG = """
-commands: ciaovideo train, evaluate, bench, verify and weights; each has its own --help.
+commands: ciaovideo train, evaluate, bench, preview, verify and weights; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
 - in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
@@ -128,7 +128,7 @@ def run(arguments: Namespace) -> int:
                 print(f"note: {kept}", file=sys.stderr)
             raise
     if arguments.report is not None:
-        make_report(arguments.report, options, summary, quiet=arguments.quiet)
+        make_report(arguments.report, job.options, summary, quiet=arguments.quiet)
     if arguments.json:
         print(as_json(summary), file=results)
     elif not arguments.quiet:

@@ -38,7 +38,7 @@ def build_parser(prog: str) -> ArgumentParser:
         parser.add_argument(
             f"--{name}", type=int, metavar="N", help=f"it was made with this --{name}"
         )
-    parser.add_argument("--crop", metavar="source", help="it was made with this --crop")
+    parser.add_argument("--crop", metavar="CROP", help="it was made with this --crop")
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )

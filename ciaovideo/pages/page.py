@@ -11,8 +11,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, Stric
 from markupsafe import Markup
 
 from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel, drawing
-from ciaovideo.errors import OptionError
+from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.pages.inline import inline_svg
+from ciaovideo.storage.atomic import ROOM, atomic_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,15 @@ def fill(part: str, template: str, **values: Any) -> str:
     )
     colors = {"ink": INK, "soft": SOFT, "rule": RULE, "paper": PAPER}
     return environment.get_template(template).render(colors=colors, series=COLORS, **values)
+
+
+def write_page(page: Path, text: str) -> None:
+    """Write a page, over one of that name; raises EncodeError where that fails."""
+    try:
+        with atomic_output(page, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as cause:
+        raise EncodeError(f"writing {page}: {cause.strerror}", ROOM) from cause
 
 
 def chart(

@@ -15,13 +15,14 @@ from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
+from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
-from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
+from ciaovideo.options import CROP_AUTO, EngineOptions, InputOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.computing import FrameMaker
 from ciaovideo.pipeline.decide import UpscalePlan, decide, target_of
 from ciaovideo.pipeline.destination import check_result, open_writer
@@ -119,6 +120,8 @@ class UpscaleRun:
         with ExitStack() as stack:
             self._witness = None if reads_once(source) else Witness.of(source)
             facts = None if reads_once(source) else probe(source, _asked(options), options.input)
+            settled, bars = _settled(facts, source, options.input)
+            self.options = options = replace(options, input=settled)
             self._reader = self._open(facts or source)
             stack.callback(lambda: self._reader.close())  # whichever it is by then
             self._others = stack.enter_context(StreamSource(facts)) if facts else None
@@ -130,7 +133,7 @@ class UpscaleRun:
                 self._others,
             )
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
-            found = (*plan.findings, *leftovers(output), *self._kept(output))
+            found = (*bars, *plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
             self._maker = FrameMaker(
                 plan,
@@ -369,6 +372,17 @@ class UpscaleRun:
             findings=without_repeats((*self._found(), *verification.findings)),
             verification=verification,
         )
+
+
+def _settled(
+    facts: SourceFacts | None, source: Path, options: InputOptions
+) -> tuple[InputOptions, tuple[Finding, ...]]:
+    """The options with a box in place of an automatic crop, which a pipe cannot be searched for."""
+    if facts is not None:
+        return settle_crop(facts, options)
+    if options.crop == CROP_AUTO:
+        raise OptionError(f"{source} is a pipe: bars cannot be looked for", "give the box to keep")
+    return options, ()
 
 
 def _asked(options: UpscaleOptions) -> Selection:

@@ -4,5 +4,8 @@
 value and time of the source beside the output's, ``fidelity.py`` reads all pictures of both once
 more. ``page.py`` and ``templates/`` make a page of it.
 
+``preview.py`` makes a few frames of a film that is still to be enlarged, ``preview_page.py`` the
+page of them.
+
 It stands on the pipeline, whose plans and verification it reads.
 """

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ciaovideo.charts import Line
-from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
-from ciaovideo.pages.page import Chart, Views, chart, fill, webp_uri
+from ciaovideo.pages.page import Chart, Views, chart, fill, webp_uri, write_page
 from ciaovideo.report.fidelity import Fidelity
 from ciaovideo.report.preservation import Preservation, check_report
-from ciaovideo.storage.atomic import ROOM, atomic_output
 
 MOST_POINTS = 600  # of a line: more than a screen shows
 PARTS = {
@@ -38,11 +36,11 @@ def as_html(report: Preservation) -> str:
         ],
         grave=[one for one in report.findings if one.kind in GRAVE and one.kind != Kind.GUESSED],
         others=[one for one in report.findings if one.kind not in GRAVE],
-        figures=_figures(fidelity),
+        numbers=_figures(fidelity),
         consistency=list(_consistency(fidelity)),
         flicker=list(_flicker(fidelity)),
         legend=[] if math.isnan(made) else [("s0", "source"), ("s1", "output")],
-        sheet=[(clock(one.time), webp_uri(one.webp)) for one in fidelity.sheet],
+        thumbnails=[(clock(one.time), webp_uri(one.webp)) for one in fidelity.sheet],
         worst=[
             Views(
                 f"frame {one.frame} at {clock(one.time)}: {one.psnr:.1f} dB",
@@ -68,11 +66,7 @@ def write_report(report: Preservation, path: str | Path) -> None:
         text = json.dumps(report.plain(), indent=1, allow_nan=False)
     else:
         text = as_html(report)
-    try:
-        with atomic_output(file, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as cause:
-        raise EncodeError(f"writing {file}: {cause.strerror}", ROOM) from cause
+    write_page(file, text)
 
 
 def clock(seconds: float) -> str:

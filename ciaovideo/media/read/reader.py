@@ -26,6 +26,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.layouts import copy_planes
+from ciaovideo.media.read.borders import margins_of, vbi_rows
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
 from ciaovideo.media.read.fields import (
     FieldEvidence,
@@ -53,7 +54,7 @@ from ciaovideo.media.video_stream import (
     remuxed,
     retimed,
 )
-from ciaovideo.options import InputOptions
+from ciaovideo.options import CROP_SOURCE, InputOptions, parse_box
 from ciaovideo.storage.endpoints import reads_once
 
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
@@ -331,13 +332,23 @@ class VideoReader:
 
     def _crop(self, options: InputOptions) -> None:
         """Have pixels cut off at the sides, where that is asked for."""
+        info = self.info
         if options.crop is None:
+            if blank := vbi_rows(info.stored_size):
+                height, width = info.height - blank, info.width
+                text = (
+                    f"the first {blank} rows are the vertical blanking interval, and are enlarged"
+                    f" (crop {width}x{height}+0+{blank} cuts them off)"
+                )
+                self._found.add(Kind.CHOSEN, "crop", text)
             return
-        stated, info = self.info.marks.crop, self.info
+        stated = info.marks.crop
+        if options.crop != CROP_SOURCE:
+            stated = margins_of(parse_box(options.crop), info.stored_size)
         cut = stated.aligned(self._layout, fields=info.interlaced)
         height, width = cut.inner(*info.stored_size)
         self.info = replace(info, height=height, width=width, cut=cut)
-        if not stated:
+        if not stated and options.crop == CROP_SOURCE:
             self._found.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cut off")
         elif cut != stated:
             text = f"{cut} are cut off instead of {stated}: chroma begins at a whole sample there"

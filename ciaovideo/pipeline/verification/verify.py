@@ -20,6 +20,7 @@ from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.elementary import look_inside
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
+from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
@@ -54,6 +55,7 @@ def contract_between(
     """
     container = Destination.of(output).container
     facts, located = probe(source, selection, options), selection
+    options, _ = settle_crop(facts, options)
     info = facts.info
     if selection.cut or options.crop:
         field: Deinterlace = "field" if selection.every_field else "auto"

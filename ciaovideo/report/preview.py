@@ -1,0 +1,294 @@
+"""Ten places of a film with the settings at hand, before hours are spent on all of it.
+
+At each place a few frames go the whole way: network, encoder, decoder. So the pictures are those
+of the output, and the bytes and seconds those of its frames.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ciaovideo.color import PixelLayout, PlaneFormat, to_rgb
+from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.errors import OptionError
+from ciaovideo.media.frame import Frame, VideoInfo
+from ciaovideo.media.inspect.sizes import bytes_per_second, packet_sizes
+from ciaovideo.media.pictures.webp import encode_webp
+from ciaovideo.media.read.probe import SourceFacts, probe
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
+from ciaovideo.options import InputOptions, ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.computing import FrameMaker
+from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.pipeline.destination import open_writer
+from ciaovideo.pipeline.session import Progress, Session, UpscaleRun
+from ciaovideo.pipeline.stages import StageClock
+from ciaovideo.storage.endpoints import reads_once
+
+PLACES = 10
+BUDGET_S = 90.0  # for the frames beyond the second of each place
+MOST_FRAMES = 12  # of one place
+CROP = (640, 960)  # px of the output, at most
+DETAIL = 16  # px of the source: blocks whose detail is compared
+QUALITY = 95
+THUMBNAIL = 320  # px across
+KEY_EVERY = 250  # frames, where an encoder is left to choose
+SOURCE, CHOSEN = "source", "chosen settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One way to make a picture: its name on the page, and the network."""
+
+    name: str
+    model: ModelOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """One place of the film: WebP files by column, of a crop of (height, width) ``size``.
+
+    ``time`` in seconds from the first frame; ``whole`` is the whole picture, small.
+    """
+
+    time: float
+    size: tuple[int, int]
+    views: dict[str, bytes]
+    whole: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Preview:
+    """What a run would make, at a few places, and about how large and how long that is.
+
+    ``bytes`` is of the whole output; it and ``seconds`` are 0 where the number of frames is not
+    known.
+    """
+
+    plan: UpscalePlan
+    places: tuple[Place, ...]
+    bytes: float
+    seconds: float
+    seconds_per_frame: float
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Frames made so far: their seconds, and bytes of those with and without an own beginning."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    keys: list[int] = field(default_factory=list)
+    others: list[int] = field(default_factory=list)
+
+    @property
+    def per_frame(self) -> float:
+        """Seconds that one frame takes."""
+        return self.seconds / self.frames if self.frames else 0.0
+
+    def bytes_for(self, frames: int) -> float:
+        """About how many bytes so many frames take."""
+        key = sum(self.keys) / max(len(self.keys), 1)
+        other = sum(self.others) / len(self.others) if self.others else key
+        keys = max(1.0, frames / KEY_EVERY)
+        return keys * key + (frames - keys) * other
+
+
+def columns(options: UpscaleOptions) -> tuple[Column, ...]:
+    """What is shown beside the source and the chosen settings."""
+    return (Column("bicubic", ModelOptions(model="bicubic")),)
+
+
+def preview(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    options: UpscaleOptions = UpscaleOptions(),
+    places: int = PLACES,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Preview:
+    """Enlarge a few frames at places evenly spread over a film, or over the part asked for.
+
+    ``output`` is what the film would be called; only its end counts, and nothing is written there.
+    Raises what ``UpscaleRun`` does, and OptionError for a pipe and a film of unknown length.
+    """
+    given = Path(source)
+    if reads_once(given):
+        raise OptionError(
+            f"{given} is a pipe: a preview reads its places one by one", "name a file"
+        )
+    options = replace(options, resume=False, overwrite=True)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="ciaovideo-") as folder, ExitStack() as stack:
+        wanted = Path(output) if output else Path(f"{given.stem}.mkv")
+        session = Session()
+        run = stack.enter_context(UpscaleRun(given, Path(folder) / wanted.name, options, session))
+        options = run.options  # in which an automatic crop has become a box
+        times = _places(run.plan, options.input, places)
+        facts = probe(given, Selection(start=times[-1]), options.input)
+        others = [
+            (column.name, session.engine(column.model, options.engine)[1])
+            for column in columns(options)
+        ]
+        maker = _PlaceMaker(run, options, others, Path(folder) / f"part{wanted.suffix}")
+        shown = []
+        for number, at in enumerate(times):
+            shown.append(maker.make(facts, at, len(times)))
+            on_progress(Progress(number + 1, len(times), time.perf_counter() - begun))
+        plan, tally = run.plan, maker.tally
+    beside = bytes_per_second(
+        given, {info.index for info in plan.streams.kept}, times, plan.streams.opening
+    )
+    lasts = float(plan.frames / plan.info.frame_rate) if plan.info.frame_rate else 0.0
+    return Preview(
+        plan=plan,
+        places=tuple(shown),
+        bytes=tally.bytes_for(plan.frames) + beside * lasts if plan.frames else 0.0,
+        seconds=tally.per_frame * plan.frames,
+        seconds_per_frame=tally.per_frame,
+    )
+
+
+def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction]:
+    """When the places are, in seconds from the first frame: the middles of equal parts."""
+    info = plan.info
+    start, end = asked.times
+    if end is None and info.duration_s:
+        end = Fraction(info.duration_s)
+    if end is None and info.frame_rate and plan.frames:
+        end = start + plan.frames / info.frame_rate
+    if end is None or end <= start:
+        raise OptionError(f"{plan.source} does not say how long it is", "give an end")
+    if plan.frames and info.frame_rate:
+        end = min(end, start + plan.frames / info.frame_rate)
+    return [start + (end - start) * (2 * n + 1) / (2 * count) for n in range(count)]
+
+
+class _PlaceMaker:
+    """Makes places with one run's plan and engines."""
+
+    def __init__(
+        self,
+        run: UpscaleRun,
+        options: UpscaleOptions,
+        others: Sequence[tuple[str, Engine]],
+        file: Path,
+    ) -> None:
+        self._run, self._options, self._others, self._file = run, options, others, file
+        self._plan = run.plan
+        self._maker = FrameMaker(
+            run.plan, run.engine, StageClock(), dither=options.encode.dither == "ordered", afresh=0
+        )
+        self.tally = _Tally()
+        self._warm = False
+
+    def make(self, facts: SourceFacts, at: Fraction, count: int) -> Place:
+        """One place; a few of its frames are coded, and the first is shown."""
+        asked = replace(self._options.input, start=at, end=None)
+        with VideoReader(facts, options=asked) as reader:
+            shown = float(reader.peek().time)
+            lr = self._coded(reader, self._length(count))
+        with VideoReader(self._file, options=InputOptions(deinterlace="off", force=True)) as made:
+            chosen = _rgb(made.peek(), made.info)
+        sizes = packet_sizes(self._file)
+        self._file.unlink()
+        self.tally.keys += [size for size, key in sizes if key]
+        self.tally.others += [size for size, key in sizes if not key]
+        return self._place(shown, lr, chosen)
+
+    def _length(self, places: int) -> int:
+        """How many frames a place gets, by what one takes."""
+        if not self.tally.per_frame:
+            return 2
+        return min(MOST_FRAMES, max(2, int(BUDGET_S / places / self.tally.per_frame)))
+
+    def _coded(self, reader: VideoReader, count: int) -> Frame:
+        """Write frames into the file; the first one of the source."""
+        plan, first = self._plan, None
+        started = time.perf_counter()
+        with (
+            open_writer(self._file, plan, self._options, None) as writer,
+            WorkerPool(self._run.engine, plan.workers) as pool,
+        ):
+            frames = 0
+            for rendered, frame in self._maker.frames(reader, pool, count):
+                if first is None:
+                    given = rendered.task.frame
+                    first = replace(given, planes=tuple(plane.clone() for plane in given.planes))
+                writer.write(frame)
+                frames += 1
+        if self._warm:  # the first place also loads and compiles
+            self.tally.frames += frames
+            self.tally.seconds += time.perf_counter() - started
+        self._warm = True
+        assert first is not None
+        return first
+
+    @torch.inference_mode()
+    def _place(self, at: float, lr: Frame, chosen: Tensor) -> Place:
+        plan, size = self._plan, self._plan.out_size
+        given = _rgb(lr, plan.info)
+        rows, columns = _busiest(given, size)
+        pictures = {SOURCE: F.interpolate(given, size, mode="nearest-exact")}
+        for name, engine in self._others:
+            pictures[name] = self._by(engine, lr)
+        pictures[CHOSEN] = chosen
+        views = {
+            name: encode_webp(picture[0, :, rows, columns], QUALITY)
+            for name, picture in pictures.items()
+        }
+        width = min(THUMBNAIL, size[1])
+        small = F.interpolate(chosen, (max(1, size[0] * width // size[1]), width), mode="area")
+        crop = rows.stop - rows.start, columns.stop - columns.start
+        return Place(at, crop, views, encode_webp(small[0], QUALITY))
+
+    def _by(self, engine: Engine, lr: Frame) -> Tensor:
+        """The picture of another network, not coded."""
+        plan = self._plan
+        layout = PixelLayout.of("gbrp16le")
+        color = replace(plan.out_color, matrix=type(plan.out_color.matrix).RGB)
+        target = PlaneFormat(layout, replace(color, color_range=type(color.color_range).FULL))
+        source = PlaneFormat(PixelLayout.of(plan.info.pix_fmt).opaque, plan.color)
+        planes = lr.planes[: len(lr.planes) - PixelLayout.of(plan.info.pix_fmt).alpha]
+        made = Renderer(engine, source, target).of(lr.color).render(planes, plan.out_size)
+        return to_rgb([plane[None] for plane in made], layout, target.color)
+
+
+def _rgb(frame: Frame, info: VideoInfo) -> Tensor:
+    """R'G'B' (1, 3, h, w) of a frame."""
+    layout = PixelLayout.of(info.pix_fmt)
+    color = info.color.resolved(info.height, info.width, layout, info.codec)[0]
+    planes = frame.planes[: len(frame.planes) - layout.alpha]
+    return to_rgb([plane[None] for plane in planes], layout.opaque, frame.color or color)
+
+
+def _busiest(given: Tensor, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Where the output has the most detail: rows and columns of its crop."""
+    luma = given.mean(dim=1, keepdim=True)
+    detail = torch.zeros_like(luma)
+    detail[..., 1:, :] += luma.diff(dim=-2).abs()
+    detail[..., 1:] += luma.diff(dim=-1).abs()
+    spans = [min(limit, side) for limit, side in zip(CROP, size, strict=True)]
+    least = given.shape[-2:]
+    windows = [
+        max(1, span * short // side) for span, short, side in zip(spans, least, size, strict=True)
+    ]
+    step = min(DETAIL, *windows)
+    means = F.avg_pool2d(detail, windows, stride=step)[0, 0]
+    row, column = divmod(int(means.argmax()), means.shape[1])
+    starts = [
+        min(at * step * side // short, side - span)
+        for at, short, side, span in zip((row, column), least, size, spans, strict=True)
+    ]
+    rows, columns = (slice(at, at + span) for at, span in zip(starts, spans, strict=True))
+    return rows, columns
