@@ -249,6 +249,16 @@ class ModelOptions:
         "NAME",
     )
     weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
+    restore: float | Literal["auto"] = opt(
+        "auto",
+        "0 enlarges faithfully, 0.5 also takes away what codecs add, 1 repairs worn film and tape;"
+        " any number between. auto: 0 to 0.5, by how coarsely the video was quantised",
+        "R",
+    )
+
+    def __post_init__(self) -> None:
+        if self.restore != "auto" and not 0 <= self.restore <= 1:
+            raise OptionError(f"restore {self.restore} is outside 0 to 1", "1 restores most")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

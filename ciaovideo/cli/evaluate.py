@@ -51,7 +51,8 @@ def build_parser(prog: str) -> ArgumentParser:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="name of bundled weights, auto, a .safetensors file, bicubic or lanczos",
+        help="name of bundled weights, auto, a .safetensors file, bicubic or lanczos; with :R, for "
+        "example ciaosr-fast:0.5, at that strength of restoring",
     )
     parser.add_argument(
         "--on",
@@ -285,10 +286,22 @@ def _open(model: str, options: EngineOptions) -> Method:
     if model in BASELINES:
         return Method(model, BASELINES[model])
     from_file = model.endswith(".safetensors")
-    chosen = ModelOptions(weights=Path(model)) if from_file else ModelOptions(model=model)
+    chosen = ModelOptions(weights=Path(model)) if from_file else _at_strength(model)
     name, network = load_network(chosen, options.device)
     engine = Engine(network, options)
+    name = f"{name}:{chosen.restore}" if ":" in model and not from_file else name
     return Method(Path(name).stem if from_file else name, engine, (network, engine))
+
+
+def _at_strength(model: str) -> ModelOptions:
+    """Bundled weights by their name, at the strength of restoring that may follow it."""
+    name, colon, strength = model.partition(":")
+    try:
+        return ModelOptions(model=name, restore=float(strength) if colon else "auto")
+    except ValueError:
+        raise OptionError(
+            f"{model!r}: {strength!r} is no strength of restoring", "write a number from 0 to 1"
+        ) from None
 
 
 def _costs(methods: list[Method]) -> "list[Cost]":

@@ -111,7 +111,7 @@ def run(arguments: Namespace) -> int:
             return 0
         if not arguments.quiet:
             print(
-                f"model {job.plan.model} on {job.plan.device}, {job.plan.precision}",
+                f"model {_network(job.plan)} on {job.plan.device}, {job.plan.precision}",
                 file=sys.stderr,
             )
             print_findings(job.plan.findings)
@@ -170,6 +170,11 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
     )
 
 
+def _network(plan: "UpscalePlan") -> str:
+    """The network's name, and how much it restores."""
+    return f"{plan.model} at restore {plan.restore:g}" if plan.restore else plan.model
+
+
 def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
     info, (height, width), encoding = plan.info, plan.out_size, plan.encoding
@@ -180,7 +185,7 @@ def describe_plan(plan: "UpscalePlan") -> str:
         "output": f"{_called(plan.output)}: {width}x{height} {encoding.pix_fmt},"
         f" {encoding.codec.name}{own}",
         "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
-        "model": f"{plan.model}, {plan.precision} on {plan.device}",
+        "model": f"{_network(plan)}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",
         "memory": f"{memory.tiles} tile(s) of {memory.tile or 'whole frame'} px, "
         f"about {memory.bytes * plan.workers / 1e6:.0f} MB for {plan.workers} frame(s) at once",

@@ -1,7 +1,7 @@
 """Batches whose targets lie on lattices: some rows and columns of HR pixels, where they cross."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,13 +22,15 @@ class Lattice:
     """The targets of some consecutive samples that share a scale.
 
     rows (N,) and columns (M,): HR coordinates in ascending order; rgb (b, 3, N, M), the true
-    colours there; natural the same, but for the unsharp mask that ``rgb`` may have.
+    colours there; natural the same, but for the unsharp mask that ``rgb`` may have. A ``twin`` has
+    the same targets as the lattice before it, seen in another frame of the same scenes.
     """
 
     rows: Tensor
     columns: Tensor
     rgb: Tensor
     natural: Tensor
+    twin: bool = False
 
     @property
     def samples(self) -> int:
@@ -45,16 +47,25 @@ class LatticeBatch:
     targets: tuple[Lattice, ...]
 
     def part(self, samples: slice) -> "LatticeBatch":
-        """Some samples of a batch of one group."""
-        [target] = self.targets
-        some = Lattice(target.rows, target.columns, target.rgb[samples], target.natural[samples])
-        return LatticeBatch(self.lr[samples], self.cell[samples], (some,))
+        """Some samples of a batch of one group, and of its twin."""
+        targets = tuple(
+            replace(target, rgb=target.rgb[samples], natural=target.natural[samples])
+            for target in self.targets
+        )
+        lr, cell = (
+            torch.cat([some[samples] for some in whole.chunk(len(targets))])
+            for whole in (self.lr, self.cell)
+        )
+        return LatticeBatch(lr, cell, targets)
 
     def parts(self, count: int) -> list["LatticeBatch"]:
-        """At most so many batches of about as many groups each, in order."""
+        """At most so many batches of about as many groups each, in order; twins are not parted."""
+        begins = torch.tensor([at for at, each in enumerate(self.targets) if not each.twin])
         made, first = [], 0
-        for groups in torch.arange(len(self.targets)).tensor_split(min(count, len(self.targets))):
-            targets = self.targets[int(groups[0]) : int(groups[-1]) + 1]
+        for groups in begins.tensor_split(min(count, len(begins))):
+            after = begins[begins > groups[-1]]
+            stop = int(after[0]) if len(after) else len(self.targets)
+            targets = self.targets[int(groups[0]) : stop]
             last = first + sum(target.samples for target in targets)
             made.append(LatticeBatch(self.lr[first:last], self.cell[first:last], targets))
             first = last
@@ -131,6 +142,7 @@ class LatticeSampler:
         """One group of crops (b, 3, S, S) in [0, 255]."""
         side = crop.shape[-1]
         rows, columns = (self._lines(at, side) for at in lines)
+        twin, shift = None, (0.0, 0.0)
         if self.degrader is None:
             reduce = self._reduction(side)
             lr = (reduce @ crop @ reduce.mT).round_().clamp_(0, 255).div_(255)
@@ -138,14 +150,16 @@ class LatticeSampler:
         else:
             sides = torch.full((len(crop),), side, device=self._device)
             degraded = self.degrader(crop / 255, sides, generator)
-            lr = degraded.lr
+            lr, twin, shift = degraded.lr, degraded.twin, degraded.shift
             sharp, natural = (
                 picture[:, :, rows[:, None], columns]
                 for picture in (degraded.sharp, degraded.natural)
             )
         at = placed(centres(side), self._device)
         cell = torch.full((len(crop), 2), 2 / side, device=self._device)
-        return LatticeBatch(lr, cell, (Lattice(at[rows], at[columns], sharp, natural),))
+        target = Lattice(at[rows], at[columns], sharp, natural)
+        alone = LatticeBatch(lr, cell, (target,))
+        return alone if twin is None else _with_twin(alone, twin, shift)
 
     def _lines(self, at: Tensor, side: int) -> Tensor:
         """Which rows or columns of a crop, in ascending order."""
@@ -172,6 +186,20 @@ class LatticeSampler:
         if side not in self._reductions:
             self._reductions[side] = bicubic_matrix(side, self.patch).to(self._device)
         return self._reductions[side]
+
+
+def _with_twin(batch: LatticeBatch, lr: Tensor, shift: tuple[float, float]) -> LatticeBatch:
+    """A batch of one group and its twin, at the lines that lie inside of both frames."""
+    [target] = batch.targets
+    down, right = (2 * way / side for way, side in zip(shift, lr.shape[-2:], strict=True))
+    rows = (target.rows + down).abs() < 1
+    columns = (target.columns + right).abs() < 1
+    rgb, natural = (colors[:, :, rows][..., columns] for colors in (target.rgb, target.natural))
+    mine = Lattice(target.rows[rows], target.columns[columns], rgb, natural)
+    other = replace(mine, rows=mine.rows + down, columns=mine.columns + right, twin=True)
+    return LatticeBatch(
+        torch.cat([batch.lr, lr]), torch.cat([batch.cell, batch.cell]), (mine, other)
+    )
 
 
 def joined(batches: Sequence[LatticeBatch]) -> LatticeBatch:

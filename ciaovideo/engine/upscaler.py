@@ -2,8 +2,9 @@
 
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from ciaovideo.errors import OptionError
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.models.protocols import Network
-from ciaovideo.models.weights import choose_weights, load_bundled, load_file
+from ciaovideo.models.restoration import anchors, load_restored, restore_for
+from ciaovideo.models.weights import choose_weights, load_file
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
@@ -31,7 +33,8 @@ class Upscaler:
     Options have the names that ``upscale`` gives them: ``scale`` any number from 1 to 30, or
     ``size`` as (height, width) or "1920x1080", or one of the sides. numpy may be uint8, uint16 or
     float in [0, 1]; what comes back is of the same kind, dtype and device, integers rounded and
-    clamped, floats as the network made them.
+    clamped, floats as the network made them. ``restore`` is a number from 0, faithful, to 1; a
+    picture says nothing of its coding, so that ``"auto"`` is 0.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
     tile, ``deterministic`` and ``workers`` share one copy of the weights and the threads that
@@ -43,6 +46,7 @@ class Upscaler:
         model: str = "auto",
         *,
         weights: str | Path | None = None,
+        restore: float | Literal["auto"] = "auto",
         scale: float | None = None,
         size: str | tuple[int, int] | None = None,
         width: int | None = None,
@@ -55,7 +59,9 @@ class Upscaler:
     ) -> None:
         text = f"{size[1]}x{size[0]}" if isinstance(size, tuple) else size
         self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
-        options = ModelOptions(model=model, weights=None if weights is None else Path(weights))
+        options = ModelOptions(
+            model=model, weights=None if weights is None else Path(weights), restore=restore
+        )
         engine_options = EngineOptions(
             device=device, precision=precision, tile=tile, deterministic=deterministic
         )
@@ -129,11 +135,12 @@ def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> W
     """The pool for these options: one that is alive, or a new one."""
     device = choose_device(options.device)
     count = usual_workers(device) if workers is None else workers
-    key: tuple[object, ...] = (model_name(model, options.device),)
+    restore = settled(model, options.device).restore
+    key: tuple[object, ...] = (model_name(model, options.device), restore)
     if model.weights is not None:
         with suppress(OSError, ValueError):  # loading says what is wrong with it
             about = model.weights.stat()
-            key = (model.weights.resolve(), about.st_mtime_ns, about.st_size)
+            key = (model.weights.resolve(), about.st_mtime_ns, about.st_size, restore)
     precision = choose_precision(options.precision, device)
     key = (*key, device, precision, options.tile, options.deterministic, count)
     return shared_pool(
@@ -148,9 +155,34 @@ def model_name(options: ModelOptions, device: str) -> str:
     return choose_weights(choose_device(device).type) if options.model == "auto" else options.model
 
 
+def settled(options: ModelOptions, device: str, qp: float | None = None) -> ModelOptions:
+    """The options with a number for ``restore``: by ``qp`` where it is auto.
+
+    ``qp`` is how coarsely a video was quantised, on H.264's scale; None where nothing is known.
+    """
+    if options.restore != "auto":
+        return options
+    known = restores(options, device)
+    return replace(options, restore=restore_for(qp) if known else 0.0)
+
+
+def restores(options: ModelOptions, device: str) -> bool:
+    """Whether the network that these options mean has weights of several strengths."""
+    name = model_name(options, device)
+    return options.weights is None and name not in KERNELS and len(anchors(name)) > 1
+
+
 def load_network(options: ModelOptions, device: str) -> tuple[str, Network]:
     """The network that these options mean on a device, and its name for people."""
-    name = model_name(options, device)
+    name, restore = model_name(options, device), settled(options, device).restore
+    assert restore != "auto"
+    if restore and not restores(options, device):
+        raise OptionError(
+            f"{name} has weights of one strength: it cannot restore more",
+            "leave restore out, or choose ciaosr-fast",
+        )
     if options.weights is None and name in KERNELS:
         return name, NETWORKS[name]()
-    return name, load_bundled(name) if options.weights is None else load_file(options.weights)
+    if options.weights is not None:
+        return name, load_file(options.weights)
+    return name, load_restored(name, restore)

@@ -38,6 +38,8 @@ class WeightsEntry:
     for; ``rank``: its place by kind of device where nobody names one, 1 is taken first, and what
     has none is never taken unasked. ``psnr``: set, then scale, to dB on Y. ``family``: a name that
     several files of one scale each have together, which takes the one of the scale asked for.
+    ``restore``: the names of weights that restore more, by their strength above 0 (see
+    ``models/restoration.py``).
     """
 
     name: str
@@ -53,6 +55,7 @@ class WeightsEntry:
     psnr: Mapping[str, Mapping[str, float]]
     rank: Mapping[str, int] = field(default_factory=dict)
     family: str = ""
+    restore: Mapping[float, str] = field(default_factory=dict)
 
 
 def weights_folder() -> Path:
@@ -105,6 +108,7 @@ def _entry(name: str, table: Mapping[str, Any], folder: Path) -> WeightsEntry:
         path=folder / values.pop("file"),
         scales=_scales(values.pop("scales")),
         devices=tuple(values.pop("devices")),
+        restore={float(key): str(anchor) for key, anchor in values.pop("restore", {}).items()},
         **values,
     )
 

@@ -10,6 +10,7 @@ import torch
 
 from ciaovideo.color import ColorSpec, PixelLayout, Primaries
 from ciaovideo.engine.engine import Engine, EnginePlan
+from ciaovideo.engine.upscaler import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
@@ -35,7 +36,8 @@ from ciaovideo.media.write.colors import check_tags
 from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.y4m import color_words
-from ciaovideo.options import CROP_SOURCE, UpscaleOptions
+from ciaovideo.models.restoration import anchored
+from ciaovideo.options import CROP_SOURCE, ModelOptions, UpscaleOptions
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
@@ -60,6 +62,7 @@ class UpscalePlan:
     info: VideoInfo
     out_size: tuple[int, int]
     model: str
+    restore: float
     device: str
     precision: str
     workers: int
@@ -89,20 +92,21 @@ def decide(
     reader: VideoReader,
     destination: Destination,
     options: UpscaleOptions,
-    find_engine: Callable[[], tuple[str, Engine]],
+    find_engine: Callable[[ModelOptions], tuple[str, Engine]],
     others: StreamSource | None = None,
 ) -> tuple[UpscalePlan, Engine]:
     """Decide everything for a source that was probed, and name the engine that the plan is for.
 
-    ``find_engine`` gives the engine and its network's name; it is asked when all else is decided.
+    ``find_engine`` gives the engine of a network and its name, when all else is decided.
     ``others`` are the source's other streams, of which a pipe has none.
     Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
     """
     video = _video(reader, destination.container, options)
     streams = _streams(reader, destination.container, options, others)
-    findings = without_repeats((*reader.findings, *video.findings, *streams.findings))
+    wanted, restored = _restoring(reader, options)
+    findings = without_repeats((*reader.findings, *video.findings, *streams.findings, *restored))
     _refuse(findings, options)
-    model, engine = find_engine()
+    model, engine = find_engine(wanted)
     lr_size = video.info.height, video.info.width
     workers, batch = _shared(engine, options, lr_size, video.out_size)
     plan = UpscalePlan(
@@ -111,6 +115,7 @@ def decide(
         info=video.info,
         out_size=video.out_size,
         model=model,
+        restore=0.0 if wanted.restore == "auto" else wanted.restore,
         device=str(engine.device),
         precision=engine.precision,
         workers=workers,
@@ -168,6 +173,25 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
             *_cropped(info, container, options, out_size),
         ),
     )
+
+
+def _restoring(
+    reader: VideoReader, options: UpscaleOptions
+) -> tuple[ModelOptions, tuple[Finding, ...]]:
+    """The network with a strength of restoring, and why that one, where nobody chose it."""
+    model, device = options.model, options.engine.device
+    if model.restore != "auto":
+        return model, ()
+    if model.weights is None and (family := anchored(model.model)):
+        text = f"{model.model} is {family[0]} at restore {family[1]:g}"
+        return settled(model, device), (Finding(kind=Kind.CHOSEN, subject="model", text=text),)
+    if not restores(model, device):
+        return settled(model, device), ()
+    coding = reader.facts.coding if reader.facts else None
+    wanted = settled(model, device, coding.qp if coding else None)
+    why = str(coding) if coding else "a pipe does not tell how it was coded"
+    text = f"restore {wanted.restore or 0:g}: {why}"
+    return wanted, (Finding(kind=Kind.CHOSEN, subject="restore", text=text),)
 
 
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:

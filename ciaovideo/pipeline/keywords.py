@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from ciaovideo.config import field_types, require_type
 from ciaovideo.errors import UnknownNameError
@@ -39,6 +39,7 @@ class UpscaleFields(TypedDict, total=False):
     square_pixels: bool
     model: str
     weights: Path | str | None
+    restore: float | Literal["auto"]
     device: str
     precision: Precision
     tile: int

@@ -66,6 +66,7 @@ class Summary:
     reused: float
     out_size: tuple[int, int]
     model: str
+    restore: float
     device: str
     precision: str
     seconds: float
@@ -129,7 +130,7 @@ class UpscaleRun:
                 self._reader,
                 destination,
                 options,
-                lambda: session.engine(options.model, options.engine),
+                lambda model: session.engine(model, options.engine),
                 self._others,
             )
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
@@ -363,6 +364,7 @@ class UpscaleRun:
             reused=work.reused,
             out_size=plan.out_size,
             model=plan.model,
+            restore=plan.restore,
             device=plan.device,
             precision=plan.precision,
             seconds=seconds,

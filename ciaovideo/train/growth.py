@@ -1,20 +1,17 @@
 """Begin with the weights of a network that differs: in depth, or in some of its parts."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ciaovideo.errors import MismatchedWeightsError
+from ciaovideo.models.growth import grown
 from ciaovideo.models.protocols import Network
 from ciaovideo.models.spec import IMPLICIT, NetworkSpec
 from ciaovideo.models.weights import load_file, read_tensors
 from ciaovideo.train.state import load_weights
 
-BLOCK = re.compile(r"(encoder\.body\.\d+)\.")
-LAST = ("conv2.weight", "conv2.bias")  # of a residual block: with these at zero it does nothing
 ENCODER = "encoder"
 
 
@@ -57,26 +54,3 @@ def _with_parts(
 
 def _modules(weights: Mapping[str, Tensor]) -> set[str]:
     return {name.partition(".")[0] for name in weights}
-
-
-@torch.no_grad()
-def grown(network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``weights`` and, for residual blocks that only ``network`` has, ones that change nothing.
-
-    These keep the network's own first convolution, and their second one is zero. Weights that lack
-    anything else come back as they are.
-    """
-    own = network.state_dict()
-    missing = {name for name in own if name not in weights}
-    blocks = {match[1] for name in missing if (match := BLOCK.match(name))}
-    fresh = {name for name in own if (match := BLOCK.match(name)) and match[1] in blocks}
-    if not missing or missing != fresh:
-        return dict(weights)
-    silent = {f"{block}.{last}" for block in blocks for last in LAST}
-    if not silent <= missing:
-        return dict(weights)
-    added = {
-        name: torch.zeros_like(own[name]) if name in silent else own[name].clone()
-        for name in missing
-    }
-    return {**weights, **added}

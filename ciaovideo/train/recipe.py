@@ -144,6 +144,7 @@ class LossOptions:
         0, "step from which squared differences take the place of L1; 0 for never", "N"
     )
     l1: float = opt(1.0, "weight of L1 in the second stage", "W")
+    steady: float = opt(0.0, "weight of differences between two frames of one scene", "W")
     color: float = opt(0.0, "weight of differences of mean colour over squares of 16 px", "W")
     perceptual: float = opt(0.0, "weight of structures, or of features where there are any", "W")
     features: Path | None = opt(None, "weights of torchvision's vgg19, for its features", "FILE")
@@ -158,6 +159,7 @@ class LossOptions:
             "from_step",
             "squares_from",
             "l1",
+            "steady",
             "color",
             "perceptual",
             "adversarial",

@@ -35,7 +35,8 @@ SCRIPT = """
 import vapoursynth as vs
 from vsciaovideo import upscale
 clip = vs.core.bs.VideoSource(source, cachemode=0)
-clip = upscale(clip, 1.5, device="cpu", precision="fp32")
+restore = float(globals().get("restore", 0))
+clip = upscale(clip, 1.5, device="cpu", precision="fp32", restore=restore)
 clip.set_output()
 """
 ENDLESS = """
@@ -151,9 +152,11 @@ def test_files_from_elsewhere_equal_the_command_line(
 ) -> None:
     """To the last bit."""
     path = shared / "data" / "media" / name
-    done = vspipe(SCRIPT, tmp_path, "-a", f"source={path}", "-e", "1", "-c", "y4m", "out.y4m")
+    given = ("-a", f"source={path}", "-a", "restore=0.4")
+    done = vspipe(SCRIPT, tmp_path, *given, "-e", "1", "-c", "y4m", "out.y4m")
     assert done.returncode == 0, done.stderr
     words = ["--scale=1.5", "--frames=2", "--device=cpu", "--precision=fp32", "--codec=ffv1"]
+    words.append("--restore=0.4")
     command = [sys.executable, "-m", "ciaovideo", str(path), "out.mkv", *words]
     subprocess.run(
         command, check=True, cwd=tmp_path, env=surroundings(tmp_path), timeout=FAR_TOO_LONG_S

@@ -68,11 +68,15 @@ class Degraded:
     """LR patches (B, 3, p, p) in steps of 1/255, and the crops they come from (B, 3, S, S).
 
     ``natural`` crops have the tones of the patches, ``sharp`` ones are unsharp-masked, too.
+    ``twin``, if there is one, is another frame of the same scene (B, 3, p, p), in which all lies
+    ``shift`` LR pixels further down and right.
     """
 
     lr: Tensor
     natural: Tensor
     sharp: Tensor
+    twin: Tensor | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(slots=True, eq=False)

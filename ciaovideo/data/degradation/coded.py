@@ -24,6 +24,7 @@ SPEED = 3.0  # px per frame at most, in three of ten patches none
 # What reduces a picture, and how often. Scalers of video are bicubic or sharper; too many soft ones
 # teach the network to sharpen what needs it not.
 FILTERS: tuple[tuple[str, float], ...] = (("bicubic", 0.7), ("area", 0.2), ("bilinear", 0.1))
+NEAR = 0.9  # px per frame at most, where two frames are seen
 HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their video
 HALO_WEIGHT = (0.2, 0.8)
 # What coded it, how often, and from which qualities, half open. Constant rate factors as people
@@ -47,6 +48,7 @@ class CodedOptions:
     between: Range = opt((0.75, 1.25), "height and width in between, over the patch's", "LOW,HIGH")
     blur_sigma: Range = opt((0.01, 0.3), "deviation of a lens's blur, LR pixels", "LOW,HIGH")
     halo: float = opt(0.1, "coded patches that somebody sharpened", "P")
+    twins: float = opt(0.0, "coded groups of which a second frame is seen, less than 1 px off", "P")
     grain: float = opt(0.4, "patches with grain, which lies on their targets, too", "P")
     grain_sigma: Range = opt((0.5, 6.0), "deviation of the grain, of 255", "LOW,HIGH")
 
@@ -82,11 +84,18 @@ class Coder:
             field = self._grain(lr[index : index + 1], draws)
             lr[index] += field[0]
             natural[index] += _enlarged(field, int(side[index]), crop.shape[-1])[0]
+        twin, shift = None, (0.0, 0.0)
         if coded:
-            lr = self._coded(self._haloed(lr, draws).clamp(0, 1), draws)
-        lr = (lr.clamp(0, 1) * 255).round() / 255
+            lr = self._haloed(lr, draws).clamp(0, 1)
+            if options.twins and draws.happens(options.twins):
+                down, right = draws.uniform(-NEAR, NEAR, 2).tolist()
+                lr, twin = self._coded(lr, draws, (down, right))
+                shift = -down, -right  # of the frame before
+            else:
+                lr, _ = self._coded(lr, draws)
         natural = natural.clamp(0, 1)
-        return Degraded(lr, natural, natural)
+        twin = None if twin is None else _stepped(twin)
+        return Degraded(_stepped(lr), natural, natural, twin, shift)
 
     def _reduced(
         self, crop: Tensor, side: Tensor, draws: Draws, *, blurred: bool, resized: bool
@@ -127,8 +136,14 @@ class Coder:
             lr[picked] = lr[picked] + weight * (lr[picked] - smooth(lr[picked], sigma))
         return lr
 
-    def _coded(self, lr: Tensor, draws: Draws) -> Tensor:
-        """A later frame of a clip after one codec, or a still after JPEG; 4:2:0 in any case."""
+    def _coded(
+        self, lr: Tensor, draws: Draws, speed: tuple[float, float] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """A later frame of a clip after one codec, and the frame before it; 4:2:0 in any case.
+
+        A still after JPEG is both. ``speed`` is that of all pictures, in px per frame down and
+        right; drawn for each where it is not given.
+        """
         which = int(draws.weighted([share for _, share, _ in CODECS], 1).item())
         kind, _, (best, worst) = CODECS[which]
         quality = best + draws.number(worst - best)
@@ -136,11 +151,23 @@ class Coder:
         velocity = draws.uniform(-SPEED, SPEED, 2 * count).view(count, 2)
         velocity = velocity * draws.chance(0.7, count)[:, None]
         corner = draws.number(tape.BLOCK), draws.number(tape.BLOCK)
-        if kind == "jpeg":
+        if speed is not None:
+            velocity = velocity.new_tensor(speed).expand(count, 2)
+        if kind == "jpeg" and speed is None:
             qualities = torch.full((count,), float(quality), device=lr.device)
-            return jpeg(lr, qualities, subsampled=True)
+            return (jpeg(lr, qualities, subsampled=True),) * 2
         clip = tape.moving(lr, velocity, CLIP, now).clamp(0, 1)
-        return tape.recoded(clip, kind, quality, corner=corner)[:, now]
+        if kind == "jpeg":
+            qualities = torch.full((2 * count,), float(quality), device=lr.device)
+            both = jpeg(torch.cat([lr, clip[:, now - 1]]), qualities, subsampled=True)
+            return both[:count], both[count:]
+        made = tape.recoded(clip, kind, quality, corner=corner)
+        return made[:, now], made[:, now - 1]
+
+
+def _stepped(lr: Tensor) -> Tensor:
+    """In steps of 1/255."""
+    return (lr.clamp(0, 1) * 255).round() / 255
 
 
 def _resized(picture: Tensor, size: tuple[int, int], kind: str) -> Tensor:

@@ -8,7 +8,7 @@ not back it, the combing itself must be measured, too: in the moving parts of a 
 nearest rows differ more than those two apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -158,10 +158,17 @@ class FieldSample:
     """Frames of an open file that are looked at for fields, from one to three places of it.
 
     Damage found on the way ends a place early, for the reader of the whole file will report it.
+    ``on_picture`` is shown each picture, for what else is to be seen of it.
     """
 
-    def __init__(self, container: InputContainer, av_stream: VideoStream) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        av_stream: VideoStream,
+        on_picture: Callable[[av.VideoFrame], None] = lambda _: None,
+    ) -> None:
         self._container = container
+        self._on_picture = on_picture
         self._av_stream = av_stream
         long = (container.duration or 0) >= LONG_S * av.time_base
         self._places = PLACES if long else 1
@@ -191,7 +198,12 @@ class FieldSample:
     def _look(self, pictures: Iterator[av.VideoFrame]) -> None:
         count = PLACES * FRAMES_AT_PLACE // self._places
         with suppress(av.error.FFmpegError, ValueError):
-            self._seen += _looks(islice(pictures, count))
+            self._seen += _looks(self._shown(islice(pictures, count)))
+
+    def _shown(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for picture in pictures:
+            self._on_picture(picture)
+            yield picture
 
 
 def declared_order(av_stream: VideoStream) -> str:

@@ -28,6 +28,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
+from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
 from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import choose
@@ -64,7 +65,8 @@ class SourceFacts:
 
     ``info`` describes the main video as its first picture shows it. ``timeless`` says that the
     container stores no times, so that frames follow each other at the nominal rate. ``fields`` is
-    what a sample of frames shows of interlacing. ``frame_times`` are the times of the first frames
+    what a sample of frames shows of interlacing, ``coding`` of how coarsely it was quantised.
+    ``frame_times`` are the times of the first frames
     as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
     part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
     whole file. ``covers`` are coded pictures by stream, ``findings`` what a user should know.
@@ -76,6 +78,7 @@ class SourceFacts:
     info: VideoInfo
     timeless: bool
     fields: FieldEvidence
+    coding: CodingEvidence
     frame_times: tuple[Fraction, ...]
     heads: tuple[PacketHead, ...]
     listing: Listing | None = None
@@ -117,7 +120,7 @@ def probe(
     choice, container = choose(path, options)
     with container:
         video = main_video(container, path, choice.opening)
-        video.codec_context.thread_type = "AUTO"
+        tell_quantisers(video)
         head = _Head(container, video, wanted)
         with av_errors("decoding frame 0 of", path, DecodeError):
             pictures = pictures_from(container, video, head.packets())
@@ -126,7 +129,8 @@ def probe(
             raise OpenError(f"{path} holds no picture that can be decoded")
         info = describe_video(container, video, first, path)
         head.begin_at(first.pts)
-        sample = FieldSample(container, video)
+        coding = CodingSample(video)
+        sample = FieldSample(container, video, coding.look)
         with av_errors("reading", path, OpenError):
             sample.look_at_start(chain([first], pictures))
             head.finish()
@@ -147,6 +151,7 @@ def probe(
             info=info,
             timeless=timeless,
             fields=sample.evidence(),
+            coding=coding.evidence(head.bits_per_frame / (first.height * first.width)),
             frame_times=tuple(times),
             heads=tuple(head.heads),
             listing=None if head.lister is None or timeless else head.lister.finished(),
@@ -244,6 +249,7 @@ class _Head:
         self._newest: int | None = None  # decoding time of the last frame
         self.again: Fraction | None = None  # when the frames' times begin again, if they do
         self._pts: list[int] = []
+        self._sizes: list[int] = []  # bytes of the main video's packets
         self._first: int | None = None  # when the first picture appears, once it is known
         self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
         self._latest = Fraction(0)  # when the last packet up to now ends
@@ -271,6 +277,11 @@ class _Head:
         """Read on until all is known, or to the end of the file."""
         while not self._done() and next(self._packets, None) is not None:
             pass
+
+    @property
+    def bits_per_frame(self) -> float:
+        """Of the main video's packets near the beginning; 0 where there are none."""
+        return 8 * sum(self._sizes) / len(self._sizes) if self._sizes else 0.0
 
     def frame_times(self) -> list[Fraction]:
         """When the first frames appear, in order; fewer at the end of the file."""
@@ -309,6 +320,7 @@ class _Head:
         if packet.stream.disposition & Disposition.attached_pic:
             self.covers.setdefault(index, bytes(packet))
         if index == self._video.index:
+            self._sizes.append(packet.size)
             self._note_frame(packet)
         if packet.pts is None or not packet.time_base or len(self.heads) >= PROBE_PACKETS:
             return

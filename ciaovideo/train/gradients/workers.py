@@ -33,10 +33,15 @@ class Judge:
     def __call__(self, batch: LatticeBatch, step: int, share: float) -> Computed:
         """Of a batch that is this share of the whole one."""
         loss = distance = batch.lr.new_zeros(())
-        for sr, hr, _, weight in predict(self.network, batch, bf16=self.bf16):
+        before = batch.lr
+        parts = predict(self.network, batch, bf16=self.bf16)
+        for (sr, hr, _, weight), target in zip(parts, batch.targets, strict=True):
             judged, apart = self.objective(sr, hr, step)
+            if target.twin:
+                judged = judged + self.objective.unsteadiness(before, sr)
             loss = loss + judged * (weight * share)
             distance = distance + apart.detach() * (weight * share)
+            before = sr
         weights = learning(self.network)
         return list(torch.autograd.grad(loss, weights, allow_unused=True)), distance
 

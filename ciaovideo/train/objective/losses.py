@@ -159,6 +159,14 @@ class Objective:
         assert isinstance(total, Tensor)
         return total, distance
 
+    def unsteadiness(self, sr: Tensor, twin: Tensor) -> Tensor:
+        """What two frames of one scene cost that do not agree: the L1 between them, weighted.
+
+        After Eilertsen, Mantiuk and Unger (CVPR 2019, arXiv 1902.10424, eq. 7), with the motion
+        between the frames known: an implicit decoder is asked for the same points in both.
+        """
+        return self.options.steady * F.l1_loss(sr, twin)
+
     def learn(
         self,
         sr: Tensor,

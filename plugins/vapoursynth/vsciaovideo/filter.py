@@ -34,6 +34,7 @@ def upscale(
     height: int | None = None,
     model: str = "auto",
     weights: str | Path | None = None,
+    restore: float = 0.0,
     device: str = "auto",
     num_streams: int | None = None,
     tile: int | None = None,
@@ -44,28 +45,27 @@ def upscale(
     """Enlarge a clip: frame n in is frame n out, properties kept.
 
     ``scale`` is any number from 1 to 30, 2 if nothing is given; or give ``width``, ``height`` or
-    both. ``format`` is the output's, the input's if not given. ``num_streams`` frames are computed
-    at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a processor.
-    ``deterministic`` gives the same bits in every run, whatever memory is free. Every frame depends
-    on its own input alone, so frames may be asked for in any order. Raises vs.Error.
+    both. ``restore`` is from 0, faithful, over 0.5, without what codecs add, to 1, for worn film
+    and tape. ``format`` is the output's, the input's if not given. ``num_streams`` frames are
+    computed at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a
+    processor. ``deterministic`` gives the same bits in every run, whatever memory is free. Frames
+    depend on their own input alone, in any order. Raises vs.Error.
     """
     if not isinstance(clip, vs.VideoNode):
         raise vs.Error(f"upscale: {clip!r} is no clip: give a vs.VideoNode")
     with _vs_errors():
         _check_sides(width=width, height=height)
         _check(int | None, "give a whole number", num_streams=num_streams, tile=tile)
-        _check(Real | None, "give a number", scale=scale)
+        _check(Real | None, "give a number", scale=scale, restore=restore)
         _check(str, "give a name", model=model, device=device, precision=precision)
         _check(str | Path | None, "give a path", weights=weights)
         _check(bool, "give True or False", deterministic=deterministic)
-        exact = (height, width) if height is not None and width is not None else None
         upscaler = Upscaler(
             model,
             weights=weights,
+            restore=restore,
             scale=scale,
-            size=exact,
-            width=None if exact else width,
-            height=None if exact else height,
+            **_sides(width, height),
             device=device,
             precision=precision,
             tile=tile or 0,
@@ -86,6 +86,13 @@ def upscale(
         )
         nodes.append(place.std.ModifyFrame(frames, partial(render.every, count, turn)))
     return vs.core.std.Interleave(nodes, mismatch=True, modify_duration=False)
+
+
+def _sides(width: int | None, height: int | None) -> dict[str, Any]:
+    """The library's names for the sides that are given: both together are a size."""
+    if width is not None and height is not None:
+        return {"size": (height, width)}
+    return {"width": width, "height": height}
 
 
 class _Render:

@@ -1,12 +1,18 @@
 """Batches with lattices: what is drawn, and that colours lie where they are said to lie."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
 
+from ciaovideo.data.degradation.chain import Degraded
+from ciaovideo.data.degradation.film import displaced
 from ciaovideo.data.images import PictureStore
 from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
+from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.grid import make_coord
+from ciaovideo.train.gradients.prediction import _hats
 
 PATCH = 8
 QUANTUM = 0.5 / 255 + 1e-6  # LR patches are rounded to 8 bit
@@ -98,6 +104,62 @@ def test_a_part_is_a_part_of_the_whole() -> None:
     assert [len(each.targets) for each in split] == [2, 1]
     assert torch.equal(torch.cat([each.lr for each in split]), whole.lr)
     assert len(whole.parts(8)) == 3
+
+
+def twinned(share: float = 0.5) -> LatticeSampler:
+    """Half of the groups have a twin, one third of a pixel down and half a one left."""
+
+    def degrade(crop: Tensor, sides: Tensor, generator: torch.Generator) -> Degraded:
+        side = int(sides[0])
+        lr = bicubic_matrix(side, PATCH) @ crop @ bicubic_matrix(side, PATCH).mT
+        if torch.rand((), generator=generator) > share:
+            return Degraded(lr, crop, crop)
+        shift = 1 / 3, -0.5
+        far = displaced(lr, torch.tensor(shift).expand(len(lr), 2))
+        return Degraded(lr, crop, crop, far, shift)
+
+    return LatticeSampler(
+        store_of(ramp(64, 100)),
+        patch=PATCH,
+        side=6,
+        scales=(1.0, 4.0),
+        groups=3,
+        degrader=degrade,
+    )
+
+
+def test_a_twin_has_the_colours_of_the_lattice_before_it() -> None:
+    seen = 0
+    for seed in range(6):
+        batch = twinned().draw(6, torch.Generator().manual_seed(seed))
+        counts = [target.samples for target in batch.targets]
+        assert sum(counts) == len(batch.lr) == len(batch.cell)
+        for lr, target in zip(batch.lr.split(counts), batch.targets, strict=True):
+            down, across = (_hats(lines, PATCH) for lines in (target.rows, target.columns))
+            wrong = (down @ lr @ across.mT - target.rgb).abs()
+            inside = wrong[:, :, 1:-1, 1:-1]  # at the border, bicubic repeats what is outside
+            assert inside.median() < 3 * QUANTUM
+            seen += target.twin
+        for before, target in pairwise(batch.targets):
+            assert not (before.twin and target.twin)
+            if target.twin:
+                assert torch.equal(target.rgb, before.rgb)
+                torch.testing.assert_close(
+                    target.rows - before.rows, torch.full_like(before.rows, 2 / 3 / PATCH)
+                )
+    assert seen > 3
+
+
+def test_twins_stay_together() -> None:
+    batch = twinned(1.0).draw(6, torch.Generator().manual_seed(0))
+    assert [target.twin for target in batch.targets] == [False, True] * 3
+    parts = batch.parts(2)
+    assert [len(part.targets) for part in parts] == [4, 2]
+    assert torch.equal(torch.cat([part.lr for part in parts]), batch.lr)
+    few = twinned(1.0).draw(6, torch.Generator().manual_seed(0), slice(1, 3))
+    assert [target.samples for target in few.targets] == [1, 1, 1, 1]
+    assert torch.equal(few.lr[0], batch.lr[1])
+    assert torch.equal(few.lr[1], batch.lr[3])  # its twin
 
 
 def test_the_livelier_crop_is_taken() -> None:

@@ -91,7 +91,7 @@ def test_clips_share_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         loaded.append(name)
         return load_bundled(name)
 
-    monkeypatch.setattr("ciaovideo.engine.upscaler.load_bundled", load)
+    monkeypatch.setattr("ciaovideo.models.restoration.load_bundled", load)
     settings = {"num_streams": 5}  # of which no other test has a clip
     clips = [upscale(source(_Matrix=1), 1 + n / 2, **settings) for n in range(3)]
     clips.append(upscale(source("RGBS"), width=100, **settings))

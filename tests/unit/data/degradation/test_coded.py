@@ -9,6 +9,7 @@ from torch import Tensor
 from ciaovideo.data.degradation import coded, tape
 from ciaovideo.data.degradation.coded import CLIP, CODECS, CodedOptions, Coder
 from ciaovideo.data.degradation.draws import Draws
+from ciaovideo.data.degradation.film import displaced
 from ciaovideo.errors import OptionError
 
 PATCH, SIDE = 16, 40
@@ -88,6 +89,25 @@ def test_a_codec_changes_patches_a_little(kind: str, monkeypatch: pytest.MonkeyP
     plain = Coder(CodedOptions(share=0.0, grain=0.0, **options), PATCH)
     wrong = made(crop, side, generator()).lr - plain(crop, side, generator()).lr
     assert CODE / 4 < wrong.abs().mean() < 0.05  # seen, and not another picture
+
+
+@pytest.mark.parametrize("kind", [name for name, _, _ in CODECS])
+def test_a_twin_shows_the_same_a_little_further(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, kind)
+    crop, side = crops()
+    options: dict[str, Any] = {"share": 1.0, "grain": 0.0, "halo": 0.0, "resized": 0.0}
+    made = Coder(CodedOptions(**options, twins=1.0), PATCH)(crop, side, generator())
+    assert made.twin is not None
+    assert 0 < max(map(abs, made.shift)) < 1
+    moved = displaced(made.lr, torch.tensor(made.shift).expand(len(crop), 2))
+    inner = (..., slice(2, -2), slice(2, -2))
+    right, wrong = (
+        (made.twin - other)[inner].abs().mean()
+        for other in (moved, displaced(moved, -2 * torch.tensor(made.shift).expand(len(crop), 2)))
+    )
+    assert right < 0.03  # what the codec does to each
+    assert right < wrong
+    assert Coder(CodedOptions(**options), PATCH)(crop, side, generator()).twin is None
 
 
 def test_grain_lies_on_patches_and_targets_alike() -> None:

@@ -38,6 +38,30 @@ def test_it_learns() -> None:
     assert losses[-1] < 0.85 * losses[0]  # below what the bilinear residual alone reaches
 
 
+def test_frames_of_one_scene_grow_alike() -> None:
+    """With weight on it, two frames of one scene differ less after the same number of steps."""
+    coded = ("data.coded.share=1.0", "data.coded.twins=1.0", "optim.steps=40", "data.patch=16")
+    apart = []
+    for weight in ("0.0", "5.0"):
+        run = trainer(f"steady-{weight}", *LATTICE, *coded, f"loss.steady={weight}")
+        run.run()
+        run._learner.restore(torch.Generator().manual_seed(5).get_state())
+        batch = run._learner.draw()
+        assert isinstance(batch, LatticeBatch)
+        assert any(target.twin for target in batch.targets)
+        with torch.no_grad():
+            parts = predict(run.network, batch, bf16=False)
+        made = [part[0] for part in parts]
+        apart.append(
+            sum(
+                (made[at - 1] - made[at]).abs().mean().item()
+                for at, target in enumerate(batch.targets)
+                if target.twin
+            )
+        )
+    assert apart[1] < apart[0]
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_stopped_and_resumed_equals_uninterrupted(threads: int) -> None:
     torch.set_num_threads(threads)
