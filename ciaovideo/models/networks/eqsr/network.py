@@ -71,8 +71,8 @@ class EQSR(Network):
     Differing from the published program: the scale is embedded as 2 / s, the cell in LR units (the
     geometric mean of both axes), where that takes 2 / output height, which changes with the size
     of the frame; squeezed means are of the frame without the padding of its windows.
-    ``residual`` adds the bilinear enlargement, which the published network lacks: a short training
-    needs it.
+    ``residual`` adds the bilinear enlargement, which the published network lacks, and begins with
+    exactly that: a short training needs it.
 
     Means over the whole frame: one for each group, and two over the output's pixels. A frame in
     tiles is read that many times before it is made; windows reach far, so that tiles pay only on
@@ -127,6 +127,10 @@ class EQSR(Network):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2, b=2)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if residual:
+            nn.init.zeros_(self.kriging.color.weight)
+            assert self.kriging.color.bias is not None
+            nn.init.zeros_(self.kriging.color.bias)
 
     @classmethod
     def small(cls) -> Self:
