@@ -24,6 +24,9 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+CHECK_DISK = "check the disk's space and permissions"
+"""The hint for whatever could not be written."""
+
 
 class CiaoVideoError(Exception):
     """The root: ``problem`` says what and where, ``hint`` says what to do now."""
@@ -40,13 +43,13 @@ class CiaoVideoError(Exception):
 
 
 class UsageError(CiaoVideoError, ValueError):
-    """Something asked for cannot be meant, or cannot be done."""
+    """A request that is wrong, or cannot be met."""
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
-    """A name that no registry holds."""
+    """A name that is not registered."""
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str]) -> Self:
@@ -58,19 +61,19 @@ class UnknownNameError(UsageError):
 
 
 class OptionError(UsageError):
-    """An option's value is outside what it may be, or two options contradict each other."""
+    """An option has an invalid value, or two options contradict each other."""
 
 
 class UnsupportedScaleError(UsageError):
-    """An output size that no network here makes."""
+    """An output size outside the scales of the network."""
 
 
 class OutputExistsError(UsageError):
-    """The output is already there, or is the input itself."""
+    """The output exists already, or is the input itself."""
 
 
 class MissingInputError(UsageError):
-    """The input is not there, or is a folder."""
+    """The input does not exist, or is a folder."""
 
 
 class MediaError(CiaoVideoError):
@@ -80,7 +83,7 @@ class MediaError(CiaoVideoError):
 
 
 class OpenError(MediaError):
-    """A file could not be opened, or holds no picture to work on."""
+    """A file could not be opened, or holds no decodable picture."""
 
 
 class DecodeError(MediaError):
@@ -92,7 +95,7 @@ class EncodeError(MediaError):
 
 
 class TimestampError(MediaError):
-    """Times that are missing, that go backwards, or that the output cannot hold."""
+    """Time stamps that are missing, go backwards, or do not fit the output."""
 
 
 class ColorError(MediaError):
@@ -100,15 +103,15 @@ class ColorError(MediaError):
 
 
 class InterlacedError(MediaError):
-    """Interlaced pictures, which must not be upscaled as if they were whole frames."""
+    """Interlaced pictures where deinterlacing is off."""
 
 
 class LossError(MediaError):
-    """Something would be left out or had to be guessed, and that was not allowed."""
+    """Something would be lost or guessed in a strict run."""
 
 
 class VerificationError(MediaError):
-    """A finished file is not what it was to become; it is kept for a look at it."""
+    """A finished file failed verification; it keeps its temporary name."""
 
 
 class WeightsError(CiaoVideoError):
@@ -118,11 +121,11 @@ class WeightsError(CiaoVideoError):
 
 
 class MissingWeightsError(WeightsError):
-    """No such file of weights."""
+    """A file of weights does not exist."""
 
 
 class CorruptWeightsError(WeightsError):
-    """The file's bytes are not what the manifest promises, or not safetensors at all."""
+    """A file of weights is damaged, or is of another format."""
 
 
 class MismatchedWeightsError(WeightsError):
@@ -148,22 +151,22 @@ class PrecisionError(EngineError):
 
 
 class NonFiniteError(EngineError):
-    """The network returned a value that is not a number, even in fp32."""
+    """The network returned NaN or Inf, even in fp32."""
 
 
 class JobError(CiaoVideoError):
-    """A run that was stopped cannot be gone on with."""
+    """A stopped run, or a batch, cannot be resumed."""
 
     exit_code = 6
 
 
 class StaleLedgerError(JobError):
-    """What a stopped run kept was made from another source, or in another way."""
+    """Kept segments have another fingerprint: another source, options or version."""
 
 
 class SegmentError(JobError):
-    """A segment cannot be made apart from those before it."""
+    """A segment cannot be made without those before it."""
 
 
 class LockedJobError(JobError):
-    """Another command works on the same batch."""
+    """Another command is working on the same batch."""

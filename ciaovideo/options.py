@@ -5,10 +5,10 @@ This module imports neither torch nor av, so that ``--help`` is quick.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ciaovideo.config import opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
@@ -35,7 +35,7 @@ class SizeOptions:
     width: int | None = opt(None, "output width; the height follows", "PX")
     height: int | None = opt(None, "output height; the width follows", "PX")
     square_pixels: bool = opt(
-        False, "make pixels square; a size then counts from the picture's shape on screen"
+        False, "resample to square pixels; sizes then follow the picture's shape on screen"
     )
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class SizeOptions:
 
 
 def _check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> None:
-    """Refuse sides that are further from a shape than rounding each to an even number explains."""
+    """Raise OptionError where a size distorts the shape by more than even rounding does."""
     fitting = round(shape[1] * target[0] / shape[0])
     if abs(fitting - target[1]) > 1 + fitting / target[0]:
         raise OptionError(
@@ -151,7 +151,7 @@ def parse_time(text: str | Fraction) -> Fraction:
     hours, minutes = (int(part or 0) for part in match.groups()[:2])
     seconds = Fraction(match[3])
     if (match[1] is not None and minutes >= 60) or (match[2] is not None and seconds >= 60):
-        raise OptionError(f"{text!r} is not a time: 60 minutes or seconds are one more", hint)
+        raise OptionError(f"{text!r} is not a time: minutes and seconds go up to 59", hint)
     return 3600 * hours + 60 * minutes + seconds
 
 
@@ -166,61 +166,62 @@ def _nearest(side: Fraction | float, least: int, even: bool) -> int:
     return nearest + 2 if nearest < least <= round(side) else nearest
 
 
+def _check_word(kind: str, word: str, known: Any) -> None:
+    """Raise OptionError for a word that a ``Literal`` does not list."""
+    if word not in get_args(known):
+        raise OptionError(f"no {kind} is called {word!r}", ", ".join(get_args(known)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
     """Input. How the file is read."""
 
     deinterlace: Deinterlace = opt(
         "auto",
-        "interlaced frames: auto makes each one whole, field makes a frame of every field (twice"
-        " the frame rate), off refuses them",
+        "interlaced video: auto makes one frame of two fields, field makes one of each (twice the"
+        " frame rate), off refuses it",
     )
     force: bool = opt(
         False,
-        "process interlaced frames unchanged where deinterlacing is off. Write frames of varying"
-        " times at a constant rate into -, .y4m and .mxf, which hold no other. Take the samples of"
-        " Dolby Vision profile 5 for Y'CbCr",
+        "allow what is refused otherwise: interlaced frames unchanged, where deinterlacing is off;"
+        " varying frame times at a constant rate, in -, .y4m and .mxf; Dolby Vision profile 5 read"
+        " as Y'CbCr",
     )
     video: int | None = opt(
         None,
-        "enlarge this stream of the file, by the number that messages give it; without it, the one"
-        " with many and large pictures",
+        "the video stream to enlarge, by the number that messages show; without it, the one with"
+        " the most and largest pictures",
         "N",
     )
     program: int | None = opt(
         None,
-        "take this programme of a multiplex, by its own number; without it, the one of the video."
-        " Streams of others are left out",
+        "the programme of a multiplex, by its own number; without it, that of the video. Streams"
+        " of other programmes are dropped",
         "N",
     )
     crop: str | None = opt(
         None,
-        "cut pixels off at the sides before enlarging: WxH+X+Y keeps a box of that size, X from the"
-        " left and Y from the top. auto looks for black bars and the head-switching noise of tapes"
-        " in the whole file. source takes the crop that the input's container states, which"
-        " otherwise goes along, scaled, where the output can state it",
+        "cut the sides off before enlarging: WxH+X+Y keeps a box of that size, X from the left and"
+        " Y from the top; auto finds black bars and the head-switching noise of tapes in the whole"
+        " file; source applies the crop that the input's container states. Without it that crop is"
+        " scaled and stored, where the output can hold it",
         "WxH+X+Y|auto|source",
     )
     start: Fraction | str | None = opt(
         None,
-        "begin with the first frame that appears at this time or later, in seconds or"
-        " [HH:]MM:SS[.FRACTION] counted from the video's first frame; that frame then comes at"
-        " zero (in Matroska where the sound under it begins), and all else is moved as much: sound"
-        " in whole packets, subtitles and chapters cut",
+        "begin with the first frame at this time or later, in seconds or [HH:]MM:SS[.FRACTION]"
+        " after the video's first frame. The part begins at time zero (in Matroska with the sound"
+        " under its first frame). Sound is cut between packets, subtitles and chapters exactly",
         "TIME",
     )
     end: Fraction | str | None = opt(
         None,
-        "leave out the frames that appear at this time or later; the last one stays for as long as"
-        " in the input",
+        "drop the frames at this time or later. The last frame keeps its duration",
         "TIME",
     )
 
     def __post_init__(self) -> None:
-        if self.deinterlace not in get_args(Deinterlace):
-            raise OptionError(
-                f"no deinterlacing is called {self.deinterlace!r}", ", ".join(get_args(Deinterlace))
-            )
+        _check_word("deinterlacing", self.deinterlace, Deinterlace)
         if self.crop not in (None, CROP_SOURCE, CROP_AUTO):
             parse_box(self.crop)
         start, end = self.times
@@ -244,8 +245,8 @@ class ModelOptions:
 
     model: str = opt(
         "auto",
-        "name of bundled weights, or auto for the best on this device; bicubic and lanczos do"
-        " without a network, to compare with",
+        "name of bundled weights, or auto for the best on this device; bicubic and lanczos use no"
+        " network, for comparison",
         "NAME",
     )
     weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
@@ -267,19 +268,16 @@ class EngineOptions:
 
     device: str = opt("auto", "auto, cpu, cuda, cuda:N or mps", "DEV")
     precision: Precision = opt("auto", "arithmetic of the network: auto, fp32, bf16 or fp16")
-    tile: int = opt(0, "side of the tiles that a frame is cut into; 0 fits it to memory", "PX")
+    tile: int = opt(0, "side of the tiles that a frame is computed in; 0 fits them to memory", "PX")
     batch: int = opt(0, "frames computed at once; 0 chooses by device and frame size", "N")
     deterministic: bool = opt(
         False,
-        "the same bits in every run on one machine: kernels that add up in one order, and tiles of"
-        " 512 px, or of the side given, whatever memory is free",
+        "the same bits in every run on one machine: kernels sum in a fixed order, and tiles are 512"
+        " px, or the given side, however much memory is free",
     )
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise OptionError(
-                f"no precision is called {self.precision!r}", ", ".join(get_args(Precision))
-            )
+        _check_word("precision", self.precision, Precision)
         for name in ("tile", "batch"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} {getattr(self, name)} is negative", "0 means automatic")
@@ -296,29 +294,31 @@ class EncodeOptions:
     codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
     crf: float | None = opt(
         None,
-        "quality, lower is better, 16 if not given: the scale of libx264 for every lossy encoder;"
-        " libx264 16, 20, 24, 28 is as good as libx265 17.2, 21.4, 25.5, 29.4 or"
-        " libsvtav1 20, 29, 39, 49 on their own scales, which are reached by crf (of nvenc: cq) as"
-        " an option of the encoder; ffv1 and utvideo are lossless",
+        "quality, lower is better, 16 if not given, on libx264's scale for every lossy encoder."
+        " libx264 16, 20, 24, 28 equal libx265 17.2, 21.4, 25.5, 29.4 and libsvtav1 20, 29, 39, 49"
+        " on their own scales; for those, set the encoder's option crf (nvenc: cq). ffv1 and"
+        " utvideo are lossless",
         "Q",
     )
     preset: str | None = opt(
-        None, "speed preset of the encoder; of prores_ks and dnxhd the profile", "NAME"
+        None, "the encoder's speed preset; for prores_ks and dnxhd the profile", "NAME"
     )
-    bit_depth: int | None = opt(None, "bits a sample: 8, 10, 12, 14 or 16 (the source's)", "N")
-    chroma: Chroma = opt("auto", "chroma resolution; auto keeps the source's, or takes a finer one")
+    bit_depth: int | None = opt(None, "bits per sample: 8, 10, 12, 14 or 16 (the source's)", "N")
+    chroma: Chroma = opt(
+        "auto", "chroma subsampling; auto keeps the source's, or takes a finer one"
+    )
     dither: Dithering = opt(
         "none",
-        "how colours become whole codes: none takes the nearest, ordered adds a fine pattern first,"
-        " the same in every frame, that hides the bands of slow gradients",
+        "rounding of colours: none rounds to the nearest code, ordered adds a fine pattern first,"
+        " the same in every frame, against banding",
     )
     codec_option: tuple[str, ...] = opt(
-        (), "an option of the encoder by FFmpeg's name; may be given several times", "NAME=VALUE"
+        (), "an encoder option by FFmpeg's name; may be repeated", "NAME=VALUE"
     )
     via_ffmpeg: str | None = opt(
         None,
-        "encode with the ffmpeg of this system, version 5 or later, given these words, for example"
-        ' "-c:v libaom-av1 -crf 20"; other streams, times and tags are seen to',
+        "encode with the ffmpeg of this system, version 5 or later, with these options, for example"
+        ' "-c:v libaom-av1 -crf 20"; other streams, times and tags are added to them',
         "WORDS",
     )
 
@@ -327,12 +327,8 @@ class EncodeOptions:
             raise OptionError(f"crf {self.crf} is not a number", "for example 18")
         if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
             raise OptionError(f"no video has {self.bit_depth} bits a sample", "8, 10, 12, 14 or 16")
-        if self.chroma not in get_args(Chroma):
-            raise OptionError(f"no chroma is called {self.chroma!r}", ", ".join(get_args(Chroma)))
-        if self.dither not in get_args(Dithering):
-            raise OptionError(
-                f"no dithering is called {self.dither!r}", ", ".join(get_args(Dithering))
-            )
+        _check_word("chroma", self.chroma, Chroma)
+        _check_word("dithering", self.dither, Dithering)
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")
@@ -340,7 +336,7 @@ class EncodeOptions:
             self.check_no_encoder("an ffmpeg of the system", "say it in the words for ffmpeg")
 
     def check_no_encoder(self, place: str, hint: str) -> None:
-        """Raise OptionError if anything is set that only our own encoders understand."""
+        """Raise OptionError if an option is set that only PyAV's encoders know."""
         given = [name for name in ("crf", "preset") if getattr(self, name) is not None]
         given += ["codec"] if self.codec != "auto" else []
         given += ["codec option"] if self.codec_option else []
@@ -350,14 +346,14 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
-    """Keeping. What happens to that which the output cannot hold, or which had to be guessed."""
+    """Keeping. What happens to what the output cannot hold, and to guesses."""
 
     audio: SoundPolicy = opt(
-        "copy", "sound that the output cannot hold: copy makes it an error, auto transcodes it"
+        "copy", "sound that the output cannot hold: copy refuses it, auto transcodes it"
     )
     strict: bool = opt(
         False,
-        "refuse to start if anything would be lost or guessed. Stop at a damaged picture",
+        "refuse to start if anything would be lost or guessed, and stop at a damaged picture",
     )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
 
@@ -371,20 +367,26 @@ class UpscaleOptions:
     """Run. Everything that shapes one run from one file to another."""
 
     size: SizeOptions = SizeOptions()
+    input: InputOptions = InputOptions()
     model: ModelOptions = ModelOptions()
     engine: EngineOptions = EngineOptions()
-    input: InputOptions = InputOptions()
     encode: EncodeOptions = EncodeOptions()
     streams: StreamOptions = StreamOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
     overwrite: bool = opt(False, "replace an output that is already there")
     resume: bool = opt(
         False,
-        "keep finished segments beside the output until that is complete. The same command resumes"
-        " a stopped run. On one machine the output is identical to the last bit. Implies"
-        " deterministic, and one key frame every 120 frames",
+        "keep finished segments beside the output until it is complete. The same command resumes a"
+        " stopped run, with the same bits on one machine. Implies deterministic, and a key frame"
+        " every 120 frames",
     )
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:
             raise OptionError(f"frames {self.frames} is below 1", "ask for at least one frame")
+
+
+def option_groups() -> dict[str, type[Any]]:
+    """The groups of ``UpscaleOptions`` by the name of their field, in order."""
+    groups = (field for field in fields(UpscaleOptions) if is_dataclass(field.default))
+    return {field.name: type(field.default) for field in groups}

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -52,9 +53,18 @@ HOME = {
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
 WITHOUT_TORCH = {"errors", "findings", "config", "registry", "options", "__init__", "__main__"}
 
-FILE_LINES = 500
-FUNCTION_LINES = 60
+FILE_LINES = 400
+FUNCTION_LINES = 50
+FOLDER_FILES = 12
+TEST_FILE_LINES = 500  # a table of cases is read row by row
 POSITIONAL = 5
+# These are longer, or fuller, yet. Take them out of here when they are not; nothing comes in.
+LONGER = {
+    "ciaovideo/cli",
+    "ciaovideo/media/read/reader.py",
+    "ciaovideo/media/read/probe.py:probe",
+    "ciaovideo/media/streams/plan.py:plan_streams",
+}
 
 BANNED_MODULES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 BANNED_NAMES = BANNED_MODULES | {"ret", "inp", "tmp", "lst"}
@@ -221,8 +231,18 @@ def test_plugins_see_public_names_only() -> None:
 
 
 def test_a_file_is_short_enough_to_be_read() -> None:
-    lines = {at(path): len(text_of(path).splitlines()) for path in SOURCES + PLUGINS + TESTS}
-    refuse(f"{file} {count}" for file, count in lines.items() if count > FILE_LINES)
+    wrong = []
+    for most, paths in ((FILE_LINES, SOURCES + PLUGINS), (TEST_FILE_LINES, TESTS)):
+        lines = {at(path): len(text_of(path).splitlines()) for path in paths}
+        wrong += [f"{file} {count}" for file, count in lines.items() if count > most]
+    refuse(line for line in wrong if line.partition(":")[0] not in LONGER)
+
+
+def test_a_folder_is_small_enough_to_be_seen() -> None:
+    folders = Counter(path.parent for path in SOURCES + PLUGINS)
+    named = {folder.relative_to(ROOT).as_posix(): count for folder, count in folders.items()}
+    wrong = {folder: count for folder, count in named.items() if count > FOLDER_FILES}
+    refuse(f"{folder} {count}" for folder, count in wrong.items() if folder not in LONGER)
 
 
 def test_a_function_is_short_enough_to_be_read() -> None:
@@ -231,7 +251,14 @@ def test_a_function_is_short_enough_to_be_read() -> None:
         for path in SOURCES + PLUGINS + TESTS
         for function in functions(path)
     }
-    refuse(f"{place} {count}" for place, count in lines.items() if count > FUNCTION_LINES)
+    wrong = [(place, count) for place, count in lines.items() if count > FUNCTION_LINES]
+    refuse(f"{place} {count}" for place, count in wrong if _named(place) not in LONGER)
+
+
+def _named(place: str) -> str:
+    """A function's file and name, whatever its line."""
+    file, _, name = place.partition(" ")
+    return f"{file.partition(':')[0]}:{name}"
 
 
 def test_a_function_takes_few_positional_parameters() -> None:

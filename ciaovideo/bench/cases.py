@@ -23,7 +23,7 @@ from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.options import ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.session import Summary, UpscaleRun
 
 WHOLE_RUNS = 3  # from file to file; the report has their median and spread

@@ -63,6 +63,7 @@ def build_parser(prog: str) -> ArgumentParser:
         help="folders of HR pictures, each a set, and HR videos; LR is made from them",
     )
     _add_measuring(parser)
+    _add_metrics(parser)
     _add_printing(parser)
     for field in fields(EngineOptions):
         if field.name in ("device", "precision"):
@@ -97,6 +98,16 @@ def _add_measuring(parser: ArgumentParser) -> None:
         "(quantiser) (default: clean, H.264 at 18, 23, 28 and 33, H.265 at 23 and 28, MPEG-2 at 4 "
         "and 8)",
     )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="of a video, measure the first N frames only (default: all; 8 for protocol video)",
+    )
+
+
+def _add_metrics(parser: ArgumentParser) -> None:
+    """What is measured beside PSNR."""
     parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
     parser.add_argument(
         "--equivariance",
@@ -121,12 +132,6 @@ def _add_measuring(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cost", action="store_true", help="count weights, and time LR of 192x192 px at x4"
-    )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        metavar="N",
-        help="of a video, measure the first N frames only (default: all; 8 for protocol video)",
     )
 
 
@@ -320,7 +325,7 @@ def _write_page(
     arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
 ) -> None:
     from ciaovideo.evaluate.page import as_html
-    from ciaovideo.train.state import replacing
+    from ciaovideo.storage.atomic import replacing
 
     about = [
         f"Protocol {arguments.protocol}: {PROTOCOLS[arguments.protocol]}. LR is bicubic of HR in "

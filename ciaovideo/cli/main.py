@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ciaovideo.cli.loading import ENDING
-from ciaovideo.errors import CiaoVideoError, MediaError, UsageError
+from ciaovideo.errors import CHECK_DISK, CiaoVideoError, MediaError, UsageError
 
 COMMANDS = {
     "train": "ciaovideo.cli.train",
@@ -27,7 +27,7 @@ COMMANDS = {
     "weights": "ciaovideo.cli.weights",
 }
 RESERVED = {"batch"}  # a command of a later version: no file should be taken for it meanwhile
-PRINTED, ROOM = "what is printed cannot be written", "check the disk's space and permissions"
+PRINTED = "what is printed cannot be written"
 INTERRUPTED = 128 + signal.SIGINT  # what shells report for a program ended by a signal
 
 
@@ -87,7 +87,7 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:  # files of media are spoken for: this is where the words go
         if verbose:
             traceback.print_exc()
-        _complain(f"{error.filename or PRINTED}: {error.strerror or error}", ROOM)
+        _complain(f"{error.filename or PRINTED}: {error.strerror or error}", CHECK_DISK)
         return MediaError.exit_code
 
 
@@ -150,7 +150,7 @@ def _flushed(code: int) -> int:
         if isinstance(error, BrokenPipeError):
             return code or 141
         if not code:
-            _complain(f"{PRINTED}: {error.strerror}", ROOM)
+            _complain(f"{PRINTED}: {error.strerror}", CHECK_DISK)
         return code or MediaError.exit_code
     return code
 

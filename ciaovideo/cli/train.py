@@ -49,14 +49,6 @@ def build_parser(prog: str) -> ArgumentParser:
         metavar="PART.KEY=VALUE",
         help="change a value of the recipe, for example optim.steps=1000 (may be repeated)",
     )
-    parser.add_argument(
-        "--write-pairs",
-        type=int,
-        default=0,
-        metavar="N",
-        help="make N compressed patches for a machine without PyAV (--set data.pairs=DIR/pairs.pt),"
-        " and leave",
-    )
     _add_running(parser)
     return parser
 
@@ -72,14 +64,6 @@ def _add_running(parser: ArgumentParser) -> None:
         default=5.0,
         metavar="M",
         help="time between checkpoints (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--part-mb",
-        type=int,
-        default=0,
-        metavar="MB",
-        help="write checkpoints in files of at most so many MB, for machines that give back only"
-        " small ones (default: one file)",
     )
     parser.add_argument(
         "--device",
@@ -130,33 +114,23 @@ def run(arguments: Namespace) -> int:
             device=device,
             minutes=arguments.minutes,
             save_minutes=arguments.save_minutes,
-            part_bytes=1_000_000 * arguments.part_mb,
             ranks=ranks,
         )
-        return _run(recipe, options, arguments.write_pairs)
+        return _run(recipe, options)
 
 
 def _check(arguments: Namespace) -> None:
     """Raise OptionError for a number that cannot be meant."""
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
-    if arguments.write_pairs < 0:
-        raise OptionError("the number of pairs cannot be negative")
-    if arguments.part_mb < 0:
-        raise OptionError("the size of a checkpoint's parts cannot be negative")
 
 
-def _run(recipe: "Recipe", options: "RunOptions", pairs: int) -> int:
-    """Train, or write pairs; the exit code."""
+def _run(recipe: "Recipe", options: "RunOptions") -> int:
+    """Train; the exit code."""
     from ciaovideo.train.loop import WEIGHTS, Trainer
 
-    if pairs > 0 and options.ranks.count > 1:
-        raise OptionError("pairs are made by one process", "write them without torchrun")
     trainer = Trainer(recipe, options)
     pictures = trainer.prepare()
-    if pairs > 0:
-        print(f"wrote {trainer.write_pairs(pairs)}")
-        return 0
     ranks = options.ranks
     begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
     where = f"{trainer.device}" + (f" and {ranks.count - 1} more" if ranks.count > 1 else "")

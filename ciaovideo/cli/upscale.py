@@ -5,6 +5,7 @@ import shlex
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,31 +13,13 @@ from typing import TYPE_CHECKING
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
-from ciaovideo.options import (
-    PIPE,
-    EncodeOptions,
-    EngineOptions,
-    InputOptions,
-    ModelOptions,
-    SizeOptions,
-    StreamOptions,
-    UpscaleOptions,
-)
+from ciaovideo.options import PIPE, UpscaleOptions, option_groups
 
 if TYPE_CHECKING:
     from ciaovideo.findings import Finding
-    from ciaovideo.pipeline.decide import UpscalePlan
+    from ciaovideo.pipeline.plan import UpscalePlan
     from ciaovideo.pipeline.session import Summary
 
-GROUPS = (
-    SizeOptions,
-    InputOptions,
-    ModelOptions,
-    EngineOptions,
-    EncodeOptions,
-    StreamOptions,
-    UpscaleOptions,
-)
 EPILOG = """
 commands: ciaovideo train, evaluate, bench, preview, verify and weights; each has its own --help.
 An input that is called like a command is written with its folder: ./train.
@@ -74,7 +57,7 @@ def build_parser(prog: str) -> ArgumentParser:
         type=_place,
         help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi, .mxf or .y4m, or - for a pipe",
     )
-    for config in GROUPS:
+    for config in (*option_groups().values(), UpscaleOptions):
         add_group(parser, config)
     parser.add_argument(
         "--report",
@@ -157,17 +140,8 @@ def make_report(file: Path, options: UpscaleOptions, summary: "Summary", *, quie
 
 def read_options(arguments: Namespace) -> UpscaleOptions:
     """The options that parsed arguments mean; raises OptionError."""
-    return UpscaleOptions(
-        size=read_group(SizeOptions, arguments),
-        model=read_group(ModelOptions, arguments),
-        engine=read_group(EngineOptions, arguments),
-        input=read_group(InputOptions, arguments),
-        encode=read_group(EncodeOptions, arguments),
-        streams=read_group(StreamOptions, arguments),
-        frames=arguments.frames,
-        overwrite=arguments.overwrite,
-        resume=arguments.resume,
-    )
+    groups = {name: read_group(kind, arguments) for name, kind in option_groups().items()}
+    return replace(read_group(UpscaleOptions, arguments), **groups)
 
 
 def _network(plan: "UpscalePlan") -> str:

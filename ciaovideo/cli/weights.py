@@ -127,7 +127,7 @@ def _import(arguments: Namespace) -> int:
     from ciaovideo.models.foreign import Unsaid, read_foreign
     from ciaovideo.models.protocols import Scales
     from ciaovideo.models.weights import WeightsEntry, entry_text, file_sha256, save
-    from ciaovideo.train.state import replacing
+    from ciaovideo.storage.atomic import replacing
 
     source: Path = arguments.file
     out: Path = arguments.out or source.with_suffix(SUFFIX)
@@ -167,7 +167,7 @@ def _export(arguments: Namespace) -> int:
 
     from ciaovideo.models.foreign.ciaosr import to_published
     from ciaovideo.models.weights import find_weights, read_tensors, save
-    from ciaovideo.train.state import replacing
+    from ciaovideo.storage.atomic import replacing
 
     out: Path = arguments.out
     from_file = arguments.name.endswith(SUFFIX)

@@ -4,5 +4,5 @@
 and resizes as benchmarks do; ``clips.py`` has frames of videos. ``sampling.py`` cuts batches of LR
 patches and HR query points out of such a block by gathers and products, so that a GPU is not kept
 waiting for a processor that decodes pictures. ``degradation/`` makes LR patches look as film and
-video do; ``precoded.py`` keeps such patches for machines that have no video codecs.
+video do.
 """

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.images import PictureStore
-from ciaovideo.data.precoded import Pairs
 from ciaovideo.grid import placed
 
 
@@ -73,10 +72,9 @@ class Sampler:
     round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
     rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
     ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
-    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead, and
-    with ``pairs``, these in the share of batches that would pass a codec. All draws come from one
-    generator on the CPU, so that a run can be resumed exactly. No picture may be smaller than
-    round(patch * scales[1]).
+    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead. All
+    draws come from one generator on the CPU, so that a run can be resumed exactly. No picture may
+    be smaller than round(patch * scales[1]).
     """
 
     def __init__(
@@ -89,7 +87,6 @@ class Sampler:
         distinct: bool = False,
         window: bool = False,
         degrader: Degrader | None = None,
-        pairs: Pairs | None = None,
         whole_scales: bool = False,
     ) -> None:
         self.whole_scales = whole_scales
@@ -100,7 +97,6 @@ class Sampler:
         self.distinct = distinct
         self.window = math.isqrt(queries) if window else 0
         self.degrader = degrader
-        self.pairs = pairs
         self.largest = round(patch * scales[1])
         self._areas = (store.heights * store.widths).double().cpu()
         self._device = store.samples.device
@@ -108,12 +104,8 @@ class Sampler:
 
     def draw(self, batch: int, generator: torch.Generator, part: slice = slice(None)) -> Batch:
         """One batch of ``batch`` samples, or a part of it: the draws are those of the whole."""
-        degrader, lr = self.degrader, None
-        if self.pairs is not None and degrader is not None and degrader.codec_is_due(generator):
-            some = torch.randint(len(self.pairs), (batch,), generator=generator)
-            which, side, place, turn, lr = (column[some] for column in self.pairs.columns)
-        else:
-            which, side, place, turn = self._places(batch, generator)
+        degrader = self.degrader
+        which, side, place, turn = self._places(batch, generator)
         points = self._points(side, generator)
         first = part if degrader is None else slice(None)  # what degrades draws for the whole
         which, side, place, turn, points = (
@@ -122,24 +114,10 @@ class Sampler:
         crop = self._crop(which, side, place, turn)  # (B, 3, S, S), its border beyond each side
         if degrader is None:
             return self._pairs(crop, side, points)
-        if lr is not None:
-            made = degrader.paired(crop / 255, placed(lr, self._device) / 255)
-        else:
-            made = degrader(crop / 255, side, generator)
+        made = degrader(crop / 255, side, generator)
         batch_of_pairs = self._pairs(made.natural * 255, side, points)
         sharp = self._picked(made.sharp, side, points)
         return replace(batch_of_pairs, lr=made.lr, rgb=sharp).part(part)
-
-    def make_pairs(self, count: int, batch: int, generator: torch.Generator) -> Pairs:
-        """Pairs (in whole batches, ``count`` or a few more) as this sampler degrades patches."""
-        assert self.degrader is not None
-        parts = []
-        for _ in range(-(-count // batch)):
-            where = self._places(batch, generator)
-            which, side, place, turn = (drawn.to(self._device) for drawn in where)
-            made = self.degrader(self._crop(which, side, place, turn) / 255, side, generator)
-            parts.append((*where, (made.lr * 255).round().byte().cpu()))
-        return Pairs(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _places(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Pictures, sides, places and orientations of crops, on the CPU."""

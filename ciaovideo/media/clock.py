@@ -16,6 +16,8 @@ PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: aft
 MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
 MAX_CLOCK = 2**31 - 1
 SANE_RATES = (Fraction(1), Fraction(1000))
+FALLBACK_RATE = Fraction(25)  # frames a second where neither times nor a rate are known
+READ_ON = Fraction(10)  # seconds past an end in which a badly interleaved file may hold more
 
 
 def exact(rational: AVRational | None) -> Fraction | None:

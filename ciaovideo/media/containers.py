@@ -75,77 +75,64 @@ class TagNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Container:
-    """One container: its muxer, its names, its clock, and what it holds.
+    """One container: its muxer, its names, its clock, and what it holds; each field beside itself.
 
-    ``name`` is FFmpeg's, of the muxer and among those of the demuxer; ``suffixes`` end the names of
-    its files, the usual one first; ``title`` is its word in messages, the usual suffix if empty.
-
-    ``codecs`` names the encoders whose coding it holds, ``automatic`` those for a source as rows of
-    (deepest bits, takes R'G'B', encoder), ``alpha`` those for families of layouts with alpha.
-    ``bare`` means that it holds pictures as they are, and nothing else; ``piped`` that it can be
-    written in one pass.
-
-    ``streams`` says whether it holds any stream beside the video, ``video_first`` that the video
-    must be the first, ``in_step`` that all begin with it and sound is cut into packets of a frame
-    each, ``before_zero`` whether times before zero
-    are stored. ``text`` is the coding that text becomes in it, ``sound`` those that sound becomes,
-    for lossless sources and for others, the second where the first does not open, at
-    ``sound_rate`` samples a second or the source's. ``marks`` are the
-    dispositions that it stores, ``text_marks`` those of text only. ``languages`` is whether it
-    stores any code, or (None) only those that a trial gives back. ``blank_timecode`` is the
-    timecode that a file without one gets.
-
-    ``sitings`` are those that it tells of chroma itself, where the coding has no word for it;
-    ``siting_layout`` names the only layout of which any is told. ``stored_tags`` are the colour
-    tags that come back, ``tag_names`` how, where the coding does not store them. ``rotation``,
-    ``sar`` and ``crop`` say what becomes of them, ``stereo`` that it stores how a stereo video is
-    arranged. ``iso`` means an ISO base media file; ``coding_times`` that it has only times at which
-    pictures are decoded, and counts those that were dropped; ``tells_end`` that its header says how
-    long the file lasts, and ``lasts_from_zero`` that this counts from zero wherever its streams
-    begin; ``free_clock`` that its clock begins anywhere, as a broadcast's.
-    ``options`` are its muxer's, ``steady_options`` those that make its bytes the same in each run.
+    A row is measured: the value says what FFmpeg's muxer does, not what the format's text allows.
     """
 
-    name: str
-    suffixes: tuple[str, ...] = ()
-    title: str = ""
-    clock: Clock = Clock.EXACT
-    codecs: frozenset[str] = frozenset()
-    automatic: tuple[tuple[int, bool, str], ...] = AUTOMATIC
-    alpha: Mapping[str, str] = field(default_factory=dict)
-    bare: bool = False
-    piped: bool = False
-    streams: bool = True
-    video_first: bool = False
-    in_step: bool = False
-    before_zero: bool = True
-    keeps_empty_streams: bool = False
-    covers_attached: bool = False
+    # Names
+    name: str  # FFmpeg's, of the muxer and among those of the demuxer
+    suffixes: tuple[str, ...] = ()  # that end the names of its files, the usual one first
+    title: str = ""  # its word in messages; the usual suffix if empty
+
+    # Time
+    clock: Clock = Clock.EXACT  # how it says when a frame appears
+    before_zero: bool = True  # whether times before zero are stored
+    coding_times: bool = False  # it stores decoding times only, and counts dropped frames, too
+    tells_end: bool = False  # its header says how long the file lasts
+    lasts_from_zero: bool = False  # that duration counts from zero, wherever its streams begin
+    free_clock: bool = False  # its clock begins anywhere, as a broadcast's does
+
+    # Video
+    codecs: frozenset[str] = frozenset()  # the encoders whose bitstreams it holds
+    automatic: tuple[tuple[int, bool, str], ...] = AUTOMATIC  # deepest bits, takes R'G'B', encoder
+    alpha: Mapping[str, str] = field(default_factory=dict)  # family with alpha: encoder
+    bare: bool = False  # it holds pictures as they are, and nothing else
+    piped: bool = False  # it can be written in one pass
+
+    # Other streams
+    streams: bool = True  # whether it holds any stream beside the video
+    video_first: bool = False  # the video must be its first stream
+    in_step: bool = False  # all streams begin with the video; a packet of sound lasts a frame
+    keeps_empty_streams: bool = False  # a stream without packets is there when the file is read
+    covers_attached: bool = False  # cover pictures are attachments, not streams
     chapters: bool = True
-    metadata: bool = True
-    timecode: bool = True
-    blank_timecode: str = ""
-    text: str = ""
+    metadata: bool = True  # tags of the file and of its streams
+    timecode: bool = True  # the timecode of the first frame
+    blank_timecode: str = ""  # what a file without a timecode gets
+    text: str = ""  # the codec that text becomes
+    # The codecs that lossless sound and other sound become: of each the first that opens.
     sound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    sound_rate: int | None = None
-    marks: tuple[str, ...] = ()
-    text_marks: tuple[str, ...] = ()
-    languages: bool | None = True
-    sitings: frozenset[Siting] = frozenset()
-    siting_layout: str = ""
-    stored_tags: tuple[str, ...] = TAGS
-    tag_names: TagNames = TagNames()
+    sound_rate: int | None = None  # samples a second of that sound; None is the source's
+    marks: tuple[str, ...] = ()  # dispositions that it stores
+    text_marks: tuple[str, ...] = ()  # dispositions that it stores of text only
+    languages: bool | None = True  # stores any code; None: only those that a trial gives back
+
+    # Colour and shape
+    sitings: frozenset[Siting] = frozenset()  # that it stores itself, where the bitstream cannot
+    siting_layout: str = ""  # the only layout of which it stores a siting
+    stored_tags: tuple[str, ...] = TAGS  # the colour tags that come back
+    tag_names: TagNames = TagNames()  # how they come back, where the bitstream has none
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
     crop: Fate = Fate.LOST
-    display_units: bool = False
-    stereo: bool = False
-    iso: bool = False
-    coding_times: bool = False
-    tells_end: bool = False
-    lasts_from_zero: bool = False
-    free_clock: bool = False
+    display_units: bool = False  # it can say that a display size is an aspect ratio
+    stereo: bool = False  # it stores how a stereo video is arranged
+
+    # The muxer
+    iso: bool = False  # an ISO base media file
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # Those that make its bytes the same in every run:
     steady_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

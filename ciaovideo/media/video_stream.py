@@ -186,6 +186,13 @@ def counts_timecode(av_stream: Stream) -> bool:
     return av_stream.type == "data" and "timecode" in av_stream.metadata
 
 
+def holds_titles(container: InputContainer, av_stream: Stream) -> bool:
+    """Whether a stream is how mp4 and mov store titles of chapters, of which some have none."""
+    chapters = len(container.chapters())
+    titles = av_stream.type == "data" and av_stream.frames <= chapters
+    return bool(chapters) and titles and read_container(container.format.name).iso
+
+
 def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
     """How long the file says that its video is, in seconds."""
     tick = exact(av_stream.time_base)

@@ -1,8 +1,8 @@
-"""How near a picture is to the true one; each metric states its colour and what border it ignores.
+"""Metrics: how close a picture is to the true one.
 
-A metric is a function of ``sr`` and ``hr``, both (B, 3, H, W) in [0, 1], and of ``border``, the
-pixels that are left out on each side; it returns one float64 for each picture, (B,). What lies
-outside [0, 1] is clamped first, nothing is rounded to 8 bit, and both pictures are treated alike.
+A metric takes ``sr`` and ``hr``, both (B, 3, H, W) in [0, 1], and ``border``, the number of pixels
+that are cropped on each side. It returns one float64 for each picture, (B,). Values outside [0, 1]
+are clamped in both pictures, and nothing is rounded to 8 bits. Each metric names its colour space.
 """
 
 from typing import Protocol

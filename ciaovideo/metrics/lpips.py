@@ -1,4 +1,4 @@
-"""Learned perceptual distance, with weights that the user brings."""
+"""Learned perceptual distance, with weights from files."""
 
 import pickle
 from collections.abc import Mapping
@@ -33,11 +33,12 @@ SOFTENING = 1e-10
 
 
 class LPIPS:
-    """LPIPS 0.1 with AlexNet (Zhang et al., arXiv 1801.03924): 0 if equal, less is nearer.
+    """LPIPS 0.1 with AlexNet (Zhang et al., arXiv 1801.03924): 0 if equal, lower is better.
 
     A metric made of two state dicts: torchvision's AlexNet, and the linear heads that the authors
-    publish. R'G'B' is compared; each layer's features have unit length at every place, their
-    squared differences are weighted by channel, averaged over places and summed over layers.
+    publish. R'G'B' is compared. Each layer's features are normalised to unit length at every
+    position; their squared differences are weighted by channel, averaged over positions and summed
+    over layers.
     """
 
     def __init__(self, backbone: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:
@@ -96,7 +97,7 @@ def _take(weights: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> T
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise MissingWeightsError(f"{path} is not there", "name a state dict that torch has saved")
+        raise MissingWeightsError(f"{path} does not exist", "name a state dict saved by torch")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as cause:  # its text advises to trust the file

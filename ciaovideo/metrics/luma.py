@@ -1,4 +1,4 @@
-"""The channel that benchmarks of super-resolution are measured on."""
+"""Y, the channel on which super-resolution is measured."""
 
 from torch import Tensor
 
@@ -33,7 +33,7 @@ def without_border(sr: Tensor, hr: Tensor, border: int) -> tuple[Tensor, Tensor]
     if sr.shape != hr.shape:
         raise OptionError(
             f"pictures of {tuple(sr.shape)} and {tuple(hr.shape)} cannot be compared",
-            "make the upscaled one exactly as large as the true one",
+            "make both the same size",
         )
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:

@@ -11,9 +11,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, Stric
 from markupsafe import Markup
 
 from ciaovideo.charts import COLORS, INK, PAPER, RULE, SOFT, Line, Panel, drawing
-from ciaovideo.errors import EncodeError, OptionError
+from ciaovideo.errors import CHECK_DISK, EncodeError, OptionError
 from ciaovideo.pages.inline import inline_svg
-from ciaovideo.storage.atomic import ROOM, atomic_output
+from ciaovideo.storage.atomic import atomic_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def write_page(page: Path, text: str) -> None:
         with atomic_output(page, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as cause:
-        raise EncodeError(f"writing {page}: {cause.strerror}", ROOM) from cause
+        raise EncodeError(f"writing {page}: {cause.strerror}", CHECK_DISK) from cause
 
 
 def chart(

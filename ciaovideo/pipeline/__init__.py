@@ -1,12 +1,12 @@
 """Introduces the engine to media: frames in, the same frames larger out, in the same order.
 
-``decide.decide`` chooses everything before the first frame, ``session.UpscaleRun`` carries it out,
-and ``verification`` compares the finished file with its source; of a pipe, ``destination`` counts.
-A ``session.Session`` keeps engines for the next run.
+``decide.decide`` makes the ``plan.UpscalePlan`` before the first frame, ``session.UpscaleRun``
+carries it out, and ``verification`` compares the finished file with its source. A
+``session.Session`` keeps engines for the next run.
 
 The way of a frame: ``media.VideoReader`` decodes it in a thread of its own; ``engine.Renderer``,
 called by ``stages.FrameWorker``, makes its planes larger in one of several threads; the writer that
-``destination.open_writer`` chose (an encoder of PyAV's, a system ffmpeg, or bare YUV4MPEG2) takes
+``writers.open_writer`` chose (an encoder of PyAV's, a system ffmpeg, or bare YUV4MPEG2) takes
 it in the caller's thread. ``prefetch.ordered_map`` is what lies between: bounded, ordered,
 cancellable; the threads are those of the engine's ``WorkerPool``.
 

@@ -13,7 +13,7 @@ from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.prefetch import ordered_map
 from ciaovideo.pipeline.stages import FrameWorker, Rendered, StageClock, in_batches, mark_changes
 

@@ -3,25 +3,25 @@
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout, Primaries
-from ciaovideo.engine.engine import Engine, EnginePlan
+from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.upscaler import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
-from ciaovideo.media.clock import average_rate, constant_rate
+from ciaovideo.media.clock import FALLBACK_RATE, average_rate, constant_rate
 from ciaovideo.media.containers import Clock, Container, Fate
-from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
+from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
-from ciaovideo.media.margins import NO_MARGINS
+from ciaovideo.media.read.borders import settle_crop
+from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.source import StreamSource
@@ -33,11 +33,10 @@ from ciaovideo.media.write.choice import (
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.colors import check_tags
-from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
 from ciaovideo.media.write.output import Destination
-from ciaovideo.media.write.y4m import color_words
 from ciaovideo.models.restoration import anchored
-from ciaovideo.options import CROP_SOURCE, ModelOptions, UpscaleOptions
+from ciaovideo.options import CROP_AUTO, CROP_SOURCE, InputOptions, ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.plan import UpscalePlan, assumed_matrices, output_tags, target_of
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
@@ -47,45 +46,15 @@ TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpscalePlan:
-    """All that is decided before the first frame is computed.
-
-    ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
-    the same but for where chroma sits. ``piped_in`` says that the source is a pipe, which cannot be
-    read again, ``piped_out`` that the output is one; ``finished`` frames are there from a run that
-    was stopped.
-    """
-
-    source: Path
-    output: Path
-    info: VideoInfo
-    out_size: tuple[int, int]
-    model: str
-    restore: float
-    device: str
-    precision: str
-    workers: int
-    batch: int
-    memory: EnginePlan
-    color: ColorSpec
-    out_color: ColorSpec
-    encoding: Encoding
-    streams: StreamPlan
-    frames: int
-    findings: tuple[Finding, ...]
-    piped_in: bool = False
-    piped_out: bool = False
-    external: ExternalEncoder | None = None
-    seconds_per_frame: float | None = None
-    finished: int = 0
-
-    @property
-    def next_words(self) -> tuple[str, ...]:
-        """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
-        if not self.piped_out:
-            return ()
-        return color_words(output_tags(self, tag_guessed=False))
+def settled_input(
+    facts: SourceFacts | None, source: Path, options: InputOptions
+) -> tuple[InputOptions, tuple[Finding, ...]]:
+    """The options with a box in place of an automatic crop, which a pipe cannot be searched for."""
+    if facts is not None:
+        return settle_crop(facts, options)
+    if options.crop == CROP_AUTO:
+        raise OptionError(f"{source} is a pipe: bars cannot be looked for", "give the box to keep")
+    return options, ()
 
 
 def decide(
@@ -166,7 +135,7 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
             *_rounding(options, info, out_size, encoding),
             *guesses,
             *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
-            *_retagging(info, layout, out_size, bare=encoding.codec is Y4M),
+            *_retagging(info, out_size, bare=encoding.codec is Y4M),
             *encoding.findings,
             *retimed,
             *_unturned(info, container),
@@ -192,40 +161,6 @@ def _restoring(
     why = str(coding) if coding else "a pipe does not tell how it was coded"
     text = f"restore {wanted.restore or 0:g}: {why}"
     return wanted, (Finding(kind=Kind.CHOSEN, subject="restore", text=text),)
-
-
-def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
-    """What the written video looks like."""
-    color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
-    if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
-        color = replace(color, siting=plan.out_color.siting)
-    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color)
-    container = plan.streams.container
-    target = replace(target, reproducible=options.engine.deterministic)
-    if container.rotation is Fate.LOST:
-        target = replace(target, display_matrix=())
-    if container.crop is Fate.LOST:
-        target = replace(target, crop=NO_MARGINS)
-    if container.clock is Clock.NUMBERS and target.frame_rate:
-        target = replace(target, time_base=1 / target.frame_rate)
-    return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
-
-
-def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
-    """The colour tags of the output: the input's, and a guess where none would mislead."""
-    info = plan.info
-    layout, color = PixelLayout.of(info.pix_fmt), info.color
-    if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
-        color = replace(color, siting=plan.out_color.siting)
-    stored_anyhow = bool(plan.encoding.codec.matrices)
-    if stored_anyhow or _retagging(info, layout, plan.out_size):
-        color = replace(color, matrix=plan.out_color.matrix)
-    color = plan.out_color if tag_guessed else color
-    if not plan.encoding.codec.stores_color:
-        names = plan.encoding.container.tag_names.unknown(color)
-        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
-    unknown = color.primaries in plan.encoding.codec.unknown_primaries
-    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 
 
 def _rated(
@@ -439,15 +374,14 @@ def _rounding(
 
 
 def _retagging(
-    info: VideoInfo, layout: PixelLayout, out_size: tuple[int, int], *, bare: bool = False
+    info: VideoInfo, out_size: tuple[int, int], *, bare: bool = False
 ) -> tuple[Finding, ...]:
     """A finding if players would guess another colour matrix at the output's size.
 
     Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
     be tagged.
     """
-    here = info.color.resolved(*info.stored_size, layout)[0].matrix
-    there = info.color.resolved(*out_size, layout)[0].matrix
+    here, there = assumed_matrices(info, out_size)
     if here == there:
         return ()
     if bare:

@@ -19,7 +19,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.media.write.encoder import coding_versions
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.decide import UpscalePlan
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.storage.claims import ledger_path
 from ciaovideo.storage.endpoints import reads_once
 from ciaovideo.storage.ledger import Ledger

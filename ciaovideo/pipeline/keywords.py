@@ -5,7 +5,7 @@ encode=EncodeOptions(crf=14))``. A field's name belongs to one group only: a tes
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -20,6 +20,7 @@ from ciaovideo.options import (
     SizeOptions,
     SoundPolicy,
     UpscaleOptions,
+    option_groups,
 )
 
 SIDES = ("scale", "size", "width", "height")  # a new one replaces whichever was set before
@@ -97,11 +98,9 @@ def with_fields(options: UpscaleOptions, values: Mapping[str, Any]) -> UpscaleOp
 
 def field_homes() -> dict[str, str]:
     """Each option's name and the group that has it; "" for those of the run itself."""
-    homes: dict[str, str] = {}
-    for field in fields(UpscaleOptions):
-        if is_dataclass(field.default) and not isinstance(field.default, type):
-            homes |= dict.fromkeys((inner.name for inner in fields(field.default)), field.name)
-    own = (field.name for field in fields(UpscaleOptions) if not is_dataclass(field.default))
+    groups = option_groups()
+    homes = {inner.name: group for group in groups for inner in fields(groups[group])}
+    own = (field.name for field in fields(UpscaleOptions) if field.name not in groups)
     return homes | dict.fromkeys(own, "")
 
 

@@ -15,23 +15,24 @@ from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
-from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
-from ciaovideo.options import CROP_AUTO, EngineOptions, InputOptions, ModelOptions, UpscaleOptions
+from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.computing import FrameMaker
-from ciaovideo.pipeline.decide import UpscalePlan, decide, target_of
-from ciaovideo.pipeline.destination import check_result, open_writer
+from ciaovideo.pipeline.decide import decide, settled_input
 from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.parts import MadeSegment, Part, find_parts
+from ciaovideo.pipeline.plan import UpscalePlan, target_of
 from ciaovideo.pipeline.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.verification.contract import Verification
-from ciaovideo.pipeline.witness import Witness
+from ciaovideo.pipeline.verification.result import check_result
+from ciaovideo.pipeline.verification.witness import Witness
+from ciaovideo.pipeline.writers import open_writer
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
@@ -120,8 +121,9 @@ class UpscaleRun:
         self._at: int | None = 0  # the frame that the source is read to, None where that is lost
         with ExitStack() as stack:
             self._witness = None if reads_once(source) else Witness.of(source)
-            facts = None if reads_once(source) else probe(source, _asked(options), options.input)
-            settled, bars = _settled(facts, source, options.input)
+            self._asked = Selection.asked(options.input, options.frames)
+            facts = None if reads_once(source) else probe(source, self._asked, options.input)
+            settled, bars = settled_input(facts, source, options.input)
             self.options = options = replace(options, input=settled)
             self._reader = self._open(facts or source)
             stack.callback(lambda: self._reader.close())  # whichever it is by then
@@ -136,6 +138,7 @@ class UpscaleRun:
             self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
             found = (*bars, *plan.findings, *leftovers(output), *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
+            self._target = target_of(plan, options)
             self._maker = FrameMaker(
                 plan,
                 self.engine,
@@ -189,11 +192,10 @@ class UpscaleRun:
         self._stand_before(part)
         self._at = None
         work = RunCounts(math.prod(plan.out_size))
-        target = target_of(plan, self.options)
-        shift = int(plan.streams.offset / target.time_base)
+        shift = int(plan.streams.offset / self._target.time_base)
         with (
             WorkerPool(self.engine, plan.workers) as pool,
-            SegmentCoder(target, ledger, part.start, shift=shift) as coder,
+            SegmentCoder(self._target, ledger, part.start, shift=shift) as coder,
         ):
             for rendered, frame in self._maker.frames(self._reader, pool, part.stop - part.start):
                 if not work.frames:
@@ -251,7 +253,7 @@ class UpscaleRun:
             with open_writer(
                 temporary,
                 plan,
-                self.options,
+                self._target,
                 self._others,
                 ledger=ledger,
                 done=lambda: work.tally,
@@ -281,7 +283,8 @@ class UpscaleRun:
         try:
             if witness and not self.plan.piped_out:
                 witness.require(temporary)
-            verification = check_result(temporary, self.plan, self.options, (frames, decoded))
+            counts = (frames, decoded)
+            verification = check_result(temporary, self.plan, self._target, self._asked, counts)
         except MediaError as error:
             changed = witness.findings() if witness else ()
             if not changed:
@@ -374,21 +377,6 @@ class UpscaleRun:
             findings=without_repeats((*self._found(), *verification.findings)),
             verification=verification,
         )
-
-
-def _settled(
-    facts: SourceFacts | None, source: Path, options: InputOptions
-) -> tuple[InputOptions, tuple[Finding, ...]]:
-    """The options with a box in place of an automatic crop, which a pipe cannot be searched for."""
-    if facts is not None:
-        return settle_crop(facts, options)
-    if options.crop == CROP_AUTO:
-        raise OptionError(f"{source} is a pipe: bars cannot be looked for", "give the box to keep")
-    return options, ()
-
-
-def _asked(options: UpscaleOptions) -> Selection:
-    return Selection.asked(options.input, options.frames)
 
 
 def upscale(

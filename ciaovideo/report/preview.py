@@ -29,10 +29,10 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.options import InputOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.computing import FrameMaker
-from ciaovideo.pipeline.decide import UpscalePlan
-from ciaovideo.pipeline.destination import open_writer
+from ciaovideo.pipeline.plan import UpscalePlan, target_of
 from ciaovideo.pipeline.session import Progress, Session, UpscaleRun
 from ciaovideo.pipeline.stages import StageClock
+from ciaovideo.pipeline.writers import open_writer
 from ciaovideo.storage.endpoints import reads_once
 
 PLACES = 10
@@ -217,7 +217,7 @@ class _PlaceMaker:
         plan, first = self._plan, None
         started = time.perf_counter()
         with (
-            open_writer(self._file, plan, self._options, None) as writer,
+            open_writer(self._file, plan, target_of(plan, self._options), None) as writer,
             WorkerPool(self._run.engine, plan.workers) as pool,
         ):
             frames = 0

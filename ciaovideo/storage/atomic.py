@@ -1,15 +1,36 @@
 """An output file that appears whole or not at all."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
-from ciaovideo.errors import EncodeError, OutputExistsError, VerificationError
+from ciaovideo.errors import CHECK_DISK, EncodeError, OutputExistsError, VerificationError
 from ciaovideo.storage.claims import claim
 from ciaovideo.storage.endpoints import is_pipe
 
-ROOM = "check the disk's space and permissions"
+
+class AtomicWriter(ABC):
+    """A context manager that ends with ``close``, or after an exception with ``abort``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drop everything: close without complaint and remove the file."""
 
 
 @contextmanager
@@ -29,7 +50,7 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
         try:
             temporary = stack.enter_context(claim(output))
         except OSError as cause:
-            raise EncodeError(f"opening {output}: {cause.strerror}", ROOM) from cause
+            raise EncodeError(f"opening {output}: {cause.strerror}", CHECK_DISK) from cause
         kept = False
         try:
             yield temporary
@@ -49,22 +70,39 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes ``path`` whole at the end, or never."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _store(temporary: Path, output: Path) -> None:
     """Give a finished file its final name."""
     final = output.resolve()
     try:
         if not temporary.stat().st_size:
-            raise EncodeError(f"storing {output}: nothing was written", ROOM)
+            raise EncodeError(f"storing {output}: nothing was written", CHECK_DISK)
         sync(temporary)
         temporary.replace(final)
-        with suppress(OSError):  # not every file system can do this for a folder
-            sync(final.parent)
+        sync_folder(final.parent)
     except OSError as cause:
-        raise EncodeError(f"storing {output}: {cause.strerror}", ROOM) from cause
+        raise EncodeError(f"storing {output}: {cause.strerror}", CHECK_DISK) from cause
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's names are on the disk, where its file system can do that."""
+    with suppress(OSError):
+        sync(path)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's data, or a folder's names, are on the disk."""
+    """Wait until a file's data are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

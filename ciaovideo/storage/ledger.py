@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
-from ciaovideo.storage.atomic import sync
+from ciaovideo.errors import CHECK_DISK, EncodeError, OpenError, StaleLedgerError
+from ciaovideo.storage.atomic import sync_folder
 from ciaovideo.storage.claims import is_held
 from ciaovideo.storage.segments import (
     SUFFIX,
@@ -93,11 +93,8 @@ class Ledger:
                 if not is_held(file):
                     file.unlink(missing_ok=True)
         except OSError as cause:
-            raise EncodeError(
-                f"writing {self.path}: {cause.strerror}", "check the disk's space and permissions"
-            ) from cause
-        with suppress(OSError):  # some file systems cannot do that to a folder
-            sync(self.path.parent)
+            raise EncodeError(f"writing {self.path}: {cause.strerror}", CHECK_DISK) from cause
+        sync_folder(self.path.parent)
         return self
 
     def begin(self, start: int, coding: str) -> NewSegment:

@@ -17,11 +17,10 @@ from collections.abc import Buffer, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
-from ciaovideo.errors import EncodeError, OpenError, StaleLedgerError
-from ciaovideo.storage.atomic import sync
+from ciaovideo.errors import CHECK_DISK, EncodeError, OpenError, StaleLedgerError
+from ciaovideo.storage.atomic import sync_folder
 from ciaovideo.storage.claims import try_lock
 
 KIND = b"ciaovideo segment "
@@ -139,12 +138,7 @@ class NewSegment:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     @property
@@ -173,8 +167,7 @@ class NewSegment:
             os.fsync(self._file.fileno())
             self._file.close()
             self._part.replace(self.path)
-        with suppress(OSError):  # some file systems cannot do that to a folder
-            sync(self.path.parent)  # the name of a file is not in it
+        sync_folder(self.path.parent)  # the name of a file is not in it
         return Segment(self.path, self.start, self.stop, tally, self._coding, self._fingerprint)
 
     def discard(self) -> None:
@@ -194,9 +187,7 @@ class NewSegment:
         try:
             yield
         except OSError as cause:
-            raise EncodeError(
-                f"writing {self._part}: {cause.strerror}", "check the disk's space and permissions"
-            ) from cause
+            raise EncodeError(f"writing {self._part}: {cause.strerror}", CHECK_DISK) from cause
 
 
 class Joiner:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from ciaovideo.data.images import load_pictures
-from ciaovideo.data.precoded import write_pairs
 from ciaovideo.engine.engine import choose_device
 from ciaovideo.engine.memory import exhaustion_named
 from ciaovideo.errors import (
@@ -25,7 +24,8 @@ from ciaovideo.errors import (
     OptionError,
 )
 from ciaovideo.models.weights import save
-from ciaovideo.train.gradients.learner import Learner, coding_sampler
+from ciaovideo.storage.atomic import replacing
+from ciaovideo.train.gradients.learner import Learner
 from ciaovideo.train.growth import begin
 from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.optimizer import PART_RATE, make_optimizer
@@ -42,7 +42,6 @@ from ciaovideo.train.state import (
     claimed,
     load_state,
     load_weights,
-    replacing,
     save_state,
 )
 
@@ -52,10 +51,7 @@ STATE = "state.pt"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 FIRST_STAGE = "first-stage.safetensors"
-PAIRS = "pairs.pt"
-FILES = frozenset(
-    {STATE, WEIGHTS, BEST, FIRST_STAGE, PAIRS, CURVES, EVENTS, LOG, VALIDATION}
-)  # of a run
+FILES = frozenset({STATE, WEIGHTS, BEST, FIRST_STAGE, CURVES, EVENTS, LOG, VALIDATION})  # of a run
 
 KEPT_OPTIONS = ("betas", "decay", "fused", PART_RATE)  # of an optimizer: a recipe's, not a file's
 # What writing a file raises; RuntimeError is torch's writer.
@@ -86,15 +82,13 @@ class TrainProgress:
 class RunOptions:
     """How this call runs, as opposed to what is trained: none of it changes the weights.
 
-    ``part_bytes`` bounds the files that a checkpoint is written in; 0 is one file. Several
-    processes of a run (``ranks``) have the same options, but for the device.
+    Several processes of a run (``ranks``) have the same options, but for the device.
     """
 
     folder: Path
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
-    part_bytes: int = 0
     ranks: Ranks = ALONE
 
 
@@ -226,7 +220,7 @@ class Trainer:
         folder = self.run_options.folder
         try:
             self.record.flush(self.step, self.loss)
-            save_state(folder / STATE, self._state(), self.run_options.part_bytes)
+            save_state(folder / STATE, self._state())
             self._write(WEIGHTS)
         except UNWRITABLE as cause:
             raise self._unwritable(cause) from cause
@@ -296,18 +290,6 @@ class Trainer:
             f"{self.run_options.folder}: the checkpoint cannot be written ({cause})",
             "make room on the disk",
         )
-
-    def write_pairs(self, count: int) -> Path:
-        """Write ``count`` patches that pass codecs to the folder, for ``data.pairs`` elsewhere."""
-        store, data = self._learner.store, self.recipe.options.data
-        assert store is not None
-        generator = torch.Generator().manual_seed(self.recipe.options.optim.seed)
-        sampler = coding_sampler(data, store)
-        path = self.run_options.folder / PAIRS
-        pairs = sampler.make_pairs(count, data.batch, generator)
-        with replacing(path) as part:
-            write_pairs(part, pairs, sampler.store)
-        return path
 
     def _make_folder(self) -> None:
         folder = self.run_options.folder

@@ -57,9 +57,6 @@ class DataOptions:
     whole_scales: bool = opt(False, "draw only whole numbers between these scales")
     degradation: DegradationOptions = DegradationOptions()
     coded: CodedOptions = CodedOptions()
-    pairs: Path | None = opt(
-        None, "patches that passed codecs before, where there are none", "FILE"
-    )
 
     def __post_init__(self) -> None:
         _at_least(
@@ -78,10 +75,6 @@ class DataOptions:
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
                 f"1 <= low_scale <= high_scale <= {MAX_SCALE:g}",
             )
-        if self.pairs is not None and not self.degradation.share:
-            raise OptionError("pairs are given, but nothing is degraded", "set degradation.share")
-        if self.lattice and self.pairs is not None:
-            raise OptionError("pairs have no lattices", "set data.lattice to 0, or leave pairs out")
         if not self.lattice:
             self._check_queries()
 

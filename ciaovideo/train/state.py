@@ -1,7 +1,5 @@
 """Checkpoints of a training run: everything that decides what comes next."""
 
-import hashlib
-import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,12 +17,12 @@ from ciaovideo.errors import (
     OutputExistsError,
 )
 from ciaovideo.models.tensor_file import read
+from ciaovideo.storage.atomic import replacing
 from ciaovideo.storage.claims import try_lock
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
 OBJECTIVE = "objective"  # where the loss has a state: a discriminator
 OPTIONAL = frozenset({"best", OBJECTIVE})
-PARTS = frozenset({"parts", "sha256"})  # of a checkpoint that lies in several files
 
 
 class Average:
@@ -83,42 +81,21 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``path`` whole at the end, or never."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def save_state(path: Path, state: Mapping[str, Any], limit: int = 0) -> None:
-    """Write a checkpoint whole or not at all; with ``limit``, in files of at most so many bytes.
-
-    These lie beside ``path``, which then lists them: they are there before it is, and those of the
-    checkpoint before go after it.
-    """
-    parts: list[str] = []
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
     with replacing(path) as whole:
         torch.save(dict(state), whole)
-        if limit and whole.stat().st_size > limit:
-            content = whole.read_bytes()
-            parts = _write_parts(path, content, limit)
-            torch.save({"parts": parts, "sha256": hashlib.sha256(content).hexdigest()}, whole)
-    for file in path.parent.glob(f"{path.name}.*"):
-        if file.name not in parts:
-            file.unlink()
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
-    state = _load_whole(path, path)
-    if isinstance(state, dict) and state.keys() == PARTS:
-        state = _load_whole(path, _joined(path, state))
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as cause:  # bytes that are no pickle make its reader raise anything
+        raise CorruptWeightsError(
+            f"{path}: not a readable checkpoint ({_reason(cause)})",
+            "begin again in an empty folder",
+        ) from cause
     if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
             f"{path} is no checkpoint of a training run", "begin again in an empty folder"
@@ -157,44 +134,6 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict):
         raise CorruptWeightsError(f"{path} holds no table of tensors", "give a state dict")
     return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
-
-
-def _write_parts(path: Path, content: bytes, limit: int) -> list[str]:
-    """Cut a checkpoint into files, named by what it holds, so that none is written over."""
-    mark = hashlib.sha256(content).hexdigest()[:8]
-    names = []
-    for number, start in enumerate(range(0, len(content), limit)):
-        names.append(f"{path.name}.{mark}-{number}")
-        with replacing(path.with_name(names[-1])) as part:
-            part.write_bytes(content[start : start + limit])
-    return names
-
-
-def _joined(path: Path, table: Mapping[str, Any]) -> io.BytesIO:
-    """The checkpoint that a table of its parts describes."""
-    files = [path.with_name(Path(str(name)).name) for name in table["parts"]]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise CorruptWeightsError(
-            f"{path} is in {len(files)} parts, and not there are {', '.join(missing)}",
-            "put all of them into one folder",
-        )
-    content = b"".join(file.read_bytes() for file in files)
-    if hashlib.sha256(content).hexdigest() != table["sha256"]:
-        raise CorruptWeightsError(
-            f"{path} is in {len(files)} parts, one of which is damaged", "get them again"
-        )
-    return io.BytesIO(content)
-
-
-def _load_whole(path: Path, source: Path | io.BytesIO) -> Any:
-    try:
-        return torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as cause:  # bytes that are no pickle make its reader raise anything
-        raise CorruptWeightsError(
-            f"{path}: not a readable checkpoint ({_reason(cause)})",
-            "begin again in an empty folder",
-        ) from cause
 
 
 def _reason(cause: Exception) -> str:

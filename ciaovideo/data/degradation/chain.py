@@ -96,26 +96,13 @@ class Degrader:
     """Makes LR patches of ``patch`` px out of HR crops, by ``options``.
 
     What happens to each patch, and how strongly, is drawn for each; orders and codecs, for each
-    call. All draws come from the generator that a call is given. ``with_codecs=False`` leaves
-    codecs to pairs made before.
+    call. All draws come from the generator that a call is given.
     """
 
-    def __init__(
-        self, options: DegradationOptions, patch: int, *, with_codecs: bool = True
-    ) -> None:
+    def __init__(self, options: DegradationOptions, patch: int) -> None:
         self.options = options
-        self.with_codecs = with_codecs
         self.patch = patch
         self.mid = round(patch * max(1.0, options.resize[1]))  # side of the canvas in between
-
-    def codec_is_due(self, generator: torch.Generator) -> bool:
-        """Draw whether a step's patches pass a codec, for who has such patches already."""
-        return torch.rand((), generator=generator).item() < self.options.codecs
-
-    def paired(self, crop: Tensor, lr: Tensor) -> Degraded:
-        """Crops and the patches that were made of them before; codes in [0, 1]."""
-        sharp = unsharp(crop, self.options.sharpen) if self.options.sharpen else crop
-        return Degraded(lr, crop, sharp)
 
     def __call__(self, crop: Tensor, side: Tensor, generator: torch.Generator) -> Degraded:
         """Crops (B, 3, S, S) in [0, 1], each ``side`` px (B,) of it, the rest its border."""
@@ -228,7 +215,7 @@ class Degrader:
             speed = torch.stack([0.3 * velocity[picked, 0], speed + (speed == 0)], dim=1)
             made = tape.combed(picture[picked], speed, strength, first=draws.number(2))
             picture[picked] = made
-        if self.with_codecs and draws.happens(self.options.codecs):
+        if draws.happens(self.options.codecs):
             return self._coded(picture.clamp(0, 1), velocity, draws)
         if draws.happens(self.options.chroma):
             kinds = sorted(tape.KINDS)

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import av
 import torch
@@ -26,6 +25,7 @@ from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import FULL_DISK, av_errors
+from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command
 from ciaovideo.media.ffmpeg.streams import NOTHING, OtherStreams
 from ciaovideo.media.frame import Frame
@@ -33,7 +33,8 @@ from ciaovideo.media.inspect.scan import FileScan, scan_file
 from ciaovideo.media.inspect.thumbnails import Thumbnail, thumbnails_by_number
 from ciaovideo.media.layouts import picture_of, planar_name
 from ciaovideo.media.side_data import without_shift
-from ciaovideo.media.write.encoder import FALLBACK_RATE, VideoTarget
+from ciaovideo.media.write.encoder import VideoTarget
+from ciaovideo.storage.atomic import AtomicWriter
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
 TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)
@@ -108,7 +109,7 @@ def _check_trial(scan: FileScan, shown: Thumbnail, target: VideoTarget) -> None:
         )
 
 
-class ExternalWriter:
+class ExternalWriter(AtomicWriter):
     """Hands frames to an ffmpeg that writes a file, with what goes along, if anything does.
 
     A context manager: leaving it waits until the file is finished; an exception inside ends ffmpeg
@@ -144,20 +145,6 @@ class ExternalWriter:
         except BaseException:
             self.abort()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def write(self, frame: Frame) -> None:
         """Hand over one frame: planes in the target's layout and size."""

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import PEEK_PACKETS, exact, priming
+from ciaovideo.media.clock import FALLBACK_RATE, PEEK_PACKETS, READ_ON, exact, priming
 from ciaovideo.media.containers import Container, read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.inspect.elementary import known_to
@@ -34,14 +34,13 @@ from ciaovideo.media.video_stream import (
     counts_timecode,
     decoded,
     describe,
+    holds_titles,
     main_video,
     open_source,
     timecode,
 )
 
-FALLBACK_RATE = Fraction(25)  # of a file that stores neither times nor a rate
 EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
-READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,8 +133,7 @@ def scan_file(
                 unheard=priming(av_stream),
             )
             for av_stream in container.streams
-            if not _holds_titles(container, av_stream, len(chapters))
-            and not counts_timecode(av_stream)
+            if not holds_titles(container, av_stream) and not counts_timecode(av_stream)
         }
         _read(container, tracks, video.index, frames, until)
         return FileScan(
@@ -259,13 +257,6 @@ def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str]
         tick, title = exact(chapter["time_base"]) or Fraction(1), chapter["metadata"].get("title")
         found.append((chapter["start"] * tick, chapter["end"] * tick, title or ""))
     return tuple(found)
-
-
-def _holds_titles(container: InputContainer, av_stream: Stream, chapters: int) -> bool:
-    """Whether a stream is how mp4 and mov store titles of chapters, of which some have none."""
-    if not chapters or not read_container(container.format.name).iso:
-        return False
-    return av_stream.type == "data" and av_stream.frames <= chapters
 
 
 def nth_video(path: Path, number: int) -> Opening:

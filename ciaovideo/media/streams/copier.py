@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -24,6 +23,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     MAX_CLOCK,
     MOVIE_CLOCK,
+    READ_ON,
     exact,
     movie_clock,
 )
@@ -42,7 +42,6 @@ CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
 MOST_REORDERED = 16  # pictures that a coding hands out later than it could: H.264's and H.265's
 STEP_BACK = Fraction(2)  # seconds; what steps back further is another recording
 AFTER = Fraction(1, 1000)  # seconds between such packets: the coarsest clock counts these
-READ_ON = Fraction(10)  # seconds past the end in which a badly interleaved file may hold more
 
 
 class StreamCopier:
@@ -81,12 +80,7 @@ class StreamCopier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -36,6 +36,7 @@ from ciaovideo.media.video_stream import (
     Opening,
     counts_timecode,
     describe,
+    holds_titles,
     open_source,
     remuxed,
     timecode,
@@ -195,7 +196,7 @@ def _others(av_container: InputContainer, main: int, container: Container) -> It
     """The streams beside the main video but those that store what is copied in another way."""
     tagged = container.timecode and timecode(av_container, av_container.streams[main])
     for av_stream in av_container.streams:
-        if av_stream.index == main or _holds_chapters(av_container, av_stream):
+        if av_stream.index == main or holds_titles(av_container, av_stream):
             continue
         if not (tagged and counts_timecode(av_stream)):  # mp4 and mov make a stream of the tag
             yield av_stream
@@ -320,13 +321,6 @@ def _lost_languages(infos: Iterable[StreamInfo], container: Container) -> Iterat
     for info in infos:
         if info.language not in UNKNOWN and not held_language(container, info.language):
             yield _lost(info.name, f"{container} cannot hold the language of {info}")
-
-
-def _holds_chapters(av_container: InputContainer, av_stream: Stream) -> bool:
-    """Whether a stream is how mp4 and mov store the chapters, which are copied as such."""
-    chapters = av_container.chapters()
-    titles = av_stream.type == "data" and av_stream.frames <= len(chapters)  # untitled: none
-    return bool(chapters) and titles and read_container(av_container.format.name).iso
 
 
 def _offset(

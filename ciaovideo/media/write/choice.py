@@ -114,40 +114,51 @@ def choose_codec(
     layout, size and options do not go together, ColorError for colours that it would falsify,
     EncodeError where it does not open.
     """
+    wishes = _Wishes(pix_fmt, (height, width), color, hdr10, rate)
+    try:
+        return wishes.encoding(options, container)
+    except CiaoVideoError as error:
+        if error.hint:
+            raise
+        raise type(error)(error.problem, wishes.hint(options, container)) from error.__cause__
 
-    def chosen(
-        options: EncodeOptions, container: Container, size: tuple[int, int] = (height, width)
-    ) -> Encoding:
-        choice = _choose(options, container, pix_fmt, size, color=color, hdr10=hdr10)
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What is to be coded, whatever the encoder; names as in ``choose_codec``."""
+
+    pix_fmt: str
+    size: tuple[int, int]
+    color: ColorSpec
+    hdr10: Hdr10 | None
+    rate: Fraction | None
+
+    def encoding(self, options: EncodeOptions, container: Container) -> Encoding:
+        """The encoding, tried out; raises as ``choose_codec`` does, without a hint in places."""
+        choice = _choose(
+            options, container, self.pix_fmt, self.size, color=self.color, hdr10=self.hdr10
+        )
         if choice.codec.name in CODECS:
-            _check_opens(choice, *size, rate)
-        return replace(choice, findings=(*choice.findings, *_high_level(choice, size, rate)))
+            _check_opens(choice, *self.size, self.rate)
+        high = _high_level(choice, self.size, self.rate)
+        return replace(choice, findings=(*choice.findings, *high))
 
-    def fitting(size: tuple[int, int]) -> str:
+    def works(self, options: EncodeOptions, container: Container) -> bool:
+        """Whether an encoder takes it so."""
         try:
-            chosen(options, container, size)
-        except CiaoVideoError:
-            return ""
-        return f"ask for {size[1]}x{size[0]} at most"
-
-    def works(options: EncodeOptions, container: Container) -> bool:
-        try:
-            chosen(options, container)
+            self.encoding(options, container)
         except CiaoVideoError:
             return False
         return True
 
-    try:
-        return chosen(options, container)
-    except CiaoVideoError as error:
-        if error.hint:
-            raise
-        depth = options.bit_depth or PixelLayout.of(pix_fmt).bit_depth
-        hint = advice(options, container, depth, works)
-        smaller = (
-            (fitting(size) for size in smaller_sizes(height, width)) if hint == LAST_RESORT else ()
-        )
-        raise type(error)(error.problem, next(filter(None, smaller), hint)) from error.__cause__
+    def hint(self, options: EncodeOptions, container: Container) -> str:
+        """What to ask for instead: only what was tried and works."""
+        depth = options.bit_depth or PixelLayout.of(self.pix_fmt).bit_depth
+        hint = advice(options, container, depth, self.works)
+        for size in smaller_sizes(*self.size) if hint == LAST_RESORT else ():
+            if replace(self, size=size).works(options, container):
+                return f"ask for {size[1]}x{size[0]} at most"
+        return hint
 
 
 def _choose(

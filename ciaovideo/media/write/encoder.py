@@ -4,7 +4,6 @@ import hashlib
 import os
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import Self, cast
 
 import av
@@ -17,6 +16,7 @@ from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import TimestampError
+from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.containers import Clock
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
@@ -25,7 +25,6 @@ from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.media.write.choice import Encoding
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
-FALLBACK_RATE = Fraction(25)  # for rate control only, where nothing is known of the times
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
 PROGRESSIVE = 1  # AVFieldOrder
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
@@ -115,12 +114,7 @@ class FrameEncoder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 from av.container import OutputContainer
@@ -19,10 +18,11 @@ from ciaovideo.media.patch.iso import store_crop
 from ciaovideo.media.patch.matroska import ROOM, store_shape
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
+from ciaovideo.storage.atomic import AtomicWriter
 from ciaovideo.storage.segments import CodedFrame, CodedPacket, Entry
 
 
-class Muxer:
+class Muxer(AtomicWriter):
     """Writes coded packets into a file, and lets a copier add the other streams as time goes on.
 
     ``encoder`` is one that makes such packets: it says of them what the file's header needs. A
@@ -54,20 +54,6 @@ class Muxer:
         except BaseException:
             self.abort()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Write packets; at a frame, let the other streams catch up with it."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ciaovideo.errors import EncodeError, StaleLedgerError
@@ -11,13 +10,14 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.media.write.muxer import Muxer, shift_of
+from ciaovideo.storage.atomic import AtomicWriter
 from ciaovideo.storage.ledger import Ledger
 from ciaovideo.storage.segments import Joiner, Segment, Tally
 
 __all__ = ["SegmentCoder", "SegmentWriter", "VideoTarget", "VideoWriter"]
 
 
-class VideoWriter:
+class VideoWriter(AtomicWriter):
     """Codes frames into a file; a copier adds the other streams as time goes on.
 
     A context manager: leaving it finishes the file, an exception inside it discards the file.
@@ -34,20 +34,6 @@ class VideoWriter:
         except BaseException:
             self._encoder.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     @property
     def frame_count(self) -> int:
@@ -98,12 +84,7 @@ class SegmentCoder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     @property
@@ -137,7 +118,7 @@ class SegmentCoder:
         self._encoder.close()
 
 
-class SegmentWriter:
+class SegmentWriter(AtomicWriter):
     """Codes frames into the segments of a ledger that are missing, and joins all into a file.
 
     What the muxer gets comes from the segments' files in order, as soon as each is finished, so
@@ -172,20 +153,6 @@ class SegmentWriter:
         except BaseException:
             self.abort()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def write(self, frame: Frame) -> None:
         """Code the next missing frame; the last one of a segment finishes it."""

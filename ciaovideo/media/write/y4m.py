@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
-from ciaovideo.errors import EncodeError
+from ciaovideo.errors import CHECK_DISK, EncodeError
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.options import PIPE
@@ -70,12 +69,7 @@ class Y4MWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def write(self, frame: Frame) -> None:
@@ -102,9 +96,7 @@ class Y4MWriter:
             raise
         except OSError as cause:
             place = STDOUT if self._path == PIPE else self._path
-            raise EncodeError(
-                f"writing {place}: {cause.strerror}", "check the disk's space and permissions"
-            ) from cause
+            raise EncodeError(f"writing {place}: {cause.strerror}", CHECK_DISK) from cause
 
 
 def header(target: VideoTarget) -> str:

@@ -2,11 +2,9 @@
 
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
-from ciaovideo.errors import OptionError
-from ciaovideo.models.protocols import Encoder
+from ciaovideo.models.encoders.residual_body import ResidualBody
 from ciaovideo.ops.convolution import activated, added
 
 
@@ -27,7 +25,7 @@ class ResidualBlock(nn.Module):
         return added(self.conv2, activated(self.conv1, latent, self.slope), latent)
 
 
-class EDSR(Encoder):
+class EDSR(ResidualBody):
     """Enhanced deep residual network, its body only (Lim et al., arXiv 1707.02921, figure 3).
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w). The paper's ReLU has ``slope``
@@ -36,24 +34,11 @@ class EDSR(Encoder):
     """
 
     def __init__(self, channels: int = 64, blocks: int = 16, slope: float = 0.0) -> None:
-        super().__init__()
-        if not 0 <= slope <= 1:
-            raise OptionError(f"edsr: slope {slope} is outside 0 to 1")
-        self.out_channels = channels
-        self.halo = 2 * blocks + 2  # LR pixels: every 3x3 convolution reads one further
-        self.alignment = 1
-        self.floats = 5 * channels
-        self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
-        self.body = nn.Sequential(*(ResidualBlock(channels, slope) for _ in range(blocks)))
-        self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
+        super().__init__(
+            channels, lambda: ResidualBlock(channels, slope), blocks, depth=2, slope=slope
+        )
 
     @classmethod
     def small(cls) -> Self:
         """One for tests."""
         return cls(channels=8, blocks=2)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Features at the same height and width."""
-        first: Tensor = self.conv_first(lr)
-        body = self.body(first if torch.is_grad_enabled() else first.clone())
-        return added(self.conv_after_body, body, first)

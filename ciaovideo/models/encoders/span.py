@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ciaovideo.errors import OptionError
-from ciaovideo.models.protocols import Encoder
+from ciaovideo.models.encoders.residual_body import ResidualBody
 from ciaovideo.ops.convolution import activated, added
 
 
@@ -39,7 +38,7 @@ class GatedBlock(nn.Module):
         return total * gate if torch.is_grad_enabled() else gate.mul_(total)
 
 
-class SPAN(Encoder):
+class SPAN(ResidualBody):
     """A plain network whose blocks gate themselves (after Wan et al., arXiv 2311.12770, SPAN).
 
     Dense 3x3 convolutions are what a processor does fastest, and three of them to a block leave
@@ -51,24 +50,11 @@ class SPAN(Encoder):
     """
 
     def __init__(self, channels: int = 32, blocks: int = 6, slope: float = 0.1) -> None:
-        super().__init__()
-        if not 0 <= slope <= 1:
-            raise OptionError(f"span: slope {slope} is outside 0 to 1")
-        self.out_channels = channels
-        self.halo = 3 * blocks + 2  # LR pixels: every 3x3 convolution reads one further
-        self.alignment = 1
-        self.floats = 5 * channels
-        self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
-        self.body = nn.Sequential(*(GatedBlock(channels, slope) for _ in range(blocks)))
-        self.conv_after_body = nn.Conv2d(channels, channels, 3, padding=1)
+        super().__init__(
+            channels, lambda: GatedBlock(channels, slope), blocks, depth=3, slope=slope
+        )
 
     @classmethod
     def small(cls) -> Self:
         """One for tests."""
         return cls(channels=8, blocks=2)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Features at the same height and width."""
-        first: Tensor = self.conv_first(lr)
-        body = self.body(first if torch.is_grad_enabled() else first.clone())
-        return added(self.conv_after_body, body, first)

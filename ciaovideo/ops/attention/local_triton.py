@@ -141,6 +141,34 @@ def _place(query, tiles, QUERIES: tl.constexpr, ACROSS: tl.constexpr):
 
 
 @triton.jit
+def _softmax(logit, QUERIES: tl.constexpr):
+    """Weights (4 * QUERIES,) that add up to one over the four neighbours of each query."""
+    logit = tl.reshape(logit, [QUERIES, 4])
+    weight = tl.exp(logit - tl.max(logit, axis=1)[:, None])
+    return tl.reshape(weight / tl.sum(weight, axis=1)[:, None], [QUERIES * 4])
+
+
+@triton.jit
+def _weigh(
+    hidden, codes, weight, last_weight, last_bias, target, live, depth,
+    WIDTH: tl.constexpr, QUERIES: tl.constexpr, CHUNK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Store the neighbours' codes, modulated by their values and added up by their weights."""
+    for start in range(0, depth, CHUNK):
+        inner = start + tl.arange(0, CHUNK)
+        inside = inner < depth
+        where = inner[None, :] * WIDTH + tl.arange(0, WIDTH)[:, None]
+        last = tl.load(last_weight + where, mask=inside[None, :], other=0.0)
+        value = tl.dot(hidden, last, input_precision=PRECISION)
+        value += tl.load(last_bias + inner, mask=inside, other=0.0).to(tl.float32)[None, :]
+        code = tl.load(codes + inner[None, :], mask=inside[None, :], other=0.0)
+        value *= code.to(tl.float32) * weight[:, None]
+        mixed = tl.sum(tl.reshape(value, [QUERIES, 4, CHUNK]), axis=1)
+        there = live[:, None] & inside[None, :]
+        tl.store(target + inner[None, :], mixed.to(target.dtype.element_ty), mask=there)
+
+
+@triton.jit
 def _mix(
     row_nearest, row_neighbour, column_nearest, column_neighbour,
     key_codes, key_rows, key_columns, key_weights, key_biases,
@@ -174,9 +202,7 @@ def _mix(
     wide = tl.arange(0, KEY_WIDTH)[None, :]
     product = hidden.to(tl.float32) * tl.load(pairs + pair[:, None] * KEY_WIDTH + wide)
     logit = tl.sum(product, axis=1) + tl.load(pair_bias + pair)
-    logit = tl.reshape(logit, [QUERIES, 4])
-    weight = tl.exp(logit - tl.max(logit, axis=1)[:, None])
-    weight = tl.reshape(weight / tl.sum(weight, axis=1)[:, None], [ROWS])
+    weight = _softmax(logit, QUERIES)
 
     hidden = _hidden(
         value_codes, value_rows, value_columns, value_weights, value_biases,
@@ -185,17 +211,7 @@ def _mix(
     y, x = _place(tl.arange(0, QUERIES), tiles, QUERIES, ACROSS)
     target = out + ((picture * height + y) * width + x)[:, None] * depth
     live = (y < height) & (x < width)
-    for start in range(0, depth, CHUNK):
-        inner = start + tl.arange(0, CHUNK)
-        inside = inner < depth
-        where = inner[None, :] * VALUE_WIDTH + tl.arange(0, VALUE_WIDTH)[:, None]
-        last = tl.load(last_weight + where, mask=inside[None, :], other=0.0)
-        value = tl.dot(hidden, last, input_precision=PRECISION)
-        value += tl.load(last_bias + inner, mask=inside, other=0.0).to(tl.float32)[None, :]
-        code = tl.load(
-            codes + at[:, None] * depth + inner[None, :], mask=inside[None, :], other=0.0
-        )
-        value *= code.to(tl.float32) * weight[:, None]
-        mixed = tl.sum(tl.reshape(value, [QUERIES, 4, CHUNK]), axis=1)
-        there = live[:, None] & inside[None, :]
-        tl.store(target + inner[None, :], mixed.to(out.dtype.element_ty), mask=there)
+    _weigh(
+        hidden, codes + at[:, None] * depth, weight, last_weight, last_bias, target, live, depth,
+        VALUE_WIDTH, QUERIES, CHUNK, PRECISION,
+    )  # fmt: skip

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ciaovideo.data.degradation.chain import DegradationOptions, Degrader
+from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.degradation.coded import Coder
 from ciaovideo.data.images import PictureStore
 from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
-from ciaovideo.data.precoded import Pairs, read_pairs
 from ciaovideo.data.sampling import Batch, Sampler
 from ciaovideo.models.protocols import Network
 from ciaovideo.train.gradients.prediction import Part, predict
@@ -105,15 +103,8 @@ class Learner:
         return distance
 
 
-def point_sampler(
-    data: DataOptions, store: PictureStore, degradation: DegradationOptions | None = None
-) -> Sampler:
-    """What draws single pixels; ``degradation`` in place of the recipe's own."""
-    pairs: Pairs | None = None
-    if data.pairs is not None:
-        pairs = read_pairs(data.pairs, store, data.patch)
-    degradation = degradation or data.degradation
-    degrader = Degrader(degradation, data.patch, with_codecs=pairs is None)
+def point_sampler(data: DataOptions, store: PictureStore) -> Sampler:
+    """What draws single pixels."""
     return Sampler(
         store,
         patch=data.patch,
@@ -122,18 +113,8 @@ def point_sampler(
         distinct=data.distinct,
         whole_scales=data.whole_scales,
         window=data.window,
-        degrader=degrader if degradation.share else None,
-        pairs=pairs,
+        degrader=Degrader(data.degradation, data.patch) if data.degradation.share else None,
     )
-
-
-def coding_sampler(data: DataOptions, store: PictureStore) -> Sampler:
-    """What draws patches of which each has passed a codec.
-
-    They keep their colours, for targets are not among them.
-    """
-    always = replace(data.degradation, share=1.0, codecs=1.0, fading=0.0)
-    return point_sampler(data, store, always)
 
 
 def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:

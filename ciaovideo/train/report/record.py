@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciaovideo.train.state import replacing
+from ciaovideo.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

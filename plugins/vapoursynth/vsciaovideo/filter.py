@@ -74,17 +74,26 @@ def upscale(
         )
         render = _Render(upscaler, format)
         canvas = render.canvas(clip)
-    # A node calls its function for one frame at a time, so nodes take turns. One node more than
-    # streams: a frame is fetched or stored while others are computed.
-    count = min(upscaler.workers + 1, clip.num_frames)
+    return _in_turns(clip, canvas, render, upscaler.workers + 1)
+
+
+def _in_turns(
+    clip: vs.VideoNode, canvas: vs.VideoNode, render: "_Render", count: int
+) -> vs.VideoNode:
+    """The clip rendered by ``count`` nodes in turn.
+
+    A node calls its function for one frame at a time, so nodes take turns. One node more than
+    streams: a frame is fetched or stored while others are computed.
+    """
+    count = min(count, clip.num_frames)
     if count == 1:
         return canvas.std.ModifyFrame(clip, render)
     nodes = []
     for turn in range(count):
-        place, frames = (
+        empty, frames = (
             node.std.SelectEvery(count, turn, modify_duration=False) for node in (canvas, clip)
         )
-        nodes.append(place.std.ModifyFrame(frames, partial(render.every, count, turn)))
+        nodes.append(empty.std.ModifyFrame(frames, partial(render.every, count, turn)))
     return vs.core.std.Interleave(nodes, mismatch=True, modify_duration=False)
 
 

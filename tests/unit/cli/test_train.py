@@ -120,16 +120,6 @@ def test_goes_on_by_itself_and_says_so(capsys: pytest.CaptureFixture[str]) -> No
     assert "after step 3 of 3" in said.out
 
 
-def test_a_checkpoint_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
-    wider = ("small.toml", "--set", "network.encoder_options.channels=64", "--device", "cpu")
-    assert train(*wider, "--out", "run", "--part-mb", "1", "--minutes", "0") == 0
-    sizes = [file.stat().st_size for file in Path("run").glob("state.pt.*")]
-    assert len(sizes) == 2
-    assert max(sizes) == 1_000_000
-    assert train(*wider, "--resume", "run") == 0
-    assert "going on from step 1" in capsys.readouterr().err
-
-
 def test_one_command_begins_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("small.toml", "--device", "cpu", "--resume", "run")
     with pytest.raises(MissingInputError, match="no run was begun in this folder"):
@@ -162,15 +152,6 @@ def test_one_run_at_a_time_in_a_folder() -> None:
     assert Path("run/state.pt").read_bytes() == before
 
 
-def test_writes_pairs_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("small.toml", "--out", "run", "--device", "cpu", "--write-pairs", "3")
-    assert train(*words) == 0
-    path = Path("run/pairs.pt")
-    assert capsys.readouterr().out == f"wrote {path}\n"
-    assert {entry.name for entry in Path("run").iterdir()} == {"pairs.pt"}
-    assert len(torch.load(path, weights_only=True)["lr"]) == 4  # whole batches
-
-
 def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--list") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -188,8 +169,6 @@ def test_lists_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
         ("small.toml", "--out", "run", "--minutes", "-1"),
         ("small.toml", "--out", "run", "--save-minutes", "nan"),
         ("small.toml", "--out", "run", "--threads", "-1"),
-        ("small.toml", "--out", "run", "--write-pairs", "-1"),
-        ("small.toml", "--out", "run", "--part-mb", "-1"),
         ("small.toml", "--out", "run", "--device", "tpu"),
         ("small.toml", "--out", "run", "--set", "optim.steps"),
     ],

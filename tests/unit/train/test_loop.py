@@ -134,18 +134,6 @@ def test_a_machine_with_little_but_torch_makes_the_same_weights() -> None:
     assert_same(ours.state_dict(), theirs.state_dict())
 
 
-def test_a_run_goes_on_from_a_checkpoint_in_parts() -> None:
-    trainer("whole").run()
-    trainer("parts", part_bytes=5000, minutes=0).run()
-    files = list(Path("parts").glob(f"{STATE}*"))
-    assert len(files) > 2
-    assert max(file.stat().st_size for file in files) == 5000
-    trainer("parts", minutes=0).run()  # on a machine that takes files of any size
-    assert list(Path("parts").glob(f"{STATE}*")) == [Path("parts") / STATE]
-    trainer("parts").run()
-    assert_same(saved("parts"), saved("whole"))
-
-
 def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
     swinir = (
         "network.encoder=swinir",

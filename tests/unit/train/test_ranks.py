@@ -16,10 +16,10 @@ import torch
 
 from ciaovideo.cli import train
 from ciaovideo.errors import OptionError
-from ciaovideo.train.loop import BEST, STATE, WEIGHTS, RunOptions
+from ciaovideo.train.loop import BEST, STATE, WEIGHTS
 from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.report.record import LOG, VALIDATION
-from tests.runs import TWO_STAGES, one_thread, recipe, saved, trainer, write_small
+from tests.runs import TWO_STAGES, one_thread, saved, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -222,9 +222,6 @@ def test_a_batch_that_cannot_be_shared_out() -> None:
 
 
 def test_what_means_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = RunOptions(folder=Path("run"), ranks=Ranks(1, 2))
-    with pytest.raises(OptionError, match="pairs are made by one process"):
-        train._run(recipe(), alone, pairs=2)
     for name in train.LAUNCHED:
         monkeypatch.setenv(name, "2")
     monkeypatch.setattr("ciaovideo.engine.engine.choose_device", torch.device)

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, OutputExistsError
+from ciaovideo.storage.atomic import replacing
 from ciaovideo.train.state import (
     KEYS,
     Average,
     claimed,
     load_state,
     load_weights,
-    replacing,
     save_state,
 )
 
@@ -72,57 +72,6 @@ def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
         load_state(path)
     save_state(path, dict.fromkeys(KEYS, 3))
     assert load_state(path)["step"] == 3
-
-
-def test_a_checkpoint_in_parts(tmp_path: Path) -> None:
-    path = tmp_path / "state.pt"
-    for step in range(3):
-        weights = torch.full((5000,), float(step))
-        save_state(path, dict.fromkeys(KEYS, step) | {"network": weights}, 8000)
-        table, *parts = sorted(tmp_path.iterdir())  # those of earlier checkpoints are gone
-        assert table == path
-        assert len(parts) == 3
-        assert max(file.stat().st_size for file in (table, *parts)) == 8000
-        assert torch.equal(load_state(path)["network"], weights)
-    save_state(path, load_state(path))
-    assert list(tmp_path.iterdir()) == [path]
-    assert load_state(path)["step"] == 2
-
-
-def test_a_checkpoint_in_parts_appears_with_its_last_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "state.pt"
-    save_state(path, dict.fromkeys(KEYS, 1) | {"network": torch.zeros(5000)}, 8000)
-    write, written = Path.write_bytes, list[Path]()
-
-    def killed(file: Path, content: bytes) -> int:
-        written.append(file)
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        return write(file, content)
-
-    monkeypatch.setattr(Path, "write_bytes", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save_state(path, dict.fromkeys(KEYS, 2) | {"network": torch.ones(5000)}, 8000)
-    assert load_state(path)["step"] == 1
-    monkeypatch.undo()
-    save_state(path, dict.fromkeys(KEYS, 3) | {"network": torch.ones(5000)}, 8000)
-    assert load_state(path)["step"] == 3
-    assert len(list(tmp_path.iterdir())) == 4  # what the killed one left is gone
-
-
-def test_parts_that_are_missing_or_damaged_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "state.pt"
-    save_state(path, dict.fromkeys(KEYS, 1) | {"network": torch.zeros(5000)}, 8000)
-    last = max(tmp_path.iterdir())
-    content = last.read_bytes()
-    last.write_bytes(content[:-1] + b"x")
-    with pytest.raises(CorruptWeightsError, match="3 parts, one of which is damaged"):
-        load_state(path)
-    last.unlink()
-    with pytest.raises(CorruptWeightsError, match=rf"not there are .*{last.name}"):
-        load_state(path)
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """Runs on degraded pictures, with a discriminator: what belongs to them and what does not."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ciaovideo.errors import MismatchedWeightsError, OptionError
+from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.train.loop import FIRST_STAGE, WEIGHTS
-from tests.runs import TWO_STAGES, assert_same, one_thread, saved, trainer, write_small
+from tests.runs import TWO_STAGES, one_thread, saved, trainer, write_small
 
 
 @pytest.fixture(autouse=True)
@@ -49,19 +48,3 @@ def test_degraded_pictures_are_trained_on() -> None:
     for folder, share in (("plain", "0"), ("worn", "1")):
         trainer(folder, *TWO_STAGES, f"data.degradation.share={share}", minutes=0).run()
     assert saved("worn")["loss"] > 1.1 * saved("plain")["loss"]
-
-
-def test_pairs_stand_in_for_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = (*TWO_STAGES, "data.degradation.codecs=0.6", "optim.steps=6")
-    first = trainer("run", *settings)
-    first.prepare()
-    path = first.write_pairs(10)
-    monkeypatch.setitem(sys.modules, "ciaovideo.media.write.recompress", None)
-    with pytest.raises(OptionError, match="PyAV"):
-        trainer("none", *settings).run()
-    trainer("whole", *settings, f'data.pairs="{path}"').run()
-    part = trainer("parts", *settings, f'data.pairs="{path}"')
-    part.run(lambda progress: part.stop() if progress.step == 3 else None)
-    trainer("parts", *settings, f'data.pairs="{path}"').run()
-    assert_same(saved("parts"), saved("whole"))
-    assert trainer("parts", *settings, f'data.pairs="{path}"').finished

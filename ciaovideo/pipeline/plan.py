@@ -1,0 +1,105 @@
+"""What a run will do: the plan, and what the written video looks like by it."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries
+from ciaovideo.engine.engine import EnginePlan
+from ciaovideo.findings import Finding
+from ciaovideo.media.containers import Clock, Fate
+from ciaovideo.media.ffmpeg.program import ExternalEncoder
+from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.margins import NO_MARGINS
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.write.choice import Encoding
+from ciaovideo.media.write.codecs import Y4M
+from ciaovideo.media.write.encoder import VideoTarget
+from ciaovideo.media.write.y4m import color_words
+from ciaovideo.options import UpscaleOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscalePlan:
+    """All that is decided before the first frame is computed.
+
+    ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
+    the same but for where chroma sits. ``piped_in`` says that the source is a pipe, which cannot be
+    read again, ``piped_out`` that the output is one; ``finished`` frames are there from a run that
+    was stopped.
+    """
+
+    source: Path
+    output: Path
+    info: VideoInfo
+    out_size: tuple[int, int]
+    model: str
+    restore: float
+    device: str
+    precision: str
+    workers: int
+    batch: int
+    memory: EnginePlan
+    color: ColorSpec
+    out_color: ColorSpec
+    encoding: Encoding
+    streams: StreamPlan
+    frames: int
+    findings: tuple[Finding, ...]
+    piped_in: bool = False
+    piped_out: bool = False
+    external: ExternalEncoder | None = None
+    seconds_per_frame: float | None = None
+    finished: int = 0
+
+    @property
+    def next_words(self) -> tuple[str, ...]:
+        """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
+        if not self.piped_out:
+            return ()
+        return color_words(output_tags(self, tag_guessed=False))
+
+
+def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
+    """What the written video looks like."""
+    color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
+    if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
+        color = replace(color, siting=plan.out_color.siting)
+    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color)
+    container = plan.streams.container
+    target = replace(target, reproducible=options.engine.deterministic)
+    if container.rotation is Fate.LOST:
+        target = replace(target, display_matrix=())
+    if container.crop is Fate.LOST:
+        target = replace(target, crop=NO_MARGINS)
+    if container.clock is Clock.NUMBERS and target.frame_rate:
+        target = replace(target, time_base=1 / target.frame_rate)
+    return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
+
+
+def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
+    """The colour tags of the output: the input's, and a guess where none would mislead."""
+    info = plan.info
+    color = info.color
+    if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
+        color = replace(color, siting=plan.out_color.siting)
+    stored_anyhow = bool(plan.encoding.codec.matrices)
+    here, there = assumed_matrices(info, plan.out_size)
+    if stored_anyhow or here != there:
+        color = replace(color, matrix=plan.out_color.matrix)
+    color = plan.out_color if tag_guessed else color
+    if not plan.encoding.codec.stores_color:
+        names = plan.encoding.container.tag_names.unknown(color)
+        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
+    unknown = color.primaries in plan.encoding.codec.unknown_primaries
+    return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
+
+
+def assumed_matrices(info: VideoInfo, out_size: tuple[int, int]) -> tuple[Matrix, Matrix]:
+    """The matrix that a player assumes at the source's size, and the one at the output's.
+
+    They are equal where the source is tagged.
+    """
+    layout = PixelLayout.of(info.pix_fmt)
+    here = info.color.resolved(*info.stored_size, layout)[0]
+    return here.matrix, info.color.resolved(*out_size, layout)[0].matrix
