@@ -83,7 +83,7 @@ def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
 
 # Subjects of findings that tell of a fact, beside its own name.
 ALSO: Mapping[str, tuple[str, ...]] = {
-    "size": ("video", "crop"),
+    "size": ("video",),
     "coding": ("level",),
     "chroma siting": ("color siting",),
     "interlacing": ("fields", "deinterlacing"),
@@ -125,6 +125,7 @@ def _video(given: Side, made: Side) -> Iterator[Fact]:
     near = abs(shapes[1] / shapes[0] - 1) <= Fraction(1, other.width) + Fraction(1, other.height)
     words = [f"{float(shape):.4f}:1" for shape in shapes]
     yield _fact("video", "shape on screen", words[0], words[0] if near else words[1])
+    yield _fact("video", "crop", *(str(scan.crop) or NOTHING for scan in (given.scan, made.scan)))
     yield _fact("video", "rotation", *(f"{info.rotation:g} degrees" for info in (one, other)))
     hdr = [str(info.hdr10) if info.hdr10 else NOTHING for info in (one, other)]
     if hdr != [NOTHING, NOTHING]:

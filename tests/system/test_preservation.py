@@ -41,7 +41,7 @@ def test_each_thing_is_kept_changed_or_lost_with_the_reason(
     facts = facts_of(report)
     assert (facts["size"].source, facts["size"].output) == ("64x48", "128x96")
     assert facts["size"].outcome == "changed"
-    assert facts["frames"].outcome == "kept"
+    assert facts["frames"].outcome == facts["crop"].outcome == "kept"
     assert facts["chapters"].source == facts["chapters"].output == "2"
     lost = [fact for fact in report.facts if fact.part == "streams" and fact.outcome == "lost"]
     assert [fact.name for fact in lost] == ["video 2"]

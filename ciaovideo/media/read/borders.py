@@ -182,9 +182,16 @@ def _head_rows(profile: _Profile, height: int) -> int:
 
 
 def _even(cut: Margins, size: tuple[int, int], rows: int) -> Margins:
-    """A little more cut off, so that chroma, fields and the rest's sides stay whole."""
-    top, left = -(-cut.top // rows) * rows, -(-cut.left // 2) * 2
+    """A little more cut off, so that chroma, fields and the rest's sides stay whole.
+
+    An axis of which nothing is cut off stays as it is.
+    """
     height, width = size
-    bottom = cut.bottom + (height - top - cut.bottom) % 2
-    right = cut.right + (width - left - cut.right) % 2
+    top, bottom, left, right = cut
+    if top or bottom:
+        top = -(-top // rows) * rows
+        bottom += (height - top - bottom) % 2
+    if left or right:
+        left = -(-left // 2) * 2
+        right += (width - left - right) % 2
     return Margins(top, bottom, left, right)

@@ -66,6 +66,14 @@ def test_bars_are_what_is_black_in_every_picture(tmp_path: Path) -> None:
     ]
 
 
+def test_a_side_without_bars_keeps_its_odd_pixel(tmp_path: Path) -> None:
+    planes = pictures(65, 97)
+    assert found(write(tmp_path / "whole.mkv", planes))[0] == "97x65+0+0"
+    for plane in planes:
+        plane[:8] = 16
+    assert found(write(tmp_path / "barred.mkv", planes))[0] == "97x56+0+8"
+
+
 def test_rows_that_heads_displace_are_noise(tmp_path: Path) -> None:
     planes = pictures(480, 96)
     for plane in planes:
