@@ -19,6 +19,7 @@ from torch import Tensor
 from ciaovideo.color import PixelLayout, PlaneFormat, to_rgb
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
+from ciaovideo.engine.upscaler import restores
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import OptionError
 from ciaovideo.media.frame import Frame, VideoInfo
@@ -43,6 +44,8 @@ DETAIL = 16  # px of the source: blocks whose detail is compared
 QUALITY = 95
 THUMBNAIL = 320  # px across
 KEY_EVERY = 250  # frames, where an encoder is left to choose
+STRENGTHS = (0.0, 1.0, 0.5)  # to show beside the chosen one, the ends first
+NEAR = 0.1  # strengths that are hardly told apart
 SOURCE, CHOSEN = "source", "chosen settings"
 
 
@@ -104,9 +107,20 @@ class _Tally:
         return keys * key + (frames - keys) * other
 
 
-def columns(options: UpscaleOptions) -> tuple[Column, ...]:
-    """What is shown beside the source and the chosen settings."""
-    return (Column("bicubic", ModelOptions(model="bicubic")),)
+def columns(model: ModelOptions, device: str, restore: float) -> tuple[Column, ...]:
+    """What is shown beside the source and the chosen settings, of which ``restore`` is one.
+
+    Two other strengths are, where the network has several.
+    """
+    others = [value for value in STRENGTHS if abs(value - restore) > NEAR][:2]
+    return (
+        Column("bicubic", ModelOptions(model="bicubic")),
+        *(
+            Column(f"restore {value:g}", replace(model, restore=value))
+            for value in sorted(others)
+            if restores(model, device)
+        ),
+    )
 
 
 def preview(
@@ -138,7 +152,7 @@ def preview(
         facts = probe(given, Selection(start=times[-1]), options.input)
         others = [
             (column.name, session.engine(column.model, options.engine)[1])
-            for column in columns(options)
+            for column in columns(options.model, options.engine.device, run.plan.restore)
         ]
         maker = _PlaceMaker(run, options, others, Path(folder) / f"part{wanted.suffix}")
         shown = []
