@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from ciaovideo.train.loop import STATE, RunOptions, Trainer
 from ciaovideo.train.recipe import Recipe, read_recipe
+from ciaovideo.train.report.curves import draw_run
 
 RECIPE = """
 summary = "a very small one"
@@ -53,6 +55,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@contextmanager
+def small_runs(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The recipe and its pictures in the current folder; runs end without their curves drawn.
+
+    Drawing takes as long as all steps of such a run; who looks at curves asks for ``drawn``.
+    """
+    patch.chdir(folder)
+    write_small(folder)
+    patch.setattr("ciaovideo.train.loop.draw_run", lambda path, *_: path.write_bytes(b""))
+    with one_thread():
+        yield
+
+
+def drawn(patch: pytest.MonkeyPatch) -> None:
+    """Curves again, within ``small_runs``."""
+    patch.setattr("ciaovideo.train.loop.draw_run", draw_run)
 
 
 def write_small(folder: Path) -> None:

@@ -46,7 +46,7 @@ def _view(height: int, width: int, number: int) -> Image:
     return np.stack([box(view[..., channel], (FINE, FINE)) for channel in range(3)], axis=-1)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=12)  # drawing one takes as long as coding a clip of it
 def _street(height: int, width: int) -> Image:
     """The whole street, FINE times finer than a frame and half as wide again."""
     rng = np.random.default_rng(7)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_imports_keep_their_contracts() -> None:
     pytest.importorskip("importlinter", reason="import-linter reads the contracts")
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "plugins" / "vapoursynth")))

@@ -18,7 +18,7 @@ from ciaovideo.tiling import Rect
 
 SAME = 1e-5  # fp32 sums in another order; outputs are of the order of one
 CHANNELS = 8
-SIDE = 5  # of a tile
+SIDE = 7  # of a tile
 SMALL: dict[str, Any] = {}  # the registry entry's own
 WINDOWS: dict[str, Any] = {"hidden": (16, 16), "window": 4, "window_margin": 1}
 
@@ -126,7 +126,7 @@ def owned(axis: Axis, start: int, stop: int) -> tuple[int, int]:
 
 
 @every_decoder
-@pytest.mark.parametrize("scale", [(1.0, 1.0), (1.5, 2.5), (2.0, 3.0), (7.3, 4.0)], ids=str)
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (1.5, 2.5), (2.0, 3.0), (4.3, 3.0)], ids=str)
 @torch.no_grad()
 def test_tiles_make_the_same_picture(
     name: str, options: dict[str, Any], scale: tuple[float, float]

@@ -39,6 +39,7 @@ COMBED = 1.0  # differences of nearest rows over those two apart: below 0.93 in 
 COLUMNS = 480  # as many columns of a frame are enough
 
 IDET = "lavfi.idet.multiple.current_frame"
+COMBED_KINDS = ("tff", "bff")  # of what idet tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ def _looks(pictures: Iterator[av.VideoFrame]) -> Iterator[_Look]:
         while (seen := _pull(graph)) is not None:
             luma = _luma(seen)
             kind = str(seen.metadata.get(IDET, ""))
-            yield _Look(flags.pop(0), kind, *_rows(luma, before))
+            yield _Look(flags.pop(0), kind, *_rows(luma, before, combed=kind in COMBED_KINDS))
             before = luma
 
 
@@ -266,22 +267,25 @@ def _luma(picture: av.VideoFrame) -> Tensor:
     return plane[: picture.height, : picture.width : step].to(torch.int16)
 
 
-def _rows(luma: Tensor, before: Tensor | None) -> tuple[float, float, float]:
-    """The share of moving pixels, and there the mean difference of rows one apart and two apart."""
+def _rows(luma: Tensor, before: Tensor | None, *, combed: bool) -> tuple[float, float, float]:
+    """The share of moving pixels, and there the mean difference of rows one apart and two apart.
+
+    The differences are taken of frames that idet takes for combed; of others nobody asks for them.
+    """
     if before is None or luma.shape[0] < 5:
         return 0.0, 0.0, 0.0
     middle = luma[2:-2]
     moving = (middle - before[2:-2]).abs() > STEP
-    pixels = float(moving.sum())
-    if not pixels:
-        return 0.0, 0.0, 0.0
+    pixels = float(moving.count_nonzero())
+    if not pixels or not combed:
+        return pixels / moving.numel(), 0.0, 0.0
     near = ((2 * middle - luma[1:-3] - luma[3:-1]).abs() * moving).sum()
     far = ((2 * middle - luma[:-4] - luma[4:]).abs() * moving).sum()
     return pixels / moving.numel(), float(near) / pixels, float(far) / pixels
 
 
 def _summed(looks: list[_Look]) -> FieldEvidence:
-    combed = [look for look in looks if look.kind in ("tff", "bff")]
+    combed = [look for look in looks if look.kind in COMBED_KINDS]
     moved = [look.motion for look in looks]
     far = sum(look.far for look in combed)
     return FieldEvidence(

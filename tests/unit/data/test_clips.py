@@ -26,7 +26,7 @@ def counters(store: PictureStore) -> list[int]:
 
 
 def test_a_video_gives_one_frame_in_so_many(tmp_path: Path) -> None:
-    make_clip(tmp_path / "a.mkv", seconds=1, counter=True)
+    make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=1, counter=True)
     assert counters(load_pictures([tmp_path / "a.mkv"], 1, every=10)) == [0, 10, 20]
     assert counters(load_pictures([tmp_path / "a.mkv"], 1)) == list(range(24))
 

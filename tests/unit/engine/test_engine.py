@@ -69,11 +69,11 @@ def engine(network: Network, *, tile: int = 0) -> Engine:
 )
 @settings(max_examples=12)
 @given(
-    height=st.integers(9, 61),
-    width=st.integers(9, 61),
-    scale_y=st.floats(1, 5),
-    scale_x=st.floats(1, 5),
-    tile=st.integers(7, 40),
+    height=st.integers(9, 45),
+    width=st.integers(9, 45),
+    scale_y=st.floats(1, 4),
+    scale_x=st.floats(1, 4),
+    tile=st.integers(7, 32),
 )
 def test_tiled_equals_untiled(
     encoder: str,

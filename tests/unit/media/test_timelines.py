@@ -98,12 +98,13 @@ def timelines(draw: st.DrawFn) -> Timeline:
 
 def through(source: Path, output: Path, options: InputOptions) -> tuple[StreamPlan, Contract]:
     """Code the part asked for again at its own size."""
-    with VideoReader(source, options=options) as reader:
+    facts = probe(source, Selection.asked(options), options)
+    with VideoReader(facts, options=options) as reader:
         info, size = reader.info, (reader.info.height, reader.info.width)
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(probe(source), container_of(output), reader.selection)
+        plan = plan_streams(facts, container_of(output), reader.selection)
         with (
             StreamCopier(plan) as copier,
             VideoWriter(output, VideoTarget.of(info, choice, size), copier) as writer,

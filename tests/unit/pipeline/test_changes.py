@@ -99,7 +99,7 @@ def engine() -> Engine:
 @settings(max_examples=12)
 @given(
     name=st.sampled_from(LAYOUTS),
-    scales=st.tuples(st.floats(1, 3), st.floats(1, 3)),
+    scales=st.tuples(st.floats(1, 2.2), st.floats(1, 2.2)),
     box=st.tuples(st.integers(0, 44), st.integers(0, 44), st.integers(1, 12), st.integers(1, 12)),
     far=st.tuples(st.booleans(), st.booleans()),
     seed=st.integers(0, 9),

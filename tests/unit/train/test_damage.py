@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ciaovideo.errors import CiaoVideoError, CorruptWeightsError
 from ciaovideo.train.loop import STATE
 from ciaovideo.train.state import load_state, load_tensors
-from tests.runs import one_thread, trainer, write_small
+from tests.runs import small_runs, trainer
 
 EXAMPLES = 40
 
@@ -22,9 +22,7 @@ EXAMPLES = 40
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
     """The bytes of a checkpoint, in the folder of whose run the tests are."""
     folder = tmp_path_factory.mktemp("damage")
-    write_small(folder)
-    with pytest.MonkeyPatch.context() as patch, one_thread():
-        patch.chdir(folder)
+    with pytest.MonkeyPatch.context() as patch, small_runs(folder, patch):
         trainer(minutes=0).run()
         yield (Path("run") / STATE).read_bytes()
 
@@ -61,6 +59,7 @@ def test_a_checkpoint_with_another_byte(place: float, value: int, whole: bytes) 
     resume(whole[:at] + bytes([value]) + whole[at + 1 :])
 
 
+@pytest.mark.slow
 @settings(max_examples=3 * EXAMPLES)
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_checkpoint_with_another_byte_in_its_table(

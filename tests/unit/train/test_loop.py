@@ -33,10 +33,10 @@ from ciaovideo.train.schedule import learning_rate
 from tests.runs import (
     TWO_STAGES,
     assert_same,
-    one_thread,
+    drawn,
     saved,
+    small_runs,
     trainer,
-    write_small,
 )
 
 STEPS = 9
@@ -68,9 +68,7 @@ Trainer(recipe, RunOptions(folder=Path("run"), save_minutes=0)).run()
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         yield
 
 
@@ -405,7 +403,8 @@ def test_a_checkpoint_of_a_version_without_validation_is_understood() -> None:
         trainer("run")
 
 
-def test_the_picture_of_a_run_shows_its_crops() -> None:
+def test_the_picture_of_a_run_shows_its_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn(monkeypatch)
     trainer("plain").run()
     trainer("run", *VALIDATED).run()
     sizes: list[tuple[int, int]] = []

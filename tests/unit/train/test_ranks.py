@@ -19,7 +19,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS
 from ciaovideo.train.ranks import ALONE, Ranks
 from ciaovideo.train.report.record import LOG, VALIDATION
-from tests.runs import TWO_STAGES, one_thread, saved, trainer, write_small
+from tests.runs import TWO_STAGES, saved, small_runs, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,9 +64,7 @@ CALL = ("train", "small.toml", "--out", "run", "--device", "cpu", "--threads", "
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         yield
 
 

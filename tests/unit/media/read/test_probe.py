@@ -80,7 +80,8 @@ def test_a_run_opens_its_source_three_times_before_the_first_frame_is_coded(
 ) -> None:
     """Once to look at it, once to decode it, once to copy the other streams."""
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
-    make_clip(source, **SMALL, seconds=4, sound=True, subtitle="Hello", chapters=2, cover=True)
+    extras: dict[str, Any] = {"sound": True, "subtitle": "Hello", "chapters": 2, "cover": True}
+    make_clip(source, **SMALL, seconds=4, fps=Fraction(8), **extras)
     before: list[int] = []
     options = with_fields(UpscaleOptions(), fields)
     with UpscaleRun(source, output, options) as run:

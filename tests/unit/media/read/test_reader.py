@@ -420,6 +420,7 @@ def test_what_hangs_on_pictures_is_named(shared: Path, name: str, words: str) ->
         assert any(words in finding.text for finding in reader.findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_real_files_are_read_exactly(shared: Path, name: str) -> None:
     path = shared / "data/media" / name

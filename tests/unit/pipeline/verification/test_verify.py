@@ -58,13 +58,14 @@ def enlarge(
     streams: Callable[[StreamPlan], StreamPlan] = lambda plan: plan,
 ) -> Contract:
     """Double a clip without a network; the changes make something else of it than promised."""
-    with VideoReader(source) as reader:
+    facts = probe(source)
+    with VideoReader(facts) as reader:
         info = reader.info
         size = (info.height * FACTOR, info.width * FACTOR)
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
         )
-        plan = plan_streams(probe(source), container_of(output), Selection(count=frames))
+        plan = plan_streams(facts, container_of(output), Selection(count=frames))
         target = VideoTarget.of(info, choice, size)
         with (
             StreamCopier(streams(plan)) as copier,

@@ -12,7 +12,7 @@ from ciaovideo.errors import MismatchedWeightsError, OptionError
 from ciaovideo.models.weights import load_file
 from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.loop import WEIGHTS, TrainProgress
-from tests.runs import assert_same, one_thread, recipe, saved, trainer, write_small
+from tests.runs import assert_same, recipe, saved, small_runs, trainer
 
 LATTICE = ("data.lattice=8", "data.groups=2", "data.candidates=2")
 ROUNDING = 1e-5  # of colours in [0, 1]: sums of some hundred fp32 products in another order
@@ -20,9 +20,7 @@ ROUNDING = 1e-5  # of colours in [0, 1]: sums of some hundred fp32 products in a
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         yield
 
 
@@ -32,12 +30,14 @@ def batch_of(groups: int = 2) -> LatticeBatch:
     return sampler.draw(4, torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 def test_it_learns() -> None:
     losses: list[float] = []
     trainer("run", *LATTICE, "optim.steps=150").run(lambda progress: losses.append(progress.loss))
     assert losses[-1] < 0.85 * losses[0]  # below what the bilinear residual alone reaches
 
 
+@pytest.mark.slow
 def test_frames_of_one_scene_grow_alike() -> None:
     """With weight on it, two frames of one scene differ less after the same number of steps."""
     coded = ("data.coded.share=1.0", "data.coded.twins=1.0", "optim.steps=40", "data.patch=16")
@@ -62,7 +62,7 @@ def test_frames_of_one_scene_grow_alike() -> None:
     assert apart[1] < apart[0]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_stopped_and_resumed_equals_uninterrupted(threads: int) -> None:
     torch.set_num_threads(threads)
     trainer("whole", *LATTICE).run()

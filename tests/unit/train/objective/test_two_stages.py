@@ -7,14 +7,12 @@ import pytest
 
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.train.loop import FIRST_STAGE, WEIGHTS
-from tests.runs import TWO_STAGES, one_thread, saved, trainer, write_small
+from tests.runs import TWO_STAGES, saved, small_runs, trainer
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         yield
 
 

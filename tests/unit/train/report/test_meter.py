@@ -10,16 +10,14 @@ import torch
 from ciaovideo.errors import NonFiniteError
 from ciaovideo.train.loop import WEIGHTS
 from ciaovideo.train.report.meter import LATE, DataShare, SmoothedLoss
-from tests.runs import assert_same, one_thread, saved, trainer, write_small
+from tests.runs import assert_same, saved, small_runs, trainer
 
 CPU, OTHER = torch.device("cpu"), torch.device("meta")  # the second computes nothing here
 
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         yield
 
 
