@@ -11,7 +11,7 @@ from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.models.weights import load_file
 from ciaovideo.train.loop import WEIGHTS
 from ciaovideo.train.optimizer import PART_RATE
-from tests.runs import assert_same, one_thread, saved, trainer, write_small
+from tests.runs import assert_same, saved, small_runs, trainer
 
 LIIF = (
     "network.decoder=liif",
@@ -22,9 +22,7 @@ LIIF = (
 
 @pytest.fixture(autouse=True)
 def _after_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    write_small(tmp_path)
-    with one_thread():
+    with small_runs(tmp_path, monkeypatch):
         run = trainer("run")
         run.prepare()
         run.save()

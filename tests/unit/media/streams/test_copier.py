@@ -34,8 +34,7 @@ def process(
     source: Path, output: Path, frames: int | None = None, part: Selection = EVERYTHING
 ) -> StreamPlan:
     """Code every frame again at its own size, with all that the container takes beside it."""
-    facts = probe(source)
-    with VideoReader(facts) as reader:
+    with VideoReader(facts := probe(source)) as reader:
         info, size = reader.info, (reader.info.height, reader.info.width)
         choice = choose_codec(
             EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
