@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View
+from ciaovideo.grid import Axis, View, placed
 from ciaovideo.models.decoders.ciaosr import corner_codes
 from ciaovideo.models.parts.blocks import QUERY_BLOCK, blocks, queries_at_once
 from ciaovideo.models.parts.matrices import (
@@ -94,7 +94,8 @@ class ITSRN(PointDecoder):
         matrices = self.matrix(self._place(offset, grid.cell[0])).view(*size, -1, COLORS)
         score = self.score(offset.to(features.dtype)).view(size)
         made = times_matrices(features, grid.axes, matrices)
-        for corner, (y, x) in enumerate(product(grid.rows.phase, grid.columns.phase)):
+        phases = (placed(reads.phase, score.device) for reads in grid.axes)
+        for corner, (y, x) in enumerate(product(*phases)):
             made[:, corner] += score[y[:, None], x]
         return self._blended(made)
 

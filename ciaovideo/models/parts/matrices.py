@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ciaovideo.grid import placed
 from ciaovideo.models.parts.points import AxisReads
 from ciaovideo.ops.linear import Layer
 
@@ -59,16 +60,16 @@ def times_matrices(
     size = (rows.index.shape[1], columns.index.shape[1])
     made = features.new_empty(len(features), len(corners), *size, COLORS)
     for corner, (y, x) in enumerate(corners):
-        for y_phase, down in alike(rows.phase[y]):
+        for y_phase, down in alike(rows.phase[y], features.device):
             lines = unfolded.index_select(1, rows.index[y, down])
-            for x_phase, across in alike(columns.phase[x]):
+            for x_phase, across in alike(columns.phase[x], features.device):
                 codes = lines.index_select(2, columns.index[x, across])
                 at = (slice(None), corner, down[:, None], across)
                 made[at] = codes @ matrices[y_phase, x_phase]
     return made.permute(0, 1, 4, 2, 3)
 
 
-def alike(phase: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Each phase that occurs in (N,), and the queries that have it."""
+def alike(phase: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor]]:
+    """Each phase that occurs in (N,), on the CPU, and the queries that have it, on a device."""
     for value in phase.unique().tolist():
-        yield int(value), (phase == value).nonzero().squeeze(1)
+        yield int(value), placed((phase == value).nonzero().squeeze(1), device)

@@ -74,9 +74,11 @@ class AxisReads:
         )
 
     def to(self, device: torch.device) -> "AxisReads":
-        """Beside a map."""
-        tensors = (self.index, self.offset, self.phase, self.phases)
-        return AxisReads(*(placed(tensor, device) for tensor in tensors))
+        """Beside a map; which phase each is stays on the CPU, where nobody waits to be told."""
+        index, offset, phases = (
+            placed(tensor, device) for tensor in (self.index, self.offset, self.phases)
+        )
+        return AxisReads(index, offset, self.phase, phases)
 
 
 @once_per_axis
