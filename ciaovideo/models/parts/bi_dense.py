@@ -64,7 +64,7 @@ class BiDense(nn.Module):
         )
         self.out_channels = features * (1 + blocks)
         self.radius = 1 + blocks * layers  # px: every 3x3 convolution reads one further
-        self.floats = 2 * (self.out_channels + features * (1 + layers)) + 9
+        self.floats = 2 * self.out_channels + 3 * features * (1 + layers) + 9  # measured in a block
 
     def forward(self, picture: Tensor, means: FrameMeans, count: int) -> Tensor | None:
         """The features; None where a mean over the frame (of ``count`` px) is to be summed."""

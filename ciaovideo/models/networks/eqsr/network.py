@@ -121,7 +121,7 @@ class EQSR(Network):
         self._halo = _halo(window, overlap, groups, blocks)
         keys = (overlap / window) ** 2 * 2 * channels
         weights = 2 * overlap**2 * heads  # of all pairs, before and after the softmax
-        self._floats = math.ceil(8 * channels + keys + weights), 9 * hidden
+        self._floats = math.ceil(20 * channels + 4 * keys + weights), 15 * hidden  # measured
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2, b=2)
