@@ -185,7 +185,9 @@ def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction
         raise OptionError(f"{plan.source} does not say how long it is", "give an end")
     if plan.frames and info.frame_rate:
         end = min(end, start + plan.frames / info.frame_rate)
-    return [start + (end - start) * (2 * n + 1) / (2 * count) for n in range(count)]
+    last = 1 / info.frame_rate if info.frame_rate else 0  # after its begin no frame appears
+    span = max(end - start - last, Fraction(0))
+    return [start + span * (2 * n + 1) / (2 * count) for n in range(count)]
 
 
 class _PlaceMaker:

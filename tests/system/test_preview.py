@@ -45,7 +45,7 @@ def test_places_times_and_size_are_those_of_the_film(source: Path, tmp_path: Pat
     found = ciaovideo.preview(source, options=SETTINGS, places=3)
     times = [place.time for place in found.places]
     # The next frame is a frame away, and the file rounds times to milliseconds.
-    assert times == pytest.approx([1 / 3, 1, 5 / 3], abs=1 / 24 + 1e-3)
+    assert times == pytest.approx([47 / 144, 47 / 48, 235 / 144], abs=1 / 24 + 1e-3)
     assert all(place.size == (96, 128) for place in found.places)
     assert list(found.places[0].views) == ["source", "bicubic", "chosen settings"]
     assert found.plan.frames == 48
@@ -55,6 +55,11 @@ def test_places_times_and_size_are_those_of_the_film(source: Path, tmp_path: Pat
     assert 0.4 < found.bytes / output.stat().st_size < 2.5
     assert found.seconds == pytest.approx(48 * found.seconds_per_frame)
     assert found.seconds > 0
+
+
+def test_a_film_of_fewer_frames_than_places_is_shown(tmp_path: Path) -> None:
+    make_clip(path := tmp_path / "short.mkv", width=64, height=48, seconds=1 / 6)
+    assert len(ciaovideo.preview(path, options=SETTINGS, places=6).places) == 6
 
 
 def test_what_cannot_be_previewed_is_refused(
