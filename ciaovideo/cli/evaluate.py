@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciaovideo.cli.loading import loading
-from ciaovideo.errors import EncodeError, MissingInputError, OptionError
+from ciaovideo.errors import EncodeError, MissingInputError, OptionError, UnsupportedScaleError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ciaovideo.evaluate.equivariance import Measuring
     from ciaovideo.evaluate.protocol import OnSample, Sample, Upscale
     from ciaovideo.evaluate.report import Report, Row
+    from ciaovideo.evaluate.suites.load import Load
     from ciaovideo.models.protocols import Network
 
 
 SCALES = (2.0, 3.0, 4.0)
+SUITES = ("neighbours",)
 PROTOCOLS = {
     "benchmark": "Y, border ceil(scale): CiaoSR's tables 2, 3 and 6",
     "div2k": "RGB, border ceil(scale) + 6: its table 1",
@@ -49,10 +51,16 @@ def build_parser(prog: str) -> ArgumentParser:
     )
     parser.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="name of bundled weights, auto, a .safetensors file, bicubic or lanczos; with :R, for "
-        "example ciaosr-fast:0.5, at that strength of restoring",
+        "example ciaosr-fast:0.5, at that strength of restoring; without one, those of the suite",
+    )
+    parser.add_argument(
+        "--suite",
+        choices=SUITES,
+        help="a comparison with its own methods and scales: neighbours (networks of any scale that "
+        "were trained alike; includes --load)",
     )
     parser.add_argument(
         "--on",
@@ -80,9 +88,8 @@ def _add_measuring(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scales",
         type=_scales,
-        default=SCALES,
         metavar="S,...",
-        help="any scales above 1, for example 2,2.5,3,4 (default: 2,3,4)",
+        help="any scales above 1, for example 2,2.5,3,4 (default: 2,3,4, or the suite's)",
     )
     protocols = "; ".join(f"{name} ({what})" for name, what in PROTOCOLS.items())
     parser.add_argument(
@@ -133,6 +140,12 @@ def _add_metrics(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cost", action="store_true", help="count weights, and time LR of 192x192 px at x4"
     )
+    parser.add_argument(
+        "--load",
+        action="store_true",
+        help="count weights, multiplications and memory, and time one core, with LR of 96x96 px at "
+        "x4",
+    )
 
 
 def _add_printing(parser: ArgumentParser) -> None:
@@ -142,6 +155,12 @@ def _add_printing(parser: ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print JSON")
     forms.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="also draw PSNR over the time of one core as PNG or SVG; includes --load",
+    )
     parser.add_argument(
         "--html",
         type=Path,
@@ -160,6 +179,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.evaluate.published import published, published_costs
         from ciaovideo.evaluate.report import Report
 
+    _complete(arguments)
     total = _check(arguments)
     measures = choose_measures(
         arguments.protocol,
@@ -171,6 +191,8 @@ def run(arguments: Namespace) -> int:
     )
     opened = _open_all(arguments.models, options)
     methods = list(opened)
+    if arguments.plot is not None and not any(each.network for each in opened):
+        raise OptionError("no network to draw is named", "name one, or leave the plot out")
     if arguments.steps:
         names = ", ".join(f"x{step:g}" for step in arguments.steps)
         methods += [
@@ -185,18 +207,36 @@ def run(arguments: Namespace) -> int:
         for name in dict.fromkeys(row.dataset for row in rows):
             rows.extend(published(name, arguments.scales, channel))
         costs += published_costs() if arguments.cost else []
-    report = Report(scales=arguments.scales, rows=tuple(rows), costs=tuple(costs))
+    loads = _loads(opened) if arguments.load else []
+    report = Report(
+        scales=arguments.scales, rows=tuple(rows), costs=tuple(costs), loads=tuple(loads)
+    )
     if arguments.json:
         print(report.as_json())
     else:
         print(report.as_markdown() if arguments.markdown else report.as_text())
+    if arguments.plot is not None:
+        _draw(arguments, report)
     if gallery is not None:
         _write_page(arguments, report, gallery, opened)
     return 0
 
 
+def _complete(arguments: Namespace) -> None:
+    """What a suite says where the user says nothing; OptionError where nobody names a method."""
+    from ciaovideo.evaluate.suites import SUITES as DEFINED
+
+    suite = DEFINED[arguments.suite] if arguments.suite else None
+    arguments.models = arguments.models or (suite.models() if suite else [])
+    if not arguments.models:
+        raise OptionError("nothing to measure is named", "name a model, or a suite")
+    arguments.scales = arguments.scales or (suite.scales if suite else SCALES)
+    arguments.load = arguments.load or suite is not None or arguments.plot is not None
+
+
 def _check(arguments: Namespace) -> int:
     """Refuse what cannot be measured, before measuring; the number of pictures per method."""
+    from ciaovideo.charts import check_format
     from ciaovideo.data.pairs import crop_step
     from ciaovideo.evaluate.measuring import count_pictures
     from ciaovideo.pages.page import check_place
@@ -207,6 +247,9 @@ def _check(arguments: Namespace) -> int:
         raise OptionError(f"frames must be 1 or more, got {arguments.frames}")
     if arguments.html is not None:
         check_place(arguments.html)
+    if arguments.plot is not None:
+        check_format(arguments.plot)
+        check_place(arguments.plot)
     pictures = 0
     for path in arguments.on:
         if not path.exists():
@@ -259,7 +302,11 @@ def _rows(
                     if keep is not None:
                         keep(sample)
 
-                found[scale] = measure(path, scale, method.upscale, seen)
+                try:
+                    found[scale] = measure(path, scale, method.upscale, seen)
+                except UnsupportedScaleError:  # of a suite, each method does the scales it can
+                    if arguments.suite is None:
+                        raise
             yield from rows
 
 
@@ -315,6 +362,29 @@ def _costs(methods: list[Method]) -> "list[Cost]":
     return [cost(each.name, *each.network) for each in methods if each.network is not None]
 
 
+def _loads(methods: list[Method]) -> "list[Load]":
+    from ciaovideo.evaluate.suites.load import measure_load
+
+    return [measure_load(each.name, *each.network) for each in methods if each.network is not None]
+
+
+def _draw(arguments: Namespace, report: "Report") -> None:
+    from ciaovideo.evaluate.suites.drawing import draw_quality_over_time
+    from ciaovideo.train.state import replacing
+
+    scale = _shown_scale(arguments.scales)
+    try:
+        with replacing(arguments.plot) as part:
+            kind = arguments.plot.suffix.removeprefix(".")
+            draw_quality_over_time(report.rows, report.loads, scale, part, kind)
+    except OSError as cause:
+        raise _unwritten(arguments.plot, cause) from cause
+
+
+def _unwritten(path: Path, cause: OSError) -> EncodeError:
+    return EncodeError(f"{path}: {cause.strerror}", "make room, or name another file")
+
+
 def _shown_scale(scales: tuple[float, ...]) -> float:
     """The scale of the crops: the largest that networks are trained for."""
     trained = [scale for scale in scales if scale <= 4]
@@ -339,9 +409,7 @@ def _write_page(
         with replacing(arguments.html) as part:
             part.write_text(page, encoding="utf-8")
     except OSError as cause:
-        raise EncodeError(
-            f"{arguments.html}: {cause.strerror}", "make room, or name another file"
-        ) from cause
+        raise _unwritten(arguments.html, cause) from cause
 
 
 def _scales(text: str) -> tuple[float, ...]:

@@ -3,14 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ciaovideo.evaluate.cost import Cost
 from ciaovideo.evaluate.protocol import Score
+from ciaovideo.evaluate.suites.load import SIDE, Load
 
 MISSING = "–"
 COST_TITLE = "LR of 192x192 px at x4"
+LOAD_TITLE = f"LR of {SIDE}x{SIDE} px"
+LOAD_HEADING = ("load", "scale", "weights", "MACs/px", "CPU s/Mpx", "MB")
 COST_HEADING = ("cost", "weights", "in the decoder", "ms", "on")
 
 
@@ -36,11 +39,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Rows for any sets, scales as columns, and costs if measured."""
+    """Rows for any sets, scales as columns, and costs and loads if measured."""
 
     scales: tuple[float, ...]
     rows: tuple[Row, ...]
     costs: tuple[Cost, ...] = ()
+    loads: tuple[Load, ...] = ()
 
     def as_text(self) -> str:
         """One aligned block for each set."""
@@ -53,9 +57,10 @@ class Report:
         return "\n\n".join(blocks)
 
     def as_json(self) -> str:
-        """A list of one object for each number and each cost; infinite ones are null."""
+        """A list of one object for each number, cost and load; infinite ones are null."""
         entries = [entry for row in self.rows for entry in _entries(row)]
-        return json.dumps([*entries, *map(_cost_entry, self.costs)], indent=2)
+        others = [*map(_cost_entry, self.costs), *map(asdict, self.loads)]
+        return json.dumps([*entries, *others], indent=2)
 
     def sections(self) -> list[str]:
         """The sets, each as it was coded, in the order of the rows."""
@@ -78,6 +83,9 @@ class Report:
                 tables += [(_title(rows), self.over_codings(dataset, s)) for s in self.scales]
             else:
                 tables.append((_title(rows), self.cells(dataset)))
+        if self.loads:
+            loads = [_load_cells(each) for each in self.loads]
+            tables.append((LOAD_TITLE, [list(LOAD_HEADING), *loads]))
         if self.costs:
             lines = [_cost_cells(each) for each in self.costs]
             tables.append((COST_TITLE, [list(COST_HEADING), *lines]))
@@ -165,6 +173,12 @@ def _cell(row: Row, scale: float) -> str:
     if score.shift is not None:
         parts.append(f"{score.shift:.2f}")
     return " / ".join(parts)
+
+
+def _load_cells(each: Load) -> list[str]:
+    weights = f"{each.weights / 1e6:.2f} M"
+    figures = (f"{each.macs / 1e3:.1f} k", f"{each.cpu_s:.2f}", f"{each.memory_mb:.0f}")
+    return [each.method, f"x{each.scale:g}", weights, *figures]
 
 
 def _cost_cells(each: Cost) -> list[str]:

@@ -1,0 +1,155 @@
+"""What a network takes of a machine: weights, multiplications, time of one core, memory."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+
+from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import MissingWeightsError
+from ciaovideo.models.protocols import Network
+
+SIDE = 96  # px of LR
+SCALES = (4.0, 3.0, 2.0)  # the first that a network can do
+RUNS = 3
+
+type Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a picture of 96x96 px at ``scale`` takes.
+
+    ``macs``: multiplications with addition for each output pixel, in matrix products and
+    convolutions. ``cpu_s``: seconds of one core for a million output pixels; on a GPU, of waiting.
+    ``memory_mb``: most that tensors held at once, weights left aside.
+    """
+
+    method: str
+    scale: float
+    weights: int
+    macs: float
+    cpu_s: float
+    memory_mb: float
+
+
+def measure_load(name: str, network: Network, engine: Engine) -> Load:
+    """After a run that warms up, counts by one run each; time is the median of three more."""
+    size = (SIDE, SIDE)
+    scale, out_size = _largest(network, size)
+    lr = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(engine.device)
+    pixels = math.prod(out_size)
+    with one_thread():
+        engine(lr, out_size)
+        flops = count_flops(lambda: engine(lr, out_size))
+        memory = peak_bytes(lambda: engine(lr, out_size))
+        seconds = [_timed(engine, lr, out_size) for _ in range(RUNS)]
+    return Load(
+        method=name,
+        scale=scale,
+        weights=sum(weight.numel() for weight in network.parameters()),
+        macs=flops / 2 / pixels,
+        cpu_s=statistics.median(seconds) * 1e6 / pixels,
+        memory_mb=memory / 1e6,
+    )
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """Floating-point operations of matrix products and convolutions in what is called."""
+    with FlopCounterMode(display=False, custom_mapping=_joint_operators()) as counter:
+        work()
+    total: int = counter.get_total_flops()
+    return total
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most bytes that tensors made in what is called held at the same time."""
+    with _Held() as held:
+        work()
+    peak: int = held.peak
+    return peak
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes on one core meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Held(TorchDispatchMode):
+    """Follows every tensor that an operator makes until it is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        before = {id(leaf) for leaf in tree_leaves((args, kwargs))}
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, Tensor) and id(leaf) not in before:
+                storage = leaf.untyped_storage()
+                reference = StorageWeakRef(storage)
+                self._alive[reference.cdata] = reference, storage.nbytes()
+        self._alive = {key: pair for key, pair in self._alive.items() if not pair[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._alive.values()))
+        return made
+
+
+def _largest(network: Network, size: Size) -> tuple[float, Size]:
+    for scale in SCALES:
+        out_size = round(size[0] * scale), round(size[1] * scale)
+        if network.scales.hold(size, out_size):
+            return scale, out_size
+    raise MissingWeightsError(
+        f"the network does none of {SCALES}, but {network.scales}", "leave it out"
+    )
+
+
+def _timed(engine: Engine, lr: Tensor, out_size: Size) -> float:
+    clock = time.process_time if engine.device.type == "cpu" else time.perf_counter
+    started = clock()
+    engine(lr, out_size).sum().item()  # waits for a GPU
+    return clock() - started
+
+
+def _joint_operators() -> dict[Any, Any]:
+    """oneDNN's operators that do more than one thing, which torch does not count."""
+
+    def linear(points: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+        count: int = 2 * math.prod(out_shape) * weight[1]
+        return count
+
+    def convolution(lr: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+        count: int = conv_flop_count(list(lr), list(weight), list(out_shape))
+        return count
+
+    def added(_: Any, lr: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+        return convolution(lr, weight, out_shape=out_shape)
+
+    found = {}
+    for name, count in (
+        ("_linear_pointwise", linear),
+        ("_convolution_pointwise", convolution),
+        ("_convolution_pointwise_", added),
+    ):
+        operator = getattr(torch.ops.mkldnn, name, None)
+        if operator is not None:
+            found[operator] = count
+    return found

@@ -1,0 +1,112 @@
+"""What networks take, counted where the answer is known, and the comparison as one command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ciaovideo.cli.evaluate import SUITES as NAMES
+from ciaovideo.cli.evaluate import build_parser, run
+from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import OptionError
+from ciaovideo.evaluate.baselines import BASELINES
+from ciaovideo.evaluate.suites import SUITES
+from ciaovideo.evaluate.suites.load import count_flops, measure_load, peak_bytes
+from ciaovideo.models.weights import list_models, load_bundled
+from ciaovideo.ops.convolution import activated, added
+from ciaovideo.ops.linear import linear
+from ciaovideo.options import EngineOptions
+
+CPU = ("--device", "cpu", "--precision", "fp32")
+
+
+def evaluate(*words: str) -> int:
+    return run(build_parser("ciaovideo evaluate").parse_args(words))
+
+
+@torch.inference_mode()
+def test_products_are_counted_plain_and_joint() -> None:
+    """Two operations for each multiplication, whichever operator does it."""
+    conv = nn.Conv2d(8, 8, 3, padding=1).to(memory_format=torch.channels_last)
+    lr = torch.rand(1, 8, 5, 7).to(memory_format=torch.channels_last)
+    one = 2 * 8 * 8 * 9 * 5 * 7
+    activated(conv, lr, 0.1)  # what is tried once is not counted
+    assert count_flops(lambda: conv(lr)) == one
+    assert count_flops(lambda: activated(conv, lr, 0.1)) == one
+    assert count_flops(lambda: added(conv, lr, lr.clone())) == one
+    weight, bias = torch.rand(6, 16), torch.rand(6)
+    points = torch.rand(3, 16)
+    linear(points, (weight, bias))
+    assert count_flops(lambda: linear(points, (weight, bias), relu=True)) == 2 * 3 * 16 * 6
+
+
+def test_memory_is_the_most_that_was_held_at_once() -> None:
+    def work() -> None:
+        first = torch.zeros(1000)
+        second = first + 1
+        del first
+        third = torch.cat([second, second])
+        third.add_(1)  # takes nothing
+
+    assert peak_bytes(work) == 4 * 3000
+
+
+def test_a_network_that_does_few_scales_is_measured_at_one_of_them() -> None:
+    network = load_bundled("ciaosr-fast")
+    options = EngineOptions(device="cpu", precision="fp32")
+    load = measure_load("fast", network, Engine(network, options))
+    assert load.weights == 190_992
+    assert load.scale == 4
+    # The encoder's eight blocks and two more layers alone, once for 16 output pixels.
+    assert load.macs > (16 * 32 * 32 * 9 + 3 * 32 * 9 + 32 * 32 * 9) / 16
+    assert load.cpu_s > 0
+    assert load.memory_mb > 4e-6 * 3 * 384 * 384
+
+
+def test_suites_name_what_can_be_measured() -> None:
+    assert set(NAMES) == set(SUITES)
+    for suite in SUITES.values():
+        there = suite.models()
+        assert "bicubic" in there
+        assert "ciaosr-fast" in there
+        assert set(there) <= {*list_models(), *BASELINES}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "set5").mkdir()
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((96, 96)).save(tmp_path / "set5" / "a.png")
+    return tmp_path / "set5"
+
+
+def test_the_comparison_is_one_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "plot.svg"
+    words = ("bicubic", "ciaosr-fast", "--suite", "neighbours", "--on", str(folder), *CPU)
+    assert evaluate(*words, "--json", "--plot", str(plot)) == 0
+    found = json.loads(capsys.readouterr().out)
+    scales = {entry["scale"] for entry in found if entry["method"] == "bicubic"}
+    assert scales == set(SUITES["neighbours"].scales)
+    [load] = [entry for entry in found if "macs" in entry]
+    assert load["method"] == "ciaosr-fast"
+    drawn = plot.read_text(encoding="utf-8")
+    assert "CPU seconds a megapixel" in drawn
+    assert "ciaosr-fast" in drawn
+
+
+def test_neither_a_method_nor_a_suite(folder: Path) -> None:
+    with pytest.raises(OptionError, match="nothing to measure"):
+        evaluate("--on", str(folder))
+
+
+def test_a_plot_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="neither PNG nor SVG"):
+        evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.gif"))
+    with pytest.raises(OptionError, match="no network to draw"):
+        evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.svg"))
