@@ -8,8 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciaovideo.cli.comparison import SUITES, complete, draw, shown_scale, unwritten
 from ciaovideo.cli.loading import loading
-from ciaovideo.errors import EncodeError, MissingInputError, OptionError, UnsupportedScaleError
+from ciaovideo.errors import MissingInputError, OptionError, UnsupportedScaleError
 from ciaovideo.options import EngineOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from ciaovideo.models.protocols import Network
 
 
-SCALES = (2.0, 3.0, 4.0)
-SUITES = ("neighbours",)
 PROTOCOLS = {
     "benchmark": "Y, border ceil(scale): CiaoSR's tables 2, 3 and 6",
     "div2k": "RGB, border ceil(scale) + 6: its table 1",
@@ -179,7 +178,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.evaluate.published import published, published_costs
         from ciaovideo.evaluate.report import Report
 
-    _complete(arguments)
+    complete(arguments)
     total = _check(arguments)
     measures = choose_measures(
         arguments.protocol,
@@ -199,7 +198,7 @@ def run(arguments: Namespace) -> int:
             Method(f"{each.name} via {names}", in_steps(each.upscale, arguments.steps))
             for each in opened
         ]
-    gallery = Gallery(_shown_scale(arguments.scales)) if arguments.html else None
+    gallery = Gallery(shown_scale(arguments.scales)) if arguments.html else None
     rows = list(_rows(arguments, methods, measures, gallery, total * len(methods)))
     costs = _costs(opened) if arguments.cost else []
     if arguments.published:
@@ -216,22 +215,10 @@ def run(arguments: Namespace) -> int:
     else:
         print(report.as_markdown() if arguments.markdown else report.as_text())
     if arguments.plot is not None:
-        _draw(arguments, report)
+        draw(arguments, report)
     if gallery is not None:
         _write_page(arguments, report, gallery, opened)
     return 0
-
-
-def _complete(arguments: Namespace) -> None:
-    """What a suite says where the user says nothing; OptionError where nobody names a method."""
-    from ciaovideo.evaluate.suites import SUITES as DEFINED
-
-    suite = DEFINED[arguments.suite] if arguments.suite else None
-    arguments.models = arguments.models or (suite.models() if suite else [])
-    if not arguments.models:
-        raise OptionError("nothing to measure is named", "name a model, or a suite")
-    arguments.scales = arguments.scales or (suite.scales if suite else SCALES)
-    arguments.load = arguments.load or suite is not None or arguments.plot is not None
 
 
 def _check(arguments: Namespace) -> int:
@@ -368,29 +355,6 @@ def _loads(methods: list[Method]) -> "list[Load]":
     return [measure_load(each.name, *each.network) for each in methods if each.network is not None]
 
 
-def _draw(arguments: Namespace, report: "Report") -> None:
-    from ciaovideo.evaluate.suites.drawing import draw_quality_over_time
-    from ciaovideo.train.state import replacing
-
-    scale = _shown_scale(arguments.scales)
-    try:
-        with replacing(arguments.plot) as part:
-            kind = arguments.plot.suffix.removeprefix(".")
-            draw_quality_over_time(report.rows, report.loads, scale, part, kind)
-    except OSError as cause:
-        raise _unwritten(arguments.plot, cause) from cause
-
-
-def _unwritten(path: Path, cause: OSError) -> EncodeError:
-    return EncodeError(f"{path}: {cause.strerror}", "make room, or name another file")
-
-
-def _shown_scale(scales: tuple[float, ...]) -> float:
-    """The scale of the crops: the largest that networks are trained for."""
-    trained = [scale for scale in scales if scale <= 4]
-    return max(trained, default=min(scales))
-
-
 def _write_page(
     arguments: Namespace, report: "Report", gallery: "Gallery", methods: list[Method]
 ) -> None:
@@ -409,7 +373,7 @@ def _write_page(
         with replacing(arguments.html) as part:
             part.write_text(page, encoding="utf-8")
     except OSError as cause:
-        raise _unwritten(arguments.html, cause) from cause
+        raise unwritten(arguments.html, cause) from cause
 
 
 def _scales(text: str) -> tuple[float, ...]:

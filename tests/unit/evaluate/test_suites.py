@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ciaovideo.cli.evaluate import SUITES as NAMES
+from ciaovideo.cli.comparison import SUITES as NAMES
 from ciaovideo.cli.evaluate import build_parser, run
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
