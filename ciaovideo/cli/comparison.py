@@ -28,7 +28,7 @@ def complete(arguments: Namespace) -> None:
 def draw(arguments: Namespace, report: "Report") -> None:
     """Write the chart; raises EncodeError."""
     from ciaovideo.evaluate.suites.drawing import draw_quality_over_time
-    from ciaovideo.train.state import replacing
+    from ciaovideo.storage.atomic import replacing
 
     scale = shown_scale(arguments.scales)
     try:
