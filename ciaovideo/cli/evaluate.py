@@ -174,7 +174,7 @@ def run(arguments: Namespace) -> int:
     with loading():
         from ciaovideo.evaluate.crops import Gallery
         from ciaovideo.evaluate.measuring import choose_measures
-        from ciaovideo.evaluate.protocol import CHANNELS, in_steps
+        from ciaovideo.evaluate.protocol import CHANNELS
         from ciaovideo.evaluate.published import published, published_costs
         from ciaovideo.evaluate.report import Report
 
@@ -189,15 +189,9 @@ def run(arguments: Namespace) -> int:
         equivariance=arguments.equivariance,
     )
     opened = _open_all(arguments.models, options)
-    methods = list(opened)
+    methods = [*opened, *_in_steps(opened, arguments.steps)]
     if arguments.plot is not None and not any(each.network for each in opened):
         raise OptionError("no network to draw is named", "name one, or leave the plot out")
-    if arguments.steps:
-        names = ", ".join(f"x{step:g}" for step in arguments.steps)
-        methods += [
-            Method(f"{each.name} via {names}", in_steps(each.upscale, arguments.steps))
-            for each in opened
-        ]
     gallery = Gallery(shown_scale(arguments.scales)) if arguments.html else None
     rows = list(_rows(arguments, methods, measures, gallery, total * len(methods)))
     costs = _costs(opened) if arguments.cost else []
@@ -219,6 +213,15 @@ def run(arguments: Namespace) -> int:
     if gallery is not None:
         _write_page(arguments, report, gallery, opened)
     return 0
+
+
+def _in_steps(methods: list[Method], steps: tuple[float, ...]) -> list[Method]:
+    """The same methods, each in several steps; none without steps."""
+    from ciaovideo.evaluate.protocol import in_steps
+
+    names = ", ".join(f"x{step:g}" for step in steps)
+    made = [Method(f"{each.name} via {names}", in_steps(each.upscale, steps)) for each in methods]
+    return made if steps else []
 
 
 def _check(arguments: Namespace) -> int:
