@@ -62,7 +62,6 @@ POSITIONAL = 5
 LONGER = {
     "ciaovideo/cli",
     "ciaovideo/media/read/reader.py",
-    "ciaovideo/media/read/probe.py:probe",
     "ciaovideo/media/streams/plan.py:plan_streams",
 }
 

@@ -92,6 +92,7 @@ class Container:
     tells_end: bool = False  # its header says how long the file lasts
     lasts_from_zero: bool = False  # that duration counts from zero, wherever its streams begin
     free_clock: bool = False  # its clock begins anywhere, as a broadcast's does
+    longest_step: int = 0  # ticks that may lie between two frames; 0 where nothing bounds it
 
     # Video
     codecs: frozenset[str] = frozenset()  # the encoders whose bitstreams it holds
@@ -248,6 +249,7 @@ MP4 = Container(
     languages=None,
     crop=Fate.PATCHED,
     iso=True,
+    longest_step=2**31 - 1,
     tells_end=True,
 )
 CONTAINERS: dict[str, Container] = {
@@ -269,6 +271,7 @@ CONTAINERS: dict[str, Container] = {
             languages=None,
             crop=Fate.PATCHED,
             iso=True,
+            longest_step=2**31 - 1,
             tells_end=True,
         ),
         MATROSKA,

@@ -71,6 +71,22 @@ ARRANGEMENTS = (  # AVStereo3DType; 0 is no stereo
     *("", "side by side", "top and bottom", "alternating frames", "checkerboard"),
     *("side by side, quincunx", "alternating lines", "alternating columns", "unspecified"),
 )
+# Matroska's names for it, which FFmpeg's muxer takes as a tag; true where the right eye is first.
+STEREO_TAGS = {
+    (1, False): "left_right",
+    (1, True): "right_left",
+    (2, False): "top_bottom",
+    (2, True): "bottom_top",
+    (3, False): "block_lr",
+    (3, True): "block_rl",
+    (4, False): "checkerboard_lr",
+    (4, True): "checkerboard_rl",
+    (6, False): "row_interleaved_lr",
+    (6, True): "row_interleaved_rl",
+    (7, False): "col_interleaved_lr",
+    (7, True): "col_interleaved_rl",
+}
+INVERTED = 1  # of an AVStereo3D's flags
 PAN_SCAN = struct.Struct("<3i6h")  # id, width and height in 16ths of a pixel, three positions
 CROP = struct.Struct("<4I")  # top, bottom, left, right
 DOVI_CONF = struct.Struct("<9B")
@@ -99,8 +115,9 @@ class DolbyVision:
 class StreamMarks:
     """What hangs on a video as a whole: pixels that a player cuts off, stereo.
 
-    ``stereo`` names how the two eyes are arranged, ``stereo_tag`` is the container's own word for
-    it, which Matroska gives back. ``lost`` names all else that is not carried over.
+    ``stereo`` names how the two eyes are arranged, ``stereo_tag`` is Matroska's word for it, the
+    source's own or for what its coding says; empty where there is none. ``lost`` names all else
+    that is not carried over.
     """
 
     crop: Margins = NO_MARGINS
@@ -119,7 +136,7 @@ def stream_marks(av_stream: VideoStream, first: av.VideoFrame) -> StreamMarks:
     return StreamMarks(
         crop=stated_crop(av_stream),
         stereo=_arrangement(stereo),
-        stereo_tag=av_stream.metadata.get("stereo_mode", ""),
+        stereo_tag=av_stream.metadata.get("stereo_mode", "") or _stereo_tag(stereo),
         dolby_vision=_dolby_vision(data.get("dovi_conf"), hanging.get(Type.DOVI_METADATA)),
         lost=tuple(dict.fromkeys(named)),
     )
@@ -172,6 +189,12 @@ def _arrangement(stereo: bytes) -> str:
     """How the eyes are arranged, of an AVStereo3D; nothing where there is one eye."""
     kind = int.from_bytes(stereo[:4], "little")
     return ARRANGEMENTS[kind] if kind < len(ARRANGEMENTS) else ARRANGEMENTS[-1]
+
+
+def _stereo_tag(stereo: bytes) -> str:
+    """Matroska's word for an AVStereo3D: type and flags are its first numbers."""
+    kind, flags = (int.from_bytes(stereo[at : at + 4], "little") for at in (0, 4))
+    return STEREO_TAGS.get((kind, bool(flags & INVERTED)), "")
 
 
 def _dolby_vision(conf: bytes | None, metadata: SideData | None) -> DolbyVision | None:

@@ -26,6 +26,8 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.side_data import turn_of
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
+AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 

@@ -117,6 +117,8 @@ class _Video:
 
 def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -> _Video:
     """Size, rate, codec and colour of the output's video."""
+    if reader.facts:
+        reader.facts.jumps.refuse(reader.path, container, reader.info.time_base)
     info, expected, retimed = _rated(reader, container, options)
     _refuse_unviewable(info, options)
     layout = PixelLayout.of(info.pix_fmt)

@@ -2,12 +2,16 @@
 
 MPEG-TS, MPEG-PS (VOB) and FLV name a stream where its first packet is, maybe hours after the
 beginning. FFmpeg knows those that it met while it opened the file, and drops the packets of all
-others without a word. Here every packet's head is looked at, in bounded memory, and nothing is
-decoded. The numbers of streams are those that FFmpeg gives them (``av_stream.id``).
+others without a word. Here packets' heads are looked at, in bounded memory, and nothing is decoded:
+those of the whole file or, before a run, those at its ends and at places in between. A stream that
+begins and ends between two such places is not seen there; a jump of the clock is, wherever it lies.
+FLV has no places to begin at, but lengths that lead from one head to the next. The numbers of
+streams are those that FFmpeg gives them (``av_stream.id``).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +19,12 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from ciaovideo.media.inspect.jumps import MPEG_CLOCK, ClockWatch
+
 BLOCK = 1 << 20  # bytes read at once
+WHOLE = 64 << 20  # bytes of a file that is looked at whole
+HEAD, TAIL = 16 << 20, 8 << 20  # bytes that are looked at of a larger one, at its ends
+PLACES, PLACE = 64, 1 << 19  # and how often in between, and how many bytes
 SIZES = (188, 192, 204)  # of TS packets; two kinds have bytes of their own around them
 SYNC = 0x47
 SYNC_RUN = 5  # packets that must begin where they should
@@ -25,27 +34,46 @@ PRIVATE = 0xBD
 FLV_SOUND, FLV_VIDEO = 8, 9
 FLV_KINDS = {"audio": FLV_SOUND, "video": FLV_VIDEO}
 
+type Spans = Sequence[tuple[int, int]]
+
 
 @dataclass(slots=True)
 class Elementary:
     """Where each stream of a file is first met, in bytes, by FFmpeg's number for it.
 
     ``empty`` streams are named and have no packet. ``programs`` are the streams of each programme
-    of a multiplex, by its number.
+    of a multiplex, by its number. ``clock`` is where its clock jumps. ``whole`` says that no packet
+    was passed over.
     """
 
     first: dict[int, int] = field(default_factory=dict)
     empty: set[int] = field(default_factory=set)
     programs: dict[int, set[int]] = field(default_factory=dict)
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    whole: bool = True
 
 
-def look_inside(path: Path, demuxer: str) -> Elementary | None:
-    """What the bytes of a file tell; None where FFmpeg's demuxer reads a header."""
+def look_inside(path: Path, demuxer: str, *, whole: bool = True) -> Elementary | None:
+    """What the bytes of a file tell; None where FFmpeg's demuxer reads a header.
+
+    Of a large one those at some places, unless the ``whole`` is asked for.
+    """
     reader = READERS.get(demuxer)
     if reader is None:
         return None
     with path.open("rb") as file:
-        return reader(file)
+        size = path.stat().st_size
+        spans: Spans = [(0, size)] if whole or size <= WHOLE else _places(size)
+        found = reader(file, spans)
+        found.whole = len(spans) == 1 or reader is _flash
+        return found
+
+
+def _places(size: int) -> Spans:
+    """The ends of a file and places between them, as first byte and the one after the last."""
+    step = (size - HEAD - TAIL) // (PLACES + 1)
+    between = (HEAD + step * number for number in range(1, PLACES + 1))
+    return [(0, HEAD), *((at, at + PLACE) for at in between), (size - TAIL, size)]
 
 
 def known_to(container: InputContainer) -> set[int]:
@@ -55,15 +83,16 @@ def known_to(container: InputContainer) -> set[int]:
     return {av_stream.id for av_stream in container.streams}
 
 
-def _transport(file: BinaryIO) -> Elementary:
+def _transport(file: BinaryIO, spans: Spans) -> Elementary:
     """MPEG-TS: streams are named by tables, and begin with their first packet of a picture."""
     found, tables = Elementary(), _Tables()
     starts: dict[int, int] = {}
-    for at, size, rows in _ts_blocks(file):
+    for at, size, rows in chain.from_iterable(_ts_blocks(file, *span) for span in spans):
         pids = (rows[:, 1] & 0x1F).astype(np.int64) << 8 | rows[:, 2]
         begins = (rows[:, 1] & 0x40) != 0
         for pid, row in zip(*np.unique(pids[begins], return_index=True), strict=True):
             starts.setdefault(int(pid), at + int(np.flatnonzero(begins)[row]) * size)
+        _read_clock(rows, pids, at, found.clock)
         looked: set[int] = set()
         while new := tables.pids - looked:  # one table names the others
             looked |= new
@@ -76,6 +105,19 @@ def _transport(file: BinaryIO) -> Elementary:
             found.empty.add(pid)
     found.programs = tables.programs
     return found
+
+
+def _read_clock(
+    rows: NDArray[np.uint8], pids: NDArray[np.int64], at: int, clock: ClockWatch
+) -> None:
+    """Hand on the programme clock of the stream that has it first, in seconds."""
+    has = (rows[:, 3] & 0x20 != 0) & (rows[:, 4] >= 7) & (rows[:, 5] & 0x10 != 0)
+    if clock.of is None and has.any():
+        clock.of = int(pids[has][0])
+    base = rows[has & (pids == clock.of)][:, 6:11].astype(np.int64)
+    if len(base):
+        ticks = base[:, 0] << 25 | base[:, 1] << 17 | base[:, 2] << 9 | base[:, 3] << 1
+        clock.take(((ticks | base[:, 4] >> 7) / MPEG_CLOCK).tolist(), at)
 
 
 class _Tables:
@@ -124,12 +166,12 @@ class _Tables:
             place += 5 + (int.from_bytes(section[place + 3 : place + 5]) & 0xFFF)
 
 
-def _ts_blocks(file: BinaryIO) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+def _ts_blocks(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Where a block of whole packets lies, how long each is with what is around it, and they."""
-    at = 0
     while True:
         file.seek(at)
-        block = file.read(BLOCK)
+        wanted = min(BLOCK, end - at)
+        block = file.read(wanted)
         synced = _synchronized(block)
         if synced is None:
             if len(block) < BLOCK:
@@ -159,30 +201,42 @@ def _synchronized(block: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _program(file: BinaryIO) -> Elementary:
+def _program(file: BinaryIO, spans: Spans) -> Elementary:
     """MPEG-PS: every packet tells its stream and its length."""
     found = Elementary()
-    at = 0
-    while True:
-        file.seek(at)
-        head = file.read(64)
-        if len(head) < 6:
-            return found
-        kind = head[3]
-        if head[:3] != b"\0\0\1" or kind < PS_END:
-            pack = _next_pack(file, at + 1)
-            if pack is None:
-                return found
-            at = pack
-        elif kind == PACK:
-            at += 14 + (head[13] & 7) if len(head) > 13 and head[4] >> 6 == 1 else 12
-        elif kind == PS_END:
-            at += 4
-        else:
-            number = _ps_number(head)
-            if number is not None:
-                found.first.setdefault(number, at)
-            at += 6 + int.from_bytes(head[4:6])
+    for begin, end in spans:
+        at: int | None = begin
+        while at is not None and at < end:
+            at = _packet(file, at, found)
+    return found
+
+
+def _packet(file: BinaryIO, at: int, found: Elementary) -> int | None:
+    """Note a packet of MPEG-PS; where the next one begins."""
+    file.seek(at)
+    head = file.read(64)
+    if len(head) < 6:
+        return None
+    kind = head[3]
+    if head[:3] != b"\0\0\1" or kind < PS_END:
+        return _next_pack(file, at + 1)
+    if kind == PS_END:
+        return at + 4
+    if kind == PACK:
+        found.clock.take([_pack_clock(head)], at)
+        return at + (14 + (head[13] & 7) if len(head) > 13 and head[4] >> 6 == 1 else 12)
+    number = _ps_number(head)
+    if number is not None:
+        found.first.setdefault(number, at)
+    return at + 6 + int.from_bytes(head[4:6])
+
+
+def _pack_clock(head: bytes) -> float:
+    """The clock of a pack's head, in seconds: 33 bits, with a marker after every third part."""
+    bits = int.from_bytes(head[4:9])
+    low = 3 if head[4] >> 6 == 1 else 1  # how many bits follow: of MPEG-2 more than of MPEG-1
+    parts = (bits >> low + 32 & 7, bits >> low + 16 & 0x7FFF, bits >> low & 0x7FFF)
+    return (parts[0] << 30 | parts[1] << 15 | parts[2]) / MPEG_CLOCK
 
 
 def _next_pack(file: BinaryIO, at: int) -> int | None:
@@ -210,8 +264,8 @@ def _ps_number(head: bytes) -> int | None:
     return inner if known else None
 
 
-def _flash(file: BinaryIO) -> Elementary:
-    """FLV: every tag tells its kind and its length."""
+def _flash(file: BinaryIO, _spans: Spans) -> Elementary:
+    """FLV: every tag tells its kind, its time in milliseconds and its length."""
     found = Elementary()
     head = file.read(9)
     at = int.from_bytes(head[5:9]) + 4
@@ -222,10 +276,12 @@ def _flash(file: BinaryIO) -> Elementary:
             return found
         if tag[0] & 31 in (FLV_SOUND, FLV_VIDEO) and any(tag[1:4]):
             found.first.setdefault(tag[0] & 31, at)
+        if tag[0] & 31 == FLV_VIDEO:
+            found.clock.take([int.from_bytes(tag[7:8] + tag[4:7]) / 1000], at)
         at += 15 + int.from_bytes(tag[1:4])
 
 
-READERS: Mapping[str, Callable[[BinaryIO], Elementary]] = {
+READERS: Mapping[str, Callable[[BinaryIO, Spans], Elementary]] = {
     "mpegts": _transport,
     "mpeg": _program,
     "flv": _flash,

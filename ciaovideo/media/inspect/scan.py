@@ -74,7 +74,8 @@ class FileScan:
     titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
     ``tracks``. FFmpeg's ``demuxer`` opened it by ``opening``; ``ids`` are its
     numbers of all streams. ``crop`` is what the container says to cut off of the main video,
-    ``cut`` what is cut off of its pictures before they are looked at.
+    ``cut`` what is cut off of its pictures before they are looked at. ``reached`` is the byte up to
+    which a limited scan read, None if to the end.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class FileScan:
     opening: Opening = USUAL
     ids: frozenset[int] = frozenset()
     crop: Margins = NO_MARGINS
+    reached: int | None = None
     cut: Margins = NO_MARGINS
 
     @property
@@ -135,7 +137,7 @@ def scan_file(
             for av_stream in container.streams
             if not holds_titles(container, av_stream) and not counts_timecode(av_stream)
         }
-        _read(container, tracks, video.index, frames, until)
+        reached = _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
             opening=replace(opening, main=video.index),
@@ -151,6 +153,7 @@ def scan_file(
             chapters=chapters,
             timecode=timecode(container, video),
             crop=stated_crop(video),
+            reached=reached,
         )
 
 
@@ -171,7 +174,7 @@ def decoded_times(
     """When each frame of the main video appears, by decoding all of it.
 
     Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last. Or
-    all before the time ``until`` and one more.
+    all before the time ``until`` and one more. Where times begin again, that is the last.
     Frames of a file that stores no times follow each other at its nominal rate.
     """
     times: list[Fraction] = []
@@ -185,6 +188,9 @@ def decoded_times(
                     times.append(number / (scan.rate or FALLBACK_RATE))
                 else:
                     times.append(picture.pts * scan.video.tick)
+                if len(times) > 2 and times[-1] <= times[-2]:  # they begin again
+                    times[-1] = 2 * times[-2] - times[-3]
+                    break
                 if number == frames or (until is not None and times[-1] >= until):
                     break
         except av.error.FFmpegError:
@@ -216,8 +222,8 @@ def _read(
     main: int,
     frames: int | None,
     until: Fraction | None,
-) -> None:
-    """Fill the tracks with the times of their packets."""
+) -> int | None:
+    """Fill the tracks with the times of their packets; the last one's byte, or None at the end."""
     end = None if until is None else until + READ_ON
     for packet in container.demux():
         track = tracks.get(packet.stream_index)
@@ -228,7 +234,8 @@ def _read(
         if frames is not None and end is None and len(video.pts) >= frames + PEEK_PACKETS:
             end = sorted(video.pts)[frames] * video.tick + READ_ON
         if end is not None and packet.dts is not None and packet.dts * track.tick > end:
-            return
+            return packet.pos
+    return None
 
 
 def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:

@@ -13,12 +13,17 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PROBE_PACKETS
 from ciaovideo.media.inspect.elementary import Elementary, known_to, look_inside
-from ciaovideo.media.video_stream import STILL, Opening, describe, open_source
+from ciaovideo.media.video_stream import (
+    AS_LONG_AS_IT_TAKES,
+    PROBED,
+    STILL,
+    Opening,
+    describe,
+    open_source,
+)
 from ciaovideo.options import InputOptions
 
-PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
 FARTHEST = 1 << 30  # bytes that it may look at: it keeps them in memory meanwhile
-AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
 AS_MANY = 2  # a video with half of the most pictures is no still or preview
 AS_LARGE = 4  # nor is one with a quarter of the most pixels
 
@@ -28,12 +33,13 @@ class Choice:
     """How a source is opened, and which of its streams go along.
 
     ``strangers`` are the streams of other programmes, ``unopened`` the numbers of those that begin
-    too late to be opened.
+    too late to be opened. ``inside`` is what the file's bytes tell, where it has no header.
     """
 
     opening: Opening
     strangers: frozenset[int] = frozenset()
     unopened: frozenset[int] = frozenset()
+    inside: Elementary = field(default_factory=Elementary)
     findings: tuple[Finding, ...] = field(default=())
 
 
@@ -60,15 +66,16 @@ def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
         opening=Opening(options=opening.options, main=film),
         strangers=frozenset(strangers),
         unopened=frozenset(unopened),
+        inside=inside,
         findings=tuple(found),
     )
     return choice, container
 
 
 def _inside(path: Path, container: InputContainer) -> Elementary:
-    """What the bytes tell of a file without a header; nothing of others."""
+    """What the bytes tell of a file without a header, at some places; nothing of others."""
     try:
-        return look_inside(path, container.format.name) or Elementary()
+        return look_inside(path, container.format.name, whole=False) or Elementary()
     except OSError as cause:
         raise OpenError(f"reading {path}: {cause.strerror}", "check its disk") from cause
 

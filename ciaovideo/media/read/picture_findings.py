@@ -12,8 +12,10 @@ from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.read.borders import margins_of, vbi_rows
 from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
+from ciaovideo.options import CROP_SOURCE, parse_box
 
 LISTED = 5  # damaged pictures whose times the text gives
 
@@ -48,6 +50,29 @@ class PictureFindings:
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
             text = "HDR10's mastering display is not whole: not carried over"
             self.add(Kind.LOST, "HDR10", text)
+
+    def without_margins(self, info: VideoInfo, layout: PixelLayout, crop: str | None) -> VideoInfo:
+        """The video without what is to be cut off at its sides; reports where that is not all."""
+        if crop is None:
+            if blank := vbi_rows(info.stored_size):
+                height, width = info.height - blank, info.width
+                text = (
+                    f"the first {blank} rows are the vertical blanking interval, and are enlarged"
+                    f" (crop {width}x{height}+0+{blank} cuts them off)"
+                )
+                self.add(Kind.CHOSEN, "crop", text)
+            return info
+        asked = info.marks.crop
+        if crop != CROP_SOURCE:
+            asked = margins_of(parse_box(crop), info.stored_size)
+        cut = asked.aligned(layout, fields=info.interlaced)
+        height, width = cut.inner(*info.stored_size)
+        if not asked and crop == CROP_SOURCE:
+            self.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cut off")
+        elif cut != asked:
+            text = f"{cut} are cut off instead of {asked}: chroma begins at a whole sample there"
+            self.add(Kind.CHANGED, "crop", text)
+        return replace(info, height=height, width=width, cut=cut)
 
     def meet(
         self, picture: av.VideoFrame, number: int, info: VideoInfo, at: Fraction | None

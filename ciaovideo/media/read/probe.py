@@ -29,13 +29,14 @@ from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
+from ciaovideo.media.inspect.jumps import HOLE, Jumps
 from ciaovideo.media.inspect.truncation import packet_end, truncation
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.loops import told_loop
 from ciaovideo.media.read.seeking import Listing, PacketLister
-from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
+from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
 from ciaovideo.media.side_data import stream_marks
 from ciaovideo.media.video_stream import (
     USUAL,
@@ -47,14 +48,13 @@ from ciaovideo.media.video_stream import (
     indexed_frames,
     main_video,
     pictures_from,
-    remuxed,
     retimed,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import is_loop
 
-HOLE = Fraction(600)  # seconds without any frame: the clock jumped
+SAMPLES = 2  # packets of each stream that are kept to try a muxer with
 VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 
@@ -69,12 +69,15 @@ class SourceFacts:
     ``frame_times`` are the times of the first frames
     as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
     part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
-    whole file. ``covers`` are coded pictures by stream, ``findings`` what a user should know.
+    whole file. ``covers`` are coded pictures by stream, ``samples`` the first packets of others.
     Whoever opens the file again does it by ``opening``; ``strangers`` are streams that do not go
-    along, ``unopened`` the numbers of those that cannot be read.
+    along, ``unopened`` the numbers of those that cannot be read. ``partly`` says that more may be
+    found: a file without a header was looked at in places. ``jumps`` is where the times of a whole
+    file begin again or jump ahead, as far as is known; ``findings`` what a user should know.
     """
 
     path: Path
+    demuxer: str
     info: VideoInfo
     timeless: bool
     fields: FieldEvidence
@@ -83,9 +86,12 @@ class SourceFacts:
     heads: tuple[PacketHead, ...]
     listing: Listing | None = None
     covers: Mapping[int, bytes] = field(default_factory=dict)
+    samples: Mapping[int, tuple[Sample, ...]] = field(default_factory=dict)
     opening: Opening = USUAL
     strangers: frozenset[int] = frozenset()
     unopened: frozenset[int] = frozenset()
+    partly: bool = False
+    jumps: Jumps = field(default_factory=Jumps)
     findings: tuple[Finding, ...] = ()
 
     def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
@@ -111,7 +117,6 @@ def probe(
 
     ``wanted`` is what of it is going to be read, with times that count from the first frame;
     ``options`` may choose among its videos.
-
     Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
     TimestampError where neither times nor a rate are stored.
     """
@@ -122,45 +127,58 @@ def probe(
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
         head = _Head(container, video, wanted)
-        with av_errors("decoding frame 0 of", path, DecodeError):
-            pictures = pictures_from(container, video, head.packets())
-            first = next(pictures, None)
-        if first is None:
-            raise OpenError(f"{path} holds no picture that can be decoded")
-        info = describe_video(container, video, first, path)
-        head.begin_at(first.pts)
-        coding = CodingSample(video)
-        sample = FieldSample(container, video, coding.look)
-        with av_errors("reading", path, OpenError):
-            sample.look_at_start(chain([first], pictures))
-            head.finish()
-            sample.look_later()
+        first, info, (fields, coding) = _look(container, video, head, path)
         times = head.frame_times()
         info, timeless, guessed = with_rate(info, first, times, container)
         whole = wanted.end is None and wanted.count is None
+        jumps = Jumps(head.again, head.hole, choice.inside.clock, len(times) - 1) if whole else None
         findings = [
             *choice.findings,
             *_lost_loop(path),
             *guessed,
-            *(_begun_again(path, head.again) if whole else ()),
-            *(_with_hole(path, *head.hole) if whole and head.hole else ()),
+            *(jumps.findings(path) if jumps else ()),
             *(truncation(container, path, head.end) if whole else ()),
         ]
         return SourceFacts(
             path=path,
+            demuxer=container.format.name,
             info=info,
             timeless=timeless,
-            fields=sample.evidence(),
-            coding=coding.evidence(head.bits_per_frame / (first.height * first.width)),
+            fields=fields,
+            coding=coding,
             frame_times=tuple(times),
             heads=tuple(head.heads),
             listing=None if head.lister is None or timeless else head.lister.finished(),
             covers=head.covers,
+            samples={index: tuple(packets) for index, packets in head.samples.items()},
             opening=choice.opening,
             strangers=choice.strangers,
             unopened=choice.unopened,
+            partly=not choice.inside.whole,
+            jumps=jumps or Jumps(),
             findings=tuple(findings),
         )
+
+
+def _look(
+    container: InputContainer, video: VideoStream, head: "_Head", path: Path
+) -> tuple[av.VideoFrame, VideoInfo, tuple[FieldEvidence, CodingEvidence]]:
+    """The first picture, what it tells of the video, and what a sample tells of all of it."""
+    with av_errors("decoding frame 0 of", path, DecodeError):
+        pictures = pictures_from(container, video, head.packets())
+        first = next(pictures, None)
+    if first is None:
+        raise OpenError(f"{path} holds no picture that can be decoded")
+    info = describe_video(container, video, first, path)
+    head.begin_at(first.pts)
+    coding = CodingSample(video)
+    sample = FieldSample(container, video, coding.look)
+    with av_errors("reading", path, OpenError):
+        sample.look_at_start(chain([first], pictures))
+        head.finish()
+        sample.look_later()
+    bits = head.bits_per_frame / (first.height * first.width)
+    return first, info, (sample.evidence(), coding.evidence(bits))
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
@@ -257,6 +275,7 @@ class _Head:
         self.origin: Fraction | None = None  # when the first frame is shown
         self.heads: list[PacketHead] = []
         self.covers: dict[int, bytes] = {}
+        self.samples: dict[int, list[Sample]] = {}
         self.lister = PacketLister(video) if wanted.cut else None
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -284,11 +303,16 @@ class _Head:
         return 8 * sum(self._sizes) / len(self._sizes) if self._sizes else 0.0
 
     def frame_times(self) -> list[Fraction]:
-        """When the first frames appear, in order; fewer at the end of the file."""
+        """When the first frames appear, in order; fewer at the end of the file.
+
+        Where times begin again, the last is when the frame before that ends.
+        """
         tick = exact(self._video.time_base) or Fraction(0)
-        return [
-            tick * pts for pts in sorted(self._pts) if self._first is None or pts >= self._first
-        ]
+        first = self._first
+        times = [tick * pts for pts in sorted(self._pts) if first is None or pts >= first]
+        if self.again is not None and len(times) > 1:
+            times.append(2 * times[-1] - times[-2])
+        return times
 
     def _read(self) -> "Iterator[Packet[Stream]]":
         for packet in self._container.demux():
@@ -322,6 +346,8 @@ class _Head:
         if index == self._video.index:
             self._sizes.append(packet.size)
             self._note_frame(packet)
+        elif len(taken := self.samples.setdefault(index, [])) < SAMPLES:
+            taken.append(Sample.of(packet))
         if packet.pts is None or not packet.time_base or len(self.heads) >= PROBE_PACKETS:
             return
         head = PacketHead.of(packet)
@@ -356,23 +382,6 @@ class _Head:
     def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
         """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
         return codec_name(self._video) == "vp8" and not bytes(packet)[0] & VP8_SHOWN
-
-
-def _begun_again(path: Path, time: Fraction | None) -> tuple[Finding, ...]:
-    """That times begin again, where a run would end that is not cut before."""
-    if time is None:
-        return ()
-    text = f"the video's times begin again after {float(time):.3f} s; {retimed(path)}"
-    return (Finding(kind=Kind.DAMAGED, subject="times", text=text, at=time),)
-
-
-def _with_hole(path: Path, time: Fraction, length: Fraction) -> tuple[Finding, ...]:
-    """That times jump; a container may be unable to say how long a picture then stays."""
-    text = (
-        f"the video's times jump by {float(length):.0f} s after {float(time):.3f} s; close the hole"
-        f" first: {remuxed(path)}"
-    )
-    return (Finding(kind=Kind.DAMAGED, subject="times", text=text, at=time),)
 
 
 def _video_of_pictures(path: Path) -> str:

@@ -26,7 +26,6 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.layouts import copy_planes
-from ciaovideo.media.read.borders import margins_of, vbi_rows
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
 from ciaovideo.media.read.fields import (
     FieldEvidence,
@@ -54,7 +53,7 @@ from ciaovideo.media.video_stream import (
     remuxed,
     retimed,
 )
-from ciaovideo.options import CROP_SOURCE, InputOptions, parse_box
+from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
 
 INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
@@ -97,6 +96,8 @@ class VideoReader:
         self._stop: Fraction | None = None  # when the part ends, if it does
         self._last: int | None = None  # the newest time stamp
         self._closed_books = False
+        self._begun = True  # whether a frame of the part was met
+        self._options = options
         self.late_fields = False  # interlaced frames came where the sample had none
         self._ahead: Frame | None = None  # read, and not handed out
         self._pending: av.VideoFrame | None = None
@@ -117,7 +118,7 @@ class VideoReader:
             self._origin = (first or 0) * self._tick  # when the first frame appears
             self._choose_fields(self._pending, options)
             self._layout = PixelLayout.of(self.info.pix_fmt)
-            self._crop(options)
+            self._crop()
             self._pictures = self._whole_pictures()
             self._found.begin(self._pending, self.info)
             if self.facts and cut:
@@ -235,7 +236,7 @@ class VideoReader:
     def _cut(self, facts: SourceFacts) -> None:
         """Hand out only what appears in the part asked for; stand before its first frame."""
         wanted = self._asked.after(self._origin)
-        self._stop = wanted.end
+        self._stop, self._begun = wanted.end, wanted.start is None
         tick, end = self.info.time_base, None
         if facts.listing:
             end = self._plan_part(facts.listing, wanted)
@@ -305,6 +306,7 @@ class VideoReader:
                 self._found.forget_damage(since=wanted.end)
                 return
             if wanted.shows(time):
+                self._begun = True
                 yield shown
 
     def _choose_fields(self, first: av.VideoFrame, options: InputOptions) -> None:
@@ -330,29 +332,9 @@ class VideoReader:
             order = evidence.order or evidence.declared
             self.info = replace(info, interlaced=True, field_order=order)
 
-    def _crop(self, options: InputOptions) -> None:
+    def _crop(self) -> None:
         """Have pixels cut off at the sides, where that is asked for."""
-        info = self.info
-        if options.crop is None:
-            if blank := vbi_rows(info.stored_size):
-                height, width = info.height - blank, info.width
-                text = (
-                    f"the first {blank} rows are the vertical blanking interval, and are enlarged"
-                    f" (crop {width}x{height}+0+{blank} cuts them off)"
-                )
-                self._found.add(Kind.CHOSEN, "crop", text)
-            return
-        stated = info.marks.crop
-        if options.crop != CROP_SOURCE:
-            stated = margins_of(parse_box(options.crop), info.stored_size)
-        cut = stated.aligned(self._layout, fields=info.interlaced)
-        height, width = cut.inner(*info.stored_size)
-        self.info = replace(info, height=height, width=width, cut=cut)
-        if not stated and options.crop == CROP_SOURCE:
-            self._found.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cut off")
-        elif cut != stated:
-            text = f"{cut} are cut off instead of {stated}: chroma begins at a whole sample there"
-            self._found.add(Kind.CHANGED, "crop", text)
+        self.info = self._found.without_margins(self.info, self._layout, self._options.crop)
 
     def _start_filter(self) -> None:
         evidence, info = self._policy.evidence, self.info
@@ -370,6 +352,8 @@ class VideoReader:
             self._pending = None
             if picture is None or self._is_past(picture):
                 break
+            if not self._begun and not self._fits(picture):
+                self._begin_anew(picture)
             shown = self._checked(picture)
             if not shown.progressive and self._filter is None:
                 self._meet_late_fields()
@@ -388,6 +372,16 @@ class VideoReader:
         past = picture.pts * self._tick >= self._stop
         self._closed_books = self._closed_books or past  # how the file ends is not looked at
         return past
+
+    def _begin_anew(self, picture: av.VideoFrame) -> None:
+        """Describe the video by a picture that has another shape than those before the part."""
+        found = describe_video(self._container, self._av_stream, picture, self.path)
+        names = ("time_base", "frame_rate", "frame_count", "interlaced", "field_order", "streams")
+        self.info = replace(found, **{name: getattr(self.info, name) for name in names})
+        self._layout = PixelLayout.of(self.info.pix_fmt)
+        self._crop()
+        if self._filter is not None:  # of what came before, nothing is in the part
+            self._start_filter()
 
     def _fits(self, picture: av.VideoFrame) -> bool:
         """Whether it has the size and layout of the first; its range may be another."""

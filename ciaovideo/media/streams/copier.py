@@ -4,7 +4,6 @@ Only text and, if it is asked for, sound that the container does not hold are co
 """
 
 import math
-import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +17,7 @@ from av.rational import AVRational
 from av.stream import Disposition, Stream
 
 from ciaovideo.errors import DecodeError, EncodeError
-from ciaovideo.findings import Finding
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import (
     MAX_CLOCK,
@@ -27,9 +26,17 @@ from ciaovideo.media.clock import (
     exact,
     movie_clock,
 )
+from ciaovideo.media.inspect.elementary import known_to
+from ciaovideo.media.inspect.late import LateStreams
 from ciaovideo.media.selection import CUT_KINDS, PacketHead
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.streams.sound import RATE_SLACK, SoundTranscoder, lossless_length, pcm_rate
+from ciaovideo.media.streams.sound import (
+    RATE_SLACK,
+    SoundTranscoder,
+    lossless_length,
+    pcm_rate,
+    rate_changes,
+)
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
 from ciaovideo.media.video_stream import describe, open_source, remuxed
@@ -56,6 +63,9 @@ class StreamCopier:
         self.plan = plan
         self.offset = plan.offset
         self._container = open_source(plan.source, plan.opening) if opened is None else opened
+        known = frozenset(known_to(self._container)) | plan.unopened
+        demuxer = self._container.format.name
+        self._late = LateStreams(plan.source, demuxer, known) if plan.partly else None
         self._kept = {info.index: info.becomes for info in plan.kept}
         self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
@@ -64,6 +74,7 @@ class StreamCopier:
         self._newest: dict[int, Fraction] = {}  # decoding times of the last packets
         self._over: set[int] = set()  # sound that reached the end of the part
         self._filled: set[int] = set()  # streams of which a packet was written
+        self._empty: list[Finding] = []
 
     @property
     def container_options(self) -> dict[str, str]:
@@ -130,6 +141,10 @@ class StreamCopier:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found in the streams on the way."""
+        return (*self._resampled, *self._empty)
+
+    @property
+    def _resampled(self) -> tuple[Finding, ...]:
         sounds = (c for c in self._converters.values() if isinstance(c, SoundTranscoder))
         return tuple(finding for sound in sounds for finding in sound.findings)
 
@@ -145,6 +160,9 @@ class StreamCopier:
                 packet, self._ahead = self._ahead or next(self._packets, None), None
                 if packet is None:
                     return
+                if self._late and packet.pos is not None:
+                    cut = self.plan.selection.end is not None
+                    self._late.require_none(packet.pos if cut else None)
                 if _ticks(packet.dts) * (exact(packet.time_base) or 0) > time:
                     self._ahead = packet
                     return
@@ -153,12 +171,26 @@ class StreamCopier:
     def finish(self) -> None:
         """Copy what is left: all of it, or in a limited run what begins before its end."""
         end = self.plan.selection.end
+        if self._late and end is None:
+            self._late.require_none(wait=True)
         self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             for index, converter in self._converters.items():
                 for packet in converter.flush():
                     self._output.mux(packet)
                     self._filled.add(index)
+        self._empty = list(self._without_packets())
+
+    def _without_packets(self) -> Iterator[Finding]:
+        """That a kept stream has nothing in what was taken, and what that means."""
+        keeps, selection = self.plan.container.keeps_empty_streams, self.plan.selection
+        where = "the part" if selection.cut else "the file"
+        for info in self.plan.kept:
+            missing = info.index in self._targets and info.index not in self._filled
+            if missing and (selection.cut or not keeps):
+                fate = "its track is empty" if keeps else f"{self.plan.container} leaves it out"
+                text = f"{info}: no packet of it is in {where}: {fate}"
+                yield Finding(kind=Kind.CHANGED, subject=info.name, text=text)
 
     def _declare(self, indices: range) -> None:
         for index in indices:
@@ -233,15 +265,8 @@ class StreamCopier:
         if not rate or abs(rate - declared) <= declared * RATE_SLACK:
             return
         first = self.plan.starts.get(self.plan.main, Fraction(0)) + self.offset
-        at = float(_ticks(packet.pts) * (exact(packet.time_base) or Fraction(1)) - first)
-        path = self.plan.source
-        rest = shlex.quote(f"{path.stem}.rest{path.suffix}")  # DV is its frames, one after another
-        raise EncodeError(
-            f"the sound of {path} changes at {at:.3f} s from {declared} to about {rate} samples a"
-            " second, which a copy would play at the wrong speed",
-            f"end the output at {at:g} s, and make another one of the rest:"
-            f" tail -c +{(packet.pos or 0) + 1} {shlex.quote(str(path))} > {rest}",
-        )
+        at = _ticks(packet.pts) * (exact(packet.time_base) or Fraction(1)) - first
+        raise rate_changes(self.plan.source, at, (declared, rate), packet.pos or 0)
 
     def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
         """Add the offset, and let a packet begin ``late`` and end as before.

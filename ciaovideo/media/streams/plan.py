@@ -20,12 +20,14 @@ from ciaovideo.media.clock import (
 )
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.inspect.tape import rate_change
 from ciaovideo.media.read.editions import odd_chapters
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
     WHOLE_NUMBERS,
+    rate_changes,
     sound_codecs,
 )
 from ciaovideo.media.streams.targets import fresh_tags
@@ -57,8 +59,8 @@ class StreamPlan:
     ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
     covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
-    that cannot be read. ``findings`` are what the output will not have, and what it has in another
-    form.
+    that cannot be read, and ``partly`` says that more may be found. ``findings`` are what the
+    output will not have, and what it has in another form.
     """
 
     source: Path
@@ -70,6 +72,7 @@ class StreamPlan:
     selection: Selection = EVERYTHING
     opening: Opening = USUAL
     unopened: frozenset[int] = frozenset()
+    partly: bool = False
     starts: Mapping[int, Fraction] = field(default_factory=dict)
     covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -107,6 +110,7 @@ def plan_streams(
         ]
     if not container.bare:
         _refuse_silence(dropped, container, sound)
+    _refuse_change(facts, kept, selection)
     taken = {main} | {info.index for info in kept}
     starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
     shared = [ticks[index] for index in taken]
@@ -121,6 +125,7 @@ def plan_streams(
         source=facts.path,
         opening=facts.opening,
         unopened=facts.unopened,
+        partly=facts.partly,
         main=main,
         container=container,
         kept=tuple(kept),
@@ -149,7 +154,7 @@ def _fates(
             gone.append(describe(av_stream))
             continue
         outdated = _about_bytes(av_stream)
-        becomes = None if outdated else _becoming(container, av_stream, facts.covers, sound)
+        becomes = None if outdated else _becoming(container, av_stream, facts, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
         if becomes is not None:
             kept.append(info)
@@ -212,6 +217,15 @@ def _refuse_silence(
                 f"{container} cannot hold the sound as it is ({lost})",
                 _silence_hint(container, sound),
             )
+
+
+def _refuse_change(facts: SourceFacts, kept: Sequence[StreamInfo], selection: Selection) -> None:
+    """Raise EncodeError for sound of raw DV whose rate changes in what is taken of it."""
+    if facts.demuxer != "dv" or not any(i.kind == "audio" and not i.becomes for i in kept):
+        return
+    change = rate_change(facts.path)
+    if change and (selection.end is None or change.time < selection.end):
+        raise rate_changes(facts.path, change.time, (change.before, change.after), change.byte)
 
 
 def _refuse_steps(
@@ -295,14 +309,15 @@ def _lost_marks(container: Container, info: StreamInfo, source: Stream) -> Itera
 
 
 def _becoming(
-    container: Container, source: Stream, covers: Mapping[int, bytes], sound: SoundPolicy
+    container: Container, source: Stream, facts: SourceFacts, sound: SoundPolicy
 ) -> str | None:
     """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
     codecs = ["", text_codec(container, source)]
     if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(container, source)
+    samples = facts.samples.get(source.index, ())
     for codec in dict.fromkeys(codecs):
-        if takes(container, source, covers, codec):
+        if takes(container, source, facts.covers, codec, samples):
             return codec
     return None
 

@@ -7,6 +7,7 @@ players skip.
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -70,6 +71,7 @@ class SoundTranscoder:
         self._now: tuple[str, str, int] | None = None  # what the newest one is
         self._resampler: AudioResampler | None = None
         self._end = Fraction(0)  # of the newest frame, in seconds
+        self._overlaps = False  # whether any began long before the one before ended
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
         context = self.target.codec_context
         context.layout = usual_layout(given.layout)
@@ -96,13 +98,26 @@ class SoundTranscoder:
     def _add(self, frame: AudioFrame) -> "Iterator[Packet[Stream]]":
         """Code a frame at its time, counted in samples: AVI's ticks are longer than a packet.
 
-        What WMA's decoder kept back has no time: it follows.
+        What WMA's decoder kept back has no time: it follows. Of recordings that were joined, and
+        overlap, the sound of the first is heard.
         """
         rate, tick = frame.sample_rate, exact(frame.time_base)
         begin = self._end if frame.pts is None or not tick else frame.pts * tick
-        self._end = begin + Fraction(frame.samples, rate)
+        lasts = Fraction(frame.samples, rate)
+        if self._end and self._end - begin > lasts / 2:
+            self._leave_out(begin)
+            return
+        self._end = begin + lasts
         frame.time_base, frame.pts = Fraction(1, rate), round(begin * rate)
         yield from self._alike(frame)
+
+    def _leave_out(self, begin: Fraction) -> None:
+        """Tell, once, that sound is left out because other sound is heard at its time."""
+        if not self._overlaps:
+            self._overlaps = True
+            text = f"{self._name}: from {float(begin):.3f} s on it overlaps with what came before"
+            text += ", and as much of it is left out"
+            self.findings.append(Finding(kind=Kind.LOST, subject=self._name, text=text, at=begin))
 
     def _alike(self, frame: AudioFrame | None) -> "Iterator[Packet[Stream]]":
         """Code a frame, made like the first one where rate, channels or sample format differ."""
@@ -157,6 +172,21 @@ def pcm_rate(packet: "Packet[Stream]") -> int:
         return 0
     samples = packet.size // (context.channels * int(bits[1]) // 8)
     return round(samples / (packet.duration * tick))
+
+
+def rate_changes(path: Path, at: Fraction, rates: tuple[int, int], byte: int) -> EncodeError:
+    """The error for PCM of a raw DV file whose rate changes, with two ways on.
+
+    ``at`` is in seconds from the first frame, ``byte`` where the frame lies that has it.
+    """
+    rest = shlex.quote(f"{path.stem}.rest{path.suffix}")  # DV is its frames, one after another
+    return EncodeError(
+        f"the sound of {path} changes at {float(at):.3f} s from {rates[0]} to {rates[1]} samples a"
+        " second, which a copy would play at the wrong speed",
+        f"end the output at {float(at):g} s, and make another one of the rest:"
+        f" tail -c +{byte + 1} {shlex.quote(str(path))} > {rest}; or let sound be transcoded"
+        " (audio auto) into a container that does not hold it as it is",
+    )
 
 
 def lossless_length(packet: "Packet[Stream]") -> Fraction:

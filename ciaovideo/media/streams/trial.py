@@ -1,19 +1,21 @@
-"""Whether a container takes a stream, found by a trial: its header is written into memory."""
+"""Whether a container takes a stream, found by a trial: a small file is written into memory."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from typing import cast
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ciaovideo.media.containers import Container
+from ciaovideo.media.selection import Sample
 from ciaovideo.media.streams.targets import add_converted, add_copy
 from ciaovideo.media.write.codecs import CODECS
 
@@ -23,12 +25,17 @@ UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496
 
 
 def takes(
-    container: Container, source: Stream, covers: Mapping[int, bytes], codec: str = ""
+    container: Container,
+    source: Stream,
+    covers: Mapping[int, bytes],
+    codec: str = "",
+    samples: Sequence[Sample] = (),
 ) -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
-    write theirs at the end, a whole file.
+    write theirs at the end, a whole file. Of a stream as it is ``samples`` go along, its first
+    packets: some muxers look into them, and some codings state there what a header does not.
 
     Not asked of those that hold the video alone.
     """
@@ -47,12 +54,28 @@ def takes(
         trial.start_encoding()
         if target is not None and container.iso and _may_vanish(source):
             return _arrives(trial, target, memory)
+        if isinstance(target, AudioStream | VideoStream):
+            _write(trial, source, target, samples)
     except (ValueError, av.error.FFmpegError):
         return False
     finally:
         with suppress(av.error.FFmpegError):  # MXF cannot end without a packet
             trial.close()
     return True
+
+
+def _write(
+    trial: OutputContainer, source: Stream, target: Stream, samples: Sequence[Sample]
+) -> None:
+    """Write packets and the end of the file, one a tick: their own times are seen to elsewhere."""
+    for number, sample in enumerate(samples):
+        packet = Packet(sample.data)
+        packet.pts = packet.dts = number
+        packet.duration, packet.time_base = sample.duration, source.time_base
+        packet.is_keyframe, packet.stream = sample.key, target
+        trial.mux(packet)
+    if samples:
+        trial.close()
 
 
 def _add_video(trial: OutputContainer, container: Container) -> None:

@@ -34,7 +34,8 @@ MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 class VideoTarget:
     """What the written video looks like: all that a file says of it besides its pictures.
 
-    ``reproducible`` asks for the same bits from the same pictures, in every run on one machine.
+    ``stereo`` is Matroska's word for how two eyes are arranged. ``reproducible`` asks for the same
+    bits from the same pictures, in every run on one machine.
     """
 
     height: int
@@ -45,6 +46,7 @@ class VideoTarget:
     frame_rate: Fraction | None = None
     sar: Fraction | None = None
     crop: Margins = NO_MARGINS
+    stereo: str = ""
     display_matrix: tuple[int, ...] = ()
     progressive: bool = True
     field_order: str = ""
@@ -73,6 +75,7 @@ class VideoTarget:
             time_base=info.time_base,
             frame_rate=info.frame_rate,
             sar=_scaled_sar(info, height, width),
+            stereo=info.marks.stereo_tag,
             crop=NO_MARGINS
             if info.cut
             else info.marks.crop.scaled((info.height, info.width), size),

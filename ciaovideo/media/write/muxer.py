@@ -112,6 +112,8 @@ class Muxer(AtomicWriter):
             av_stream.set_display_matrix(self._target.display_matrix)
         if self._copier:
             self._copier.declare_after(self._av_container, av_stream)
+        if self._target.stereo and self._container.stereo:
+            av_stream.metadata.setdefault("stereo_mode", self._target.stereo)
         if self._late_sar or (self._target.crop and not self._container.iso):
             self._has_room = True
             av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
@@ -152,8 +154,21 @@ class Muxer(AtomicWriter):
         if self._first_dts is None:
             self._first_dts = packet.dts
         if self._held is not None:
+            self._check_step(self._held, packet)
             self._av_container.mux(self._held)
         self._held = packet
+
+    def _check_step(self, before: "Packet[VideoStream]", packet: "Packet[VideoStream]") -> None:
+        """Raise EncodeError at a step that the container does not hold, not at the very end."""
+        most = self._container.longest_step
+        step = (packet.dts or 0) - (before.dts or 0)
+        if most and step > most:
+            raise EncodeError(
+                f"{self.path}: times jump by {float(step * self._tick):.0f} s after"
+                f" {float((before.pts or 0) * self._tick):.3f} s: {self._container} holds no more"
+                f" than {float(most * self._tick):.0f} s",
+                "end the output's name in .mkv",
+            )
 
     def _mux_last(self) -> None:
         """Write the held packet; in mp4 its duration is what the whole video's is summed from.

@@ -20,8 +20,9 @@ class Contract:
     source's own tags, ``given_color`` being those of its first picture. ``hdr10`` says whether its
     encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
-    picture. ``cut`` was cut off of the source's pictures; ``crop`` is what the output must say to
-    cut off, None where that is not known.
+    picture. ``given_size`` is the (height, width) of the source's pictures as they are stored: a
+    part may have another one than the file begins with. ``cut`` was cut off of them; ``crop`` is
+    what the output must say to cut off, None where that is not known.
     """
 
     streams: StreamPlan
@@ -32,6 +33,7 @@ class Contract:
     given_color: ColorSpec | None = None
     hdr10: bool | None = None
     counted: FileScan | None = None
+    given_size: tuple[int, int] | None = None
     cut: Margins = NO_MARGINS
     crop: Margins | None = None
 

@@ -43,6 +43,7 @@ def check_result(
         pix_fmt=external.pix_fmt if external else plan.encoding.coded_pix_fmt,
         color=external.color if external else target.color,
         hdr10=not external and plan.encoding.codec.name in WRITERS,
+        given_size=plan.info.stored_size,
         cut=plan.info.cut,
         crop=NO_MARGINS if external else target.crop,
     )

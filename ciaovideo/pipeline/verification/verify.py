@@ -64,14 +64,21 @@ def contract_between(
             located = replace(reader.selection, count=selection.count)
             info = reader.info
     streams = plan_streams(facts, container, located, sound="auto")
-    return Contract(streams=streams, selection=selection, given_color=info.color, cut=info.cut)
+    return Contract(
+        streams=streams,
+        selection=selection,
+        given_color=info.color,
+        given_size=info.stored_size,
+        cut=info.cut,
+    )
 
 
 def verify(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
     given = contract.streams
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
-    source = replace(source, cut=contract.cut, size=contract.cut.inner(*source.size))
+    size = contract.given_size or source.size
+    source = replace(source, cut=contract.cut, size=contract.cut.inner(*size))
     found = scan_file(output, opening=nth_video(output, videos_before(source, contract)))
     times, odd_times = expected_times(source, found, contract)
     begin, stop = bounds(times, contract)
@@ -191,7 +198,8 @@ def _check_unread(source: FileScan, contract: Contract) -> Iterator[Finding]:
     """That no stream has packets that FFmpeg never handed out: the file's own bytes tell all."""
     inside = None if contract.counted else look_inside(source.path, source.demuxer)
     for number in sorted(set(inside.first if inside else ()) - source.ids):
-        if number not in contract.streams.unopened:
+        after = inside and source.reached is not None and inside.first[number] > source.reached
+        if number not in contract.streams.unopened and not after:
             yield wrong("stream", f"a stream (number {number:#x}) was not read at all")
 
 

@@ -1,0 +1,278 @@
+"""Clocks that begin again or jump, sizes and sound that change: known before the work starts.
+
+Where a hint is a command, it is run.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from ciaovideo.cli.main import run
+from ciaovideo.errors import EncodeError, TimestampError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import CONTAINERS
+from ciaovideo.media.inspect import elementary
+from ciaovideo.media.inspect.elementary import look_inside
+from ciaovideo.media.inspect.jumps import WRAP, ClockWatch
+from ciaovideo.media.inspect.late import LateStreams
+from ciaovideo.media.inspect.tape import rate_change
+from ciaovideo.media.read.probe import probe
+from ciaovideo.media.selection import Sample
+from ciaovideo.media.streams.trial import takes
+from ciaovideo.pipeline.session import Summary, upscale
+from tests.media import make_clip
+from tests.system.test_cases_reading import PLAIN, SMALL, write_late_sound
+
+DV_FRAME, DV_SOURCE_PACK = 144_000, 80 * 54 + 3  # of 50 Hz; where IEC 61834-2 has the audio source
+
+
+def enlarge(source: Path, output: Path, **options: Any) -> Summary:
+    given = {"model": "bicubic", "scale": 1, "preset": "ultrafast", **options}
+    return upscale(source, output, **given)
+
+
+def joined(path: Path, *offsets: float, **options: Any) -> Path:
+    """Recordings of a second, one after another in a file, which begin at these times."""
+    data = b""
+    for number, offset in enumerate(offsets):
+        part = path.with_name(f"{number}.ts")
+        clock = {"output_ts_offset": str(offset)}
+        write_late_sound(part, "mpegts", begin=0, seconds=1, options=clock, **options)
+        data += part.read_bytes()
+    path.write_bytes(data)
+    return path
+
+
+def command_in(hint: str, folder: Path) -> Path:
+    """The ffmpeg command of a hint, run in a folder; what it made."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs ffmpeg")
+    found = re.search(r"ffmpeg .*?\.mkv(?=$|[,;) ])(?!.* -map)|ffmpeg .* \S+-fixed\.mkv", hint)
+    assert found is not None, hint
+    words = shlex.split(found[0])
+    done = subprocess.run([*words, "-v", "error"], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / words[-1]
+
+
+def test_times_that_begin_again_are_refused_with_two_ways_on(tmp_path: Path) -> None:
+    source = joined(tmp_path / "in.ts", 0, 0)
+    with pytest.raises(TimestampError, match="begin again") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    hint = str(caught.value.hint)
+    found = re.search(r"the first (\d+) frames", hint)
+    assert found is not None
+    assert enlarge(source, tmp_path / "first.mkv", frames=int(found[1])).frames == int(found[1])
+    fixed = command_in(hint, tmp_path)
+    assert enlarge(fixed, tmp_path / "whole.mkv", strict=False).frames in (49, 50)
+
+
+def test_a_hole_that_a_container_does_not_hold_is_refused(tmp_path: Path) -> None:
+    source = joined(tmp_path / "in.ts", 0, 36000)
+    for suffix in (".mp4", ".mov"):
+        with pytest.raises(EncodeError, match=r"jump by 3\d+ s") as caught:
+            enlarge(source, tmp_path / f"out{suffix}")
+    fixed = command_in(str(caught.value.hint), tmp_path)
+    assert enlarge(fixed, tmp_path / "fixed.mp4").frames == 50
+    summary = enlarge(source, tmp_path / "out.mkv")
+    assert (Kind.DAMAGED, "times") in {(f.kind, f.subject) for f in summary.findings}
+
+
+def test_a_hole_that_comes_later_ends_the_run_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a file with a header, of which nobody reads the whole before a run."""
+    source = joined(tmp_path / "in.ts", 0, 36000)
+    monkeypatch.setattr("ciaovideo.media.inspect.jumps.Jumps.refuse", lambda *_: None)
+    with pytest.raises(EncodeError, match=r"times jump by 3\d+ s after") as caught:
+        enlarge(source, tmp_path / "out.mp4")
+    assert caught.value.hint == "end the output's name in .mkv"
+
+
+@pytest.mark.parametrize(
+    ("values", "again", "hole"),
+    [
+        ([(0, 0.0), (1000, 1.0), (2000, 2.0)], None, None),
+        ([(0, 0.0), (1000, 2.0), (2000, 0.0)], 2, None),
+        ([(0, 0.0), (1000, 1.0), (2000, 3601.0)], None, 1),
+        ([(0, WRAP - 1), (1000, WRAP - 0.5), (2000, 0.5)], None, None),
+        ([(0, 0.0), (1000, 100.0), (100_000, 10_000.0)], None, None),  # places far apart
+    ],
+)
+def test_jumps_of_a_clock(
+    values: list[tuple[int, float]], again: float | None, hole: float | None
+) -> None:
+    clock = ClockWatch()
+    for at, time in values:
+        clock.take([time], at)
+    for found, after in ((clock.again, again), (clock.hole, hole)):
+        assert (found is None) == (after is None)
+        assert found is None or found.after == pytest.approx(after)
+
+
+@pytest.mark.parametrize("name", ["mpegts", "mpeg"])
+def test_a_large_file_is_looked_at_in_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for name_of, value in (("WHOLE", 4000), ("HEAD", 8192), ("TAIL", 8192), ("PLACE", 4096)):
+        monkeypatch.setattr(elementary, name_of, value)
+    write_late_sound(source := tmp_path / "in", name, begin=2, seconds=4)
+    inside, whole = (look_inside(source, name, whole=one) for one in (False, True))
+    assert inside is not None
+    assert whole is not None
+    assert not inside.whole
+    assert inside.first.keys() == whole.first.keys()
+    assert inside.clock.again is inside.clock.hole is None
+
+
+def test_a_stream_between_the_places_ends_the_run_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # FFmpeg looks at 5 MB at the beginning, and for the duration at some at the end.
+    source = tmp_path / "in.vob"
+    write_late_sound(source, "mpeg", begin=23, until=24, seconds=32)
+    size = source.stat().st_size
+    monkeypatch.setattr(elementary, "WHOLE", 4000)
+    monkeypatch.setattr(elementary, "_places", lambda _: [(0, size // 100), (size - 400, size)])
+    assert probe(source).partly
+    with pytest.raises(EncodeError, match=r"\(number 0x1c0\) begins \d+ bytes") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+    assert enlarge(source, tmp_path / "out.mkv", end=2).frames == 50
+    fixed = command_in(str(caught.value.hint), tmp_path)
+    summary = enlarge(fixed, tmp_path / "fixed.mkv")
+    assert [info.codec for info in summary.kept] == ["mp2"]
+
+
+def test_a_file_that_is_gone_holds_no_late_streams(tmp_path: Path) -> None:
+    LateStreams(tmp_path / "gone", "mpegts", frozenset()).require_none(wait=True)
+
+
+def test_both_parts_of_a_video_that_changes_its_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one.h264", tmp_path / "two.h264"
+    for path, width in ((one, 64), (two, 96)):
+        make_clip(clip := path.with_suffix(".mp4"), **SMALL | {"width": width})
+        with av.open(clip) as given, av.open(path, "w") as made:
+            av_stream = made.add_stream_from_template(given.streams.video[0])
+            for packet in given.demux(video=0):
+                if packet.size:
+                    packet.stream = av_stream
+                    made.mux(packet)
+    source = tmp_path / "in.ts"
+    data = b""
+    for number, path in enumerate((one, two)):
+        clock = {"output_ts_offset": str(number)}
+        part = tmp_path / f"{number}.ts"
+        with (
+            av.open(path.with_suffix(".mp4")) as given,
+            av.open(part, "w", options=clock) as made,
+        ):
+            av_stream = made.add_stream_from_template(given.streams.video[0])
+            for packet in given.demux(video=0):
+                if packet.size:
+                    packet.stream = av_stream
+                    made.mux(packet)
+        data += part.read_bytes()
+    source.write_bytes(data)
+    assert run([str(source), str(tmp_path / "out.mkv"), *PLAIN, "-q"]) == 3
+    said = capsys.readouterr().err
+    told = re.search(r" at ([0-9.]+) s: the picture changes from 64x48", said)
+    assert told is not None, said
+    assert enlarge(source, tmp_path / "one.mkv", end=told[1]).out_size == (48, 64)
+    after = f"{float(told[1]) + 1e-6:.6f}"
+    for options in ({}, {"resume": True}, {"deinterlace": "field"}):
+        summary = enlarge(source, tmp_path / "two.mkv", start=after, overwrite=True, **options)
+        assert summary.out_size == (48, 96)
+    words = ["verify", str(tmp_path / "two.mkv"), "--against", str(source), "--start", after]
+    assert run([*words, "--every-field"]) == 0
+
+
+def dv(path: Path, rates: list[int]) -> Path:
+    """A tape of one picture whose frames state these sampling frequencies."""
+    with av.open(path, "w", format="dv") as made:
+        video: Any = made.add_stream("dvvideo", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        sound: Any = made.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "stereo"
+        for number in range(len(rates)):
+            frame = av.VideoFrame(720, 576, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([128]) * plane.buffer_size)
+            frame.pts = number
+            made.mux(video.encode(frame))
+            silent = av.AudioFrame("s16", "stereo", 1920)
+            silent.planes[0].update(bytes(silent.planes[0].buffer_size))
+            silent.sample_rate, silent.pts = 48000, 1920 * number
+            silent.time_base = Fraction(1, 48000)
+            made.mux(sound.encode(silent))
+    data = bytearray(path.read_bytes())
+    assert len(data) == DV_FRAME * len(rates)
+    for number, rate in enumerate(rates):
+        code = {48000: 0, 44100: 1, 32000: 2}[rate]
+        at = number * DV_FRAME + DV_SOURCE_PACK + 4
+        data[at] = data[at] & ~(7 << 3) | code << 3
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rates", "frame"),
+    [([48000] * 4, None), ([48000] * 3 + [32000] * 2, 3), ([32000, 48000], 1)],
+)
+def test_a_tape_whose_sound_changes_is_known_before(
+    tmp_path: Path, rates: list[int], frame: int | None
+) -> None:
+    source = dv(tmp_path / "in.dv", rates)
+    found = rate_change(source)
+    assert (found and found.frame) == frame
+    if found is None:
+        source.write_bytes(b"")
+        assert rate_change(source) is None
+        return
+    assert found.byte == found.frame * DV_FRAME
+    with pytest.raises(EncodeError, match="changes at"):
+        upscale(source, tmp_path / "out.mkv", model="bicubic", scale=1)
+
+
+def about(summary: Summary, subject: str) -> list[Finding]:
+    return [found for found in summary.findings if found.subject == subject]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_stream_without_packets_in_a_part_is_told(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / "in.mkv"
+    make_clip(source, **SMALL | {"seconds": 1.5}, subtitle="gone after a second")
+    summary = enlarge(source, tmp_path / f"out{suffix}", start="1.2")
+    (found,) = [f for f in about(summary, "subtitle 1") if "no packet" in f.text]
+    assert found.kind is Kind.CHANGED
+    assert "in the part" in found.text
+
+
+def test_overlapping_sound_is_heard_once(tmp_path: Path) -> None:
+    """Of two recordings, whose sound is longer than their pictures, in another coding."""
+    source = joined(tmp_path / "in.ts", 0, 1.04, longer=True)
+    summary = enlarge(source, tmp_path / "out.webm", audio="auto", preset="12")
+    assert not summary.verification.wrong
+    assert Kind.LOST in {f.kind for f in about(summary, "audio 1")}
+
+
+def test_a_muxer_is_tried_with_the_first_packets(tmp_path: Path) -> None:
+    """Matroska stores WavPack without its blocks' heads, so that it looks into each packet."""
+    make_clip(source := tmp_path / "in.mkv", sound=True, sound_codec="wavpack", **SMALL)
+    facts = probe(source)
+    (index,) = facts.samples
+    container = CONTAINERS["matroska"]
+    broken = Sample(b"no block" * 25, 1, True)
+    with av.open(source) as given:
+        sound = given.streams[index]
+        assert takes(container, sound, {}, samples=facts.samples[index])
+        assert not takes(container, sound, {}, samples=(broken,))
