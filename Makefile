@@ -49,7 +49,7 @@ clean:
 # uv where it is on PATH; else the first Python that is new enough. An environment that exists is
 # kept if it is new enough and can install packages, unless its last set-up was cut off: then the
 # packages in it may be halves, and it is made anew.
-EXTRAS := vapoursynth,ffmpeg,train
+EXTRAS := vapoursynth,ffmpeg,train,cluster
 $(READY): pyproject.toml constraints.txt
 	@set -e; \
 	began=$$(date +%s); \

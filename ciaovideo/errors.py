@@ -13,6 +13,7 @@
     ├── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
     │                                      NonFiniteError
     └── JobError                       6   StaleLedgerError  SegmentError  LockedJobError
+                                         LostWorkerError
 
 The text answers three questions: what happened, where, and what to do now. Constructors take text
 only, so that every error survives pickling between processes; leaf classes that need more build
@@ -166,6 +167,10 @@ class StaleLedgerError(JobError):
 
 class SegmentError(JobError):
     """A segment cannot be made without those before it."""
+
+
+class LostWorkerError(JobError):
+    """A process that worked on a batch died."""
 
 
 class LockedJobError(JobError):

@@ -139,9 +139,11 @@ def parse_box(text: str) -> tuple[int, int, int, int]:
 
 
 def parse_time(text: str | Fraction) -> Fraction:
-    """Seconds, exactly, from a time as people write it: 90, 90.25, 1:30.25 or 0:01:30.25."""
+    """Seconds, exactly, from a time: 90, 90.25, 1:30.25, 0:01:30.25, or a fraction as 271/3."""
     if isinstance(text, Fraction):
         return text
+    if re.fullmatch(r"[0-9]{1,18}/[1-9][0-9]{0,17}", text):
+        return Fraction(text)
     match = re.fullmatch(
         r"(?:(?:([0-9]{1,6}):)?([0-9]{1,6}):)?([0-9]{1,9}(?:\.[0-9]{1,18})?)", text
     )
@@ -356,6 +358,7 @@ class StreamOptions:
         "refuse to start if anything would be lost or guessed, and stop at a damaged picture",
     )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
+    tags: bool = opt(True, "say in the tags of a resumable run's output how it was made")
 
     def __post_init__(self) -> None:
         if self.audio not in get_args(SoundPolicy):
@@ -380,10 +383,13 @@ class UpscaleOptions:
         " stopped run, with the same bits on one machine. Implies deterministic, and a key frame"
         " every 120 frames",
     )
+    segment: int | None = opt(None, "frames of a segment that is kept, 120 if not given", "N")
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:
             raise OptionError(f"frames {self.frames} is below 1", "ask for at least one frame")
+        if self.segment is not None and self.segment < 2:
+            raise OptionError(f"segment {self.segment} is below 2", "for example 120")
 
 
 def option_groups() -> dict[str, type[Any]]:

@@ -9,6 +9,7 @@ DOCUMENTS = (
     "README.md",
     ".github/docs/command.md",
     "ciaovideo/evaluate/README.md",
+    "ciaovideo/jobs/README.md",
     "ciaovideo/train/README.md",
     "plugins/vapoursynth/README.md",
     "tests/bench/README.md",

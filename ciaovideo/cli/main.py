@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ciaovideo.cli.loading import ENDING
-from ciaovideo.errors import CHECK_DISK, CiaoVideoError, MediaError, UsageError
+from ciaovideo.errors import CHECK_DISK, CiaoVideoError, MediaError
 
 COMMANDS = {
     "train": "ciaovideo.cli.train",
@@ -25,8 +25,8 @@ COMMANDS = {
     "preview": "ciaovideo.cli.preview",
     "verify": "ciaovideo.cli.verify",
     "weights": "ciaovideo.cli.weights",
+    "batch": "ciaovideo.cli.batch.command",
 }
-RESERVED = {"batch"}  # a command of a later version: no file should be taken for it meanwhile
 PRINTED = "what is printed cannot be written"
 INTERRUPTED = 128 + signal.SIGINT  # what shells report for a program ended by a signal
 
@@ -54,11 +54,6 @@ def parse_args(argv: Sequence[str]) -> tuple[str, Namespace]:
     such a name is written ./train.
     """
     words = list(argv)
-    if words and words[0] in RESERVED:
-        raise UsageError(
-            f"{words[0]} is not a command of this version",
-            f"a file of this name is written ./{words[0]}",
-        )
     name = words.pop(0) if words and words[0] in COMMANDS else ""
     module = COMMANDS.get(name, "ciaovideo.cli.upscale")
     parser = import_module(module).build_parser(f"ciaovideo {name}".strip())

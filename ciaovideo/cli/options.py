@@ -1,7 +1,7 @@
 """Command-line options read off the config dataclasses: nothing is said twice."""
 
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -9,16 +9,17 @@ from ciaovideo.config import choices, field_types, parse_text
 from ciaovideo.errors import OptionError
 
 
-def add_group(parser: ArgumentParser, config: type[Any]) -> None:
+def add_group(parser: ArgumentParser, config: type[Any], *, without: Collection[str] = ()) -> None:
     """One option for each field of a config; its docstring becomes the group's heading.
 
-    Fields that are configs themselves are left out: each gets a group of its own.
+    Fields that are configs themselves are left out: each gets a group of its own. So are those
+    ``without`` which a command does.
     """
     title, _, detail = (config.__doc__ or "").strip().partition(". ")
     group = parser.add_argument_group(title, detail.strip())
     types = field_types(config)
     for field in fields(config):
-        if "help" not in field.metadata:
+        if "help" not in field.metadata or field.name in without:
             continue
         annotation = types[field.name]
         name = f"--{field.metadata['flag'] or field.name.replace('_', '-')}"

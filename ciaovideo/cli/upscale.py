@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ciaovideo.pipeline.session import Summary
 
 EPILOG = """
-commands: ciaovideo train, evaluate, bench, preview, verify and weights; each has its own --help.
+commands: ciaovideo batch, train, evaluate, bench, preview, verify and weights; each has its own
+--help.
 An input that is called like a command is written with its folder: ./train.
 - in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Siting, Transfer
 
 TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
+GENERATIONS = tuple(f"CIAOVIDEO{number}" for number in ("", "_2", "_3"))  # of one film
 MATROSKA_SITINGS = frozenset({Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP})
 # Encoders for Y'CbCr of so many bits, and whether they take R'G'B', too; the first that fits.
 AUTOMATIC = ((10, False, "libx264"), (12, True, "libx265"), (16, True, "ffv1"))
@@ -132,6 +133,8 @@ class Container:
 
     # The muxer
     iso: bool = False  # an ISO base media file
+    # Names under which a run may tell of itself; the first that the source left free is used:
+    own_tags: tuple[str, ...] = ("comment", "description")
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # Those that make its bytes the same in every run:
     steady_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -229,6 +232,7 @@ MATROSKA = Container(
     stereo=True,
     tells_end=True,
     lasts_from_zero=True,
+    own_tags=GENERATIONS,
     steady_options=BITEXACT,
 )
 MP4 = Container(
@@ -293,6 +297,7 @@ CONTAINERS: dict[str, Container] = {
             crop=Fate.PATCHED,
             tells_end=True,
             lasts_from_zero=True,
+            own_tags=GENERATIONS,
             steady_options=BITEXACT,
         ),
         Container(
@@ -326,6 +331,7 @@ CONTAINERS: dict[str, Container] = {
             languages=False,
             tag_names=MXF_TAGS,
             rotation=Fate.LOST,
+            own_tags=(),
             options=MappingProxyType({"strict": "unofficial"}),  # for rates that are not broadcast
             steady_options=BITEXACT,
         ),

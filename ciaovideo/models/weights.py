@@ -24,6 +24,7 @@ from ciaovideo.models.networks.by_scale import ByScale
 from ciaovideo.models.protocols import Network, Scales
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read, write
+from ciaovideo.options import ModelOptions
 
 # What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
 UNBUILT = (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError)
@@ -259,6 +260,14 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
             f"{path} names its network in a way that is not understood ({cause})",
             "use a file written by this version of ciaovideo",
         ) from cause
+
+
+def weights_sha256(options: ModelOptions, name: str) -> str:
+    """The SHA-256 of the file of weights behind a network's name; nothing where there is none."""
+    if options.weights is not None:
+        return file_sha256(options.weights)
+    entries = read_manifest()
+    return entries[name].sha256 if name in entries else ""
 
 
 def save(path: Path, spec: NetworkSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

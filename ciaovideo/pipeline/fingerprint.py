@@ -8,7 +8,7 @@ import platform
 import re
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +26,17 @@ from ciaovideo.storage.ledger import Ledger
 
 CPU = Path("/proc/cpuinfo")
 ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """How a run shares segments: with other machines (``mixed``), ``read`` first or only added."""
+
+    mixed: bool = False
+    read: bool = True
+
+
+ALONE = Sharing()
 
 
 def reproducible(source: Path, destination: Destination, options: UpscaleOptions) -> UpscaleOptions:
@@ -50,14 +61,14 @@ def find_ledger(
     plan: UpscalePlan,
     engine: Engine,
     options: UpscaleOptions,
-    *,
-    mixed: bool = False,
-    read: bool = True,
-) -> Ledger:
+    sharing: Sharing,
+) -> Ledger | None:
     """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError.
 
-    With ``mixed``, segments may come from other machines. ``read`` as in ``Ledger``.
+    None for a run that is not to be resumed.
     """
+    if not options.resume:
+        return None
     return Ledger(
         ledger_path(plan.output),
         {
@@ -69,8 +80,9 @@ def find_ledger(
             "machine": f"{_processors(plan)} {plan.precision}",
         },
         given=("network", "set of options"),
-        mixed=("machine",) if mixed else (),
-        read=read,
+        mixed=("machine",) if sharing.mixed else (),
+        read=sharing.read,
+        length=options.segment,
     )
 
 

@@ -64,9 +64,11 @@ class UpscaleFields(TypedDict, total=False):
     audio: SoundPolicy
     strict: bool
     tag_guessed: bool
+    tags: bool
     frames: int | None
     overwrite: bool
     resume: bool
+    segment: int | None
 
 
 def with_fields(options: UpscaleOptions, values: Mapping[str, Any]) -> UpscaleOptions:

@@ -48,9 +48,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeSegment:
-    """A segment that was made. ``ended`` says that the source has no frame after it."""
+    """A segment that was made, or None where the source ended before it.
 
-    segment: Segment
+    ``ended`` says that the source has no frame after it.
+    """
+
+    segment: Segment | None
     ended: bool
     findings: tuple[Finding, ...]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries
@@ -16,6 +17,7 @@ from ciaovideo.media.write.choice import Encoding
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.y4m import color_words
+from ciaovideo.models.weights import weights_sha256
 from ciaovideo.options import UpscaleOptions
 
 
@@ -51,6 +53,7 @@ class UpscalePlan:
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
     finished: int = 0
+    provenance: str = ""  # what the output's tags say of the run
 
     @property
     def next_words(self) -> tuple[str, ...]:
@@ -60,6 +63,22 @@ class UpscalePlan:
         return color_words(output_tags(self, tag_guessed=False))
 
 
+def describe_run(plan: UpscalePlan, options: UpscaleOptions) -> str:
+    """One line for a resumable run's tags: version, source, sizes, network, weights, encoder."""
+    if not (options.resume and options.streams.tags):
+        return ""
+    info, (height, width) = plan.info, plan.out_size
+    digest = weights_sha256(options.model, plan.model)
+    weights = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
+    device = plan.device.partition(":")[0]
+    quality = f" {plan.encoding.own_quality}" if plan.encoding.own_quality else ""
+    return (
+        f"ciaovideo {version('ciaovideo')}: {plan.source.name}, {info.width}x{info.height} to"
+        f" {width}x{height}, model {plan.model}{weights}, {plan.precision} on {device},"
+        f" {plan.encoding.codec.name}{quality}"
+    )
+
+
 def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     """What the written video looks like."""
     color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
@@ -67,7 +86,7 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color)
     container = plan.streams.container
-    target = replace(target, reproducible=options.engine.deterministic)
+    target = replace(target, reproducible=options.engine.deterministic, provenance=plan.provenance)
     if container.rotation is Fate.LOST:
         target = replace(target, display_matrix=())
     if container.crop is Fate.LOST:

@@ -24,10 +24,10 @@ from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.computing import FrameMaker
 from ciaovideo.pipeline.decide import decide, settled_input
-from ciaovideo.pipeline.fingerprint import find_ledger, reproducible
+from ciaovideo.pipeline.fingerprint import ALONE, Sharing, find_ledger, reproducible
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.parts import MadeSegment, Part, find_parts
-from ciaovideo.pipeline.plan import UpscalePlan, target_of
+from ciaovideo.pipeline.plan import UpscalePlan, describe_run, target_of
 from ciaovideo.pipeline.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
@@ -103,6 +103,7 @@ class UpscaleRun:
     A context manager, which holds the source open. Raises on construction whatever can be known
     to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
     Runs of one ``session`` share their engine; they are carried out one after the other.
+    ``sharing`` says how a resumable run shares its segments with others; ``ledger`` has them.
     """
 
     def __init__(
@@ -111,6 +112,8 @@ class UpscaleRun:
         output: Path,
         options: UpscaleOptions = UpscaleOptions(),
         session: Session | None = None,
+        *,
+        sharing: Sharing = ALONE,
     ) -> None:
         destination = Destination.of(output)
         if reads_once(source) or source.is_file():
@@ -135,16 +138,17 @@ class UpscaleRun:
                 lambda model: session.engine(model, options.engine),
                 self._others,
             )
-            self._ledger = find_ledger(plan, self.engine, options) if options.resume else None
+            self.ledger = find_ledger(plan, self.engine, options, sharing)
             found = (*bars, *plan.findings, *leftovers(output), *self._kept(output))
-            self.plan = replace(plan, findings=found, finished=self.finished)
-            self._target = target_of(plan, options)
+            told = describe_run(plan, options)
+            self.plan = replace(plan, findings=found, finished=self.finished, provenance=told)
+            self._target = target_of(self.plan, options)
             self._maker = FrameMaker(
                 plan,
                 self.engine,
                 self.clock,
                 dither=options.encode.dither == "ordered",
-                afresh=self._ledger.length if self._ledger else 0,
+                afresh=self.ledger.length if self.ledger else 0,
             )
             self._stack = stack.pop_all()
 
@@ -157,7 +161,7 @@ class UpscaleRun:
     @property
     def finished(self) -> int:
         """How many frames are kept for a run that goes on if this one is stopped."""
-        return self._ledger.frames if self._ledger else 0
+        return self.ledger.frames if self.ledger else 0
 
     def estimate(self) -> UpscalePlan:
         """The plan with the seconds that a frame takes, from computing the first one now.
@@ -175,10 +179,14 @@ class UpscaleRun:
             seconds = (time.perf_counter() - started) / self.plan.workers
         return replace(self.plan, seconds_per_frame=seconds)
 
+    def check(self) -> Verification:
+        """Compare an output that is there with what this run would make; VerificationError."""
+        return check_result(self.plan.output, self.plan, self._target, self._asked, (0, None))
+
     def parts(self) -> tuple[Part, ...] | None:
         """The parts that can be made apart from each other, or None; reads the source's packets."""
         self._rewind()
-        length = self._ledger.length if self._ledger else 0
+        length = self.ledger.length if self.ledger else 0
         return find_parts(self._reader, self.options.frames, length)
 
     def make(self, part: Part, on_frame: Callable[[int], None] = lambda _: None) -> MadeSegment:
@@ -187,7 +195,7 @@ class UpscaleRun:
         ``on_frame`` gets how many of its frames are done. Raises SegmentError where that cannot be
         done without the frames before it.
         """
-        ledger, plan = self._ledger, self.plan
+        ledger, plan = self.ledger, self.plan
         assert ledger is not None
         self._stand_before(part)
         self._at = None
@@ -206,9 +214,9 @@ class UpscaleRun:
                 on_frame(work.frames)
             following = self._reader.ahead()
             part.check_next(following, self._reader)
-            segment = coder.finish(work.tally)
-        self._at = segment.stop
-        ended = following is None or segment.stop == self.options.frames
+            segment = coder.finish(work.tally) if work.frames else None
+        self._at = part.start + work.frames
+        ended = following is None or self._at == self.options.frames
         return MadeSegment(segment=segment, ended=ended, findings=self._found())
 
     def _stand_before(self, part: Part) -> None:
@@ -239,7 +247,7 @@ class UpscaleRun:
         plan, started = self.plan, time.perf_counter()
         self._rewind()
         self._at = None
-        ledger = self._ledger
+        ledger = self.ledger
         work = RunCounts(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
             temporary = stack.enter_context(
@@ -314,7 +322,7 @@ class UpscaleRun:
     ) -> Iterator[tuple[Rendered, Frame]]:
         """HR frames that no stopped run has finished, in order; ``tell`` when those are passed."""
         at = 0
-        for start, stop in self._ledger.missing() if self._ledger else [(0, None)]:
+        for start, stop in self.ledger.missing() if self.ledger else [(0, None)]:
             if start == end:
                 tell()
                 return
@@ -336,7 +344,7 @@ class UpscaleRun:
 
     def _kept(self, output: Path) -> tuple[Finding, ...]:
         """A finding if a stopped run finished some frames."""
-        if self._ledger is None:
+        if self.ledger is None:
             return kept(output)
         done = self.finished
         how = "going on after them, once the input is decoded up to there"
@@ -345,17 +353,10 @@ class UpscaleRun:
 
     def _found(self) -> tuple[Finding, ...]:
         """What was found up to now."""
-        return without_repeats(
-            (
-                *self.plan.findings,
-                *self._reader.findings,
-                *(self._others.findings if self._others else ()),
-                *(
-                    Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
-                    for text in self.engine.notices
-                ),
-            )
-        )
+        others = self._others.findings if self._others else ()
+        notices = self.engine.notices
+        fallen = [Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in notices]
+        return without_repeats((*self.plan.findings, *self._reader.findings, *others, *fallen))
 
     def _summary(self, work: RunCounts, seconds: float, verification: Verification) -> Summary:
         plan = self.plan

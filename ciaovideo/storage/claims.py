@@ -58,14 +58,14 @@ def claim(output: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def try_lock(handle: int) -> bool:
-    """Lock an open file until it is closed: False where another run has it. Without locks, True."""
+def try_lock(handle: int) -> bool | None:
+    """Lock an open file until it is closed: False where another run has it, None without locks."""
     try:
         flock(handle, LOCK_EX | LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 

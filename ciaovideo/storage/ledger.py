@@ -30,9 +30,10 @@ class Ledger:
 
     ``fingerprint`` is what a run that resumes must have in common with the one that was stopped, by
     name; the names that a command decides are ``given``, and those that may differ between segments
-    ``mixed``. Without ``read``, what is there is not looked at: for those who only add. A context
-    manager once it is opened. Raises StaleLedgerError where segments have another fingerprint, or
-    are another version's; OpenError where they cannot be read.
+    ``mixed``. Without ``read``, what is there is not looked at: for those who only add. Segments
+    have ``length`` frames, 120 if not given. A context manager once it is opened. Raises
+    StaleLedgerError where segments have another fingerprint, or are another version's; OpenError
+    where they cannot be read.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class Ledger:
         given: Collection[str] = (),
         mixed: Collection[str] = (),
         read: bool = True,
+        length: int | None = None,
     ) -> None:
         self.path = path
         self.given, self.mixed = frozenset(given), frozenset(mixed)
-        self.length = LENGTH
+        self.length = length or LENGTH
         self.fingerprint = {**fingerprint, "length of segments": str(self.length)}
         self.segments: dict[int, Segment] = {}  # by first frame, in order
         if path.exists() and not path.is_dir():

@@ -69,7 +69,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        if not try_lock(handle):
+        if try_lock(handle) is False:
             raise OutputExistsError(
                 f"another run is training in {folder}", "wait for it, or name another folder"
             )

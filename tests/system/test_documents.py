@@ -77,6 +77,11 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """The current folder, with links to all inputs."""
     for path in inputs.iterdir():
         (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "tapes" / "reel").mkdir(parents=True)
+    (tmp_path / "tapes" / "reel" / "a.mkv").symlink_to(inputs / "in.mkv")
+    for language in ("csv", "toml"):
+        (block,) = blocks("ciaovideo/jobs/README.md", language)
+        (tmp_path / f"films.{language}").write_text(block, encoding="utf-8")
     (tmp_path / "runs").unlink()
     (tmp_path / "runs").mkdir()
     (tmp_path / "weights").symlink_to(ROOT / "weights")
@@ -97,6 +102,8 @@ def test_a_command_runs(line: str, place: Path) -> None:
     words = [word.replace("MODEL", "ciaosr-fast") for word in shlex.split(line)[1:]]
     if any(word.startswith("--via-ffmpeg") for word in words) and not shutil.which("ffmpeg"):
         pytest.skip("no ffmpeg here")
+    if words[:2] == ["batch", "status"]:
+        assert run(["batch", "in.mkv", "-o", words[2], "--model", "bicubic"]) == 0
     if words[0] == "verify":
         output, source, *part = words[1], words[3], *words[4:]
         assert run([source, output, "--model", "bicubic", *part]) == 0

@@ -36,6 +36,7 @@ class VideoTarget:
 
     ``stereo`` is Matroska's word for how two eyes are arranged. ``reproducible`` asks for the same
     bits from the same pictures, in every run on one machine.
+    ``provenance`` is what the file's tags say of how it was made.
     """
 
     height: int
@@ -51,6 +52,7 @@ class VideoTarget:
     progressive: bool = True
     field_order: str = ""
     reproducible: bool = False
+    provenance: str = ""
 
     @classmethod
     def of(

@@ -114,10 +114,20 @@ class Muxer(AtomicWriter):
             self._copier.declare_after(self._av_container, av_stream)
         if self._target.stereo and self._container.stereo:
             av_stream.metadata.setdefault("stereo_mode", self._target.stereo)
+        if self._target.provenance:
+            self._tell_provenance(self._target.provenance)
         if self._late_sar or (self._target.crop and not self._container.iso):
             self._has_room = True
             av_stream.metadata["title"] = av_stream.metadata.get("title", "") + ROOM
         self._av_container.start_encoding()
+
+    def _tell_provenance(self, text: str) -> None:
+        """Say in the file's tags how it was made, beside what its source says."""
+        tags, names = self._av_container.metadata, self._container.own_tags
+        for name in names:
+            if name not in tags:
+                self._av_container.metadata.update({name: text})
+                return
 
     def _check_sar(self, sar: Fraction) -> None:
         """Refuse what would lose it, and remember where Matroska gets it afterwards."""

@@ -1,0 +1,1 @@
+"""``ciaovideo batch``: the command, and how it prints what it does."""

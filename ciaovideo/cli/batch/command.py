@@ -1,0 +1,216 @@
+"""``ciaovideo batch IN... -o OUT``: upscale many files, and ``ciaovideo batch status OUT``."""
+
+import os
+import signal
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ciaovideo.cli.loading import loading
+from ciaovideo.cli.options import add_group
+from ciaovideo.cli.upscale import read_options
+from ciaovideo.errors import OptionError
+from ciaovideo.options import UpscaleOptions, option_groups
+
+if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
+    from ciaovideo.jobs.batch import Batch
+    from ciaovideo.jobs.cluster import ClusterWorkers
+    from ciaovideo.jobs.job import BatchOptions
+    from ciaovideo.jobs.workers import LocalWorkers
+
+INTERRUPTED = 128 + signal.SIGINT
+EPILOG = """
+IN is a video, a folder (searched to any depth), a quoted wildcard such as 'tapes/**/*.mov', or a
+list ending in .csv or .toml. A list has an input for each row or [[file]], an output if --name is
+not to make one, and any option by its name (model, scale, start, end, ...). The tree below OUT is
+that of the input. --name may hold {stem}, {suffix}, {folder}, {number}, {height}, {width} and any
+option.
+The same command, given again, goes on: finished files are skipped, failed ones are tried again.
+Ctrl-C ends the segments at work and stops; a second one stops at once. Nothing finished is lost.
+ciaovideo batch status OUT says from any shell how a batch stands.
+exit codes: 0 all is made, 7 some files failed, else that of the first failure; 130 interrupted.
+"""
+
+
+def build_parser(prog: str) -> ArgumentParser:
+    """The parser; options of a run are those of ``ciaovideo IN OUT``."""
+    parser = ArgumentParser(
+        prog=prog,
+        usage="%(prog)s IN... -o OUT [options]",
+        description="Upscale many files, with segments that survive a stop, by several workers.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="files, folders, wildcards, lists")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the folder to write into")
+    _add_own(parser)
+    for config in (*option_groups().values(), UpscaleOptions):
+        add_group(parser, config, without=("resume",))
+    parser.set_defaults(resume=True)
+    parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    return parser
+
+
+def _add_own(parser: ArgumentParser) -> None:
+    """What a batch has besides the options of a run."""
+    group = parser.add_argument_group("Batch")
+    group.add_argument(
+        "--name", default="", metavar="PATTERN", help='such as "{stem}-{height}p.mkv"'
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that share this machine's cores or GPUs (default: one, or one a GPU)",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="workers of a Dask cluster over shared storage, tcp://HOST:8786; local:N to try it",
+    )
+    group.add_argument(
+        "--same-bits",
+        action="store_true",
+        help="of a cluster, use machines of one kind only: others may differ in last bits",
+    )
+    _add_repeating(group)
+
+
+def _add_repeating(group: "_ArgumentGroup") -> None:
+    group.add_argument(
+        "--retries",
+        type=int,
+        default=3,
+        metavar="N",
+        help="times that a file is tried again before it is given up (default: %(default)s)",
+    )
+    group.add_argument(
+        "--redo",
+        action="store_true",
+        help="make anew what was made of another source, or in another way; else it is refused",
+    )
+    group.add_argument(
+        "--reports",
+        action="store_true",
+        help="write a page beside each output on what was kept, changed, lost and invented; reads"
+        " all pictures of both files once more",
+    )
+    group.add_argument(
+        "--no-disk-check",
+        action="store_true",
+        help="begin at once: without a look at all files, an estimate, and a look at the disk",
+    )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="look at all files, try some frames, say what the batch takes and loses, and stop",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Carry out a batch, or say how one stands."""
+    if arguments.inputs[0] == "status" and len(arguments.inputs) == 2 and not arguments.output:
+        from ciaovideo.cli.batch.status import print_status
+
+        return print_status(Path(arguments.inputs[1]), as_json=arguments.json)
+    if arguments.output is None:
+        build_parser("ciaovideo batch").error("the following arguments are required: -o/--output")
+    options = read_options(arguments)
+    with loading():
+        from ciaovideo.cli.batch.progress import BatchPrinter
+        from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
+        from ciaovideo.jobs.batch import Batch
+        from ciaovideo.jobs.inputs import find_sources, make_jobs
+        from ciaovideo.jobs.ledger import unfinished
+        from ciaovideo.jobs.survey import survey
+
+    listing = find_sources(arguments.inputs, arguments.output)
+    jobs = make_jobs(listing.found, arguments.output, options, name=arguments.name)
+    with (
+        _workers(arguments, options) as workers,
+        BatchPrinter(quiet=arguments.quiet, events=arguments.json) as printer,
+    ):
+        printer.others(listing.others)
+        frames = pixels = 0
+        if arguments.dry_run or not arguments.no_disk_check:
+            left = jobs if arguments.dry_run else unfinished(arguments.output, jobs)
+            looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
+            found = survey(left, workers, arguments.output, looks.look)
+            if arguments.dry_run:
+                looks.result(found)
+                return dry_run_code(found)
+            looks.brief(found)
+            found.check_disk(arguments.output)
+            frames, pixels = found.frames, found.pixels
+        batch = Batch(
+            arguments.output,
+            workers,
+            _batch_options(arguments),
+            on_event=printer.event,
+            on_tick=printer.tick,
+        )
+        with _stops(batch):
+            code = batch.run(jobs, frames=frames, pixels=pixels)
+    return INTERRUPTED if batch.stopping else code
+
+
+def _batch_options(arguments: Namespace) -> "BatchOptions":
+    from ciaovideo.jobs.job import BatchOptions
+
+    return BatchOptions(
+        retries=arguments.retries,
+        redo=arguments.redo,
+        report=arguments.reports,
+        mixed=bool(arguments.cluster) and not arguments.same_bits,
+    )
+
+
+def _workers(arguments: Namespace, options: UpscaleOptions) -> "LocalWorkers | ClusterWorkers":
+    """The workers that are asked for; without a number, one for each GPU."""
+    from ciaovideo.jobs.workers import LocalWorkers, find_devices
+
+    if arguments.cluster:
+        if arguments.workers:
+            raise OptionError("a cluster has its own workers", "leave their number out")
+        return _cluster(arguments)
+    if arguments.same_bits:
+        raise OptionError("the same bits are asked of a cluster", "workers here have them anyway")
+    devices = find_devices(options.engine.device)
+    return LocalWorkers(arguments.workers or max(1, len(devices)), devices=devices)
+
+
+def _cluster(arguments: Namespace) -> "ClusterWorkers":
+    try:
+        from ciaovideo.jobs.cluster import ClusterWorkers
+    except ModuleNotFoundError as cause:
+        raise OptionError(
+            f"a cluster needs {cause.name}", "pip install 'ciaovideo[cluster]'"
+        ) from cause
+    return ClusterWorkers(arguments.cluster, same_bits=arguments.same_bits)
+
+
+@contextmanager
+def _stops(batch: "Batch") -> Iterator[None]:
+    """The first Ctrl-C lets the tasks at work end, the second one is an interrupt."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        batch.stop()
+        os.write(2, b"\nciaovideo: the segments at work are finished; Ctrl-C again stops at once\n")
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,395 @@
+"""Many files to many outputs: hands tasks to workers, and writes down what became of each."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.errors import (
+    CiaoVideoError,
+    EngineError,
+    LostWorkerError,
+    MediaError,
+    SegmentError,
+    StaleLedgerError,
+    VerificationError,
+)
+from ciaovideo.findings import without_repeats
+from ciaovideo.jobs import tasks
+from ciaovideo.jobs.job import BatchOptions, Event, Job, Snapshot, WorkerState, file_stamp
+from ciaovideo.jobs.ledger import FOLDER, PATIENCE_S, BatchLedger, FileRow, is_unchanged
+from ciaovideo.jobs.lock import batch_lock
+from ciaovideo.jobs.provenance import write_manifest
+from ciaovideo.jobs.work import FileWork
+from ciaovideo.jobs.workers import Workers
+from ciaovideo.pipeline.parts import Part
+from ciaovideo.storage.claims import is_held, ledger_path, remove_leftovers
+from ciaovideo.storage.segments import UNFINISHED
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0  # between looks at workers that have nothing to say
+WAITS_S = (1.0, 10.0, 60.0)  # before a file is tried again; the last one from then on
+MOST_OPEN = 4  # files for each worker, those included that wait to be tried again
+SOME_FAILED = 7  # exit code
+OF_STOPS = ("finished frames", "temporary file")  # findings that mean nothing in a batch
+PASSING = (MediaError, EngineError, LostWorkerError)  # may not come again: disks, memory, networks
+
+
+class Batch:
+    """Carries out jobs with workers, and keeps a ledger in ``folder``.
+
+    ``on_event`` gets each event, ``on_tick`` a snapshot about once a second. ``stop`` lets the
+    tasks at work end, and begins no other. An exception, an interrupt too, ends the workers; what
+    is finished is kept either way.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workers: Workers,
+        options: BatchOptions = BatchOptions(),
+        *,
+        on_event: Callable[[Event], None] = lambda _: None,
+        on_tick: Callable[[Snapshot], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder
+        self.options = options
+        self.stopping = False
+        self._workers = workers
+        self._on_event, self._on_tick = on_event, on_tick
+        self._works: dict[str, FileWork] = {}
+        self._tasks: dict[str, tuple[str, FileWork, Part | None]] = {}  # by worker
+        self._last: dict[str, tuple[str, int]] = {}  # a worker's last file, and how far it got
+        self._new_frames = self._new_pixels = self._pixels = self._frames = 0
+        self._away_since: float | None = None
+        self._started = self._told = time.monotonic()
+
+    def stop(self) -> None:
+        """Begin nothing more; ``run`` returns when the tasks at work have ended."""
+        self.stopping = True
+
+    def run(self, jobs: Sequence[Job], *, frames: int = 0, pixels: int = 0) -> int:
+        """Make what is missing; the exit code: 0 all is there, 7 some failed, or the first error's.
+
+        ``frames`` and ``pixels`` are those of all unfinished files, if they were looked at. Raises
+        LockedJobError where another command works on the batch.
+        """
+        self._frames, self._pixels = frames, pixels
+        with BatchLedger(self.folder) as ledger, batch_lock(self.folder / FOLDER / "lock") as dead:
+            if dead:
+                log.warning("taken over from %s, which died", dead)
+            self._ledger = ledger
+            ledger.begin(jobs, {"software": version("ciaovideo")})
+            self._tell("begin", files=len(jobs))
+            try:
+                self._work()
+            except BaseException:
+                self._workers.stop()
+                self._clean()
+                raise
+            write_manifest(ledger)
+            code = self._exit_code()
+            self._tell("end", exit_code=code, stopped=self.stopping, **asdict(ledger.counts()))
+            return code
+
+    def _work(self) -> None:
+        """Until there is nothing to do, or nothing more is wanted."""
+        self._started = time.monotonic()
+        while True:
+            for worker in sorted(self._workers.free, key=self._comes_new):
+                if not self.stopping:
+                    self._give(worker)
+            if self._tasks:
+                for worker, outcome in self._workers.finished(TICK_S):
+                    self._take(worker, outcome)
+            elif self.stopping or not (self._works or self._ledger.waiting()):
+                return
+            else:
+                time.sleep(min(TICK_S, max(0.0, self._next_due() - time.monotonic())))
+            self._tick()
+
+    def _comes_new(self, worker: str) -> bool:
+        """Whether a worker has no file at hand; it chooses after those that have one."""
+        return self._last.get(worker, ("", 0))[0] not in self._works
+
+    def _next_due(self) -> float:
+        """When a file may go on; later, where there is none, for want of workers."""
+        return min((w.due for w in self._works.values()), default=time.monotonic() + TICK_S)
+
+    def _give(self, worker: str) -> None:
+        """Find a free worker something to do."""
+        name, at = self._last.get(worker, ("", 0))
+        ready = [work for work in self._works.values() if work.due <= time.monotonic()]
+        own = self._works.get(name)
+        if own in ready and (part := own.next_part(at)) and part.start == at:
+            self._make(worker, own, part)
+            return
+        for work in ready:
+            if self._finishing(worker, work):
+                return
+        if self._begin_another(worker):
+            return
+        for work in ready:
+            if part := work.next_part():
+                self._make(worker, work, part)
+                return
+        for work in ready:
+            if work.worth_splitting and self._workers.count > 1:
+                work.splitting = True
+                self._submit(worker, "split", work, None, tasks.split, work.job)
+                return
+
+    def _finishing(self, worker: str, work: FileWork) -> bool:
+        """Plan, join or clean a file, if it waits for that."""
+        mixed = self.options.mixed
+        if work.stage == "waiting":
+            work.stage = "planning"
+            row = self._ledger.row(work.job.name)
+            self._submit(worker, "plan", work, None, tasks.plan, work.job, self._terms(row))
+        elif work.complete and work.total is not None:
+            work.stage = "joining"
+            named = {"mixed": mixed, "report": self.options.report}
+            self._submit(worker, "join", work, None, tasks.join, work.job, work.total, **named)
+        elif work.untrue_from is not None and not work.taken and work.stage == "making":
+            work.stage = "forgetting"
+            self._submit(worker, "forget", work, None, tasks.forget, work.job, work.untrue_from)
+        else:
+            return False
+        return True
+
+    def _begin_another(self, worker: str) -> bool:
+        """Begin the next file that is not there, unless each worker has one."""
+        at_work = sum(work.due <= time.monotonic() for work in self._works.values())
+        if at_work >= self._workers.count or len(self._works) >= MOST_OPEN * self._workers.count:
+            return False
+        while found := self._ledger.waiting():
+            job, row = found
+            if is_unchanged(job, row):
+                self._ledger.update(job.name, state="done", done=row.frames)
+                self._tell("skip", job.name, output=str(job.output), frames=row.frames)
+                continue
+            self._ledger.update(job.name, state="working")
+            work = self._works[job.name] = FileWork(job)
+            return self._finishing(worker, work)
+        return False
+
+    def _terms(self, row: FileRow) -> tasks.Terms:
+        return tasks.Terms(
+            folder=self.folder,
+            mixed=self.options.mixed,
+            redo=self.options.redo,
+            made_from=row.fingerprint if row.output_stamp else None,
+            made_as=row.output_stamp,
+            joined_from=row.fingerprint if row.done >= row.frames > 0 else None,
+        )
+
+    def _make(self, worker: str, work: FileWork, part: Part) -> None:
+        work.taken.add(part.start)
+        mixed = self.options.mixed
+        self._submit(worker, "make", work, part, tasks.make, work.job, part, mixed=mixed)
+
+    def _submit(
+        self,
+        worker: str,
+        kind: str,
+        work: FileWork,
+        part: Part | None,
+        task: Callable[..., Any],
+        *words: Any,
+        **named: Any,
+    ) -> None:
+        self._tasks[worker] = kind, work, part
+        self._workers.submit(worker, task, *words, **named)
+
+    def _take(self, worker: str, outcome: Callable[[], Any]) -> None:
+        """Note how a task ended."""
+        kind, work, part = self._tasks.pop(worker)
+        if part:
+            work.taken.discard(part.start)
+        try:
+            result = outcome()
+        except SegmentError as error:
+            log.warning("%s", error)
+            work.distrust()
+        except CiaoVideoError as error:
+            self._failed(work, kind, error)
+        except Exception as error:
+            log.debug("a task failed", exc_info=error)
+            problem = f"{work.job.source}: {type(error).__name__}: {error}"
+            self._failed(
+                work, kind, CiaoVideoError(problem, "this is a fault of ciaovideo: report it")
+            )
+        else:
+            if kind == "forget":
+                work.forget()
+            else:
+                getattr(self, f"_took_{kind}")(worker, work, result)
+
+    def _took_plan(self, worker: str, work: FileWork, planned: tasks.Planned) -> None:
+        name = work.job.name
+        if planned.whole:
+            frames = planned.adopted.get("frames", planned.frames)
+            self._ledger.planned(name, planned.fingerprint, frames, frames)
+            if planned.adopted:
+                self._ledger.update(name, result={**planned.adopted, "findings": []})
+            stamps = file_stamp(work.job.source), file_stamp(work.job.output)
+            self._finish(work, *stamps, settings=work.job.settings)
+            self._tell("skip", name, output=str(work.job.output), frames=planned.frames)
+            return
+        work.begin(planned)
+        self._ledger.planned(name, planned.fingerprint, work.frames, work.done)
+        self._pixels -= work.done * work.area
+        self._last[worker] = name, work.first_missing()
+        self._tell(
+            "plan",
+            name,
+            source=str(work.job.source),
+            frames=work.frames,
+            finished=work.done,
+            model=planned.model,
+            in_size=planned.in_size,
+            out_size=planned.out_size,
+            findings=[finding.plain() for finding in planned.findings],
+        )
+
+    def _took_split(self, worker: str, work: FileWork, parts: tuple[Part, ...] | None) -> None:
+        work.split(parts)
+        self._ledger.update(work.job.name, frames=work.frames)
+
+    def _took_make(self, worker: str, work: FileWork, made: tasks.Made) -> None:
+        if work.untrue_from is not None and made.start >= work.untrue_from:
+            return
+        work.made(made.start, made.stop, ended=made.ended)
+        work.findings |= dict.fromkeys(made.findings)
+        work.seconds += made.seconds
+        self._new_frames += made.stop - made.start
+        self._new_pixels += (made.stop - made.start) * work.area
+        self._last[worker] = work.job.name, made.stop
+        values = (
+            made.start,
+            made.stop,
+            f"{made.host} {worker}",
+            made.machine,
+            made.seconds,
+            made.size,
+        )
+        self._ledger.segment(work.job.name, values, work.done)
+        self._tell(
+            "segment",
+            work.job.name,
+            start=made.start,
+            stop=made.stop,
+            worker=worker,
+            host=made.host,
+            seconds=made.seconds,
+            bytes=made.size,
+        )
+
+    def _took_join(self, worker: str, work: FileWork, joined: tasks.Joined) -> None:
+        found = without_repeats((*work.findings, *joined.findings))
+        findings = [one.plain() for one in found if one.subject not in OF_STOPS]
+        result = {**joined.facts, "findings": findings}
+        name, frames = work.job.name, joined.facts["frames"]
+        self._ledger.update(name, frames=frames, done=frames, result=result)
+        self._finish(work, joined.source_stamp, joined.stamp, settings=work.job.settings)
+        self._tell("done", name, seconds=work.seconds, **result)
+
+    def _finish(self, work: FileWork, source: str, output: str, *, settings: str) -> None:
+        self._ledger.update(
+            work.job.name,
+            state="done",
+            ended=time.time(),
+            settings=settings,
+            source_stamp=source,
+            output_stamp=output,
+        )
+        self._works.pop(work.job.name, None)
+
+    def _failed(self, work: FileWork, kind: str, error: CiaoVideoError) -> None:
+        """Try a file again after a while, or give it up."""
+        if self._works.get(work.job.name) is not work:
+            return  # it was given up before
+        away = self._is_away(work)
+        work.failures += not away
+        work.splitting = False
+        passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
+        again = passing or away or (kind == "join" and isinstance(error, StaleLedgerError))
+        if not again or work.failures > self.options.retries:
+            self._ledger.failed(work.job.name, error)
+            del self._works[work.job.name]
+            with suppress(OSError):
+                ledger_path(work.job.output).rmdir()  # if there is no segment
+            self._tell("fail", work.job.name, problem=error.problem, hint=error.hint)
+            return
+        if kind in ("plan", "join"):
+            work.stage = "waiting"  # a new look finds what is damaged
+        lost = isinstance(error, LostWorkerError)
+        wait_s = 0.0 if lost else WAITS_S[min(max(work.failures, 1), len(WAITS_S)) - 1]
+        work.due = time.monotonic() + wait_s
+        self._tell("retry", work.job.name, problem=error.problem, wait_s=wait_s)
+
+    def _is_away(self, work: FileWork) -> bool:
+        """Whether a folder is gone, as those of a network may be for a while."""
+        if self.folder.is_dir() and work.job.source.parent.is_dir():
+            self._away_since = None
+            return False
+        self._away_since = self._away_since or time.monotonic()
+        return time.monotonic() - self._away_since < PATIENCE_S
+
+    def _exit_code(self) -> int:
+        counts = self._ledger.counts()
+        first = self._ledger.first_failure()
+        if first is None:
+            return 0
+        return SOME_FAILED if counts.failed < counts.files else first.exit_code
+
+    def _clean(self) -> None:
+        """Remove what killed workers left of files in the making; finished segments stay."""
+        for work in self._works.values():
+            with suppress(OSError, CiaoVideoError):
+                remove_leftovers(work.job.output)
+                folder = ledger_path(work.job.output)
+                for path in folder.glob(f"*{UNFINISHED}"):
+                    if not is_held(path):  # a cluster's worker may be at it
+                        path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    folder.rmdir()
+
+    def _tell(self, kind: str, name: str = "", **facts: Any) -> None:
+        self._on_event(Event(kind=kind, name=name, facts=facts))
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= TICK_S:
+            self._told = now
+            self._on_tick(self._snapshot())
+
+    def _snapshot(self) -> Snapshot:
+        counts = self._ledger.counts()
+        states = tuple(self._states())
+        inside = sum(state.frames for state in states)
+        drawn = sum(s.frames * self._works[s.name].area for s in states if s.name in self._works)
+        pixels = self._new_pixels + drawn
+        return Snapshot(
+            counts=counts,
+            frames=counts.frames_done + inside,
+            total=max(counts.frames, self._frames),
+            new_frames=self._new_frames + inside,
+            new_pixels=pixels,
+            pixels_left=max(0, self._pixels - pixels),
+            elapsed_s=time.monotonic() - self._started,
+            workers=states,
+        )
+
+    def _states(self) -> Iterator[WorkerState]:
+        for worker, (kind, work, part) in self._tasks.items():
+            total = min(part.stop, work.frames or part.stop) - part.start if part else 0
+            frames = min(self._workers.frames(worker), total)
+            yield WorkerState(
+                worker=worker, task=kind, name=work.job.name, frames=frames, total=total
+            )

@@ -1,0 +1,250 @@
+"""Workers of a Dask cluster: futures, lost workers, resources and the dashboard are Dask's.
+
+Sources and outputs have to be on storage that all workers see under the same names. A task goes to
+the worker that has its file open; where that is lost, Dask gives it to another one. What Dask's
+futures do not have is a wait before a task is tried again, so ``Batch`` repeats what failed.
+"""
+
+import platform
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import distributed
+
+from ciaovideo.errors import JobError, LostWorkerError, OptionError
+from ciaovideo.jobs import tasks
+from ciaovideo.jobs.provenance import versions
+
+CONNECT_S = 30
+TOPIC = "ciaovideo-frames"  # on which workers tell how far they are
+TELL_EVERY_S = 1.0
+LOOK_EVERY_S = 5.0  # for workers that joined or left
+GPU = "GPU"  # the resource that a worker declares, and then each of its tasks takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a worker must be to do a task: its versions and, if given, its kind of machine."""
+
+    versions: dict[str, str]
+    kind: str = ""
+    on_host: int = 1
+
+
+class ClusterWorkers:
+    """The workers of the cluster at an address; ``local:N`` starts one of N processes here.
+
+    With ``same_bits`` only those of one kind of processor or GPU are used, of which there are most.
+    A context manager. Raises JobError where there is no scheduler, or where a worker has other
+    versions than this process.
+    """
+
+    def __init__(self, address: str, *, same_bits: bool = False) -> None:
+        self._own: distributed.LocalCluster | None = None
+        self._client = self._connect(address)
+        self._same_bits = same_bits
+        self._versions = versions()
+        self._kind = ""
+        self._known: dict[str, str] = {}  # address of a worker that can be used, and its kind
+        self._refused: dict[str, str] = {}
+        self._resources: dict[str, dict[str, float]] = {}
+        self._tasks: dict[str, distributed.Future[Any]] = {}
+        self._frames: dict[str, int] = {}
+        self._looked = 0.0
+        self._client.subscribe_topic(TOPIC, self._hear)
+        try:
+            self._client.wait_for_workers(1, timeout=CONNECT_S)
+        except TimeoutError as cause:
+            self.__exit__()
+            raise JobError(
+                f"{address} has no worker", "start some, with one thread each"
+            ) from cause
+        self._look()
+        if self._refused:
+            self.__exit__()
+            where, why = next(iter(self._refused.items()))
+            raise JobError(f"worker {where} cannot be used: {why}", "install the same versions")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(Exception):
+            self._client.close()
+        if self._own is not None:
+            self._own.close()
+
+    @property
+    def count(self) -> int:
+        """How many workers there are now."""
+        if time.monotonic() - self._looked > LOOK_EVERY_S:
+            self._look()
+        return max(1, len(self._known))
+
+    @property
+    def free(self) -> list[str]:
+        """The addresses of workers that have no task."""
+        self.count  # noqa: B018
+        return [worker for worker in self._known if worker not in self._tasks]
+
+    def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
+        """Give a free worker a task; Dask gives it to another one if that one is lost."""
+        hosts = Counter(_host(address) for address in self._known)
+        terms = Terms(versions=self._versions, kind=self._kind, on_host=hosts[_host(worker)])
+        gpu = self._resources.get(worker, {}).get(GPU, 0) >= 1
+        self._frames[worker] = 0
+        self._tasks[worker] = self._client.submit(
+            _do,
+            worker,
+            terms,
+            task,
+            words,
+            named,
+            workers=[worker],
+            allow_other_workers=True,
+            resources={GPU: 1} if gpu else None,
+            pure=False,
+        )
+
+    def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Workers that ended a task; see ``Workers``."""
+        with suppress(TimeoutError):
+            distributed.wait(
+                [*self._tasks.values()], timeout=timeout_s, return_when="FIRST_COMPLETED"
+            )
+        for worker, future in [*self._tasks.items()]:
+            if future.done():
+                del self._tasks[worker]
+                yield worker, _outcome(future)
+
+    def frames(self, worker: str) -> int:
+        """How many frames of its task a worker has done, as it told last."""
+        return self._frames.get(worker, 0)
+
+    def stop(self) -> None:
+        """Cancel all tasks; those at work end by themselves, and nobody waits for them."""
+        with suppress(Exception):
+            self._client.cancel([*self._tasks.values()], force=True)
+        self._tasks = {}
+
+    def _connect(self, address: str) -> distributed.Client:
+        kind, _, count = address.partition(":")
+        try:
+            if kind == "local":
+                if not count.isdigit() or not int(count):
+                    raise OptionError(f"{address} is no cluster", "local:N with N workers")
+                self._own = distributed.LocalCluster(
+                    n_workers=int(count),
+                    threads_per_worker=1,
+                    memory_limit=0,  # Dask would kill a worker that a frame fits in
+                    dashboard_address=None,
+                )
+                return distributed.Client(self._own, timeout=CONNECT_S)
+            return distributed.Client(address, timeout=CONNECT_S)
+        except (OSError, ValueError) as cause:
+            raise JobError(
+                f"no scheduler answers at {address}",
+                "start dask scheduler there, or look at the name",
+            ) from cause
+
+    def _look(self) -> None:
+        """Find out which workers there are, and whether new ones can be used."""
+        self._looked = time.monotonic()
+        try:
+            there = self._client.scheduler_info(n_workers=-1)["workers"]
+            new = [w for w in there if w not in self._known and w not in self._refused]
+            told = self._client.run(_kind, workers=new, on_error="return") if new else {}
+        except (OSError, ValueError) as cause:
+            raise JobError(
+                "the scheduler is gone", "start it, and give the command again"
+            ) from cause
+        self._resources = {worker: facts["resources"] for worker, facts in there.items()}
+        self._known = {w: kind for w, kind in self._known.items() if w in there}
+        for worker, found in told.items():
+            if isinstance(found, BaseException):
+                continue  # it left meanwhile
+            kind, theirs = found
+            other = _difference(self._versions, theirs)
+            if other:
+                self._refused[worker] = other
+            else:
+                self._known[worker] = kind
+        if self._same_bits:
+            kinds = Counter(self._known.values())
+            self._kind = self._kind or max(kinds, key=lambda kind: kinds[kind], default="")
+            self._known = {w: kind for w, kind in self._known.items() if kind == self._kind}
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        _, told = event
+        self._frames[told["slot"]] = told["frames"]
+
+
+def _do(
+    slot: str, terms: Terms, task: Callable[..., Any], words: tuple[Any, ...], named: dict[str, Any]
+) -> Any:
+    """Do a task in a worker, if it is one that can; tell how far it is."""
+    kind, theirs = _kind()
+    if _difference(terms.versions, theirs) or terms.kind not in ("", kind):
+        raise LostWorkerError(f"a worker on {socket.gethostname()} is not one for this batch")
+    worker = distributed.get_worker()
+    _share(terms.on_host)
+    last = 0.0
+
+    def report(frames: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > TELL_EVERY_S:
+            last = time.monotonic()
+            worker.log_event(TOPIC, {"slot": slot, "frames": frames})
+
+    tasks.desk.report = report
+    return task(*words, **named)
+
+
+def _share(workers: int) -> None:
+    """Use this worker's part of the cores of its machine."""
+    import torch
+
+    tasks.desk.cores = tasks.desk.cores or torch.get_num_threads()
+    torch.set_num_threads(max(1, tasks.desk.cores // workers))
+
+
+def _kind() -> tuple[str, dict[str, str]]:
+    """The kind of machine that a worker is, as far as it decides bits, and its versions."""
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability} {name}".strip(), versions()
+
+
+def _difference(ours: dict[str, str], theirs: dict[str, str]) -> str:
+    """The first version that is another, in words; nothing where all are the same."""
+    for name, version in ours.items():
+        if theirs.get(name) != version:
+            return f"it has {name} {theirs.get(name, 'not at all')}, and this command {version}"
+    return ""
+
+
+def _host(address: str) -> str:
+    return address.rpartition("/")[2].rpartition(":")[0]
+
+
+def _outcome(future: distributed.Future[Any]) -> Callable[[], Any]:
+    """What gives a future's result; a worker that was lost too often is a LostWorkerError."""
+
+    def result() -> Any:
+        try:
+            return future.result()
+        except distributed.scheduler.KilledWorker as cause:
+            raise LostWorkerError(
+                "workers died at this task", "their memory may run out"
+            ) from cause
+        except distributed.CancelledError as cause:
+            raise LostWorkerError("the scheduler lost this task", "look at the cluster") from cause
+
+    return result

@@ -1,0 +1,269 @@
+"""Which files a batch takes, and where each goes."""
+
+import csv
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.config import field_types, parse_text
+from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.jobs.job import Job
+from ciaovideo.media.read.probe import probe
+from ciaovideo.options import UpscaleOptions
+from ciaovideo.pipeline.keywords import field_homes, with_fields
+
+VIDEOS = re.compile(
+    r"\.(3g2|3gp|asf|avi|divx|dv|f4v|flv|gif|gxf|h264|h265|hevc|ivf|m1v|m2t|m2ts|m2v|m4v|mjpeg|mk3d"
+    r"|mkv|mov|mp4|mpeg|mpg|mts|mxf|nut|ogm|ogv|qt|rm|rmvb|swf|ts|vob|webm|wmv|wtv|y4m)",
+    re.IGNORECASE,
+)
+LISTS = (".csv", ".toml")
+WRITTEN = re.compile(r"\.(mp4|m4v|mov|mkv|webm|avi|mxf)", re.IGNORECASE)  # that outputs keep
+OTHERWISE = ".mkv"
+SIDES = re.compile(r"\{(height|width)\b")
+MAGIC = re.compile(r"[*?\[]")
+OWN_COLUMNS = ("input", "output")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A source, its place below what was named, and the settings that a list has for it."""
+
+    source: Path
+    place: Path
+    output: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All that was found: sources, and how many files of other kinds folders hold, by suffix."""
+
+    found: tuple[Found, ...]
+    others: Mapping[str, int]
+
+
+def find_sources(names: Sequence[str], output: Path) -> Listing:
+    """The sources that files, folders, wildcards and lists name, in order; each once.
+
+    Folders are searched to any depth, without hidden files and without ``output``. Raises
+    MissingInputError for what is not there, OptionError for a list that cannot be read.
+    """
+    found: dict[tuple[Path, str], Found] = {}
+    others: dict[str, int] = {}
+    for name in names:
+        for one in _named(name, output, others):
+            key = one.source.absolute(), repr(sorted(one.settings.items(), key=str))
+            found.setdefault(key, one)
+    if not found:
+        raise MissingInputError(f"{', '.join(names)}: no video there", "name files or folders")
+    return Listing(found=tuple(found.values()), others=others)
+
+
+def make_jobs(
+    found: Sequence[Found], output: Path, options: UpscaleOptions, *, name: str = ""
+) -> list[Job]:
+    """A job for each source; raises OptionError where two would have the same output.
+
+    ``name`` is a pattern for the outputs' names with {stem}, {suffix}, {folder}, {number} and any
+    option; without it an output is called like its source. {height} and {width} are the output's:
+    where they follow from the source, that is opened.
+    """
+    jobs: dict[str, Job] = {}
+    own_options = [
+        replace(with_fields(options, one.settings) if one.settings else options, resume=True)
+        for one in found
+    ]
+    sizes: Iterable[tuple[int, int]] = [(0, 0)] * len(found)
+    if SIDES.search(name):
+        with ThreadPoolExecutor() as pool:  # which waits for disks
+            sizes = [*pool.map(_out_size, [one.source for one in found], own_options)]
+    for number, (one, own, size) in enumerate(zip(found, own_options, sizes, strict=True), 1):
+        place = one.output or one.place.parent / _name(one, own, name, (number, *size))
+        made = output / place
+        if not made.resolve().is_relative_to(output.resolve()):
+            raise OptionError(f"{place} lies outside {output}", "name outputs below it")
+        if made.exists() and one.source.exists() and made.samefile(one.source):
+            raise OptionError(f"the output {made} is the input itself", "choose another folder")
+        key = str(place).casefold()  # many file systems know no difference
+        if key in jobs:
+            raise OptionError(
+                f"{jobs[key].source} and {one.source} would both become {made}",
+                "name outputs by a pattern such as {stem}-{suffix}.mkv",
+            )
+        jobs[key] = Job(  # other machines may have another current folder
+            name=str(place), source=one.source.absolute(), output=made.absolute(), options=own
+        )
+    return list(jobs.values())
+
+
+def _named(name: str, output: Path, others: dict[str, int]) -> Iterator[Found]:
+    """What one word of a command line means."""
+    path = Path(name)
+    if path.is_dir():
+        yield from _in_folder(path, output, others)
+    elif path.is_file():
+        if path.suffix.lower() in LISTS:
+            yield from _in_list(path)
+        else:
+            yield Found(source=path, place=Path(path.name))
+    elif MAGIC.search(name):
+        base = _fixed_part(path)
+        matches = sorted(base.glob(str(path.relative_to(base))))
+        if not matches:
+            raise MissingInputError(f"nothing matches {name}", "look at the folder")
+        for match in matches:
+            if match.is_file() and not _is_inside(match, output):
+                yield Found(source=match, place=match.relative_to(base))
+    else:
+        raise MissingInputError(
+            f"the input {path} does not exist", "name a file, a folder, a wildcard or a list"
+        )
+
+
+def _in_folder(folder: Path, output: Path, others: dict[str, int]) -> Iterator[Found]:
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if any(part.startswith(".") for part in place.parts) or not path.is_file():
+            continue
+        if _is_inside(path, output):
+            continue
+        suffix = path.suffix.lower()
+        if VIDEOS.fullmatch(suffix):
+            yield Found(source=path, place=place)
+        else:
+            others[suffix] = others.get(suffix, 0) + 1
+
+
+def _is_inside(path: Path, output: Path) -> bool:
+    return path.resolve().is_relative_to(output.resolve())
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder of a pattern down to its first wildcard."""
+    parts: list[str] = []
+    for part in pattern.parts[:-1]:
+        if MAGIC.search(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _in_list(path: Path) -> Iterator[Found]:
+    """The sources of a list, with their settings; names are relative to the list's folder."""
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _toml_rows(path)
+    homes = field_homes()
+    for where, row in rows:
+        if not row.get("input"):
+            raise OptionError(f"{where}: no input", "each row or table has an input")
+        settings = {key: value for key, value in row.items() if key not in OWN_COLUMNS}
+        for key in settings:
+            if key not in homes:
+                raise UnknownNameError.among("option", key, [*homes, *OWN_COLUMNS])
+        source = path.parent / str(row["input"])
+        if not source.is_file():
+            raise MissingInputError(
+                f"{where}: the input {source} does not exist", "look at its name"
+            )
+        given = row.get("output")
+        place = Path(str(row["input"]))
+        yield Found(
+            source=source,
+            place=Path(place.name) if place.is_absolute() or ".." in place.parts else place,
+            output=Path(str(given)) if given else None,
+            settings=settings,
+        )
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows below a line of column names; empty cells say nothing."""
+    homes = field_homes()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.DictReader(file, strict=True), 2):
+                where = f"{path}, line {number}"
+                if None in row or None in row.values():
+                    raise OptionError(f"{where}: more or fewer cells than columns", "mend the line")
+                cells = {key.strip(): cell.strip() for key, cell in row.items() if cell.strip()}
+                yield where, {key: _typed(key, text, homes, where) for key, text in cells.items()}
+    except (UnicodeDecodeError, csv.Error, OSError) as cause:
+        raise OptionError(f"{path} is no list: {cause}", "write CSV in UTF-8") from cause
+
+
+def _typed(key: str, text: str, homes: Mapping[str, str], where: str) -> Any:
+    """A cell as its option's type; unknown columns are refused later."""
+    if key not in homes:
+        return text
+    group = homes[key]
+    config = type(getattr(UpscaleOptions(), group)) if group else UpscaleOptions
+    return parse_text(field_types(config)[key], text, f"{where}: {key}")
+
+
+def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Tables ``[[file]]``; each ``[[file.part]]`` in one is a job of its own, over its settings."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, OSError) as cause:
+        raise OptionError(f"{path} is no list: {cause}", "write tables [[file]]") from cause
+    tables = content.pop("file", [])
+    if content or not isinstance(tables, list):
+        raise OptionError(
+            f"{path}: unknown {', '.join(content) or 'file'}", "write tables [[file]]"
+        )
+    for number, table in enumerate(tables, 1):
+        whole = dict(table)
+        parts = whole.pop("part", None)
+        for part in parts if isinstance(parts, list) else [{}]:
+            yield f"{path}, file {number}", {**whole, **part}
+
+
+def _out_size(source: Path, options: UpscaleOptions) -> tuple[int, int]:
+    """The (height, width) that an output has, sides rounded as most encoders want them."""
+    info = probe(source, options=options.input).info
+    return options.size.resolve(info.height, info.width, even=True, sar=info.sar)
+
+
+def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int, int, int]) -> str:
+    """The name of an output; ``numbers`` are its own, its height and its width."""
+    source, cut = one.source, options.input
+    if not pattern:
+        suffix = source.suffix if WRITTEN.fullmatch(source.suffix) else OTHERWISE
+        start, end = cut.times
+        span = f"-{_clock(start)}-{_clock(end)}" if start or end is not None else ""
+        return f"{source.stem}{span}{suffix}"
+    words = {
+        "stem": source.stem,
+        "suffix": source.suffix[1:],
+        "folder": source.parent.name,
+        **_settings(options),
+        **dict(zip(("number", "height", "width"), numbers, strict=True)),
+    }
+    try:
+        name = pattern.format(**words)
+    except (KeyError, IndexError, ValueError) as cause:
+        raise OptionError(
+            f"{pattern!r} is no name: {cause}", f"it may hold {{{'}, {'.join(sorted(words))}}}"
+        ) from cause
+    if not name or "None" in name or name.startswith("/"):
+        raise OptionError(
+            f"{pattern!r} becomes {name!r}", "use options that are given, and no folder above"
+        )
+    return name
+
+
+def _settings(options: UpscaleOptions) -> dict[str, Any]:
+    """All options by their bare names."""
+    found: dict[str, Any] = {}
+    for name, group in field_homes().items():
+        found[name] = getattr(getattr(options, group) if group else options, name)
+    return found
+
+
+def _clock(time: Fraction | None) -> str:
+    """A time for a name of a file, in seconds."""
+    return "end" if time is None else f"{float(time):.9g}s"

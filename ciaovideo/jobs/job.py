@@ -1,0 +1,124 @@
+"""What a batch is made of: jobs, what is asked for besides, and what it tells while it works."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.options import ModelOptions, UpscaleOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A source, an output, and the options of the run between them.
+
+    ``name`` is the output's path below the batch's folder: it tells jobs apart.
+    """
+
+    name: str
+    source: Path
+    output: Path
+    options: UpscaleOptions
+
+    @property
+    def settings(self) -> str:
+        """A digest of all that a command says of this job, and of the version that carries it out.
+
+        It tells whether a finished output is still what is asked for, without opening anything.
+        """
+        options = replace(self.options, overwrite=False)
+        said = json.dumps(asdict(options), default=str, sort_keys=True)
+        said += f" {self.source} {version('ciaovideo')} {_stamp(self.options.model)}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """What a command asks for besides its jobs.
+
+    ``retries`` are those of each file. ``redo`` makes anew what was made otherwise, ``mixed`` lets
+    an output have segments of several kinds of machines, ``report`` adds a page on each.
+    """
+
+    retries: int = 3
+    redo: bool = False
+    mixed: bool = False
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How a batch stands: files in each state, and frames, where they are known."""
+
+    waiting: int = 0
+    working: int = 0
+    done: int = 0
+    failed: int = 0
+    frames: int = 0
+    frames_done: int = 0
+
+    @property
+    def files(self) -> int:
+        """All of them."""
+        return self.waiting + self.working + self.done + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened: kinds are begin, plan, segment, retry, done, skip, fail, end."""
+
+    kind: str
+    name: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """What a worker is at: a file's name and a word for the task, frames done of those in it."""
+
+    worker: str
+    task: str = ""
+    name: str = ""
+    frames: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How a batch stands: counts, frames with those in tasks, seconds, and each worker.
+
+    ``new_frames`` and ``new_pixels`` are those that this command made, ``pixels_left`` what is left
+    as far as is known: time goes by pixels.
+    """
+
+    counts: Counts
+    frames: int
+    total: int
+    new_frames: int
+    new_pixels: int
+    pixels_left: int
+    elapsed_s: float
+    workers: tuple[WorkerState, ...]
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left at the rate up to now; None where nothing is known."""
+        if not self.new_pixels or not self.pixels_left:
+            return None
+        return self.pixels_left * self.elapsed_s / self.new_pixels
+
+
+def file_stamp(path: Path) -> str:
+    """Size and time of change of a file; nothing where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _stamp(model: ModelOptions) -> str:
+    return file_stamp(model.weights) if model.weights else ""

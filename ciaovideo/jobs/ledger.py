@@ -1,0 +1,331 @@
+"""What became of each file of a batch: a SQLite file, which the one process that runs it writes.
+
+It has the journal that works on network storage as well. A folder that vanishes for a while is
+waited for: what is to be written is written when it comes back.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from ciaovideo.config import from_mapping, to_mapping
+from ciaovideo.errors import CiaoVideoError, EncodeError, OpenError
+from ciaovideo.jobs.job import Counts, Job, file_stamp
+from ciaovideo.options import UpscaleOptions
+
+FOLDER = ".ciaovideo"  # in the batch's output folder
+BUSY_S = 30.0  # that somebody else may look at it for
+PATIENCE_S = 600.0  # that its folder may be away for
+LOOK_EVERY_S = 1.0
+
+type State = Literal["waiting", "working", "done", "failed"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS batch (key TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS files (
+    name TEXT PRIMARY KEY, number INTEGER, source TEXT, output TEXT, options TEXT, settings TEXT,
+    state TEXT, run INTEGER, fingerprint TEXT, frames INTEGER DEFAULT 0, done INTEGER DEFAULT 0,
+    problem TEXT, hint TEXT, exit_code INTEGER, began REAL, ended REAL, seconds REAL DEFAULT 0,
+    source_stamp TEXT, output_stamp TEXT, result TEXT
+);
+CREATE INDEX IF NOT EXISTS files_by_state ON files (run, state, number);
+CREATE TABLE IF NOT EXISTS segments (
+    name TEXT, start INTEGER, stop INTEGER, worker TEXT, machine TEXT, seconds REAL, bytes INTEGER,
+    made REAL, PRIMARY KEY (name, start)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """One file as the ledger has it. Times in seconds since 1970, ``result`` is what JSON holds."""
+
+    name: str
+    source: Path
+    output: Path
+    state: State
+    settings: str
+    fingerprint: dict[str, str] | None
+    frames: int
+    done: int
+    problem: str
+    hint: str
+    exit_code: int
+    began: float
+    ended: float
+    seconds: float
+    source_stamp: str
+    output_stamp: str
+    result: dict[str, Any]
+
+
+class BatchLedger:
+    """The ledger of the batch in a folder. A context manager; raises EncodeError, OpenError.
+
+    With ``look`` it is read only. ``run`` counts the commands that worked on the batch; jobs are
+    those of the newest one.
+    """
+
+    def __init__(self, folder: Path, *, look: bool = False) -> None:
+        self.folder = folder
+        self.path = folder / FOLDER / "batch.sqlite"
+        self.run = 0
+        self._look = look
+        if look and not self.path.is_file():
+            raise OpenError(f"{folder} holds no batch", "name the output folder of one")
+        if not look:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(exist_ok=True)
+            except OSError as cause:
+                raise EncodeError(
+                    f"creating {self.path.parent}: {cause.strerror}",
+                    "check the disk's space and permissions",
+                ) from cause
+        try:
+            self._open("rw" if look else "rwc")
+            if look:
+                self._base.execute("PRAGMA query_only = 1")
+            else:
+                self._base.executescript(SCHEMA)
+            found = self._base.execute("SELECT value FROM batch WHERE key = 'run'").fetchone()
+        except sqlite3.Error as cause:
+            raise OpenError(f"opening {self.path}: {cause}", "check its disk") from cause
+        self.run = int(found[0]) if found else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._base.close()
+
+    def begin(self, jobs: Iterable[Job], facts: dict[str, str]) -> None:
+        """Begin a command's work on these jobs; what is known of finished ones stays."""
+        self.run += 1
+        rows = [
+            (
+                job.name,
+                number,
+                str(job.source),
+                str(job.output),
+                json.dumps(to_mapping(job.options)),
+                self.run,
+            )
+            for number, job in enumerate(jobs)
+        ]
+
+        def write(base: sqlite3.Connection) -> None:
+            values = {**facts, "run": str(self.run)}
+            base.executemany("INSERT OR REPLACE INTO batch VALUES (?, ?)", values.items())
+            base.executemany(
+                "INSERT INTO files (name, number, source, output, options, run, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'waiting') ON CONFLICT (name) DO UPDATE SET"
+                " number = excluded.number, source = excluded.source, output = excluded.output,"
+                " options = excluded.options, run = excluded.run, state = 'waiting'",
+                rows,
+            )
+
+        self._write(write)
+
+    def waiting(self) -> tuple[Job, FileRow] | None:
+        """The first file that nobody began, and what an earlier command left of it."""
+        found = self._read(
+            "SELECT * FROM files WHERE run = ? AND state = 'waiting' ORDER BY number LIMIT 1",
+            self.run,
+        )
+        return (_job(found[0]), _row(found[0])) if found else None
+
+    def rows(self, *states: State, everything: bool = False) -> Iterator[FileRow]:
+        """The files of the newest command, or all, in order; those in some states only."""
+        where = "1" if everything else f"run = {self.run}"
+        marks = ",".join("?" * len(states))
+        chosen = f" AND state IN ({marks})" if states else ""
+        at = -1
+        while True:  # in pages: somebody may write meanwhile
+            found = self._read(
+                f"SELECT * FROM (SELECT *, rowid AS place FROM files) WHERE place > {at} AND"
+                f" {where}{chosen} ORDER BY place LIMIT 500",
+                *states,
+            )
+            if not found:
+                return
+            at = found[-1]["place"]
+            yield from map(_row, found)
+
+    def row(self, name: str) -> FileRow:
+        """One file."""
+        return _row(self._read("SELECT * FROM files WHERE name = ?", name)[0])
+
+    def counts(self) -> Counts:
+        """How the newest command stands."""
+        found = self._read(
+            "SELECT state, COUNT(*) AS files, SUM(frames) AS frames, SUM(done) AS done"
+            " FROM files WHERE run = ? GROUP BY state",
+            self.run,
+        )
+        by_state = {row["state"]: row["files"] for row in found}
+        return Counts(
+            **by_state,
+            frames=sum(row["frames"] or 0 for row in found),
+            frames_done=sum(row["done"] or 0 for row in found),
+        )
+
+    def first_failure(self) -> FileRow | None:
+        """The file that failed first in the newest command."""
+        found = self._read(
+            "SELECT * FROM files WHERE run = ? AND state = 'failed' ORDER BY ended, number LIMIT 1",
+            self.run,
+        )
+        return _row(found[0]) if found else None
+
+    def facts(self) -> dict[str, str]:
+        """What the newest command said of itself."""
+        return {row["key"]: row["value"] for row in self._read("SELECT * FROM batch")}
+
+    def say(self, **values: str) -> None:
+        """Note facts of the command at work."""
+        self._write(
+            lambda base: base.executemany(
+                "INSERT OR REPLACE INTO batch VALUES (?, ?)", values.items()
+            )
+        )
+
+    def update(self, name: str, **values: Any) -> None:
+        """Note facts of a file, by column."""
+        marks = ", ".join(f"{column} = ?" for column in values)
+        plain = [json.dumps(v) if isinstance(v, dict) else v for v in values.values()]
+        self._write(
+            lambda base: base.execute(f"UPDATE files SET {marks} WHERE name = ?", [*plain, name])
+        )
+
+    def planned(self, name: str, fingerprint: dict[str, str], frames: int, done: int) -> None:
+        """A file was looked at: how many frames are expected, and finished already."""
+        self.update(
+            name,
+            state="working",
+            fingerprint=fingerprint,
+            frames=frames,
+            done=done,
+            problem="",
+            hint="",
+            exit_code=0,
+            began=time.time(),
+        )
+
+    def segment(self, name: str, values: Sequence[Any], done: int) -> None:
+        """A segment was made: start, stop, worker, machine, seconds, bytes."""
+
+        def write(base: sqlite3.Connection) -> None:
+            base.execute(
+                "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, *values, time.time()),
+            )
+            base.execute(
+                "UPDATE files SET done = ?, seconds = seconds + ? WHERE name = ?",
+                (done, values[4], name),
+            )
+
+        self._write(write)
+
+    def machines(self, name: str) -> list[str]:
+        """On what a file's segments were made."""
+        found = self._read("SELECT DISTINCT machine FROM segments WHERE name = ?", name)
+        return [row["machine"] for row in found]
+
+    def failed(self, name: str, error: CiaoVideoError) -> None:
+        """A file cannot be made, for now."""
+        self.update(
+            name,
+            state="failed",
+            problem=error.problem,
+            hint=error.hint,
+            exit_code=error.exit_code,
+            ended=time.time(),
+        )
+
+    def _open(self, mode: str) -> None:
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        self._base = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False)
+        self._base.row_factory = sqlite3.Row
+        self._base.execute("PRAGMA synchronous = FULL")
+
+    def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        return self._patiently(lambda base: base.execute(query, values).fetchall())
+
+    def _write(self, write: Callable[[sqlite3.Connection], object]) -> None:
+        def transaction(base: sqlite3.Connection) -> None:
+            with base:
+                write(base)
+
+        self._patiently(transaction)
+
+    def _patiently[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do it; where the folder is away, wait for it and open the file anew."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return work(self._base)
+            except sqlite3.Error as cause:
+                if self._look or time.monotonic() > deadline:
+                    raise OpenError(f"{self.path}: {cause}", "check its disk") from cause
+            time.sleep(LOOK_EVERY_S)
+            with suppress(sqlite3.Error):
+                self._base.close()
+                self._open("rw")
+
+
+def is_unchanged(job: Job, row: FileRow) -> bool:
+    """Whether a job's output is the one that was made of this very source in this very way."""
+    stamps = file_stamp(job.source), file_stamp(job.output)
+    same = stamps == (row.source_stamp, row.output_stamp) and row.settings == job.settings
+    return all(stamps) and same
+
+
+def unfinished(folder: Path, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs whose outputs the batch in a folder has not made yet."""
+    try:
+        with BatchLedger(folder, look=True) as ledger:
+            rows = {row.name: row for row in ledger.rows(everything=True)}
+    except OpenError:
+        return list(jobs)
+    return [job for job in jobs if job.name not in rows or not is_unchanged(job, rows[job.name])]
+
+
+def _job(row: sqlite3.Row) -> Job:
+    options = from_mapping(UpscaleOptions, json.loads(row["options"]), row["name"])
+    return Job(
+        name=row["name"], source=Path(row["source"]), output=Path(row["output"]), options=options
+    )
+
+
+def _row(row: sqlite3.Row) -> FileRow:
+    return FileRow(
+        name=row["name"],
+        source=Path(row["source"]),
+        output=Path(row["output"]),
+        state=row["state"],
+        settings=row["settings"] or "",
+        fingerprint=json.loads(row["fingerprint"]) if row["fingerprint"] else None,
+        frames=row["frames"] or 0,
+        done=row["done"] or 0,
+        problem=row["problem"] or "",
+        hint=row["hint"] or "",
+        exit_code=row["exit_code"] or 0,
+        began=row["began"] or 0.0,
+        ended=row["ended"] or 0.0,
+        seconds=row["seconds"] or 0.0,
+        source_stamp=row["source_stamp"] or "",
+        output_stamp=row["output_stamp"] or "",
+        result=json.loads(row["result"]) if row["result"] else {},
+    )

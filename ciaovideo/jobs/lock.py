@@ -1,0 +1,107 @@
+"""Who works on a batch: one command at a time, and a dead one's place is free."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from ciaovideo.errors import EncodeError, LockedJobError
+from ciaovideo.storage.claims import try_lock
+
+MOVED_S = 1.0  # two looks at when a process began may differ by this
+
+
+@contextmanager
+def batch_lock(path: Path) -> Iterator[str]:
+    """Hold the lock file of a batch; raises LockedJobError, which names who else does.
+
+    Yields who held it before and died, or nothing. The kernel lets go of the lock when its process
+    ends. Where a file system has no locks, the process that is named in the file decides, if it
+    ran on this machine.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as cause:
+        raise EncodeError(
+            f"opening {path}: {cause.strerror}", "check the disk's space and permissions"
+        ) from cause
+    try:
+        before = _owner(handle)
+        locked = try_lock(handle)
+        elsewhere = bool(before) and before.get("host") != socket.gethostname()
+        if locked is False or _lives(before) or (locked is None and elsewhere):
+            raise LockedJobError(
+                f"the batch in {path.parent.parent} is worked on by {_called(before)}",
+                "wait for it, or stop it first"
+                if locked is not None or not elsewhere
+                else f"its file system has no locks: if that process ended, delete {path}",
+            )
+        _write(handle, json.dumps(_self()))
+        try:
+            yield _called(before) if before else ""
+        finally:
+            with suppress(OSError):
+                _write(handle, "")
+    finally:
+        os.close(handle)
+
+
+def owner_of(path: Path) -> str:
+    """Who works on a batch now, in words; nothing where nobody does."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        before = _owner(handle)
+    finally:
+        os.close(handle)
+    elsewhere = bool(before) and before.get("host") != socket.gethostname()
+    return _called(before) if elsewhere or _lives(before) else ""
+
+
+def _self() -> dict[str, str | int | float]:
+    return {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "began": psutil.Process().create_time(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def _owner(handle: int) -> dict[str, str | int | float]:
+    try:
+        found = json.loads(os.pread(handle, 4096, 0) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lives(owner: dict[str, str | int | float]) -> bool:
+    """Whether the process that is named runs on this machine, and is no other of that number."""
+    if not owner or owner.get("host") != socket.gethostname():
+        return False
+    if owner.get("process") == os.getpid():
+        return False
+    try:
+        began = psutil.Process(int(owner["process"])).create_time()
+        return bool(abs(began - float(owner["began"])) < MOVED_S)
+    except (psutil.Error, KeyError, ValueError):
+        return False
+
+
+def _called(owner: dict[str, str | int | float]) -> str:
+    if not owner:
+        return "another command"
+    return f"process {owner.get('process')} on {owner.get('host')}, since {owner.get('since')}"
+
+
+def _write(handle: int, text: str) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text.encode(), 0)
+    os.fsync(handle)

@@ -1,0 +1,141 @@
+"""What was done to each file: hashes, versions, settings and findings, as archives keep them."""
+
+import csv
+import io
+import json
+import platform
+import re
+import time
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.config import to_mapping
+from ciaovideo.errors import EncodeError
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.ledger import BatchLedger, FileRow
+from ciaovideo.media.pictures.framemd5 import write_framemd5
+from ciaovideo.media.write.encoder import coding_versions
+from ciaovideo.models.weights import file_sha256, weights_sha256
+from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.storage.atomic import sync
+from ciaovideo.storage.segments import UNFINISHED
+
+MANIFEST = "manifest"  # in the batch's folder, as .json and .csv
+FRAMEMD5 = ".framemd5"  # after an output's name
+COLUMNS = (
+    *("file", "state", "input", "input_sha256", "output", "output_sha256", "framemd5", "frames"),
+    *(
+        "width",
+        "height",
+        "model",
+        "restore",
+        "weights_sha256",
+        "precision",
+        "device",
+        "began",
+        "ended",
+    ),
+    *("seconds", "machines", "versions", "settings", "findings", "problem"),
+)
+
+
+def fixity(job: Job) -> dict[str, Any]:
+    """Hashes of a source and its output, and the list of the output's frames, which is written."""
+    listed = job.output.with_name(job.output.name + FRAMEMD5)
+    part = listed.with_name(f".{listed.name}{UNFINISHED}")
+    try:
+        frames = write_framemd5(job.output, part)
+        part.replace(listed)
+    except OSError as cause:
+        raise EncodeError(
+            f"writing {listed}: {cause.strerror}", "check the disk's space and permissions"
+        ) from cause
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return {
+        "input": str(job.source),
+        "input_sha256": file_sha256(job.source),
+        "output": str(job.output),
+        "output_sha256": file_sha256(job.output),
+        "framemd5": str(listed),
+        "framemd5_sha256": file_sha256(listed),
+        "frames": frames,
+    }
+
+
+def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
+    """All facts of an output that was finished by this plan."""
+    height, width = plan.out_size
+    return {
+        **fixity(job),
+        "width": width,
+        "height": height,
+        "model": plan.model,
+        "restore": plan.restore,
+        "weights_sha256": weights_sha256(job.options.model, plan.model),
+        "precision": plan.precision,
+        "device": plan.device,
+        "settings": to_mapping(job.options),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What computes and codes, by name."""
+    own = {name: version(name) for name in ("ciaovideo", "torch", "av")}
+    coding = re.findall(r"(\S+) (\([^)]*\)|\S+)", coding_versions())
+    return {**own, "python": platform.python_version(), **dict(coding)}
+
+
+def write_manifest(ledger: BatchLedger) -> None:
+    """Write what the ledger knows of all files, as JSON and as CSV; each appears whole."""
+    path = ledger.folder / f"{MANIFEST}.json"
+    rows = [_entry(ledger, row) for row in ledger.rows(everything=True)]
+    _write(path, json.dumps({"written": _time(time.time()), "files": rows}, indent=1) + "\n")
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    _write(path.with_suffix(".csv"), table.getvalue())
+
+
+def _entry(ledger: BatchLedger, row: FileRow) -> dict[str, Any]:
+    return {
+        "file": row.name,
+        "state": row.state,
+        "input": str(row.source),
+        "output": str(row.output),
+        "began": _time(row.began),
+        "ended": _time(row.ended),
+        "seconds": round(row.seconds, 3),
+        "machines": ledger.machines(row.name),
+        "problem": row.problem,
+        "hint": row.hint,
+        **row.result,
+    }
+
+
+def _cell(value: Any) -> Any:
+    """A value for a table: what is a list or a table itself as JSON."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else ""
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        sync(part)
+        part.replace(path)
+    except OSError as cause:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise EncodeError(
+            f"writing {path}: {cause.strerror}", "check the disk's space and permissions"
+        ) from cause

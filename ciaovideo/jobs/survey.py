@@ -1,0 +1,249 @@
+"""A look at every file before the first is made: what it takes, loses, and how long it lasts."""
+
+import math
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.jobs import tasks
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.workers import Workers
+from ciaovideo.media.read.borders import settle_crop
+from ciaovideo.media.read.probe import probe
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.streams.source import StreamSource
+from ciaovideo.media.write.output import Destination
+from ciaovideo.pipeline.decide import decide
+from ciaovideo.pipeline.fingerprint import Sharing, reproducible
+from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.session import UpscaleRun
+
+TICK_S = 1.0
+SAMPLES = 3  # kinds of files that are tried out, those with the most work
+SAMPLE_S = 5.0  # of computing in each
+MOST_SAMPLED = 48  # frames
+INTO_S = 60  # seconds: where a sample begins, or at a third; before that there are titles
+SPARE = 0.02  # of a disk that is left alone
+
+type Sort = tuple[str, tuple[int, int], tuple[int, int], str]  # model, sizes in and out, encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look at one file told. ``memory`` in bytes, of one worker."""
+
+    frames: int
+    duration_s: float
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    model: str
+    codec: str
+    memory: int
+    source_bytes: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def sort(self) -> Sort:
+        """Files of one sort take equally long for a frame."""
+        return self.model, self.in_size, self.out_size, self.codec
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels of all frames."""
+        return self.frames * math.prod(self.out_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What some frames took: seconds and coded bytes, for each output pixel."""
+
+    seconds: float
+    bytes: float
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a batch takes altogether.
+
+    ``files`` are those that can be made, ``problems`` the others with their errors. ``seconds`` and
+    ``disk`` are estimates from ``samples``: of all workers together, and of the outputs' video with
+    the segments of what is at work.
+    """
+
+    files: int = 0
+    frames: int = 0
+    pixels: int = 0
+    duration_s: float = 0.0
+    source_bytes: int = 0
+    memory: int = 0
+    seconds: float = 0.0
+    disk: int = 0
+    disk_free: int = 0
+    losses: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    problems: dict[str, CiaoVideoError] = field(default_factory=dict)
+    sorts: dict[Sort, tuple[int, Job]] = field(default_factory=dict)  # pixels, and one of them
+    samples: dict[Sort, Sample] = field(default_factory=dict)
+    largest: list[int] = field(default_factory=list)  # pixels of files, the largest first
+
+    def add(self, job: Job, look: Look, workers: int) -> None:
+        """Count a file."""
+        self.files += 1
+        self.frames += look.frames
+        self.pixels += look.pixels
+        self.duration_s += look.duration_s
+        self.source_bytes += look.source_bytes
+        self.memory = max(self.memory, look.memory)
+        self.losses.update({(one.kind, one.subject) for one in look.findings})
+        pixels, example = self.sorts.get(look.sort, (0, job))
+        self.sorts[look.sort] = pixels + look.pixels, example
+        self.largest = sorted([*self.largest, look.pixels], reverse=True)[:workers]
+
+    def estimate(self, folder: Path, workers: int) -> None:
+        """Work out time and disk from the samples."""
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        self.disk_free = shutil.disk_usage(there).free
+        if not self.samples:
+            return
+        usual = max(self.samples.values(), key=lambda sample: sample.seconds)
+        coded = max(sample.bytes for sample in self.samples.values())
+        for sort, (pixels, _) in self.sorts.items():
+            sample = self.samples.get(sort, usual)
+            self.seconds += pixels * sample.seconds / workers
+            self.disk += int(pixels * sample.bytes)
+        self.disk += int(sum(self.largest) * coded)
+
+    def check_disk(self, folder: Path) -> None:
+        """Raise EncodeError where the disk does not hold what is to be made."""
+        if self.disk > self.disk_free * (1 - SPARE):
+            raise EncodeError(
+                f"the batch needs about {self.disk / 1e9:.1f} GB in {folder}, and"
+                f" {self.disk_free / 1e9:.1f} GB are free",
+                "free some, choose another folder, or leave this check out",
+            )
+
+
+def survey(
+    jobs: Iterable[Job],
+    workers: Workers,
+    folder: Path,
+    on_look: Callable[[Job, Look | CiaoVideoError], None] = lambda *_: None,
+) -> Survey:
+    """Look at all files, as many at once as there are workers, and try out some frames."""
+    found = Survey()
+    for job, look in _spread(workers, ((job, look_at, (job,)) for job in jobs)):
+        if isinstance(look, CiaoVideoError):
+            found.problems[job.name] = look
+        else:
+            found.add(job, look, workers.count)
+        on_look(job, look)
+    most = sorted(found.sorts.items(), key=lambda item: -item[1][0])[:SAMPLES]
+    tried = ((example, sample, (example,)) for _, (_, example) in most)
+    by_example = {example.name: sort for sort, (_, example) in most}
+    for job, result in _spread(workers, tried):
+        if isinstance(result, Sample):
+            found.samples[by_example[job.name]] = result
+    found.estimate(folder, workers.count)
+    return found
+
+
+def look_at(job: Job) -> Look:
+    """Decide everything for a file, and write nothing; raises CiaoVideoError. In a worker."""
+    with tasks.desk.lock, ExitStack() as stack:
+        destination = Destination.of(job.output)
+        options = reproducible(job.source, destination, replace(job.options, resume=True))
+        asked = Selection.asked(options.input, options.frames)
+        facts = probe(job.source, asked, options.input)
+        settled, _ = settle_crop(facts, options.input)
+        options = replace(options, input=settled)
+        reader = stack.enter_context(
+            VideoReader(facts, options=options.input, strict=options.streams.strict)
+        )
+        others = stack.enter_context(StreamSource(facts))
+        plan, _ = decide(
+            reader,
+            destination,
+            options,
+            lambda model: tasks.desk.engine(model, options),
+            others,
+        )
+        frames = min(plan.frames, options.frames) if options.frames else plan.frames
+        rate = float(plan.info.frame_rate or 0)
+        return Look(
+            frames=frames,
+            duration_s=frames / rate if rate else plan.info.duration_s or 0.0,
+            in_size=(plan.info.height, plan.info.width),
+            out_size=plan.out_size,
+            model=plan.model,
+            codec=plan.encoding.codec.name,
+            memory=plan.memory.bytes * plan.workers,
+            source_bytes=job.source.stat().st_size,
+            findings=plan.findings,
+        )
+
+
+def sample(job: Job) -> Sample:
+    """Make some frames of a file as a run would, in a folder that goes; in a worker."""
+    with tasks.desk.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
+        output = Path(folder) / job.output.name
+        options = replace(job.options, resume=True, overwrite=False, frames=None, segment=None)
+        start, end = options.input.times
+        length = (probe(job.source).info.duration_s or 0) if end is None else float(end - start)
+        into = start + int(min(INTO_S, length / 3))
+        options = replace(options, input=replace(options.input, start=into))
+        with UpscaleRun(
+            job.source, output, options, tasks.desk.session, sharing=Sharing(read=False)
+        ) as run:
+            ledger = run.ledger
+            assert ledger is not None
+            ledger.open()
+            warm = _timed(run, Part(start=0, stop=run.plan.workers))
+            first = _timed(run, Part(start=run.plan.workers, stop=2 * run.plan.workers)) or warm
+            if first is None:
+                raise DecodeError(f"{job.source} has no frame after {into} s", "look at it")
+            each = first[0] / run.plan.workers
+            at = 2 * run.plan.workers
+            count = max(run.plan.workers, min(MOST_SAMPLED, int(SAMPLE_S / max(each, 1e-6))))
+            seconds, frames, size = _timed(run, Part(start=at, stop=at + count)) or first
+            pixels = frames * math.prod(run.plan.out_size)
+            return Sample(seconds=seconds / pixels, bytes=size / pixels)
+
+
+def _timed(run: UpscaleRun, part: Part) -> tuple[float, int, int] | None:
+    """Seconds, frames and bytes of a segment; None where the source ended before it."""
+    started = time.perf_counter()
+    segment = run.make(part).segment
+    if segment is None:
+        return None
+    return time.perf_counter() - started, segment.frames, segment.path.stat().st_size
+
+
+def _spread(
+    workers: Workers, work: Iterable[tuple[Job, Callable[..., Any], tuple[Any, ...]]]
+) -> Iterator[tuple[Job, Any]]:
+    """What tasks give, or the CiaoVideoError that they raise, as they end."""
+    left = iter(work)
+    busy: dict[str, Job] = {}
+    while True:
+        for worker in workers.free:
+            item = next(left, None)
+            if item is None:
+                break
+            busy[worker] = item[0]
+            workers.submit(worker, item[1], *item[2])
+        if not busy:
+            return
+        for worker, outcome in workers.finished(TICK_S):
+            try:
+                result = outcome()
+            except CiaoVideoError as error:
+                result = error
+            yield busy.pop(worker), result

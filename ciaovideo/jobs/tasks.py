@@ -1,0 +1,305 @@
+"""What a worker does: look at a file, make a segment of it, join its segments.
+
+A worker does one task at a time. It keeps its network, and the run at work with the source that it
+reads: the next segment of the same file goes on where the last one ended.
+"""
+
+import platform
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ciaovideo.engine.engine import Engine
+from ciaovideo.errors import CiaoVideoError, EncodeError, OutputExistsError, StaleLedgerError
+from ciaovideo.findings import Finding
+from ciaovideo.jobs.job import Job, file_stamp
+from ciaovideo.jobs.provenance import fixity, provenance
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.fingerprint import Sharing
+from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.session import Session, Summary, UpscaleRun
+from ciaovideo.storage.claims import remove_leftovers
+from ciaovideo.storage.ledger import Ledger
+
+MACHINE = "machine"  # the name in a fingerprint that a finished output is not asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a command allows: segments of ``mixed`` machines, ``redo`` what was made otherwise.
+
+    ``folder`` is the batch's own, which has to be there. ``made_from`` and ``made_as`` are the
+    fingerprint and the stamp of an output that an earlier command finished. ``joined_from`` is the
+    fingerprint of one whose segments were all there when the command died.
+    """
+
+    folder: Path
+    mixed: bool = False
+    redo: bool = False
+    made_from: dict[str, str] | None = None
+    made_as: str = ""
+    joined_from: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a look at a file told: what of it is there, and what a run needs.
+
+    ``segments`` maps the first frame of each finished segment to the one after its last. ``whole``
+    says that the output is there and is right; ``adopted`` are facts of one that the ledger does
+    not know. ``frames`` is an estimate.
+    """
+
+    whole: bool
+    adopted: dict[str, Any]
+    segments: dict[int, int]
+    frames: int
+    length: int
+    fingerprint: dict[str, str]
+    findings: tuple[Finding, ...]
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A segment was made. ``ended`` says that the source has no frame after it."""
+
+    start: int
+    stop: int
+    ended: bool
+    size: int
+    seconds: float
+    host: str
+    machine: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """An output is whole, verified, and has its name."""
+
+    facts: dict[str, Any]
+    findings: tuple[Finding, ...]
+    stamp: str
+    source_stamp: str
+
+
+class Desk:
+    """What a worker keeps between tasks.
+
+    ``report`` is told how many frames of a task are done. ``device`` is the worker's own, where a
+    job leaves that open.
+    """
+
+    def __init__(self, report: Callable[[int], None] = lambda _: None, *, device: str = "") -> None:
+        self.report = report
+        self.device = device
+        self.cores = 0  # of the machine, once they are shared
+        self.lock = threading.Lock()
+        self.session = Session()
+        self._job: Job | None = None
+        self._run: UpscaleRun | None = None
+
+    def open(self, job: Job, sharing: Sharing, *, anew: bool = False) -> UpscaleRun:
+        """The run of a job: the one at work, or a new one."""
+        if anew or self._run is None or self._job != job:
+            self.clear()
+            options = replace(job.options, resume=True, overwrite=True)  # tasks look themselves
+            options = self._own(options)
+            self._run = UpscaleRun(job.source, job.output, options, self.session, sharing=sharing)
+            self._job = job
+        return self._run
+
+    def engine(self, model: ModelOptions, options: UpscaleOptions) -> tuple[str, Engine]:
+        """A network on this worker's device, and its name."""
+        return self.session.engine(model, self._own(options).engine)
+
+    def _own(self, options: UpscaleOptions) -> UpscaleOptions:
+        """Options with this worker's device, where they leave that open."""
+        if self.device and options.engine.device in ("auto", "cuda"):
+            return replace(options, engine=replace(options.engine, device=self.device))
+        return options
+
+    def clear(self) -> None:
+        """Let go of the source."""
+        run, self._run, self._job = self._run, None, None
+        if run is not None:
+            with suppress(CiaoVideoError, OSError):
+                run.__exit__()
+
+
+desk = Desk()
+
+
+def plan(job: Job, terms: Terms) -> Planned:
+    """Look at a file, and prepare the place of its segments; raises CiaoVideoError.
+
+    StaleLedgerError where what is there was made otherwise, unless that is to be made anew;
+    OutputExistsError where the output is there and is another.
+    """
+    with desk.lock:
+        _make_folder(job, terms)
+        sharing = Sharing(mixed=terms.mixed)
+        remove_leftovers(job.output)
+        try:
+            run = desk.open(job, sharing, anew=True)
+        except StaleLedgerError:
+            if not terms.redo:
+                raise
+            desk.open(job, Sharing(read=False), anew=True)
+            _ledger_of(desk.open(job, Sharing(read=False))).delete()
+            run = desk.open(job, sharing, anew=True)
+        ledger = _ledger_of(run)
+        whole = job.output.exists() and _is_right(run, job, terms, ledger.fingerprint)
+        adopted: dict[str, Any] = {}
+        if whole:
+            ledger.delete()
+            if terms.joined_from == ledger.fingerprint:
+                adopted = provenance(job, run.plan)
+            elif not (terms.made_from and terms.made_as == file_stamp(job.output)):
+                adopted = {**fixity(job), "adopted": True}
+        else:
+            ledger.open()
+        return Planned(
+            whole=whole,
+            adopted=adopted,
+            segments={segment.start: segment.stop for segment in ledger.segments.values()},
+            frames=run.plan.frames,
+            length=ledger.length,
+            fingerprint=dict(ledger.fingerprint),
+            findings=run.plan.findings,
+            in_size=(run.plan.info.height, run.plan.info.width),
+            out_size=run.plan.out_size,
+            model=run.plan.model,
+        )
+
+
+def split(job: Job) -> tuple[Part, ...] | None:
+    """Where the segments of a file begin, so that several workers can make them; None: unknown."""
+    with desk.lock:
+        return desk.open(job, Sharing(read=False)).parts()
+
+
+def make(job: Job, part: Part, *, mixed: bool = False) -> Made:
+    """Make one segment; raises CiaoVideoError, and SegmentError where it hangs on others."""
+    with desk.lock:
+        started = time.monotonic()
+        try:
+            run = desk.open(job, Sharing(mixed=mixed, read=False))
+            made = run.make(part, desk.report)
+        except BaseException:
+            desk.clear()  # where the source stands is not known
+            raise
+        segment = made.segment
+        return Made(
+            start=part.start,
+            stop=segment.stop if segment else part.start,
+            ended=made.ended,
+            size=segment.path.stat().st_size if segment else 0,
+            seconds=time.monotonic() - started,
+            host=socket.gethostname(),
+            machine=_ledger_of(run).fingerprint[MACHINE],
+            findings=made.findings,
+        )
+
+
+def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) -> Joined:
+    """Write the output from its segments, which are all there, and verify it.
+
+    With ``report``, a preservation report is written beside it.
+    """
+    with desk.lock:
+        try:
+            run = desk.open(job, Sharing(mixed=mixed), anew=True)
+            done = _ledger_of(run).missing()
+            if done != [(frames, None)]:
+                raise StaleLedgerError(
+                    f"{_ledger_of(run).path} lacks frames from {done[0][0]} on", "make them anew"
+                )
+            summary = run.run(end=frames)
+            if report:
+                _report(job, summary)
+            return Joined(
+                facts=provenance(job, run.plan),
+                findings=summary.findings,
+                stamp=file_stamp(job.output),
+                source_stamp=file_stamp(job.source),
+            )
+        finally:
+            desk.clear()
+
+
+def _report(job: Job, summary: Summary) -> None:
+    """Write a page on what was kept, changed, lost and invented; draws charts, so loaded late."""
+    from ciaovideo.report.page import write_report
+    from ciaovideo.report.preservation import preservation_report
+
+    told = preservation_report(job.source, job.output, options=job.options, summary=summary)
+    write_report(told, job.output.with_name(f"{job.output.name}.report.html"))
+
+
+def forget(job: Job, start: int) -> None:
+    """Delete the segments of a file from a frame on: they were not made from what they say."""
+    with desk.lock:
+        desk.clear()
+        ledger = _ledger_of(desk.open(job, Sharing(mixed=True)))
+        for segment in ledger.segments.values():
+            if segment.start >= start:
+                segment.path.unlink(missing_ok=True)
+        desk.clear()
+
+
+def host() -> str:
+    """What this worker runs on."""
+    return f"{socket.gethostname()} {platform.machine()}"
+
+
+def _ledger_of(run: UpscaleRun) -> Ledger:
+    assert run.ledger is not None
+    return run.ledger
+
+
+def _make_folder(job: Job, terms: Terms) -> None:
+    """Make the output's folder, below one that is there: a folder that went away is not made."""
+    if not terms.folder.is_dir():
+        raise EncodeError(f"the folder {terms.folder} is gone", "mount it again")
+    try:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise EncodeError(
+            f"creating {job.output.parent}: {cause.strerror}",
+            "check the disk's space and permissions",
+        ) from cause
+
+
+def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, str]) -> bool:
+    """Whether an output that is there can stay; False where it is to be replaced."""
+    if terms.made_from is not None and terms.made_as == file_stamp(job.output):
+        names = fingerprint.keys() - {MACHINE}
+        other = [name for name in fingerprint if name in names]
+        other = [name for name in other if fingerprint[name] != terms.made_from.get(name)]
+        if other and not terms.redo:
+            raise StaleLedgerError(
+                f"{job.output} was made from another {' and another '.join(other)}",
+                "allow that it is made anew, or choose another output",
+            )
+        return not other
+    if job.options.overwrite:
+        return False
+    try:
+        run.check()
+    except CiaoVideoError as cause:
+        if terms.redo:
+            return False
+        raise OutputExistsError(
+            f"{job.output} is there, and is not what would be made: {cause.problem}",
+            "choose another output, allow overwriting, or delete it",
+        ) from cause
+    return True

@@ -1,0 +1,157 @@
+"""How far one file of a batch is: which segments are made, at work, and left."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ciaovideo.errors import CiaoVideoError
+from ciaovideo.findings import Finding
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.tasks import Planned
+from ciaovideo.pipeline.parts import Part
+
+type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
+
+WORTH_SPLITTING = 2  # segments left that a second worker is called for
+
+
+@dataclass(slots=True)
+class FileWork:
+    """One file at work.
+
+    ``segments`` maps first frames of finished segments to the frames after their last, ``taken``
+    holds the first frames of those at work. Until ``parts`` are known, one worker makes the
+    segments in order. ``due`` is when work may go on after a failure, in monotonic seconds.
+    """
+
+    job: Job
+    stage: Stage = "waiting"
+    length: int = 0
+    area: int = 0  # output pixels of a frame
+    expected: int = 0
+    total: int | None = None
+    segments: dict[int, int] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
+    parts: tuple[Part, ...] | None = None
+    splitting: bool = False  # somebody looks where the parts begin
+    in_order: bool = False  # they cannot be told
+    untrue_from: int | None = None  # segments from this frame on were made from wrong places
+    failures: int = 0
+    due: float = 0.0
+    seconds: float = 0.0
+    last_error: CiaoVideoError | None = None
+    findings: dict[Finding, None] = field(default_factory=dict)  # a set in order
+
+    def begin(self, planned: Planned) -> None:
+        """Take what a look at the file told."""
+        self.stage = "making"
+        self.length, self.expected = planned.length, planned.frames
+        self.area = math.prod(planned.out_size)
+        self.segments = dict(planned.segments)
+        self.parts, self.in_order, self.total = None, self.in_order, None
+        self.findings |= dict.fromkeys(planned.findings)
+        limit = self.job.options.frames
+        self.expected = min(self.expected, limit) if limit and self.expected else self.expected
+        for start, stop in self.segments.items():
+            if stop - start < self.length or stop == limit:  # the last one
+                self.total = stop
+
+    def split(self, parts: tuple[Part, ...] | None) -> None:
+        """Take where the parts begin, or that this cannot be told."""
+        self.splitting = False
+        self.in_order = parts is None
+        self.parts = parts
+        if parts:
+            self.total = parts[-1].stop
+
+    def made(self, start: int, stop: int, *, ended: bool) -> None:
+        """A segment is finished; without any frame, the source ended before it."""
+        self.taken.discard(start)
+        if stop > start:
+            self.segments[start] = stop
+        if ended:
+            self.total = stop
+
+    @property
+    def done(self) -> int:
+        """How many frames are finished."""
+        return sum(stop - start for start, stop in self.segments.items())
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has, as far as is known."""
+        return max(self.expected, self.done) if self.total is None else self.total
+
+    @property
+    def complete(self) -> bool:
+        """Whether all segments are there, and nobody works on any."""
+        there = self.stage == "making" and self.total is not None and self.untrue_from is None
+        return there and not self.taken and self.first_missing() == self.total
+
+    @property
+    def left(self) -> int:
+        """About how many segments nobody has begun."""
+        return max(0, -(-self.frames // self.length) - len(self.segments) - len(self.taken))
+
+    @property
+    def worth_splitting(self) -> bool:
+        """Whether a second worker would help, and nobody has looked where it could begin."""
+        known = self.in_order or self.splitting or self.parts is not None
+        return self.stage == "making" and not known and self.left >= WORTH_SPLITTING
+
+    def next_part(self, after: int | None = None) -> Part | None:
+        """What to make next: that which begins at ``after``, where nobody has it; or None."""
+        if self.stage != "making" or self.untrue_from is not None:
+            return None
+        if self.parts is None:
+            return None if self.taken else self._next_in_order()
+        free = [p for p in self.parts if p.start not in self.segments and p.start not in self.taken]
+        for part in free:
+            if part.start == after:
+                return part
+        return _begin_of_longest(free, self.taken, self.length)
+
+    def distrust(self) -> None:
+        """Parts do not begin where packets say: what follows the first gap has to go."""
+        first = self.first_missing()
+        self.untrue_from = first if self.untrue_from is None else min(first, self.untrue_from)
+
+    def forget(self) -> None:
+        """What was not true is gone; all is made in order from there."""
+        start = self.untrue_from or 0
+        self.segments = {at: stop for at, stop in self.segments.items() if at < start}
+        self.total, self.parts, self.in_order = None, None, True
+        self.untrue_from, self.stage = None, "making"
+
+    def first_missing(self) -> int:
+        """The first frame that is not in a segment."""
+        at = 0
+        while at in self.segments:
+            at = self.segments[at]
+        return at
+
+    def _next_in_order(self) -> Part | None:
+        start = self.first_missing()
+        if self.total is not None and start >= self.total:
+            return None
+        stop = start + self.length
+        limit = self.job.options.frames
+        return Part(start=start, stop=min(stop, limit) if limit else stop)
+
+
+def _begin_of_longest(free: list[Part], taken: set[int], length: int) -> Part | None:
+    """Where a worker that comes new begins: in the longest gap.
+
+    At its first part, or in the middle where somebody is about to come from before.
+    """
+    gaps: list[list[Part]] = []
+    for part in free:
+        if gaps and gaps[-1][-1].stop == part.start:
+            gaps[-1].append(part)
+        else:
+            gaps.append([part])
+    if not gaps:
+        return None
+    longest = max(gaps, key=len)
+    reached = longest[0].start - length in taken
+    return longest[len(longest) // 2] if reached else longest[0]

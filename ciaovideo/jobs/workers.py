@@ -1,0 +1,183 @@
+"""Processes of this machine that carry out tasks, one each at a time.
+
+Each is a ``ProcessPoolExecutor`` of one process: where that dies, its executor alone is broken, and
+is replaced.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
+from typing import Any, Protocol
+
+from ciaovideo.errors import LostWorkerError, OptionError
+
+PROCESS, FRAMES = 0, 1  # what a worker writes into the memory that it shares
+
+
+class Workers(Protocol):
+    """Where tasks are carried out. A context manager."""
+
+    @property
+    def free(self) -> list[str]:
+        """The names of workers that have no task."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many workers there are."""
+        ...
+
+    def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
+        """Give a free worker a task."""
+        ...
+
+    def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Workers that ended a task, and what gives its result or raises its error.
+
+        LostWorkerError is that of a worker which died. Waits for the first, at most so long.
+        """
+        ...
+
+    def frames(self, worker: str) -> int:
+        """How many frames of its task a worker has done, as far as that is known."""
+        ...
+
+    def stop(self) -> None:
+        """End all workers at once, whatever they are at."""
+        ...
+
+
+class LocalWorkers:
+    """Worker processes that share this machine: its cores, or its GPUs, a worker each."""
+
+    def __init__(self, count: int, *, devices: tuple[str, ...] = (), cores: int = 0) -> None:
+        if count < 1:
+            raise OptionError(f"{count} workers cannot work", "ask for at least one")
+        self._context = multiprocessing.get_context("spawn")  # torch's threads survive no fork
+        self._devices = devices
+        self._cores = max(1, (cores or available_cores()) // count)
+        self._names = [str(number) for number in range(1, count + 1)]
+        self._shared = {name: self._context.RawArray(ctypes.c_int64, 2) for name in self._names}
+        self._executors: dict[str, ProcessPoolExecutor] = {}
+        self._tasks: dict[str, Future[Any]] = {}
+        self._stopped = False
+
+    def __enter__(self) -> "LocalWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tasks and not self._stopped:
+            self.stop()
+        for executor in self._executors.values():
+            executor.shutdown(wait=True)
+
+    @property
+    def count(self) -> int:
+        """How many workers there are."""
+        return len(self._names)
+
+    @property
+    def free(self) -> list[str]:
+        """The names of workers that have no task."""
+        return [name for name in self._names if name not in self._tasks]
+
+    def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
+        """Give a free worker a task; its process starts with the first one."""
+        if worker not in self._executors:
+            self._executors[worker] = self._new(worker)
+        self._shared[worker][FRAMES] = 0
+        try:
+            self._tasks[worker] = self._executors[worker].submit(task, *words, **named)
+        except BrokenProcessPool as cause:  # it died while it had no task
+            self._tasks[worker] = failed = Future[Any]()
+            failed.set_exception(cause)
+
+    def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Workers that ended a task; see ``Workers``."""
+        done, _ = wait(self._tasks.values(), timeout=timeout_s, return_when=FIRST_COMPLETED)
+        for worker, future in [*self._tasks.items()]:
+            if future in done:
+                del self._tasks[worker]
+                broken = isinstance(future.exception(), BrokenProcessPool)
+                if broken:
+                    self._executors.pop(worker).shutdown(wait=False)
+                yield worker, (self._lost(worker) if broken else future.result)
+
+    def frames(self, worker: str) -> int:
+        """How many frames of its task a worker has done."""
+        return int(self._shared[worker][FRAMES])
+
+    def stop(self) -> None:
+        """Kill all workers, whatever they are at."""
+        self._stopped = True
+        for executor in self._executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
+        for shared in self._shared.values():
+            if shared[PROCESS]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(shared[PROCESS]), signal.SIGTERM)
+        for executor in self._executors.values():
+            executor.shutdown(wait=True)
+
+    def _new(self, worker: str) -> ProcessPoolExecutor:
+        device = self._devices[(int(worker) - 1) % len(self._devices)] if self._devices else ""
+        return ProcessPoolExecutor(
+            1,
+            mp_context=self._context,
+            initializer=_begin,
+            initargs=(self._shared[worker], self._cores, device),
+        )
+
+    def _lost(self, worker: str) -> Callable[[], Any]:
+        def raise_it() -> Any:
+            raise LostWorkerError(f"worker {worker} died", "its memory may have run out")
+
+        return raise_it
+
+
+def available_cores() -> int:
+    """How many cores this process may use, as torch counts them."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def find_devices(device: str) -> tuple[str, ...]:
+    """The GPUs of this machine, where a device is left open; else nothing."""
+    import torch
+
+    if device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return ()
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+
+
+def _begin(shared: Any, cores: int, device: str) -> None:
+    """Set up a worker process; it ends with the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    sentinel = parent.sentinel
+
+    def leave() -> None:
+        wait_for([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave, name="ciaovideo-parent", daemon=True).start()
+    shared[PROCESS] = os.getpid()
+    import torch
+
+    from ciaovideo.jobs import tasks
+
+    torch.set_num_threads(cores)
+
+    def report(frames: int) -> None:
+        shared[FRAMES] = frames
+
+    tasks.desk = tasks.Desk(report, device=device)

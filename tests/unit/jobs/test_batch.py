@@ -1,0 +1,254 @@
+"""Batches whose workers are no processes: what is made, skipped, tried again, given up, refused."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ciaovideo import upscale
+from ciaovideo.errors import EncodeError, LockedJobError, LostWorkerError
+from ciaovideo.jobs import batch as batch_module
+from ciaovideo.jobs import tasks
+from ciaovideo.jobs.batch import Batch
+from ciaovideo.jobs.inputs import find_sources, make_jobs
+from ciaovideo.jobs.job import BatchOptions, Event
+from ciaovideo.jobs.ledger import BatchLedger
+from ciaovideo.jobs.lock import batch_lock
+from ciaovideo.media.read.seeking import Listing, list_video
+from ciaovideo.options import EncodeOptions, InputOptions
+from ciaovideo.storage.claims import ledger_path
+from tests.batches import PLAIN, SEGMENT, DirectWorkers, carry_out, make_sources, tree
+from tests.media import make_clip
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "WAITS_S", (0.0,))
+
+
+def alone(source: Path, output: Path, given: Any = PLAIN) -> bytes:
+    """The bytes that a run of one file writes."""
+    upscale(source, output, options=replace(given, resume=True))
+    return output.read_bytes()
+
+
+def test_outputs_have_the_bits_of_single_runs(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", long=45, short=3)
+    workers = DirectWorkers(2)
+    code, told = carry_out(source, output := tmp_path / "out", workers)
+    assert code == 0
+    assert told.kinds("done") == [("done", "short.mkv"), ("done", "long.mkv")]
+    made = tree(output)
+    assert list(made) == ["long.mkv", "short.mkv"]
+    for name, data in made.items():
+        assert data == alone(source / name, tmp_path / name)
+    makers = {worker for worker, task in workers.given if task == "make"}
+    assert makers == {"0", "1"}
+    assert ("0", "split") in workers.given or ("1", "split") in workers.given
+
+
+@pytest.mark.parametrize("kind", ["fields", "part", "frames", "unseekable"])
+def test_other_kinds_of_sources(kind: str, tmp_path: Path) -> None:
+    (source := tmp_path / "in").mkdir()
+    shape: dict[str, Any] = {"width": 48, "height": 32, "seconds": 45 / 24}
+    given = PLAIN
+    match kind:
+        case "fields":
+            shape["interlaced"] = True
+            given = replace(given, input=InputOptions(deinterlace="field"), frames=43)
+        case "part":
+            given = replace(given, input=InputOptions(start="0.5", end="1.5"))
+        case "frames":
+            given = replace(given, frames=2 * SEGMENT)
+        case "unseekable":
+            shape |= {"codec": "mpeg4", "options": {"g": "6"}}
+    make_clip(source / "a.mkv", **shape)
+    code, _ = carry_out(source, output := tmp_path / "out", DirectWorkers(2), given=given)
+    assert code == 0
+    (data,) = tree(output).values()
+    assert data == alone(source / "a.mkv", tmp_path / "alone.mkv", given)
+
+
+def test_packets_that_lie_about_frames_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet that no picture comes of moves all that follow: then segments are made in order."""
+    source = make_sources(tmp_path / "in", a=45)
+    expected = alone(source / "a.mkv", tmp_path / "alone.mkv")
+
+    def with_one_more(*words: Any) -> Listing:
+        listing = list_video(*words)
+        listing.frames.insert(12, listing.frames[11] + 1)
+        return listing
+
+    monkeypatch.setattr("ciaovideo.pipeline.parts.list_video", with_one_more)
+    workers = DirectWorkers(2)
+    code, _ = carry_out(source, output := tmp_path / "out", workers)
+    assert code == 0
+    assert "forget" in {task for _, task in workers.given}
+    assert tree(output) == {"a.mkv": expected}
+
+
+def test_what_is_there_is_skipped_and_what_changed_is_refused(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=3, b=3)
+    output = tmp_path / "out"
+    assert carry_out(source, output)[0] == 0
+    made = tree(output)
+    workers = DirectWorkers()
+    code, told = carry_out(source, output, workers)
+    assert (code, workers.given) == (0, [])
+    assert told.kinds("skip") == [("skip", "a.mkv"), ("skip", "b.mkv")]
+    other = replace(PLAIN, encode=EncodeOptions(crf=30))
+    code, told = carry_out(source, output, given=other)
+    assert code == 6
+    assert told.kinds("fail") == [("fail", "a.mkv"), ("fail", "b.mkv")]
+    assert "another set of options" in told.events[1].facts["problem"]
+    assert tree(output) == made
+    code, told = carry_out(source, output, given=other, options=BatchOptions(redo=True))
+    assert code == 0
+    assert told.kinds("done") == [("done", "a.mkv"), ("done", "b.mkv")]
+    assert all(len(data) < len(made[name]) for name, data in tree(output).items())
+
+
+def test_outputs_that_others_made_are_verified(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=3, b=5)
+    (output := tmp_path / "out").mkdir()
+    right = alone(source / "a.mkv", output / "a.mkv")
+    (output / "b.mkv").write_bytes(right)
+    code, told = carry_out(source, output)
+    assert code == 7
+    assert told.kinds("skip", "fail") == [("skip", "a.mkv"), ("fail", "b.mkv")]
+    assert tree(output) == {"a.mkv": right, "b.mkv": right}
+    code, told = carry_out(source, output, given=replace(PLAIN, overwrite=True))
+    assert code == 0
+    assert tree(output)["b.mkv"] == alone(source / "b.mkv", tmp_path / "b.mkv")
+
+
+def test_one_bad_file_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=3, c=3)
+    (source / "b.mkv").write_bytes(b"no video at all" * 99)
+    output = tmp_path / "out"
+    code, told = carry_out(source, output, options=BatchOptions(retries=1))
+    assert code == 7
+    assert told.kinds("done", "fail", "retry") == [
+        ("done", "a.mkv"),
+        ("retry", "b.mkv"),
+        ("done", "c.mkv"),
+        ("fail", "b.mkv"),
+    ] or told.kinds("fail") == [("fail", "b.mkv")]
+    with BatchLedger(output, look=True) as ledger:
+        assert ledger.row("b.mkv").exit_code == 3
+        assert str(source / "b.mkv") in ledger.row("b.mkv").problem
+    (source / "b.mkv").write_bytes((source / "a.mkv").read_bytes())
+    code, told = carry_out(source, output)
+    assert code == 0
+    assert told.kinds("done", "skip") == [("skip", "a.mkv"), ("done", "b.mkv"), ("skip", "c.mkv")]
+
+
+def test_where_nothing_succeeds_the_first_error_is_the_exit_code(tmp_path: Path) -> None:
+    (source := tmp_path / "in").mkdir()
+    (source / "a.mkv").write_bytes(b"no video at all" * 99)
+    assert carry_out(source, tmp_path / "out", options=BatchOptions(retries=0))[0] == 3
+
+
+@pytest.mark.parametrize("error", [EncodeError("full", "free it"), LostWorkerError("died", "")])
+def test_what_passes_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    source = make_sources(tmp_path / "in", a=20)
+    make, failures = tasks.make, iter([None, error, None, error])
+
+    def failing(*words: Any, **named: Any) -> Any:
+        failure = next(failures, None)
+        if failure:
+            raise failure
+        return make(*words, **named)
+
+    monkeypatch.setattr(tasks, "make", failing)
+    code, told = carry_out(source, output := tmp_path / "out")
+    assert code == 0
+    assert told.kinds("retry") == [("retry", "a.mkv")] * 2
+    monkeypatch.setattr(tasks, "make", make)
+    assert tree(output) == {"a.mkv": alone(source / "a.mkv", tmp_path / "alone.mkv")}
+
+
+def test_a_damaged_segment_is_made_anew_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found when all are joined, by its digest."""
+    source = make_sources(tmp_path / "in", a=20)
+    output = tmp_path / "out"
+    join = tasks.join
+    broken: list[Path] = []
+
+    def damaging(job: Any, *words: Any, **named: Any) -> Any:
+        first = sorted(ledger_path(job.output).iterdir())[0]
+        if not broken:
+            broken.append(first)
+            data = bytearray(first.read_bytes())
+            data[-99] ^= 1
+            first.write_bytes(data)
+        return join(job, *words, **named)
+
+    monkeypatch.setattr(tasks, "join", damaging)
+    code, told = carry_out(source, output)
+    assert code == 0
+    assert told.kinds("retry") == [("retry", "a.mkv")]
+    assert tree(output) == {"a.mkv": alone(source / "a.mkv", tmp_path / "alone.mkv")}
+
+
+def test_stopped_after_any_step_and_given_again(tmp_path: Path) -> None:
+    """By an exception in the process that runs it: at each event, one after the other."""
+    source = make_sources(tmp_path / "in", a=20)
+    output = tmp_path / "out"
+    expected = alone(source / "a.mkv", tmp_path / "alone.mkv")
+    steps = 0
+    for _ in range(20):
+        steps += 1
+        seen = 0
+
+        def stop(_: object) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == 3:
+                raise KeyboardInterrupt
+
+        try:
+            code, _ = carry_out(source, output, on_event=stop)
+        except KeyboardInterrupt:
+            continue
+        assert code == 0
+        break
+    assert steps > 3
+    assert tree(output) == {"a.mkv": expected}
+
+
+def test_stopping_lets_the_segment_at_work_end(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=20)
+    output = tmp_path / "out"
+    jobs = make_jobs(find_sources([str(source)], output).found, output, PLAIN)
+    workers = DirectWorkers()
+
+    def stop(event: Event) -> None:
+        if event.kind == "segment":
+            batch.stop()
+
+    batch = Batch(output, workers, on_event=stop)
+    batch.run(jobs)
+    workers.stop()
+    assert [task for _, task in workers.given] == ["plan", "make"]
+    with BatchLedger(output, look=True) as ledger:
+        assert ledger.counts().frames_done == SEGMENT
+    assert carry_out(source, output)[0] == 0
+
+
+def test_a_second_command_is_told_who_is_at_work(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=3)
+    output = tmp_path / "out"
+    assert carry_out(source, output)[0] == 0
+    lock = output / ".ciaovideo" / "lock"
+    with batch_lock(lock), pytest.raises(LockedJobError, match=f"process {os.getpid()} on"):
+        carry_out(source, output)
+    assert carry_out(source, output)[0] == 0

@@ -1,0 +1,127 @@
+"""What a batch takes, and what becomes of the names."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.jobs.inputs import find_sources, make_jobs
+from ciaovideo.jobs.job import Job
+from ciaovideo.options import SizeOptions, UpscaleOptions
+from tests.media import make_clip
+
+
+@pytest.fixture
+def tapes(tmp_path: Path) -> Path:
+    for name in ("in/a.mov", "in/reel/b.MPG", "in/reel/deep/c.mkv", "in/.trash/d.mkv", "in/n.txt"):
+        (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "in"
+
+
+def jobs_of(*names: object, out: Path, pattern: str = "", **given: object) -> list[Job]:
+    found = find_sources([str(name) for name in names], out).found
+    return make_jobs(found, out, UpscaleOptions(**given), name=pattern)  # type: ignore[arg-type]
+
+
+def test_folders_are_searched_and_mirrored(tapes: Path) -> None:
+    out = tapes / "large"
+    (out / "reel").mkdir(parents=True)
+    (out / "reel" / "e.mkv").touch()
+    listing = find_sources([str(tapes)], out)
+    assert listing.others == {".txt": 1}
+    jobs = jobs_of(tapes, out=out)
+    assert [(job.source, job.name) for job in jobs] == [
+        (tapes / "a.mov", "a.mov"),
+        (tapes / "reel" / "b.MPG", "reel/b.mkv"),
+        (tapes / "reel" / "deep" / "c.mkv", "reel/deep/c.mkv"),
+    ]
+    assert [job.output for job in jobs] == [out / job.name for job in jobs]
+    assert all(job.options.resume for job in jobs)
+
+
+def test_wildcards_mirror_from_their_first_one_on(tapes: Path, tmp_path: Path) -> None:
+    jobs = jobs_of(tapes / "reel" / "**" / "*.mkv", out=tmp_path / "out")
+    assert [job.name for job in jobs] == ["deep/c.mkv"]
+    with pytest.raises(MissingInputError, match="nothing matches"):
+        jobs_of(tapes / "*.avi", out=tmp_path / "out")
+
+
+def test_a_file_that_is_named_twice_is_one_job(tapes: Path, tmp_path: Path) -> None:
+    assert len(jobs_of(tapes / "a.mov", tapes / "*.mov", tapes, out=tmp_path / "out")) == 3
+
+
+def test_two_outputs_of_one_name_are_refused(tapes: Path, tmp_path: Path) -> None:
+    (tapes / "reel" / "B.ts").touch()
+    with pytest.raises(OptionError, match=r"B\.ts and .*b\.MPG would both become"):
+        jobs_of(tapes, out=tmp_path / "out")
+    jobs = jobs_of(tapes, out=tmp_path / "out", pattern="{stem}-{suffix}.mkv")
+    assert {"reel/B-ts.mkv", "reel/b-MPG.mkv"} < {job.name for job in jobs}
+    with pytest.raises(OptionError, match="is the input itself"):
+        jobs_of(tapes / "a.mov", out=tapes)
+
+
+def test_names_by_a_pattern(tapes: Path, tmp_path: Path) -> None:
+    make_clip(tapes / "a.mov", width=64, height=48, seconds=0.1)
+    pattern = "{folder}/{number:03}-{stem}-{height}p-{model}.mkv"
+    (job,) = jobs_of(
+        tapes / "a.mov", out=tmp_path / "out", pattern=pattern, size=SizeOptions(scale=2.5)
+    )
+    assert job.name == "in/001-a-120p-auto.mkv"
+    for wrong in ("{nothing}.mkv", "{stem", "{crf}.mkv", "/{stem}.mkv", "../{stem}.mkv"):
+        with pytest.raises(OptionError):
+            jobs_of(tapes / "a.mov", out=tmp_path / "out", pattern=wrong)
+
+
+def test_lists_have_settings_for_each_file_and_part(tapes: Path, tmp_path: Path) -> None:
+    (tapes / "list.csv").write_text(
+        "input,scale,start,end,codec_option,output\n"
+        "a.mov,3,0:01:00,90.5,,\n"
+        "a.mov,,1:30.5,,tune=film,rest/a.mp4\n"
+        "reel/b.MPG,,,,,\n"
+    )
+    first, rest, plain = jobs_of(tapes / "list.csv", out=tmp_path / "out")
+    assert first.name == "a-60s-90.5s.mov"
+    assert first.options.size.scale == 3.0
+    assert first.options.input.times == (Fraction(60), Fraction(181, 2))
+    assert rest.name == "rest/a.mp4"
+    assert rest.options.encode.codec_option == ("tune=film",)
+    assert (plain.name, plain.source) == ("reel/b.mkv", tapes / "reel" / "b.MPG")
+    (tapes / "list.toml").write_text(
+        "[[file]]\ninput = 'a.mov'\nscale = 3\n"
+        "[[file.part]]\nend = '10'\n[[file.part]]\nstart = '10'\nmodel = 'bicubic'\n"
+        "[[file]]\ninput = 'reel/b.MPG'\n"
+    )
+    jobs = jobs_of(tapes / "list.toml", out=tmp_path / "out")
+    assert [job.name for job in jobs] == ["a-0s-10s.mov", "a-10s-end.mov", "reel/b.mkv"]
+    assert [job.options.model.model for job in jobs] == ["auto", "bicubic", "auto"]
+    assert [job.options.size.scale for job in jobs] == [3, 3, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("l.csv", "input,colour\na.mov,red\n", UnknownNameError),
+        ("l.csv", "input,scale\na.mov,much\n", OptionError),
+        ("l.csv", "input,scale\na.mov,2,3\n", OptionError),
+        ("l.csv", "scale\n2\n", OptionError),
+        ("l.csv", "input\nz.mov\n", MissingInputError),
+        ("l.toml", "[[file]]\nscale = 2\n", OptionError),
+        ("l.toml", "files = 2\n", OptionError),
+        ("l.toml", "[[file\n", OptionError),
+    ],
+)
+def test_wrong_lists_are_refused(
+    tapes: Path, tmp_path: Path, name: str, text: str, error: type[Exception]
+) -> None:
+    (tapes / name).write_text(text)
+    with pytest.raises(error):
+        jobs_of(tapes / name, out=tmp_path / "out")
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("gone.mkv", "empty"):
+        with pytest.raises(MissingInputError, match=name):
+            find_sources([str(tmp_path / name)], tmp_path / "out")

@@ -1,0 +1,62 @@
+"""A look at all files before the first is made."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ciaovideo.errors import EncodeError, OpenError
+from ciaovideo.findings import Kind
+from ciaovideo.jobs.inputs import find_sources, make_jobs
+from ciaovideo.jobs.survey import Survey, survey
+from ciaovideo.options import SizeOptions
+from tests.batches import PLAIN, DirectWorkers, make_sources
+
+
+def survey_of(source: Path, output: Path, scale: float = 2.0) -> Survey:
+    given = replace(PLAIN, size=SizeOptions(scale=scale))
+    jobs = make_jobs(find_sources([str(source)], output).found, output, given)
+    workers = DirectWorkers(2)
+    try:
+        return survey(jobs, workers, output)
+    finally:
+        workers.stop()
+
+
+def test_files_are_counted_and_tried_and_nothing_is_written(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=48, b=2)
+    (source / "c.mkv").write_bytes(b"no video" * 99)
+    found = survey_of(source, tmp_path / "out")
+    assert (found.files, found.frames) == (2, 50)
+    assert found.pixels == 50 * 96 * 64
+    assert found.duration_s == pytest.approx(50 / 24)
+    assert isinstance(found.problems["c.mkv"], OpenError)
+    assert found.losses[Kind.CHOSEN, "codec"] == 2
+    ((sort, tried),) = found.samples.items()
+    assert sort == ("bicubic", (32, 48), (64, 96), "libx264")
+    assert found.seconds == pytest.approx(found.pixels * tried.seconds / 2)
+    coded = found.pixels * tried.bytes
+    assert found.disk == pytest.approx(2 * coded, abs=4)  # with the segments of both at work
+    assert found.memory > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_more_than_a_disk_holds_is_refused(tmp_path: Path) -> None:
+    found = Survey(disk=2 * 10**9, disk_free=10**9)
+    with pytest.raises(EncodeError, match=r"needs about 2\.0 GB in .*, and 1\.0 GB are free"):
+        found.check_disk(tmp_path)
+    Survey(disk=10**8, disk_free=10**9).check_disk(tmp_path)
+
+
+def test_sorts_without_a_sample_cost_what_the_dearest_does(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=2)
+    one = survey_of(source, tmp_path / "out")
+    assert math.isfinite(one.seconds)
+    (sort,) = one.samples
+    other = ("bicubic", (1, 1), (2, 2), "ffv1")
+    one.sorts[other] = one.sorts[sort]
+    before = one.seconds
+    one.seconds, one.disk = 0.0, 0
+    one.estimate(tmp_path, 2)
+    assert one.seconds == pytest.approx(2 * before)

@@ -1,0 +1,109 @@
+"""Which segment is made next, by whom."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.work import FileWork
+from ciaovideo.options import UpscaleOptions
+from ciaovideo.pipeline.parts import Part
+
+LENGTH = 8
+
+
+def work_of(
+    *, total: int | None = None, frames: int | None = None, parts: bool = False
+) -> FileWork:
+    options = UpscaleOptions(frames=frames)
+    job = Job(name="a", source=Path("a"), output=Path("b"), options=options)
+    work = FileWork(job, stage="making", length=LENGTH, expected=40)
+    if parts and total:
+        starts = range(0, total, LENGTH)
+        work.split(tuple(Part(start=s, stop=min(s + LENGTH, total), pts=s) for s in starts))
+    return work
+
+
+def test_in_order_one_worker_makes_all() -> None:
+    work = work_of()
+    for start in (0, 8, 16):
+        part = work.next_part()
+        assert part == Part(start=start, stop=start + LENGTH)
+        work.taken.add(start)
+        assert work.next_part() is None
+        work.made(start, start + LENGTH, ended=False)
+    work.made(24, 24, ended=True)
+    assert work.total == 24
+    assert work.complete
+    assert work.next_part() is None
+
+
+def test_the_number_of_frames_that_is_asked_for_ends_it() -> None:
+    work = work_of(frames=11)
+    work.made(0, 8, ended=False)
+    assert work.next_part() == Part(start=8, stop=11)
+    work.made(8, 11, ended=True)
+    assert work.complete
+
+
+@given(
+    total=st.integers(1, 90),
+    there=st.sets(st.integers(0, 11)),
+    order=st.randoms(use_true_random=False),
+    workers=st.integers(1, 5),
+)
+def test_every_segment_is_made_once_whoever_comes(
+    total: int, there: set[int], order: object, workers: int
+) -> None:
+    work = work_of(total=total, parts=True)
+    starts = list(range(0, total, LENGTH))
+    for place in there:
+        if place < len(starts):
+            work.made(starts[place], min(starts[place] + LENGTH, total), ended=False)
+    made: list[int] = []
+    at: dict[int, int | None] = dict.fromkeys(range(workers))
+    busy: dict[int, Part] = {}
+    while not work.complete:
+        for worker in range(workers):
+            if worker not in busy and (part := work.next_part(at[worker])):
+                assert part.start not in work.taken
+                work.taken.add(part.start)
+                busy[worker] = part
+        worker = order.choice(sorted(busy))  # type: ignore[attr-defined]
+        part = busy.pop(worker)
+        made.append(part.start)
+        work.made(part.start, part.stop, ended=False)
+        at[worker] = part.stop
+    missing = [start for place, start in enumerate(starts) if place not in there]
+    assert sorted(made) == missing
+
+
+def test_a_second_worker_begins_in_the_middle() -> None:
+    work = work_of(total=80, parts=True)
+    work.taken.add(0)
+    part = work.next_part()
+    assert part
+    assert part.start == 48
+
+
+def test_what_was_made_from_wrong_places_is_forgotten() -> None:
+    work = work_of(total=80, parts=True)
+    for start in (0, 8, 24, 40):
+        work.made(start, start + LENGTH, ended=False)
+    work.distrust()
+    assert work.next_part() is None
+    assert not work.complete
+    assert work.untrue_from == 16
+    work.forget()
+    assert work.segments == {0: 8, 8: 16}
+    assert work.next_part() == Part(start=16, stop=24)
+    assert not work.worth_splitting
+
+
+@pytest.mark.parametrize(("left", "worth"), [(40, True), (16, True), (8, False)])
+def test_a_few_frames_are_left_to_one_worker(left: int, worth: bool) -> None:
+    work = work_of()
+    work.expected = left
+    assert work.worth_splitting is worth
