@@ -35,7 +35,8 @@ def takes(
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
     write theirs at the end, a whole file. Of a stream as it is ``samples`` go along, its first
-    packets: some muxers look into them, and some codings state there what a header does not.
+    packets: some muxers look into them, and some codings state there what a header does not. What
+    wants video first (MXF) cannot end without a picture, and gets none here.
 
     Not asked of those that hold the video alone.
     """
@@ -54,7 +55,7 @@ def takes(
         trial.start_encoding()
         if target is not None and container.iso and _may_vanish(source):
             return _arrives(trial, target, memory)
-        if isinstance(target, AudioStream | VideoStream):
+        if isinstance(target, AudioStream | VideoStream) and not container.video_first:
             _write(trial, source, target, samples)
     except (ValueError, av.error.FFmpegError):
         return False

@@ -85,9 +85,10 @@ class Muxer(AtomicWriter):
         if target.crop and self._container.iso:
             store_crop(self.path, target.crop, (target.height, target.width), before)
         elif self._has_room:
-            store_shape(
-                self.path, self._late_sar, target.crop, webm=not self._container.display_units
-            )
+            # Beside a crop the container's shape counts, square where it states none, and no
+            # longer the coding's.
+            sar = self._late_sar or (target.sar if target.crop else None)
+            store_shape(self.path, sar, target.crop, webm=not self._container.display_units)
 
     def abort(self) -> None:
         """Drop everything: close without complaint and remove the file."""

@@ -115,7 +115,6 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
     "words",
     [
         ("bicubic",),
-        ("--on", "x"),
         ("bicubic", "--on", "x", "--scales", "two"),
         ("bicubic", "--on", "x", "--json", "--markdown"),
     ],

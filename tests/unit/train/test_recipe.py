@@ -180,7 +180,6 @@ def test_overrides() -> None:
         ("data.high_scale=31", "cannot be drawn"),
         ("data.degradation.share=2", "share 2.0 is no probability"),
         ("data.degradation.blurr=0.5", "unknown option 'blurr'"),
-        ("data.pairs=pairs.pt", "nothing is degraded"),
         ("loss.perceptual=-1", "perceptual -1.0 is below 0"),
         ("loss.adversarial=0.1", "set data.window to true"),
         ("loss.features=vgg19.pth", "their loss has no weight"),

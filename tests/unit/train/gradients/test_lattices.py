@@ -182,9 +182,7 @@ def test_what_does_not_go_together_is_refused(setting: str, told: str) -> None:
         recipe(*LATTICE, setting)
 
 
-def test_pairs_and_points_do_not_go_with_what_lattices_have() -> None:
-    with pytest.raises(OptionError, match="pairs have no lattices"):
-        recipe(*LATTICE, "data.pairs=pairs.pt", "data.degradation.share=0.5")
+def test_points_do_not_go_with_what_lattices_have() -> None:
     with pytest.raises(OptionError, match="coded patches are those of lattices"):
         recipe("data.coded.share=0.5")
     with pytest.raises(OptionError, match="a discriminator needs pictures of one size"):
