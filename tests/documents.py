@@ -50,7 +50,7 @@ def commands(name: str) -> list[list[str]]:
 def plain_commands(name: str) -> list[str]:
     """Those calls of ours that need no shell, each once."""
     own = [line for line in lines(name) if line.startswith("ciaovideo ")]
-    quoted = [line for line in own if not SIGNS & set(re.sub(r'="[^"]*"', "=", line))]
+    quoted = [line for line in own if not SIGNS & set(re.sub(r'"[^"]*"', "", line))]
     return list(dict.fromkeys(line for line in quoted if not line.endswith("|")))
 
 
