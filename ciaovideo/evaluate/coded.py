@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
@@ -21,6 +22,7 @@ from ciaovideo.media.write.recompress import CODECS, recode
 from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.temporal import temporal_error
 
+LEAST_SIDE = 128  # px of what is coded: on less than two of its blocks of 64, x265 spoils its heap
 FRAMES = 8  # of a clip, where nothing else is asked for
 PAN = (3, 2)  # HR px that a still moves between frames: right, down
 LAYOUT = PixelLayout.of("yuv420p")
@@ -141,9 +143,12 @@ def _coded(path: Path, frames: int, scale: float, coding: Coding) -> list[Tensor
     for clip in _clips(path, frames, scale):
         small = reduced(clip, lr_size((clip.shape[-2], clip.shape[-1]), scale))
         if coding.kind:
-            planes = [plane.contiguous() for plane in from_rgb(small, LAYOUT, COLOR)]
+            height, width = small.shape[-2:]
+            below, beside = max(0, LEAST_SIDE - height), max(0, LEAST_SIDE - width)
+            padded = F.pad(small, (0, beside, 0, below), mode="replicate")
+            planes = [plane.contiguous() for plane in from_rgb(padded, LAYOUT, COLOR)]
             codes = recode(planes, coding.kind, coding.quality, as_shared=True)
-            small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)
+            small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)[..., :height, :width]
         made.append(small)
     return made
 
