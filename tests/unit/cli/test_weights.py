@@ -52,11 +52,6 @@ def test_a_changed_file_and_a_wrong_name(
     assert "ciaosr-fast" in capsys.readouterr().err
 
 
-def test_a_name_that_is_kept_for_later(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["batch", "in", "out"]) == 2
-    assert "./batch" in capsys.readouterr().err
-
-
 NETWORKS = {
     "edsr": NetworkSpec(
         encoder="edsr",

@@ -189,7 +189,10 @@ def test_processes_that_see_different_checkpoints_are_told_so() -> None:
     write_small(Path("elsewhere"))
     with two(lost + COMMAND, "nothing", *CALL) as processes:
         said = said_by(processes)
-        assert [process.returncode for process in processes] == [2, 2]
+        # Gloo aborts a process whose peer has left before it, once it has said why it ends.
+        codes = [process.returncode for process in processes]
+        assert 2 in codes
+        assert set(codes) <= {2, -signal.SIGABRT}
     for _, error in said:
         assert "different runs: step 0, 4 pictures; step 1, 4 pictures" in error
     assert saved("run")["step"] == 1
