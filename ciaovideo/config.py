@@ -173,8 +173,9 @@ def _plain(value: Any) -> Any:
 
 
 def _described(annotation: Any) -> str:
-    """A type in words for people: ``one of auto, fp32, bf16, fp16`` or ``a whole number``."""
+    """A type in words for people: ``one of auto, fp32, bf16, fp16`` or ``a number or auto``."""
     allowed = choices(annotation)
-    if allowed:
+    kinds = [kind for kind in _alternatives(annotation) if get_origin(kind) is not Literal]
+    if not kinds:
         return f"one of {', '.join(allowed)}"
-    return " or ".join(WORDS.get(kind, "a list or table") for kind in _alternatives(annotation))
+    return " or ".join([*(WORDS.get(kind, "a list or table") for kind in kinds), *allowed])

@@ -1,9 +1,11 @@
 """Batches for tests: workers without processes, and folders of small clips."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ciaovideo import upscale
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
@@ -112,3 +114,17 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".ciaovideo" not in path.parts and path.suffix not in BESIDE
     }
+
+
+def singles(source: Path, folder: Path) -> dict[str, bytes]:
+    """What runs of single files write, on as many threads as a worker of two has."""
+    made = {}
+    for path in sorted(source.iterdir()):
+        upscale(path, output := folder / path.name, options=replace(PLAIN, resume=True))
+        made[path.name] = output.read_bytes()
+    return made
+
+
+def leftovers(output: Path) -> list[Path]:
+    """Hidden files and folders but the batch's own."""
+    return [path for path in output.rglob(".*") if path.name != ".ciaovideo"]

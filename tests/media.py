@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -335,6 +335,20 @@ def _chapters(clip: Clip) -> list[Any]:
         }
         for n in range(clip.chapters)
     ]
+
+
+def write_gray(path: Path, planes: Sequence[NDArray[np.uint8]], rate: int = 24) -> Path:
+    """Luma planes (H, W) as a lossless gray video."""
+    with av.open(path, "w") as container:
+        video: Any = container.add_stream("ffv1", rate=rate)
+        video.height, video.width = planes[0].shape
+        video.pix_fmt = "gray"
+        for number, plane in enumerate(planes):
+            frame = av.VideoFrame.from_ndarray(plane, format="gray")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -34,34 +34,65 @@ def clip(
     is comparable.
     """
     with naming(path.name):
-        return _mean(list(_scores(upscale, path, scale, frames, ssim=ssim, on_sample=on_sample)))
+        pairs = _pairs(path, scale, frames)
+        return mean_score(
+            list(frame_scores(upscale, pairs, math.ceil(scale), ssim=ssim, on_sample=on_sample))
+        )
 
 
-def _scores(
+def frame_scores(
     upscale: Upscale,
-    path: Path,
-    scale: float,
-    frames: int | None,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    border: int,
     *,
     ssim: bool,
     on_sample: OnSample,
 ) -> Iterator[FrameScore]:
-    border = math.ceil(scale)
+    """The measures of each frame of a clip: LR (1, 3, h, w) and HR (1, 3, H, W), in order."""
     before: tuple[Tensor, Tensor] | None = None
-    for number, picture in enumerate(true_frames(path, frames)):
-        height, width = crop_size((picture.shape[-2], picture.shape[-1]), scale)
-        hr = picture[..., :height, :width]
-        lr = reduced(hr, lr_size((height, width), scale))
-        sr = upscale(lr, (height, width)).cpu()
+    for number, (lr, hr) in enumerate(pairs):
+        sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu()
         change = None
         if before is not None:
-            pairs = (torch.cat(each) for each in zip(before, (sr, hr), strict=True))
-            change = temporal_error(*pairs, border=border).item()
-        likeness = METRICS["ssim"](sr, hr, border=border).item() if ssim else None
-        psnr = METRICS["psnr"](sr, hr, border=border).item()
+            two = (torch.cat(each) for each in zip(before, (sr, hr), strict=True))
+            change = temporal_error(*two, border=border).item()
         before = sr, hr
         on_sample(Sample(f"frame {number}", lr, sr, hr))
-        yield FrameScore(psnr=psnr, ssim=likeness, temporal=change)
+        yield FrameScore(
+            psnr=METRICS["psnr"](sr, hr, border=border).item(),
+            ssim=METRICS["ssim"](sr, hr, border=border).item() if ssim else None,
+            temporal=change,
+            shift=color_shift(sr, lr),
+        )
+
+
+def color_shift(sr: Tensor, lr: Tensor) -> float:
+    """How far the mean R', G' or B' of a picture is from that of its LR, in 8-bit steps."""
+    means = (picture.mean(dim=(-2, -1)) for picture in (sr.clamp(0, 1), lr))
+    return float(next(means).sub(next(means)).abs().max() * 255)
+
+
+def mean_score(scores: Sequence[FrameScore]) -> Score:
+    """The means over frames, and the largest shift of colour."""
+    likeness = [score.ssim for score in scores if score.ssim is not None]
+    changes = [score.temporal for score in scores if score.temporal is not None]
+    shifts = [score.shift for score in scores if score.shift is not None]
+    return Score(
+        psnr=statistics.fmean(score.psnr for score in scores),
+        ssim=statistics.fmean(likeness) if likeness else None,
+        pictures=len(scores),
+        temporal=statistics.fmean(changes) if changes else None,
+        shift=max(shifts, default=None),
+        frames=tuple(scores),
+    )
+
+
+def _pairs(path: Path, scale: float, frames: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """LR and HR of each frame of a video."""
+    for picture in true_frames(path, frames):
+        height, width = crop_size((picture.shape[-2], picture.shape[-1]), scale)
+        hr = picture[..., :height, :width]
+        yield reduced(hr, lr_size((height, width), scale)), hr
 
 
 def reduced(hr: Tensor, size: tuple[int, int]) -> Tensor:
@@ -87,15 +118,3 @@ def true_frames(path: Path, limit: int | None) -> Iterator[Tensor]:
         color, _ = info.color.resolved(info.height, info.width, layout)
         for frame in reader.frames(limit):
             yield to_rgb([plane[None] for plane in frame.planes], layout, color).clamp_(0, 1)
-
-
-def _mean(scores: list[FrameScore]) -> Score:
-    likeness = [score.ssim for score in scores if score.ssim is not None]
-    changes = [score.temporal for score in scores if score.temporal is not None]
-    return Score(
-        psnr=statistics.fmean(score.psnr for score in scores),
-        ssim=statistics.fmean(likeness) if likeness else None,
-        pictures=len(scores),
-        temporal=statistics.fmean(changes) if changes else None,
-        frames=tuple(scores),
-    )

@@ -1,7 +1,6 @@
 """Videos as people have them: reduced, then coded at known qualities, and enlarged again."""
 
 import math
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,11 +15,9 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_
 from ciaovideo.data.images import list_pictures, read_picture
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.errors import OptionError
-from ciaovideo.evaluate.clips import reduced, true_frames
-from ciaovideo.evaluate.protocol import FrameScore, OnSample, Sample, Score, Upscale, naming
+from ciaovideo.evaluate.clips import frame_scores, mean_score, reduced, true_frames
+from ciaovideo.evaluate.protocol import FrameScore, OnSample, Score, Upscale, naming
 from ciaovideo.media.write.recompress import CODECS, recode
-from ciaovideo.metrics import METRICS
-from ciaovideo.metrics.temporal import temporal_error
 
 LEAST_SIDE = 128  # px of what is coded: on less than two of its blocks of 64, x265 spoils its heap
 FRAMES = 8  # of a clip, where nothing else is asked for
@@ -98,9 +95,10 @@ def coded_clip(
     scores: list[FrameScore] = []
     with naming(path.name):
         for lr, hr in zip(coded, _clips(path, count, scale), strict=True):
+            pairs = zip(lr.split(1), hr.split(1), strict=True)
             border = math.ceil(scale)
-            scores += _scores(upscale, (lr, hr), border, ssim=ssim, on_sample=on_sample)
-    return _mean(scores)
+            scores += frame_scores(upscale, pairs, border, ssim=ssim, on_sample=on_sample)
+    return mean_score(scores)
 
 
 def count_frames(path: Path, frames: int | None) -> int:
@@ -151,42 +149,3 @@ def _coded(path: Path, frames: int, scale: float, coding: Coding) -> list[Tensor
             small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)[..., :height, :width]
         made.append(small)
     return made
-
-
-def _scores(
-    upscale: Upscale,
-    clip: tuple[Tensor, Tensor],
-    border: int,
-    *,
-    ssim: bool,
-    on_sample: OnSample,
-) -> Iterator[FrameScore]:
-    before: tuple[Tensor, Tensor] | None = None
-    frames = (each.split(1) for each in clip)
-    for number, (lr, hr) in enumerate(zip(*frames, strict=True)):
-        sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu().clamp(0, 1)
-        change = None
-        if before is not None:
-            pairs = (torch.cat(each) for each in zip(before, (sr, hr), strict=True))
-            change = temporal_error(*pairs, border=border).item()
-        before = sr, hr
-        on_sample(Sample(f"frame {number}", lr, sr, hr))
-        yield FrameScore(
-            psnr=METRICS["psnr"](sr, hr, border=border).item(),
-            ssim=METRICS["ssim"](sr, hr, border=border).item() if ssim else None,
-            temporal=change,
-            shift=((sr.mean(dim=(-2, -1)) - lr.mean(dim=(-2, -1))).abs().max() * 255).item(),
-        )
-
-
-def _mean(scores: list[FrameScore]) -> Score:
-    likeness = [score.ssim for score in scores if score.ssim is not None]
-    changes = [score.temporal for score in scores if score.temporal is not None]
-    return Score(
-        psnr=statistics.fmean(score.psnr for score in scores),
-        ssim=statistics.fmean(likeness) if likeness else None,
-        pictures=len(scores),
-        temporal=statistics.fmean(changes) if changes else None,
-        shift=max(score.shift for score in scores if score.shift is not None),
-        frames=tuple(scores),
-    )

@@ -319,6 +319,11 @@ class Batch:
         work.splitting = False
         passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
         again = passing or away or (kind == "join" and isinstance(error, StaleLedgerError))
+        # What is wrong with a file itself is told in the same words after a wait; nobody need wait
+        # for a minute to hear them a third time.
+        if kind == "plan" and not away:
+            again = again and error.problem != work.problem
+            work.problem = error.problem
         if not again or work.failures > self.options.retries:
             self._ledger.failed(work.job.name, error)
             del self._works[work.job.name]

@@ -74,7 +74,7 @@ class ClusterWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(Exception):
+        with suppress(OSError):  # the scheduler may be gone
             self._client.close()
         if self._own is not None:
             self._own.close()
@@ -128,7 +128,7 @@ class ClusterWorkers:
 
     def stop(self) -> None:
         """Cancel all tasks; those at work end by themselves, and nobody waits for them."""
-        with suppress(Exception):
+        with suppress(OSError):  # the scheduler may be gone
             self._client.cancel([*self._tasks.values()], force=True)
         self._tasks = {}
 

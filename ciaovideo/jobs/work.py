@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ciaovideo.errors import CiaoVideoError
 from ciaovideo.findings import Finding
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.tasks import Planned
@@ -37,9 +36,9 @@ class FileWork:
     in_order: bool = False  # they cannot be told
     untrue_from: int | None = None  # segments from this frame on were made from wrong places
     failures: int = 0
+    problem: str = ""  # what the last look that failed was told
     due: float = 0.0
     seconds: float = 0.0
-    last_error: CiaoVideoError | None = None
     findings: dict[Finding, None] = field(default_factory=dict)  # a set in order
 
     def begin(self, planned: Planned) -> None:

@@ -6,18 +6,16 @@ import random
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ciaovideo import upscale
 from ciaovideo.cli.main import run
 from ciaovideo.jobs.job import Event
 from ciaovideo.jobs.workers import LocalWorkers
 from ciaovideo.storage.claims import ledger_path
-from tests.batches import PLAIN, SEGMENT, carry_out, make_sources, tree
+from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
 from tests.waiting import ENDS_S, wait_until
 
 pytestmark = pytest.mark.slow
@@ -33,16 +31,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def expected(source: Path, tmp_path: Path) -> dict[str, bytes]:
     """What runs of single files write, on as many threads as a worker of two has."""
-    made = {}
-    for path in sorted(source.iterdir()):
-        upscale(path, output := tmp_path / path.name, options=replace(PLAIN, resume=True))
-        made[path.name] = output.read_bytes()
-    return made
-
-
-def leftovers(output: Path) -> list[Path]:
-    """Hidden files and folders but the batch's own."""
-    return [path for path in output.rglob(".*") if path.name != ".ciaovideo"]
+    return singles(source, tmp_path)
 
 
 def test_workers_are_killed_at_random_moments(

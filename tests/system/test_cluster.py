@@ -4,16 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ciaovideo import upscale
 from ciaovideo.errors import JobError
 from ciaovideo.jobs import batch as batch_module
 from ciaovideo.jobs.job import BatchOptions, Event
-from tests.batches import PLAIN, SEGMENT, carry_out, make_sources, tree
+from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
 from tests.waiting import ENDS_S, wait_until
 
 distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
@@ -65,15 +63,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def expected(source: Path, tmp_path: Path) -> dict[str, bytes]:
-    made = {}
-    for path in sorted(source.iterdir()):
-        upscale(path, output := tmp_path / path.name, options=replace(PLAIN, resume=True))
-        made[path.name] = output.read_bytes()
-    return made
-
-
-def hidden(output: Path) -> list[Path]:
-    return [path for path in output.rglob(".*") if path.name != ".ciaovideo"]
+    return singles(source, tmp_path)
 
 
 def test_a_worker_dies_one_comes_late_and_the_folder_vanishes(
@@ -107,7 +97,7 @@ def test_a_worker_dies_one_comes_late_and_the_folder_vanishes(
     used = {event.facts["worker"] for event in told.events if event.kind == "segment"}
     assert len(used) == 2
     assert tree(output) == expected
-    assert not hidden(output)
+    assert not leftovers(output)
 
 
 def test_the_client_is_killed_and_the_next_one_goes_on(
@@ -128,7 +118,7 @@ def test_the_client_is_killed_and_the_next_one_goes_on(
     planned = [json.loads(line) for line in done.stdout.splitlines()]
     assert any(event.get("finished") for event in planned if event["event"] == "plan")
     assert tree(output) == expected
-    assert not hidden(output)
+    assert not leftovers(output)
 
 
 def test_workers_of_other_versions_are_refused(

@@ -168,6 +168,7 @@ def test_every_value_comes_back_from_a_typed_word(job: Job) -> None:
         (bool, "yes", "frames: 'yes' is not true or false"),
         (Literal["slow", "fast"], "quick", "frames: 'quick' is not one of slow, fast"),
         (Literal["slow", "fast"] | None, "quick", "frames: 'quick' is not one of slow, fast"),
+        (float | Literal["auto"], "abc", "frames: 'abc' is not a number or auto"),
         (tuple[float, ...], "1,x", "frames: 'x' is not a number"),
         (tuple[int, int], "1", "frames: 1 values where 2 belong"),
     ],

@@ -2,17 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.report.fidelity import Fidelity, measure
+from tests.media import write_gray
 
 type Plane = NDArray[np.uint8]
 
@@ -20,23 +18,9 @@ COUNT = 8
 LR = (32, 48)
 
 
-def write(path: Path, planes: Sequence[Plane]) -> Path:
-    """Luma planes as a lossless gray video."""
-    with av.open(path, "w") as container:
-        video: Any = container.add_stream("ffv1", rate=24)
-        video.height, video.width = planes[0].shape
-        video.pix_fmt = "gray"
-        for number, plane in enumerate(planes):
-            frame = av.VideoFrame.from_ndarray(plane, format="gray")
-            frame.pts, frame.time_base = number, Fraction(1, 24)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    return path
-
-
 def compare(folder: Path, given: Sequence[Plane], made: Sequence[Plane]) -> Fidelity:
     """The measure of two videos."""
-    files = write(folder / "in.mkv", given), write(folder / "out.mkv", made)
+    files = write_gray(folder / "in.mkv", given), write_gray(folder / "out.mkv", made)
     with VideoReader(files[0]) as source, VideoReader(files[1]) as output:
         return measure(source, output, len(given))
 

@@ -1,11 +1,7 @@
 """Bars and head-switching noise, found by a look at the whole file, and boxes to keep."""
 
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,24 +12,11 @@ from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
+from tests.media import write_gray
 
 type Plane = NDArray[np.uint8]
 
 AUTO = InputOptions(crop="auto")
-
-
-def write(path: Path, planes: Sequence[Plane]) -> Path:
-    """Luma planes as a lossless gray video of two pictures a second."""
-    with av.open(path, "w") as container:
-        video: Any = container.add_stream("ffv1", rate=2)
-        video.height, video.width = planes[0].shape
-        video.pix_fmt = "gray"
-        for number, plane in enumerate(planes):
-            frame = av.VideoFrame.from_ndarray(plane, format="gray")
-            frame.pts, frame.time_base = number, Fraction(1, 2)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    return path
 
 
 def pictures(height: int, width: int, count: int = 3) -> list[Plane]:
@@ -58,7 +41,7 @@ def test_bars_are_what_is_black_in_every_picture(tmp_path: Path) -> None:
         plane[bars] = 16 + rng.integers(0, 4, plane.shape, dtype=np.uint8)[bars]
         if number == 1:
             plane[10:20] = 16  # a dark top of one picture is no bar
-    box, told = found(write(tmp_path / "in.mkv", planes))
+    box, told = found(write_gray(tmp_path / "in.mkv", planes, 2))
     assert box == "86x42+6+10"
     assert told == [
         "black bars are cut off: 10 px at the top, 12 px at the bottom, 6 px at the left, 4 px at"
@@ -68,17 +51,17 @@ def test_bars_are_what_is_black_in_every_picture(tmp_path: Path) -> None:
 
 def test_a_side_without_bars_keeps_its_odd_pixel(tmp_path: Path) -> None:
     planes = pictures(65, 97)
-    assert found(write(tmp_path / "whole.mkv", planes))[0] == "97x65+0+0"
+    assert found(write_gray(tmp_path / "whole.mkv", planes, 2))[0] == "97x65+0+0"
     for plane in planes:
         plane[:8] = 16
-    assert found(write(tmp_path / "barred.mkv", planes))[0] == "97x56+0+8"
+    assert found(write_gray(tmp_path / "barred.mkv", planes, 2))[0] == "97x56+0+8"
 
 
 def test_rows_that_heads_displace_are_noise(tmp_path: Path) -> None:
     planes = pictures(480, 96)
     for plane in planes:
         plane[-8:] = np.roll(plane[-8:], 2, axis=1)
-    box, told = found(write(tmp_path / "in.mkv", planes))
+    box, told = found(write_gray(tmp_path / "in.mkv", planes, 2))
     assert box == "96x472+0+0"
     assert told == ["8 rows of head-switching noise are cut off at the bottom (96x472+0+0)"]
 
@@ -86,7 +69,7 @@ def test_rows_that_heads_displace_are_noise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("height", "code"), [(480, 0), (64, 0), (64, 20)])
 def test_without_evidence_nothing_is_cut(tmp_path: Path, height: int, code: int) -> None:
     planes = [np.full_like(p, code) for p in pictures(height, 96)] if code else pictures(height, 96)
-    box, told = found(write(tmp_path / "in.mkv", planes))
+    box, told = found(write_gray(tmp_path / "in.mkv", planes, 2))
     assert box == f"96x{height}+0+0"
     assert "nothing is cut" in told[0]
 
@@ -95,7 +78,7 @@ def test_rows_before_the_picture_are_told_and_cut(tmp_path: Path) -> None:
     planes = pictures(512, 720, 2)
     for plane in planes:
         plane[:32] = 120  # data, which is not black
-    path = write(tmp_path / "in.mkv", planes)
+    path = write_gray(tmp_path / "in.mkv", planes, 2)
     with VideoReader(path) as reader:
         (told,) = [one.text for one in reader.findings if one.subject == "crop"]
     assert "the first 32 rows are the vertical blanking interval" in told
@@ -105,7 +88,7 @@ def test_rows_before_the_picture_are_told_and_cut(tmp_path: Path) -> None:
 
 def test_a_box_is_kept_to_the_pixel(tmp_path: Path) -> None:
     planes = pictures(64, 96)
-    path = write(tmp_path / "in.mkv", planes)
+    path = write_gray(tmp_path / "in.mkv", planes, 2)
     with VideoReader(path, options=InputOptions(crop="50x31+7+9")) as reader:
         (kept,) = next(reader.frames(1)).planes
         assert (reader.info.height, reader.info.width) == (31, 50)
@@ -117,7 +100,7 @@ def test_a_box_is_kept_to_the_pixel(tmp_path: Path) -> None:
     [("96x64", "is not a crop"), ("90x64+7+0", "is not within"), ("0x4+0+0", "is not a crop")],
 )
 def test_a_box_that_cannot_be_is_refused(tmp_path: Path, crop: str, told: str) -> None:
-    path = write(tmp_path / "in.mkv", pictures(64, 96))
+    path = write_gray(tmp_path / "in.mkv", pictures(64, 96), 2)
     with pytest.raises(OptionError, match=told):
         VideoReader(path, options=InputOptions(crop=crop))
 
@@ -126,7 +109,7 @@ def test_a_run_settles_the_box_once_and_verifies_by_it(tmp_path: Path) -> None:
     planes = pictures(64, 96)
     for plane in planes:
         plane[:8] = plane[-8:] = 16
-    source, output = write(tmp_path / "in.mkv", planes), tmp_path / "out.mkv"
+    source, output = write_gray(tmp_path / "in.mkv", planes, 2), tmp_path / "out.mkv"
     summary = ciaovideo.upscale(source, output, scale=2, model="bicubic", crop="auto")
     assert summary.out_size == (96, 192)
     assert any("96x48+0+8" in one.text for one in summary.findings)
