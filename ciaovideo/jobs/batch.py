@@ -358,12 +358,13 @@ class Batch:
         for work in self._works.values():
             with suppress(OSError, CiaoVideoError):
                 remove_leftovers(work.job.output)
-                folder = ledger_path(work.job.output)
+            folder = ledger_path(work.job.output)
+            with suppress(OSError):
                 for path in folder.glob(f"*{UNFINISHED}"):
                     if not is_held(path):  # a cluster's worker may be at it
                         path.unlink(missing_ok=True)
-                with suppress(OSError):
-                    folder.rmdir()
+            with suppress(OSError):
+                folder.rmdir()
 
     def _tell(self, kind: str, name: str = "", **facts: Any) -> None:
         self._on_event(Event(kind=kind, name=name, facts=facts))

@@ -89,8 +89,10 @@ class Encoding:
 
         With AVX-512, x264 reads memory that it never wrote where the macroblocks of a row are no
         multiple of 16: its bits go by how malloc's memory was filled (measured). AVX2 does not.
+        What the processor has counts, and not what torch was told to use of it
+        (ATEN_CPU_CAPABILITY): x264 asks the processor itself.
         """
-        risky = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        risky = torch.cpu._is_avx512_supported()
         if self.codec.name != "libx264" or not risky:
             return self.options
         return _joined(self.options, {self.codec.params: "asm=AVX2"}, self.codec)

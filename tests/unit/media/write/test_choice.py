@@ -350,3 +350,16 @@ def test_h264_that_players_refuse_is_told(height: int, rate: int, high: bool) ->
         rate=Fraction(rate),
     )
     assert ("level" in [found.subject for found in choice.findings]) is high
+
+
+@pytest.mark.parametrize("told", ["AVX2", "AVX512", "DEFAULT"])
+@pytest.mark.parametrize("has", [True, False])
+def test_steady_bits_go_by_the_processor_and_not_by_what_torch_was_told(
+    has: bool, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x264's AVX-512 code is used wherever the processor has it, whatever torch may use."""
+    monkeypatch.setattr("torch.cpu._is_avx512_supported", lambda: has)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: told)
+    choice = choose_codec(EncodeOptions(codec="libx264"), container_of(".mkv"), "yuv420p", 96, 128)
+    params = choice.steady_options.get("x264-params", "").split(":")
+    assert ("asm=AVX2" in params) is has
