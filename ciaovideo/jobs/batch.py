@@ -319,8 +319,7 @@ class Batch:
         work.splitting = False
         passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
         again = passing or away or (kind == "join" and isinstance(error, StaleLedgerError))
-        # What is wrong with a file itself is told in the same words after a wait; nobody need wait
-        # for a minute to hear them a third time.
+        # What is wrong with a file itself is told in the same words after a wait.
         if kind == "plan" and not away:
             again = again and error.problem != work.problem
             work.problem = error.problem
