@@ -358,9 +358,12 @@ class Batch:
             with suppress(OSError, CiaoVideoError):
                 remove_leftovers(work.job.output)
             folder = ledger_path(work.job.output)
+            unfinished: list[Path] = []
             with suppress(OSError):
-                for path in folder.glob(f"*{UNFINISHED}"):
-                    if not is_held(path):  # a cluster's worker may be at it
+                unfinished = [*folder.glob(f"*{UNFINISHED}")]
+            for path in unfinished:
+                if not is_held(path):  # a cluster's worker may be at it
+                    with suppress(OSError):
                         path.unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from ciaovideo.errors import LostWorkerError, OptionError
 
-PROCESS, FRAMES = 0, 1  # what a worker writes into the memory that it shares
+PROCESS, FRAMES, ENDED = 0, 1, 2  # its number and its progress; that it is to begin nothing
 
 
 class Workers(Protocol):
@@ -64,7 +64,7 @@ class LocalWorkers:
         self._devices = devices
         self._cores = max(1, (cores or available_cores()) // count)
         self._names = [str(number) for number in range(1, count + 1)]
-        self._shared = {name: self._context.RawArray(ctypes.c_int64, 2) for name in self._names}
+        self._shared = {name: self._context.RawArray(ctypes.c_int64, 3) for name in self._names}
         self._executors: dict[str, ProcessPoolExecutor] = {}
         self._tasks: dict[str, Future[Any]] = {}
         self._stopped = False
@@ -115,19 +115,22 @@ class LocalWorkers:
         return int(self._shared[worker][FRAMES])
 
     def stop(self) -> None:
-        """Kill all workers, whatever they are at."""
+        """Kill all workers, whatever they are at; when this returns, none lives.
+
+        One that is just starting has not told its number yet: it ends itself.
+        """
         self._stopped = True
-        for executor in self._executors.values():
-            executor.shutdown(wait=False, cancel_futures=True)
         for shared in self._shared.values():
+            shared[ENDED] = True
             if shared[PROCESS]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(shared[PROCESS]), signal.SIGTERM)
-        for executor in self._executors.values():
-            executor.shutdown(wait=True)
+        for executor in self._executors.values():  # it waits for its process once, or never
+            executor.shutdown(wait=True, cancel_futures=True)
 
     def _new(self, worker: str) -> ProcessPoolExecutor:
         device = self._devices[(int(worker) - 1) % len(self._devices)] if self._devices else ""
+        self._shared[worker][PROCESS] = 0  # the number of a dead one may be another's by now
         return ProcessPoolExecutor(
             1,
             mp_context=self._context,
@@ -171,6 +174,8 @@ def _begin(shared: Any, cores: int, device: str) -> None:
 
     threading.Thread(target=leave, name="ciaovideo-parent", daemon=True).start()
     shared[PROCESS] = os.getpid()
+    if shared[ENDED]:  # whoever wrote that may not have seen the number
+        os._exit(1)
     import torch
 
     from ciaovideo.jobs import tasks
