@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from ciaovideo.config import opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
+from ciaovideo.notation import parse_box, parse_size, parse_time
 
 MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
 
@@ -116,45 +117,6 @@ def _check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> N
             f"{target[1]}x{target[0]} of square pixels would distort the picture",
             f"{fitting}x{target[0]} would not; with only a height, the width follows",
         )
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``"WIDTHxHEIGHT"`` as (height, width); raises OptionError for anything else."""
-    match = re.fullmatch(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})", text)
-    if match is None:
-        raise OptionError(f"{text!r} is not a size", "write WIDTHxHEIGHT, for example 1920x1080")
-    return int(match[2]), int(match[1])
-
-
-def parse_box(text: str) -> tuple[int, int, int, int]:
-    """``"WIDTHxHEIGHT+LEFT+TOP"`` as (width, height, left, top); OptionError for anything else."""
-    side, place = r"([1-9][0-9]{0,5})", r"\+([0-9]{1,6})"
-    match = re.fullmatch(f"{side}[xX]{side}{place}{place}", text)
-    if match is None:
-        raise OptionError(
-            f"{text!r} is not a crop", "write WIDTHxHEIGHT+LEFT+TOP, such as 704x464+8+8, or auto"
-        )
-    width, height, left, top = map(int, match.groups())
-    return width, height, left, top
-
-
-def parse_time(text: str | Fraction) -> Fraction:
-    """Seconds, exactly, from a time: 90, 90.25, 1:30.25, 0:01:30.25, or a fraction as 271/3."""
-    if isinstance(text, Fraction):
-        return text
-    if re.fullmatch(r"[0-9]{1,18}/[1-9][0-9]{0,17}", text):
-        return Fraction(text)
-    match = re.fullmatch(
-        r"(?:(?:([0-9]{1,6}):)?([0-9]{1,6}):)?([0-9]{1,9}(?:\.[0-9]{1,18})?)", text
-    )
-    hint = "seconds such as 90.25, or [HH:]MM:SS[.FRACTION] such as 1:30.25"
-    if match is None:
-        raise OptionError(f"{text!r} is not a time", hint)
-    hours, minutes = (int(part or 0) for part in match.groups()[:2])
-    seconds = Fraction(match[3])
-    if (match[1] is not None and minutes >= 60) or (match[2] is not None and seconds >= 60):
-        raise OptionError(f"{text!r} is not a time: minutes and seconds go up to 59", hint)
-    return 3600 * hours + 60 * minutes + seconds
 
 
 def _nearest(side: Fraction | float, least: int, even: bool) -> int:

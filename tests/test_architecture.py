@@ -20,7 +20,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # A part may import itself and what stands on lower floors: no neighbour, nothing above.
 FLOORS = (
     ("errors",),
-    ("config", "registry", "findings"),
+    ("config", "registry", "findings", "notation"),
     ("options",),
     ("grid", "tiling", "storage", "charts"),
     ("ops",),
@@ -51,7 +51,10 @@ HOME = {
     "vapoursynth": set[str](),
 }
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
-WITHOUT_TORCH = {"errors", "findings", "config", "registry", "options", "__init__", "__main__"}
+WITHOUT_TORCH = {
+    *("errors", "findings", "config", "registry", "notation", "options"),
+    *("__init__", "__main__"),
+}
 
 FILE_LINES = 400
 FUNCTION_LINES = 50

@@ -27,8 +27,8 @@ from ciaovideo.jobs.provenance import write_manifest
 from ciaovideo.jobs.work import FileWork
 from ciaovideo.jobs.workers import Workers
 from ciaovideo.pipeline.parts import Part
-from ciaovideo.storage.claims import is_held, ledger_path, remove_leftovers
-from ciaovideo.storage.segments import UNFINISHED
+from ciaovideo.storage.claims import ledger_path, remove_leftovers
+from ciaovideo.storage.segments import remove_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -357,16 +357,7 @@ class Batch:
         for work in self._works.values():
             with suppress(OSError, CiaoVideoError):
                 remove_leftovers(work.job.output)
-            folder = ledger_path(work.job.output)
-            unfinished: list[Path] = []
-            with suppress(OSError):
-                unfinished = [*folder.glob(f"*{UNFINISHED}")]
-            for path in unfinished:
-                if not is_held(path):  # a cluster's worker may be at it
-                    with suppress(OSError):
-                        path.unlink(missing_ok=True)
-            with suppress(OSError):
-                folder.rmdir()
+            remove_unfinished(ledger_path(work.job.output))
 
     def _tell(self, kind: str, name: str = "", **facts: Any) -> None:
         self._on_event(Event(kind=kind, name=name, facts=facts))

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple, Self
 
 from ciaovideo.errors import CHECK_DISK, EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync_folder
-from ciaovideo.storage.claims import try_lock
+from ciaovideo.storage.claims import is_held, try_lock
 
 KIND = b"ciaovideo segment "
 MAGIC = KIND + b"2\n"
@@ -293,3 +293,19 @@ def other_version(path: Path) -> StaleLedgerError:
         f"{path} keeps what a run of another version of ciaovideo finished",
         "go on with that version, or delete it to begin anew",
     )
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete the segments in the making that no run holds, and the folder if that empties it.
+
+    What cannot be deleted keeps nothing else from it.
+    """
+    unfinished: list[Path] = []
+    with suppress(OSError):
+        unfinished = [*folder.glob(f"*{UNFINISHED}")]
+    for path in unfinished:
+        if not is_held(path):  # another machine may be at it
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ciaovideo.config import from_mapping, to_mapping
 from ciaovideo.errors import OptionError, UnsupportedScaleError
+from ciaovideo.notation import parse_size, parse_time
 from ciaovideo.options import (
     MAX_SCALE,
     EncodeOptions,
@@ -15,8 +16,6 @@ from ciaovideo.options import (
     SizeOptions,
     StreamOptions,
     UpscaleOptions,
-    parse_size,
-    parse_time,
 )
 
 sides = st.integers(1, 5000)

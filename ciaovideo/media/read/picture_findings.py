@@ -15,7 +15,8 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.read.borders import margins_of, vbi_rows
 from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
-from ciaovideo.options import CROP_SOURCE, parse_box
+from ciaovideo.notation import parse_box
+from ciaovideo.options import CROP_SOURCE
 
 LISTED = 5  # damaged pictures whose times the text gives
 
