@@ -20,7 +20,7 @@ from ciaovideo.errors import CHECK_DISK, CiaoVideoError, MediaError
 
 COMMANDS = {
     "train": "ciaovideo.cli.train",
-    "evaluate": "ciaovideo.cli.evaluate",
+    "evaluate": "ciaovideo.cli.evaluate.command",
     "bench": "ciaovideo.cli.bench",
     "preview": "ciaovideo.cli.preview",
     "verify": "ciaovideo.cli.verify",

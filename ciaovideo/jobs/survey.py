@@ -16,7 +16,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.workers import Workers
-from ciaovideo.media.read.borders import settle_crop
+from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection

@@ -19,8 +19,8 @@ from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import scan_file
-from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan

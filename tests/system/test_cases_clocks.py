@@ -18,11 +18,11 @@ from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS
+from ciaovideo.media.formats.elementary import look_inside
+from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.inspect import elementary
-from ciaovideo.media.inspect.elementary import look_inside
 from ciaovideo.media.inspect.jumps import WRAP, ClockWatch
 from ciaovideo.media.inspect.late import LateStreams
-from ciaovideo.media.inspect.tape import rate_change
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.selection import Sample
 from ciaovideo.media.streams.trial import takes
@@ -269,10 +269,10 @@ def test_a_muxer_is_tried_with_the_first_packets(tmp_path: Path) -> None:
     """Matroska stores WavPack without its blocks' heads, so that it looks into each packet."""
     make_clip(source := tmp_path / "in.mkv", sound=True, sound_codec="wavpack", **SMALL)
     facts = probe(source)
-    (index,) = facts.samples
+    (index,) = facts.packets.samples
     container = CONTAINERS["matroska"]
     broken = Sample(b"no block" * 25, 1, True)
     with av.open(source) as given:
         sound = given.streams[index]
-        assert takes(container, sound, {}, samples=facts.samples[index])
+        assert takes(container, sound, {}, samples=facts.packets.samples[index])
         assert not takes(container, sound, {}, samples=(broken,))

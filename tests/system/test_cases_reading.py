@@ -24,7 +24,7 @@ import pytest
 from ciaovideo.cli.main import run
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Kind
-from ciaovideo.media.inspect.elementary import look_inside
+from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.read.probe import probe
 from ciaovideo.options import EncodeOptions, ModelOptions, SizeOptions, UpscaleOptions
 from ciaovideo.pipeline.session import UpscaleRun

@@ -17,7 +17,7 @@ from av.rational import AVRational
 
 from ciaovideo.errors import ColorError, EncodeError, LossError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.read.editions import odd_chapters
+from ciaovideo.media.formats.editions import odd_chapters
 from ciaovideo.media.side_data import DolbyVision
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
 from ciaovideo.pipeline.verification.verify import contract_between, verify

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ciaovideo.cli.evaluate import build_parser, run
+from ciaovideo.cli.evaluate.command import build_parser, run
 from ciaovideo.errors import OptionError
 from tests.browser import CHROMIUM, chromium
 

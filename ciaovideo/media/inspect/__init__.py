@@ -1,1 +1,1 @@
-"""Files looked at without being changed: packets, times, thumbnails, truncation."""
+"""Files looked at without being changed: packets, times, thumbnails, borders, truncation."""

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from ciaovideo.errors import EncodeError
-from ciaovideo.media.inspect.elementary import look_inside
+from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.video_stream import AS_LONG_AS_IT_TAKES, PROBED, remuxed
 
 

@@ -24,8 +24,8 @@ from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import FALLBACK_RATE, PEEK_PACKETS, READ_ON, exact, priming
 from ciaovideo.media.containers import Container, read_container
+from ciaovideo.media.formats.elementary import known_to
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.inspect.elementary import known_to
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.side_data import stated_crop, without_shift
 from ciaovideo.media.video_stream import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ciaovideo.errors import EncodeError
-from ciaovideo.media.inspect.ebml import Element, elements, read_head
+from ciaovideo.media.formats.ebml import Element, elements, read_head
 from ciaovideo.media.margins import NO_MARGINS, Margins
 
 ROOM = "/" * 64  # at the end of the name: more than the elements ever take

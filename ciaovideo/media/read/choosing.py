@@ -12,7 +12,7 @@ from ciaovideo.errors import OpenError, OptionError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PROBE_PACKETS
-from ciaovideo.media.inspect.elementary import Elementary, known_to, look_inside
+from ciaovideo.media.formats.elementary import Elementary, known_to, look_inside
 from ciaovideo.media.video_stream import (
     AS_LONG_AS_IT_TAKES,
     PROBED,

@@ -12,7 +12,7 @@ from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
-from ciaovideo.media.read.borders import margins_of, vbi_rows
+from ciaovideo.media.inspect.borders import margins_of, vbi_rows
 from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
 from ciaovideo.notation import parse_box

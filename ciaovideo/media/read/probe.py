@@ -8,35 +8,32 @@ the packets up to the part's end are listed. Nothing here depends on the output.
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import cast
 
 import av
 import av.error
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, MissingInputError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact, frame_rate
+from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
+from ciaovideo.media.formats.loops import told_loop
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
-from ciaovideo.media.inspect.jumps import HOLE, Jumps
-from ciaovideo.media.inspect.truncation import packet_end, truncation
+from ciaovideo.media.inspect.jumps import Jumps
+from ciaovideo.media.inspect.truncation import truncation
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
-from ciaovideo.media.read.loops import told_loop
-from ciaovideo.media.read.seeking import Listing, PacketLister
-from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
+from ciaovideo.media.read.head import FileHead, PacketFacts
+from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.side_data import stream_marks
 from ciaovideo.media.video_stream import (
     USUAL,
@@ -54,8 +51,6 @@ from ciaovideo.media.video_stream import (
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import is_loop
 
-SAMPLES = 2  # packets of each stream that are kept to try a muxer with
-VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 
 
@@ -65,15 +60,12 @@ class SourceFacts:
 
     ``info`` describes the main video as its first picture shows it. ``timeless`` says that the
     container stores no times, so that frames follow each other at the nominal rate. ``fields`` is
-    what a sample of frames shows of interlacing, ``coding`` of how coarsely it was quantised.
-    ``frame_times`` are the times of the first frames
-    as their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
-    part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
-    whole file. ``covers`` are coded pictures by stream, ``samples`` the first packets of others.
-    Whoever opens the file again does it by ``opening``; ``strangers`` are streams that do not go
-    along, ``unopened`` the numbers of those that cannot be read. ``partly`` says that more may be
-    found: a file without a header was looked at in places. ``jumps`` is where the times of a whole
-    file begin again or jump ahead, as far as is known; ``findings`` what a user should know.
+    what a sample of frames shows of interlacing, ``coding`` of how coarsely it was quantised;
+    ``packets`` are those at the beginning. Whoever opens the file again does it by ``opening``;
+    ``strangers`` are streams that do not go along, ``unopened`` the numbers of those that cannot be
+    read. ``partly`` says that more may be found: a file without a header was looked at in places.
+    ``jumps`` is where the times of a whole file begin again or jump ahead, as far as is known;
+    ``findings`` what a user should know.
     """
 
     path: Path
@@ -82,30 +74,13 @@ class SourceFacts:
     timeless: bool
     fields: FieldEvidence
     coding: CodingEvidence
-    frame_times: tuple[Fraction, ...]
-    heads: tuple[PacketHead, ...]
-    listing: Listing | None = None
-    covers: Mapping[int, bytes] = field(default_factory=dict)
-    samples: Mapping[int, tuple[Sample, ...]] = field(default_factory=dict)
+    packets: PacketFacts
     opening: Opening = USUAL
     strangers: frozenset[int] = frozenset()
     unopened: frozenset[int] = frozenset()
     partly: bool = False
     jumps: Jumps = field(default_factory=Jumps)
     findings: tuple[Finding, ...] = ()
-
-    def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
-        """When each stream's earliest packet of the part is seen or heard, in seconds.
-
-        Without the packets that an edit list hides of the main video, which are not decoded.
-        Streams without a packet near the beginning are left out.
-        """
-        earliest: dict[int, Fraction] = {}
-        for head in self.heads:
-            if selection.holds(head) and not (head.hidden and head.index == self.info.index):
-                time = selection.begin_of(head)
-                earliest[head.index] = min(time, earliest.get(head.index, time))
-        return earliest
 
 
 def probe(
@@ -126,44 +101,47 @@ def probe(
     with container:
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
-        head = _Head(container, video, wanted)
-        first, info, (fields, coding) = _look(container, video, head, path)
-        times = head.frame_times()
-        info, timeless, guessed = with_rate(info, first, times, container)
+        head = FileHead(container, video, wanted)
+        look = _look(container, video, head, path)
+        info, timeless, guessed = with_rate(look.info, look.first, head.frame_times(), container)
         whole = wanted.end is None and wanted.count is None
-        jumps = Jumps(head.again, head.hole, choice.inside.clock, len(times) - 1) if whole else None
-        findings = [
+        jumps = head.jumps(choice.inside.clock) if whole else Jumps()
+        findings = (
             *choice.findings,
             *_lost_loop(path),
             *guessed,
-            *(jumps.findings(path) if jumps else ()),
+            *jumps.findings(path),
             *(truncation(container, path, head.end) if whole else ()),
-        ]
+        )
         return SourceFacts(
             path=path,
             demuxer=container.format.name,
             info=info,
             timeless=timeless,
-            fields=fields,
-            coding=coding,
-            frame_times=tuple(times),
-            heads=tuple(head.heads),
-            listing=None if head.lister is None or timeless else head.lister.finished(),
-            covers=head.covers,
-            samples={index: tuple(packets) for index, packets in head.samples.items()},
+            fields=look.fields,
+            coding=look.coding,
+            packets=head.facts(timeless=timeless),
             opening=choice.opening,
             strangers=choice.strangers,
             unopened=choice.unopened,
             partly=not choice.inside.whole,
-            jumps=jumps or Jumps(),
-            findings=tuple(findings),
+            jumps=jumps,
+            findings=findings,
         )
 
 
-def _look(
-    container: InputContainer, video: VideoStream, head: "_Head", path: Path
-) -> tuple[av.VideoFrame, VideoInfo, tuple[FieldEvidence, CodingEvidence]]:
+@dataclass(frozen=True, slots=True)
+class _Look:
     """The first picture, what it tells of the video, and what a sample tells of all of it."""
+
+    first: av.VideoFrame
+    info: VideoInfo
+    fields: FieldEvidence
+    coding: CodingEvidence
+
+
+def _look(container: InputContainer, video: VideoStream, head: FileHead, path: Path) -> _Look:
+    """Decode some pictures, of which the head reads the packets."""
     with av_errors("decoding frame 0 of", path, DecodeError):
         pictures = pictures_from(container, video, head.packets())
         first = next(pictures, None)
@@ -178,7 +156,7 @@ def _look(
         head.finish()
         sample.look_later()
     bits = head.bits_per_frame / (first.height * first.width)
-    return first, info, (sample.evidence(), coding.evidence(bits))
+    return _Look(first, info, sample.evidence(), coding.evidence(bits))
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
@@ -248,140 +226,6 @@ def with_rate(
     claimed = round((claimed_duration(container, av_stream) or 0) * (rate or 0))
     count = indexed_frames(container, av_stream) or claimed
     return replace(info, frame_rate=rate, time_base=tick, frame_count=count), timeless, findings
-
-
-class _Head:
-    """The packets at the beginning of a file, or up to the end of a part, as they are read.
-
-    ``packets`` yields those of the main video to a decoder; whatever passes by is noted. What the
-    decoder did not ask for, ``finish`` reads.
-    """
-
-    def __init__(self, container: InputContainer, video: VideoStream, wanted: Selection) -> None:
-        self._container = container
-        self._video = video
-        self._wanted = wanted
-        self._unseen = {av_stream.index for av_stream in container.streams}
-        self._packets = self._read()
-        self.hole: tuple[Fraction, Fraction] | None = None  # after a time, and how long it is
-        self._newest: int | None = None  # decoding time of the last frame
-        self.again: Fraction | None = None  # when the frames' times begin again, if they do
-        self._pts: list[int] = []
-        self._sizes: list[int] = []  # bytes of the main video's packets
-        self._first: int | None = None  # when the first picture appears, once it is known
-        self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
-        self._latest = Fraction(0)  # when the last packet up to now ends
-        self.end: Fraction | None = None  # when the last packet ends, once all were read
-        self.origin: Fraction | None = None  # when the first frame is shown
-        self.heads: list[PacketHead] = []
-        self.covers: dict[int, bytes] = {}
-        self.samples: dict[int, list[Sample]] = {}
-        self.lister = PacketLister(video) if wanted.cut else None
-
-    def packets(self) -> "Iterator[Packet[VideoStream]]":
-        """The main video's packets, in the order of the file."""
-        for packet in self._packets:
-            if packet.stream.index == self._video.index:  # a flushing packet has no other number
-                yield cast("Packet[VideoStream]", packet)
-
-    def begin_at(self, pts: int | None) -> None:
-        """The first picture appears then; packets from before it show none."""
-        tick = exact(self._video.time_base) or Fraction(0)
-        self.origin = (pts or 0) * tick
-        if pts is not None:
-            self._left += sum(stamp < pts for stamp in self._pts)
-            self._first = pts
-
-    def finish(self) -> None:
-        """Read on until all is known, or to the end of the file."""
-        while not self._done() and next(self._packets, None) is not None:
-            pass
-
-    @property
-    def bits_per_frame(self) -> float:
-        """Of the main video's packets near the beginning; 0 where there are none."""
-        return 8 * sum(self._sizes) / len(self._sizes) if self._sizes else 0.0
-
-    def frame_times(self) -> list[Fraction]:
-        """When the first frames appear, in order; fewer at the end of the file.
-
-        Where times begin again, the last is when the frame before that ends.
-        """
-        tick = exact(self._video.time_base) or Fraction(0)
-        first = self._first
-        times = [tick * pts for pts in sorted(self._pts) if first is None or pts >= first]
-        if self.again is not None and len(times) > 1:
-            times.append(2 * times[-1] - times[-2])
-        return times
-
-    def _read(self) -> "Iterator[Packet[Stream]]":
-        for packet in self._container.demux():
-            self._note(packet)
-            yield packet
-        self.end = self._latest
-
-    def _done(self) -> bool:
-        met = not self._unseen or len(self.heads) >= PROBE_PACKETS
-        listed = self.lister is None or self.lister.reached(self._stop)
-        return met and listed and self._left <= 0
-
-    @property
-    def _part(self) -> Selection:
-        """What is wanted, on the file's own clock; all while nothing is known of that."""
-        return EVERYTHING if self.origin is None else self._wanted.after(self.origin)
-
-    @property
-    def _stop(self) -> Fraction:
-        """When the part's first frame appears or, where that is known, the one after its last."""
-        last = self._wanted.start if self._wanted.end is None else self._wanted.end
-        return (self.origin or Fraction(0)) + (last or 0)
-
-    def _note(self, packet: "Packet[Stream]") -> None:
-        index = packet.stream_index
-        if not packet.size:
-            return
-        self._latest = max(self._latest, packet_end(packet))
-        if packet.stream.disposition & Disposition.attached_pic:
-            self.covers.setdefault(index, bytes(packet))
-        if index == self._video.index:
-            self._sizes.append(packet.size)
-            self._note_frame(packet)
-        elif len(taken := self.samples.setdefault(index, [])) < SAMPLES:
-            taken.append(Sample.of(packet))
-        if packet.pts is None or not packet.time_base or len(self.heads) >= PROBE_PACKETS:
-            return
-        head = PacketHead.of(packet)
-        if self._part.holds(head):
-            self.heads.append(head)
-            self._unseen.discard(index)
-
-    def _note_frame(self, packet: "Packet[Stream]") -> None:
-        if self.lister is not None:
-            self.lister.add(cast("Packet[VideoStream]", packet))
-        if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
-            return
-        if packet.dts is not None:
-            self._note_clock(packet, packet.dts)
-        if self.again is not None:
-            return
-        self._pts.append(packet.pts)
-        begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
-        self._left -= begin is None or packet.pts * tick >= begin
-
-    def _note_clock(self, packet: "Packet[Stream]", dts: int) -> None:
-        """Notice where decoding times step back, or leave a hole that no film has."""
-        newest, self._newest = self._newest, dts
-        if newest is None:
-            return
-        if dts < newest and self.again is None:
-            self.again = self._latest
-        step = (dts - newest) * (exact(packet.time_base) or Fraction(0))
-        if step > HOLE and self.hole is None:
-            self.hole = newest * (exact(packet.time_base) or Fraction(0)), step
-
-    def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
-        """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
-        return codec_name(self._video) == "vp8" and not bytes(packet)[0] & VP8_SHOWN
 
 
 def _video_of_pictures(path: Path) -> str:

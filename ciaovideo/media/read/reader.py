@@ -238,10 +238,10 @@ class VideoReader:
         wanted = self._asked.after(self._origin)
         self._stop, self._begun = wanted.end, wanted.start is None
         tick, end = self.info.time_base, None
-        if facts.listing:
-            end = self._plan_part(facts.listing, wanted)
+        if facts.packets.listing:
+            end = self._plan_part(facts.packets.listing, wanted)
             if wanted.start is not None:
-                self._seek(facts.listing, wanted.start)
+                self._seek(facts.packets.listing, wanted.start)
         self._pictures = self._within(self._pictures, wanted)
         shown = next(self._pictures, None)
         if shown is None:

@@ -26,7 +26,7 @@ from ciaovideo.media.clock import (
     exact,
     movie_clock,
 )
-from ciaovideo.media.inspect.elementary import known_to
+from ciaovideo.media.formats.elementary import known_to
 from ciaovideo.media.inspect.late import LateStreams
 from ciaovideo.media.selection import CUT_KINDS, PacketHead
 from ciaovideo.media.streams.plan import StreamPlan

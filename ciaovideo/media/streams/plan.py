@@ -14,16 +14,13 @@ from av.stream import AttachmentStream, Disposition, Stream
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import (
-    common_tick,
-    exact,
-)
 from ciaovideo.media.containers import MATROSKA, Container, read_container
+from ciaovideo.media.formats.editions import odd_chapters
+from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.frame import StreamInfo
-from ciaovideo.media.inspect.tape import rate_change
-from ciaovideo.media.read.editions import odd_chapters
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.streams.beginning import Beginning
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
     WHOLE_NUMBERS,
@@ -45,8 +42,6 @@ from ciaovideo.media.video_stream import (
 )
 from ciaovideo.options import SoundPolicy
 
-LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
-STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
 RAWCOOKED = "RAWcooked reversibility data"  # the name of an attachment
 PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -93,84 +88,87 @@ def plan_streams(
     read; it is opened for the time of this call where nobody gives it. Raises EncodeError for other
     sound that the container cannot hold.
     """
-    main = facts.info.index
     source = nullcontext(opened) if opened else open_source(facts.path, facts.opening)
     with source as av_container:
-        ticks = {s.index: exact(s.time_base) or Fraction(1) for s in av_container.streams}
-        video = describe(av_container.streams[main])
-        free = read_container(av_container.format.name).free_clock
-        kept, dropped, gone, found = _fates(av_container, facts, container, sound)
+        fates = _fates(av_container, facts, container, sound)
+        kept = fates.kept
         found = [
-            *_late_timecode(av_container, main, container, selection),
+            *_late_timecode(av_container, facts.info.index, container, selection),
             *_odd_chapters(av_container, container, facts, selection),
-            *found,
-            *_left_out(av_container, container, dropped),
-            *(_converted(info) for info in kept if info.becomes),
-            *_lost_languages((video, *kept), container),
+            *fates.told(av_container, container, facts.info.index),
         ]
+        beginning = Beginning.of(av_container, facts, kept, container, selection)
     if not container.bare:
-        _refuse_silence(dropped, container, sound)
+        _refuse_silence(fates.dropped, container, sound)
     _refuse_change(facts, kept, selection)
-    taken = {main} | {info.index for info in kept}
-    starts = {i: time for i, time in facts.first_times(selection).items() if i in taken}
-    shared = [ticks[index] for index in taken]
-    offset = _offset(starts, main, shared, selection, container)
-    if free and selection.start is None and not (offset or container.bare):
-        offset = _nearer(starts, shared)
-    if container.in_step:
-        _refuse_steps(starts, main, kept, container)
-    if offset:
-        found.append(_moved(offset, selection, container))
+    beginning.refuse_steps(kept)
     return StreamPlan(
         source=facts.path,
         opening=facts.opening,
         unopened=facts.unopened,
         partly=facts.partly,
-        main=main,
+        main=facts.info.index,
         container=container,
         kept=tuple(kept),
-        dropped=(*dropped, *gone),
-        offset=offset,
-        selection=selection.ended(facts.frame_times),
-        starts=starts,
-        covers={index: data for index, data in facts.covers.items() if index in taken},
-        findings=tuple(found),
+        dropped=(*fates.dropped, *fates.gone),
+        offset=beginning.offset,
+        selection=selection.ended(facts.packets.frame_times),
+        starts=beginning.starts,
+        covers={i: data for i, data in facts.packets.covers.items() if i in beginning.taken},
+        findings=(*found, *beginning.findings()),
     )
+
+
+@dataclass(slots=True)
+class _Fates:
+    """What becomes of the streams beside the main video, and what they lose by that.
+
+    ``dropped`` are those that the container does not hold, ``gone`` others that are left out.
+    """
+
+    kept: list[StreamInfo] = field(default_factory=list)
+    dropped: list[StreamInfo] = field(default_factory=list)
+    gone: list[StreamInfo] = field(default_factory=list)
+    lost: list[Finding] = field(default_factory=list)
+
+    def told(
+        self, av_container: InputContainer, container: Container, main: int
+    ) -> Iterator[Finding]:
+        """What the output will not have, and what it has in another form."""
+        yield from self.lost
+        yield from _left_out(av_container, container, self.dropped)
+        yield from (_converted(info) for info in self.kept if info.becomes)
+        video = describe(av_container.streams[main])
+        yield from _lost_languages((video, *self.kept), container)
 
 
 def _fates(
     av_container: InputContainer, facts: SourceFacts, container: Container, sound: SoundPolicy
-) -> tuple[list[StreamInfo], list[StreamInfo], list[StreamInfo], list[Finding]]:
-    """The streams that are kept, those that the container does not hold, others that are left out.
-
-    And what the kept ones lose.
-    """
-    gone: list[StreamInfo] = []
-    kept: list[StreamInfo] = []
-    dropped: list[StreamInfo] = []
-    found: list[Finding] = []
+) -> _Fates:
+    """Try each stream."""
+    fates = _Fates()
     for av_stream in _others(av_container, facts.info.index, container):
         if av_stream.index in facts.strangers:
-            gone.append(describe(av_stream))
+            fates.gone.append(describe(av_stream))
             continue
         outdated = _about_bytes(av_stream)
         becomes = None if outdated else _becoming(container, av_stream, facts, sound)
         info = replace(describe(av_stream), becomes=becomes or "")
         if becomes is not None:
-            kept.append(info)
-            found += [*_lost_marks(container, info, av_stream), *_as_it_is(info, facts)]
+            fates.kept.append(info)
+            fates.lost += [*_lost_marks(container, info, av_stream), *_as_it_is(info, facts)]
         elif container.streams and _is_unknown(av_stream):
             _refuse_unknown(info, facts)
-            found.append(_lost(info.name, f"{info} has no packet: it is left out"))
-            gone.append(info)
+            fates.lost.append(_lost(info.name, f"{info} has no packet: it is left out"))
+            fates.gone.append(info)
         else:
-            dropped.append(info)
-    return kept, dropped, gone, found
+            fates.dropped.append(info)
+    return fates
 
 
 def _as_it_is(info: StreamInfo, facts: SourceFacts) -> Iterator[Finding]:
     """That a video beside the main one stays as large as it is."""
-    if info.kind == "video" and info.index not in facts.covers:
+    if info.kind == "video" and info.index not in facts.packets.covers:
         text = f"{info} is copied as it is, not enlarged"
         yield Finding(kind=Kind.CHOSEN, subject=info.name, text=text)
 
@@ -226,19 +224,6 @@ def _refuse_change(facts: SourceFacts, kept: Sequence[StreamInfo], selection: Se
     change = rate_change(facts.path)
     if change and (selection.end is None or change.time < selection.end):
         raise rate_changes(facts.path, change.time, (change.before, change.after), change.byte)
-
-
-def _refuse_steps(
-    starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], container: Container
-) -> None:
-    """Raise EncodeError for a stream that does not begin with the video, where all must."""
-    for info in kept:
-        late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
-        if abs(late) > STEP:
-            raise EncodeError(
-                f"{container} cannot hold {info}: it begins {float(late):+.3f} s from the video",
-                "end the output's name in .mkv",
-            )
 
 
 def _silence_hint(container: Container, sound: SoundPolicy) -> str:
@@ -315,9 +300,9 @@ def _becoming(
     codecs = ["", text_codec(container, source)]
     if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(container, source)
-    samples = facts.samples.get(source.index, ())
+    samples = facts.packets.samples.get(source.index, ())
     for codec in dict.fromkeys(codecs):
-        if takes(container, source, facts.covers, codec, samples):
+        if takes(container, source, facts.packets.covers, codec, samples):
             return codec
     return None
 
@@ -336,52 +321,3 @@ def _lost_languages(infos: Iterable[StreamInfo], container: Container) -> Iterat
     for info in infos:
         if info.language not in UNKNOWN and not held_language(container, info.language):
             yield _lost(info.name, f"{container} cannot hold the language of {info}")
-
-
-def _offset(
-    starts: Mapping[int, Fraction],
-    main: int,
-    ticks: Sequence[Fraction],
-    selection: Selection,
-    container: Container,
-) -> Fraction:
-    """What to add to all times so that nothing that counts begins before zero.
-
-    mp4 and mov cut what lies before zero by an edit list, as sound's priming should be; pictures
-    there would be lost. Matroska cannot store times before zero, but for priming. Where the file is
-    cut, its first frame, or in Matroska the sound under it, is moved to zero, by whole ticks of the
-    frames' clock; other streams are moved to the nearest tick of theirs. Where all streams begin
-    together, that is at zero; bare pictures have no times.
-    """
-    if container.bare:
-        return Fraction(0)
-    if container.in_step:
-        return -starts.get(main, Fraction(0))
-    counted = [time for index, time in starts.items() if index == main or not container.before_zero]
-    if selection.start is not None:
-        return -(min([selection.start, *counted]) // selection.tick) * selection.tick
-    earliest = min([*counted, Fraction(0)])
-    if earliest >= 0:
-        return Fraction(0)
-    step = common_tick(ticks)
-    return -(earliest // step) * step
-
-
-def _nearer(starts: Mapping[int, Fraction], ticks: Sequence[Fraction]) -> Fraction:
-    """What to add to all times where those of a broadcast begin hours after zero."""
-    earliest, step = min(starts.values(), default=Fraction(0)), common_tick(ticks)
-    return Fraction(0) if earliest < LATE else -(earliest // step) * step
-
-
-def _moved(offset: Fraction, selection: Selection, container: Container) -> Finding:
-    if selection.start is None and offset < 0:
-        text = f"the output begins at zero: all times are {float(-offset):.9g} s earlier"
-    elif selection.start is None:
-        text = f"the input starts before zero: all times are {float(offset):g} s later"
-    else:
-        way = "earlier" if offset < 0 else "later"
-        text = (
-            f"the first frame is the one at {float(selection.start):.9g} s of the file's own time;"
-            f" all times are {float(abs(offset)):.9g} s {way}"
-        )
-    return Finding(kind=Kind.CHANGED, subject="times", text=text, at=selection.start)

@@ -16,11 +16,11 @@ from pathlib import Path
 from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Finding
 from ciaovideo.media.containers import YUV4MPEG, Fate
+from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
-from ciaovideo.media.inspect.elementary import look_inside
+from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
-from ciaovideo.media.read.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection

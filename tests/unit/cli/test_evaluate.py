@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ciaovideo.cli.evaluate import build_parser, run
+from ciaovideo.cli.evaluate.command import build_parser, run
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import (
     MissingInputError,

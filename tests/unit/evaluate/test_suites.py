@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ciaovideo.cli.comparison import SUITES as NAMES
-from ciaovideo.cli.evaluate import build_parser, run
+from ciaovideo.cli.evaluate.command import build_parser, run
+from ciaovideo.cli.evaluate.suites import SUITES as NAMES
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
 from ciaovideo.evaluate.baselines import BASELINES

@@ -170,6 +170,6 @@ def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> 
     whole, hiding = tmp_path / "whole.mp4", tmp_path / "hiding.mp4"
     Timeline(".mp4", 0, (40,) * 9, False).make(whole)
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
-    assert probe(hiding).frame_times == tuple(time for _, time in shown)
+    assert probe(hiding).packets.frame_times == tuple(time for _, time in shown)
     wrong = verify(hiding, contract_between(whole, hiding)).wrong
     assert "video: an edit list hides 3 frames" in map(str, wrong)

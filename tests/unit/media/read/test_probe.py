@@ -38,19 +38,19 @@ def test_times_are_read_in_display_order(tmp_path: Path) -> None:
     path = tmp_path / "vfr.mp4"
     pts = (0, 500, 1100, 1300, 2500, 2600, 4000)
     make_clip(path, **SMALL, pts=pts, time_base=Fraction(1, 12800))
-    assert probe(path).frame_times == tuple(Fraction(stamp, 12800) for stamp in pts)
+    assert probe(path).packets.frame_times == tuple(Fraction(stamp, 12800) for stamp in pts)
 
 
 def test_priming_does_not_count_as_a_start(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     make_clip(path, **SMALL, seconds=0.5, sound=True)
-    assert probe(path).first_times() == {0: 0, 1: 0}
+    assert probe(path).packets.first_times() == {0: 0, 1: 0}
 
 
 def test_a_cover_is_kept_as_it_is_coded(tmp_path: Path) -> None:
     path = tmp_path / "in.mp4"
     make_clip(path, **SMALL, seconds=0.25, cover=True)
-    (picture,) = probe(path).covers.values()
+    (picture,) = probe(path).packets.covers.values()
     assert picture.startswith((b"\x89PNG", b"\xff\xd8"))
 
 
@@ -92,10 +92,10 @@ def test_a_run_opens_its_source_three_times_before_the_first_frame_is_coded(
 def test_packets_of_a_part_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "in.mp4"
     make_clip(path, **SMALL, seconds=4, fps=Fraction(25))
-    listing = probe(path, Selection(start=Fraction(1), end=Fraction(3, 2))).listing
+    listing = probe(path, Selection(start=Fraction(1), end=Fraction(3, 2))).packets.listing
     assert listing is not None
     assert len(listing.frames) >= 38
-    assert probe(path).listing is None
+    assert probe(path).packets.listing is None
 
 
 def test_what_cannot_be_probed(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def part(path: Path, options: InputOptions) -> list[Frame]:
 
 
 def listed(path: Path) -> Listing:
-    listing = probe(path, Selection(end=Fraction(100))).listing
+    listing = probe(path, Selection(end=Fraction(100))).packets.listing
     assert listing is not None
     return listing
 

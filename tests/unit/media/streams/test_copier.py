@@ -11,7 +11,7 @@ import pytest
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
-from ciaovideo.media.read.probe import SourceFacts, probe
+from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.copier import StreamCopier
@@ -279,7 +279,7 @@ def test_pictures_before_zero_move_all_streams(
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=1, **FULL)
     starts = {0: Fraction(-1, 24)}
-    monkeypatch.setattr(SourceFacts, "first_times", lambda *_: starts)
+    monkeypatch.setattr("ciaovideo.media.read.head.PacketFacts.first_times", lambda *_: starts)
     plan = process(source, output)
     assert plan.offset >= Fraction(1, 24)
     assert plan.offset - Fraction(1, 24) < Fraction(1, 50)  # no more than clocks demand

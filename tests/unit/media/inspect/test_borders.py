@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import ciaovideo
 from ciaovideo.errors import OptionError
-from ciaovideo.media.read.borders import settle_crop
+from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ciaovideo.media.inspect.ebml import Element, elements, read_head
+from ciaovideo.media.formats.ebml import Element, elements, read_head
 
 SEGMENT, SEEK_HEAD, CLUSTER, CHAPTERS = 0x18538067, 0x114D9B74, 0x1F43B675, 0x1043A770
 SEEK, SEEK_ID, SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciaovideo.cli.comparison import SUITES, complete, draw, shown_scale, unwritten
+from ciaovideo.cli.evaluate.suites import SUITES, complete, draw, shown_scale, unwritten
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import MissingInputError, OptionError, UnsupportedScaleError
 from ciaovideo.options import EngineOptions, ModelOptions

@@ -1,0 +1,1 @@
+"""``ciaovideo evaluate``: the command, and what it does for a suite."""

@@ -1,0 +1,202 @@
+"""The packets at the beginning of a file: read once, for the decoder and for all who ask more."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
+from ciaovideo.media.inspect.jumps import HOLE, ClockWatch, Jumps
+from ciaovideo.media.inspect.truncation import packet_end
+from ciaovideo.media.read.seeking import Listing, PacketLister
+from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
+from ciaovideo.media.video_stream import codec_name
+
+SAMPLES = 2  # packets of each stream that are kept to try a muxer with
+VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketFacts:
+    """What the packets at the beginning of a file, or up to the end of a part, tell.
+
+    ``main`` is the index of the main video. ``frame_times`` are the times of its first frames as
+    their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
+    part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
+    whole file. ``covers`` are coded pictures by stream, ``samples`` the first packets of others.
+    """
+
+    main: int
+    frame_times: tuple[Fraction, ...]
+    heads: tuple[PacketHead, ...]
+    listing: Listing | None
+    covers: Mapping[int, bytes]
+    samples: Mapping[int, tuple[Sample, ...]]
+
+    def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
+        """When each stream's earliest packet of the part is seen or heard, in seconds.
+
+        Without the packets that an edit list hides of the main video, which are not decoded.
+        Streams without a packet near the beginning are left out.
+        """
+        earliest: dict[int, Fraction] = {}
+        for head in self.heads:
+            if selection.holds(head) and not (head.hidden and head.index == self.main):
+                time = selection.begin_of(head)
+                earliest[head.index] = min(time, earliest.get(head.index, time))
+        return earliest
+
+
+class FileHead:
+    """Reads the packets at the beginning of a file, or up to the end of a part, and notes them.
+
+    ``packets`` yields those of the main video to a decoder; whatever passes by is noted. What the
+    decoder did not ask for, ``finish`` reads.
+    """
+
+    def __init__(self, container: InputContainer, video: VideoStream, wanted: Selection) -> None:
+        self._container = container
+        self._video = video
+        self._wanted = wanted
+        self._unseen = {av_stream.index for av_stream in container.streams}
+        self._packets = self._read()
+        self._hole: tuple[Fraction, Fraction] | None = None  # after a time, and how long it is
+        self._newest: int | None = None  # decoding time of the last frame
+        self._again: Fraction | None = None  # when the frames' times begin again, if they do
+        self._pts: list[int] = []
+        self._sizes: list[int] = []  # bytes of the main video's packets
+        self._first: int | None = None  # when the first picture appears, once it is known
+        self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
+        self._latest = Fraction(0)  # when the last packet up to now ends
+        self.end: Fraction | None = None  # when the last packet ends, once all were read
+        self._origin: Fraction | None = None  # when the first frame is shown
+        self._heads: list[PacketHead] = []
+        self._covers: dict[int, bytes] = {}
+        self._samples: dict[int, list[Sample]] = {}
+        self._lister = PacketLister(video) if wanted.cut else None
+
+    def packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The main video's packets, in the order of the file."""
+        for packet in self._packets:
+            if packet.stream.index == self._video.index:  # a flushing packet has no other number
+                yield cast("Packet[VideoStream]", packet)
+
+    def begin_at(self, pts: int | None) -> None:
+        """The first picture appears then; packets from before it show none."""
+        tick = exact(self._video.time_base) or Fraction(0)
+        self._origin = (pts or 0) * tick
+        if pts is not None:
+            self._left += sum(stamp < pts for stamp in self._pts)
+            self._first = pts
+
+    def finish(self) -> None:
+        """Read on until all is known, or to the end of the file."""
+        while not self._done() and next(self._packets, None) is not None:
+            pass
+
+    @property
+    def bits_per_frame(self) -> float:
+        """Of the main video's packets near the beginning; 0 where there are none."""
+        return 8 * sum(self._sizes) / len(self._sizes) if self._sizes else 0.0
+
+    def frame_times(self) -> list[Fraction]:
+        """When the first frames appear, in order; fewer at the end of the file.
+
+        Where times begin again, the last is when the frame before that ends.
+        """
+        tick = exact(self._video.time_base) or Fraction(0)
+        first = self._first
+        times = [tick * pts for pts in sorted(self._pts) if first is None or pts >= first]
+        if self._again is not None and len(times) > 1:
+            times.append(2 * times[-1] - times[-2])
+        return times
+
+    def facts(self, *, timeless: bool) -> PacketFacts:
+        """What they tell; of a ``timeless`` file no list that could be cut by time."""
+        listing = None if self._lister is None or timeless else self._lister.finished()
+        return PacketFacts(
+            main=self._video.index,
+            frame_times=tuple(self.frame_times()),
+            heads=tuple(self._heads),
+            listing=listing,
+            covers=self._covers,
+            samples={index: tuple(packets) for index, packets in self._samples.items()},
+        )
+
+    def jumps(self, clock: ClockWatch) -> Jumps:
+        """Where the times jump, with what the ``clock`` along the file's bytes shows."""
+        return Jumps(self._again, self._hole, clock, len(self.frame_times()) - 1)
+
+    def _read(self) -> "Iterator[Packet[Stream]]":
+        for packet in self._container.demux():
+            self._note(packet)
+            yield packet
+        self.end = self._latest
+
+    def _done(self) -> bool:
+        met = not self._unseen or len(self._heads) >= PROBE_PACKETS
+        listed = self._lister is None or self._lister.reached(self._stop)
+        return met and listed and self._left <= 0
+
+    @property
+    def _part(self) -> Selection:
+        """What is wanted, on the file's own clock; all while nothing is known of that."""
+        return EVERYTHING if self._origin is None else self._wanted.after(self._origin)
+
+    @property
+    def _stop(self) -> Fraction:
+        """When the part's first frame appears or, where that is known, the one after its last."""
+        last = self._wanted.start if self._wanted.end is None else self._wanted.end
+        return (self._origin or Fraction(0)) + (last or 0)
+
+    def _note(self, packet: "Packet[Stream]") -> None:
+        index = packet.stream_index
+        if not packet.size:
+            return
+        self._latest = max(self._latest, packet_end(packet))
+        if packet.stream.disposition & Disposition.attached_pic:
+            self._covers.setdefault(index, bytes(packet))
+        if index == self._video.index:
+            self._sizes.append(packet.size)
+            self._note_frame(packet)
+        elif len(taken := self._samples.setdefault(index, [])) < SAMPLES:
+            taken.append(Sample.of(packet))
+        if packet.pts is None or not packet.time_base or len(self._heads) >= PROBE_PACKETS:
+            return
+        head = PacketHead.of(packet)
+        if self._part.holds(head):
+            self._heads.append(head)
+            self._unseen.discard(index)
+
+    def _note_frame(self, packet: "Packet[Stream]") -> None:
+        if self._lister is not None:
+            self._lister.add(cast("Packet[VideoStream]", packet))
+        if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
+            return
+        if packet.dts is not None:
+            self._note_clock(packet, packet.dts)
+        if self._again is not None:
+            return
+        self._pts.append(packet.pts)
+        begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
+        self._left -= begin is None or packet.pts * tick >= begin
+
+    def _note_clock(self, packet: "Packet[Stream]", dts: int) -> None:
+        """Notice where decoding times step back, or leave a hole that no film has."""
+        newest, self._newest = self._newest, dts
+        if newest is None:
+            return
+        if dts < newest and self._again is None:
+            self._again = self._latest
+        step = (dts - newest) * (exact(packet.time_base) or Fraction(0))
+        if step > HOLE and self._hole is None:
+            self._hole = newest * (exact(packet.time_base) or Fraction(0)), step
+
+    def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
+        """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
+        return codec_name(self._video) == "vp8" and not bytes(packet)[0] & VP8_SHOWN

@@ -1,0 +1,122 @@
+"""When the streams of an output begin: what is added to all times, so that nothing is lost."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+from av.container import InputContainer
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.clock import common_tick, exact
+from ciaovideo.media.containers import Container, read_container
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.read.probe import SourceFacts
+from ciaovideo.media.selection import Selection
+
+LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
+STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """How the streams that a container takes begin in a source, and in the output.
+
+    ``taken`` are their numbers, ``starts`` the times of their first packets in the part that is
+    taken, ``ticks`` their clocks; ``main`` is the main video. The ``selection`` is on the file's
+    own clock, which, being ``free``, may begin anywhere: a broadcast's does.
+    """
+
+    taken: frozenset[int]
+    starts: Mapping[int, Fraction]
+    main: int
+    ticks: Sequence[Fraction]
+    selection: Selection
+    container: Container
+    free: bool
+
+    @classmethod
+    def of(
+        cls,
+        av_container: InputContainer,
+        facts: SourceFacts,
+        kept: Iterable[StreamInfo],
+        container: Container,
+        selection: Selection,
+    ) -> Self:
+        """That of the main video and the kept streams of an opened source."""
+        taken = {facts.info.index, *(info.index for info in kept)}
+        times = facts.packets.first_times(selection)
+        return cls(
+            taken=frozenset(taken),
+            starts={index: time for index, time in times.items() if index in taken},
+            main=facts.info.index,
+            ticks=[exact(av_container.streams[i].time_base) or Fraction(1) for i in taken],
+            selection=selection,
+            container=container,
+            free=read_container(av_container.format.name).free_clock,
+        )
+
+    @property
+    def offset(self) -> Fraction:
+        """What to add to all times so that nothing that counts begins before zero, in seconds.
+
+        mp4 and mov cut what lies before zero by an edit list, as sound's priming should be;
+        pictures there would be lost. Matroska cannot store times before zero, but for priming.
+        Where the file is cut, its first frame, or in Matroska the sound under it, is moved to zero,
+        by whole ticks of the frames' clock; other streams are moved to the nearest tick of theirs.
+        Where all streams begin together, that is at zero; bare pictures have no times. A broadcast
+        whose times begin hours after zero is moved to zero.
+        """
+        container, starts = self.container, self.starts
+        if container.bare:
+            return Fraction(0)
+        if container.in_step:
+            return -starts.get(self.main, Fraction(0))
+        counted = [
+            time
+            for index, time in starts.items()
+            if index == self.main or not container.before_zero
+        ]
+        if self.selection.start is not None:
+            tick = self.selection.tick
+            return -(min([self.selection.start, *counted]) // tick) * tick
+        earliest, step = min([*counted, Fraction(0)]), common_tick(self.ticks)
+        if earliest >= 0 and self.free:
+            earliest = min(starts.values(), default=Fraction(0))
+            earliest = earliest if earliest >= LATE else Fraction(0)
+        return -(earliest // step) * step
+
+    def refuse_steps(self, kept: Iterable[StreamInfo]) -> None:
+        """Raise EncodeError for a stream that does not begin with the video, where all must."""
+        for info in kept if self.container.in_step else ():
+            late = self.starts.get(info.index, Fraction(0)) - self.starts.get(
+                self.main, Fraction(0)
+            )
+            if abs(late) > STEP:
+                raise EncodeError(
+                    f"{self.container} cannot hold {info}: it begins {float(late):+.3f} s from the"
+                    " video",
+                    "end the output's name in .mkv",
+                )
+
+    def findings(self) -> Iterator[Finding]:
+        """That all times are moved, where they are."""
+        offset, start = self.offset, self.selection.start
+        if not offset:
+            return
+        if start is None and offset < 0:
+            text = f"the output begins at zero: all times are {float(-offset):.9g} s earlier"
+        elif start is None:
+            text = f"the input starts before zero: all times are {float(offset):g} s later"
+        else:
+            way = "earlier" if offset < 0 else "later"
+            text = (
+                f"the first frame is the one at {float(start):.9g} s of the file's own time;"
+                f" all times are {float(abs(offset)):.9g} s {way}"
+            )
+        yield Finding(kind=Kind.CHANGED, subject="times", text=text, at=start)
+
+    def _start_of(self, index: int) -> Fraction:
+        return self.starts.get(index, Fraction(0))
