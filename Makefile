@@ -2,7 +2,7 @@
 #
 #   make demo    makes a small clip, enlarges it 2.5 times, and draws demo/compare.png
 #   make test    runs all tests, as many at once as there are cores
-#   make quick   runs those of single parts only: a minute
+#   make quick   runs the light ones of single parts: a minute
 #   make check   what CI runs: format, lint, types, and the tests in several surroundings
 #   make lint, make types, make clean
 
@@ -34,7 +34,7 @@ test: $(READY)
 	$(PYTEST)
 
 quick: $(READY)
-	$(PYTEST) -m 'not slow' tests/unit tests/contract tests/test_*.py
+	$(PYTEST) -m 'not slow and not heavy' tests/unit tests/contract tests/test_*.py
 
 demo: $(READY)
 	mkdir -p demo

@@ -158,15 +158,6 @@ def _undocumented_in(body: list[ast.stmt], prefix: str) -> Iterator[str]:
                 yield prefix + node.name
 
 
-def test_no_import_is_relative() -> None:
-    refuse(
-        at(path, node)
-        for path in SOURCES + PLUGINS + TESTS
-        for node in nodes(path)
-        if isinstance(node, ast.ImportFrom) and node.level
-    )
-
-
 def test_every_part_has_a_floor() -> None:
     refuse({part_of(path) for path in SOURCES} - set(FLOOR), "enter it in FLOORS")
 
@@ -245,6 +236,7 @@ def test_a_folder_is_small_enough_to_be_seen() -> None:
     refuse(f"{folder} {count}" for folder, count in wrong.items() if folder not in LONGER)
 
 
+@pytest.mark.heavy
 def test_a_function_is_short_enough_to_be_read() -> None:
     lines = {
         f"{at(path, function)} {function.name}": (function.end_lineno or 0) - function.lineno + 1

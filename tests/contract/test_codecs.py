@@ -130,6 +130,7 @@ def written(path: Path, clip: Clip, target: VideoTarget) -> tuple[VideoInfo, lis
 
 
 @every_place
+@pytest.mark.heavy
 def test_times_survive(tmp_path: Path, codec: str, suffix: str) -> None:
     path, clip = tmp_path / f"clip{suffix}", clip_of(codec, suffix)
     _, frames = written(path, clip, target_for(path, clip, codec, suited(codec)))
@@ -140,6 +141,7 @@ def test_times_survive(tmp_path: Path, codec: str, suffix: str) -> None:
 
 
 @every_place
+@pytest.mark.heavy
 def test_tags_survive_or_are_listed_as_lost(tmp_path: Path, codec: str, suffix: str) -> None:
     path, clip, color = tmp_path / f"clip{suffix}", clip_of(codec, suffix), suited(codec)
     target = target_for(path, clip, codec, color)
@@ -153,6 +155,7 @@ def test_tags_survive_or_are_listed_as_lost(tmp_path: Path, codec: str, suffix: 
 
 
 @every_place_of_chroma
+@pytest.mark.heavy
 def test_colours_that_would_be_falsified_are_refused(
     tmp_path: Path, codec: str, suffix: str
 ) -> None:
@@ -247,6 +250,7 @@ def test_every_layout_comes_back(tmp_path: Path, codec: str) -> None:
 
 
 @every_codec
+@pytest.mark.heavy
 def test_every_preset_opens(codec: str) -> None:
     entry = CODECS[codec]
     suffix = next(suffix for name, suffix in PLACES if name == codec)

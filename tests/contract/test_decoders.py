@@ -128,6 +128,7 @@ def owned(axis: Axis, start: int, stop: int) -> tuple[int, int]:
 @every_decoder
 @pytest.mark.parametrize("scale", [(1.0, 1.0), (1.5, 2.5), (2.0, 3.0), (4.3, 3.0)], ids=str)
 @torch.no_grad()
+@pytest.mark.heavy
 def test_tiles_make_the_same_picture(
     name: str, options: dict[str, Any], scale: tuple[float, float]
 ) -> None:
@@ -164,6 +165,7 @@ def tiles(decoder: Decoder, codes: Tensor, view: View) -> Iterator[tuple[Latent,
 
 @every_decoder
 @torch.no_grad()
+@pytest.mark.heavy
 def test_state_dict_round_trip(name: str, options: dict[str, Any]) -> None:
     decoder, other = build(name, options), build(name, options, seed=1)
     codes, view = features(6, 9), view_of((6, 9), (2.5, 2.5))
@@ -175,6 +177,7 @@ def test_state_dict_round_trip(name: str, options: dict[str, Any]) -> None:
 
 @every_decoder
 @torch.no_grad()
+@pytest.mark.heavy
 def test_bf16(name: str, options: dict[str, Any]) -> None:
     decoder, codes, view = build(name, options), features(6, 9), view_of((6, 9), (2.5, 2.5))
     exact = decode_all(decoder, codes, view)

@@ -37,6 +37,7 @@ def picture(batch: int = 1) -> torch.Tensor:
 
 
 @every_network
+@pytest.mark.heavy
 def test_tiled_equals_whole(name: str) -> None:
     for scale in scales_of(name):
         whole = engine(name)(picture(), out_size(scale))
@@ -58,6 +59,7 @@ def test_a_picture_in_a_batch_is_the_picture(name: str) -> None:
 
 @every_network
 @torch.no_grad()
+@pytest.mark.heavy
 def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
     """Everything beyond it is replaced, and the colour in the middle stays, to the last bit.
 
@@ -86,6 +88,7 @@ def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
 
 
 @every_network
+@pytest.mark.heavy
 def test_state_dict_round_trip(name: str) -> None:
     network, other = small_network(name), small_network(name)
     with torch.no_grad():

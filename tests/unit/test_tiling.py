@@ -13,6 +13,7 @@ halos = st.integers(0, 20)
 
 
 @given(height=sides, width=sides, halo=halos, side=st.integers(0, 64), alignment=st.integers(1, 8))
+@pytest.mark.heavy
 def test_cores_cover_every_pixel_once(
     height: int, width: int, halo: int, side: int, alignment: int
 ) -> None:

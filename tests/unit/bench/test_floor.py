@@ -10,6 +10,7 @@ from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.models.spec import NetworkSpec
 
 
+@pytest.mark.heavy
 def test_convolutions_and_linear_layers_are_counted() -> None:
     """EDSR of 2 blocks and CiaoSR: the operations per LR pixel, added up by hand."""
     network = NetworkSpec(
@@ -35,6 +36,7 @@ def test_the_floor_is_the_larger_of_both_times() -> None:
     assert Floor(flop=2e9, bytes=5e9, **work).seconds == pytest.approx(5)
 
 
+@pytest.mark.heavy
 def test_rates_are_finite() -> None:
     cpu = torch.device("cpu")
     assert math.isfinite(matrix_rate(cpu, torch.float32))

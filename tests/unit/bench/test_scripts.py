@@ -44,6 +44,7 @@ def test_nvdec_bench_of_a_clip_that_is_not_there(
     assert "no such file: absent.mp4" in capsys.readouterr().err
 
 
+@pytest.mark.heavy
 def test_profiles(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Both ways have their convolutions and products, and on a CPU no kernels."""
     threads = torch.get_num_threads()

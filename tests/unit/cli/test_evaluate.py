@@ -153,6 +153,7 @@ def test_the_protocol_decides_what_is_compared_and_what_stands_beside(
     assert len(set(found.values())) == 3
 
 
+@pytest.mark.heavy
 def test_steps_and_cost(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "tiny.safetensors"
     save(path, SPEC, SPEC.build().state_dict(), torch.float32)
@@ -226,6 +227,7 @@ def test_equivariance(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert -60 < entry["equivariance"] < -10
 
 
+@pytest.mark.heavy
 def test_lpips_with_weights_of_the_user(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +250,7 @@ def test_lpips_with_weights_of_the_user(
         evaluate(*words, "--lpips", "none.pth", str(paths[1]))
 
 
+@pytest.mark.heavy
 def test_coded_video_as_a_table_and_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,6 +110,7 @@ def same_network(one: Path, other: Path) -> None:
     torch.testing.assert_close(first, second, rtol=0, atol=1e-5)  # both fp32; order one
 
 
+@pytest.mark.heavy
 def test_import_of_what_export_wrote(ours: Path, capsys: pytest.CaptureFixture[str]) -> None:
     theirs, content = published(ours)
     assert run(["weights", "import", str(theirs)]) == 0
@@ -245,6 +246,7 @@ def test_keys_that_differ_are_named(ours: Path, capsys: pytest.CaptureFixture[st
         ("body.99999.conv1.weight", lambda _: torch.zeros(3), "unknown body.99999"),
     ],
 )
+@pytest.mark.heavy
 def test_tensors_that_are_no_weights(
     name: str,
     made: Callable[[Tensor], Tensor],

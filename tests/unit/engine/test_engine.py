@@ -75,6 +75,7 @@ def engine(network: Network, *, tile: int = 0) -> Engine:
     scale_x=st.floats(1, 4),
     tile=st.integers(7, 32),
 )
+@pytest.mark.heavy
 def test_tiled_equals_untiled(
     encoder: str,
     decoder: str,
@@ -131,6 +132,7 @@ ALLOCATOR = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't al
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError, MemoryError, lambda: RuntimeError(ALLOCATOR)]
 )
+@pytest.mark.heavy
 def test_out_of_memory_goes_on_with_smaller_tiles(error: Callable[[], BaseException]) -> None:
     lr = torch.rand(1, 3, 150, 130)
     narrow = engine(limited(60 * 60, error))
@@ -236,6 +238,7 @@ def test_a_batch_is_whole_after_memory_ran_out() -> None:
 
 
 @pytest.mark.parametrize("name", [*DECODERS, "bicubic"])
+@pytest.mark.heavy
 def test_tables_of_an_axis_are_made_once_for_each_size(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

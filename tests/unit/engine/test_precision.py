@@ -39,6 +39,7 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp32(
 
 
 @pytest.mark.parametrize("name", list_models())
+@pytest.mark.heavy
 def test_bf16_costs_less_than_a_hundredth_of_a_decibel(name: str) -> None:
     """Noise of rounding against the error that the network makes anyway, on a picture of ours."""
     hr = torch.from_numpy(scene(180, 240, 0)).permute(2, 0, 1).unsqueeze(0).float().clamp(0, 1)

@@ -129,6 +129,7 @@ def test_a_change_anywhere_changes_all_where_there_are_sums() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.5, 2.0, 3.7])
+@pytest.mark.heavy
 def test_a_decoder_may_ask_for_sums(scale: float) -> None:
     torch.manual_seed(0)
     network = ImplicitSR(EDSR.small(), Mean.small())

@@ -98,6 +98,7 @@ def test_a_file_of_weights_that_changed_is_read_again(tmp_path: Path) -> None:
     assert upscaler(weights=path).engine is not first.engine
 
 
+@pytest.mark.heavy
 def test_the_last_holder_frees_weights_and_threads() -> None:
     enlarge = upscaler(scale=2, workers=3)
     enlarge.submit(torch.rand(1, 3, 8, 8)).result()

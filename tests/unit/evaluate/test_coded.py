@@ -36,6 +36,7 @@ def test_clean_is_what_a_video_is_measured_as_alone(video: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["h264", "h265", "mpeg2", "mpeg4", "vp9"])
+@pytest.mark.heavy
 def test_what_a_codec_takes_away_costs_quality(kind: str, video: Path) -> None:
     better, worse = {
         "h264": (17, 36), "h265": (17, 36), "vp9": (24, 55), "mpeg2": (2, 20), "mpeg4": (2, 20)

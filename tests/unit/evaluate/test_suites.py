@@ -55,6 +55,7 @@ def test_memory_is_the_most_that_was_held_at_once() -> None:
     assert peak_bytes(work) == 4 * 3000
 
 
+@pytest.mark.heavy
 def test_a_network_that_does_few_scales_is_measured_at_one_of_them() -> None:
     network = load_bundled("ciaosr-fast")
     options = EngineOptions(device="cpu", precision="fp32")
@@ -84,6 +85,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set5"
 
 
+@pytest.mark.heavy
 def test_the_comparison_is_one_command(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ def alone(source: Path, output: Path, given: Any = PLAIN) -> bytes:
     return output.read_bytes()
 
 
+@pytest.mark.heavy
 def test_outputs_have_the_bits_of_single_runs(tmp_path: Path) -> None:
     source = make_sources(tmp_path / "in", long=45, short=3)
     workers = DirectWorkers(2)
@@ -50,6 +51,7 @@ def test_outputs_have_the_bits_of_single_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fields", "part", "frames", "unseekable"])
+@pytest.mark.heavy
 def test_other_kinds_of_sources(kind: str, tmp_path: Path) -> None:
     (source := tmp_path / "in").mkdir()
     shape: dict[str, Any] = {"width": 48, "height": 32, "seconds": 45 / 24}
@@ -71,6 +73,7 @@ def test_other_kinds_of_sources(kind: str, tmp_path: Path) -> None:
     assert data == alone(source / "a.mkv", tmp_path / "alone.mkv", given)
 
 
+@pytest.mark.heavy
 def test_packets_that_lie_about_frames_are_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +154,7 @@ def test_where_nothing_succeeds_the_first_error_is_the_exit_code(tmp_path: Path)
 
 
 @pytest.mark.parametrize("error", [EncodeError("full", "free it"), LostWorkerError("died", "")])
+@pytest.mark.heavy
 def test_what_passes_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -196,6 +200,7 @@ def test_a_damaged_segment_is_made_anew_at_the_end(
     assert tree(output) == {"a.mkv": alone(source / "a.mkv", tmp_path / "alone.mkv")}
 
 
+@pytest.mark.heavy
 def test_stopped_after_any_step_and_given_again(tmp_path: Path) -> None:
     """By an exception in the process that runs it: at each event, one after the other."""
     source = make_sources(tmp_path / "in", a=20)

@@ -27,6 +27,7 @@ def hashes(lines: str) -> list[str]:
     return [line.split()[-1] for line in lines.splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.heavy
 def test_the_manifest_tells_what_was_made_of_what(tmp_path: Path) -> None:
     source = make_sources(tmp_path / "in", a=3)
     (source / "b.mkv").write_bytes(b"no video" * 99)

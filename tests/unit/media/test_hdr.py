@@ -158,6 +158,7 @@ def test_what_cannot_hold_it_says_so(tmp_path: Path) -> None:
     assert found is None
 
 
+@pytest.mark.heavy
 def test_real_hdr10(shared: Path) -> None:
     folder = shared / "data" / "media" / "mp4"
     with VideoReader(folder / "hdr10-video-with-sdr-container.mp4") as reader:

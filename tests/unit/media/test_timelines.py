@@ -121,6 +121,7 @@ def shown_by(path: Path) -> Shown:
 
 @given(timeline=timelines(), go=st.sampled_from([".mp4", ".mkv", ".mov"]))
 @settings(max_examples=25)
+@pytest.mark.heavy
 def test_every_frame_at_its_time(timeline: Timeline, go: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, f"in{timeline.suffix}"), Path(folder, f"out{go}")
@@ -138,6 +139,7 @@ def test_every_frame_at_its_time(timeline: Timeline, go: str) -> None:
     places=st.tuples(st.integers(0, 10), st.integers(1, 11), st.integers(-1, 1)),
 )
 @settings(max_examples=35)
+@pytest.mark.heavy
 def test_the_frames_of_a_part(timeline: Timeline, go: str, places: tuple[int, int, int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, f"in{timeline.suffix}"), Path(folder, f"out{go}")

@@ -127,6 +127,7 @@ def first_quickly(*cases: tuple[Any, ...]) -> list[Any]:
 
 
 @pytest.mark.parametrize("view", first_quickly(*((view,) for view in VIEWS)), ids=str)
+@pytest.mark.heavy
 def test_ciaosr(view: View, fused: list[str]) -> None:
     decoder = ciaosr()
     found = picture_of(decoder, view, 8)
@@ -135,6 +136,7 @@ def test_ciaosr(view: View, fused: list[str]) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
+@pytest.mark.heavy
 def test_ciaosr_cut_for_a_small_gpu(fused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from ciaovideo.ops.layers_triton import NARROW
 
@@ -176,6 +178,7 @@ def test_how_a_kernel_is_cut_goes_by_the_room_on_chip(
     ],
     ids=str,
 )
+@pytest.mark.heavy
 def test_ciaosr_in_other_shapes(channels: int, options: dict[str, Any], fused: list[str]) -> None:
     decoder, view = ciaosr(channels, **options), View((3, 2), (4, 3))
     found = picture_of(decoder, view, channels)
@@ -186,6 +189,7 @@ def test_ciaosr_in_other_shapes(channels: int, options: dict[str, Any], fused: l
 @pytest.mark.parametrize(
     "options", [{"hidden": (24, 24)}, {"hidden": (16,) * 3}, {"local_attention": False}], ids=str
 )
+@pytest.mark.heavy
 def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: list[str]) -> None:
     from ciaovideo.ops.attention import local_triton
 
@@ -199,6 +203,7 @@ def test_what_does_not_fit_goes_the_plain_way(options: dict[str, Any], fused: li
 
 @pytest.mark.parametrize("pairs", [pytest.param(1, marks=pytest.mark.slow), 1 << 22])
 @pytest.mark.parametrize("size", [(5, 7), (9, 4), (1, 2)], ids=str)
+@pytest.mark.heavy
 def test_patch_attention(
     size: tuple[int, int], pairs: int, fused: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +219,7 @@ def test_patch_attention(
 
 
 @pytest.mark.parametrize("view", first_quickly(*((view,) for view in VIEWS)), ids=str)
+@pytest.mark.heavy
 def test_separable(view: View, fused: list[str]) -> None:
     torch.manual_seed(0)
     decoder = SeparableCiaoSR(8, hidden=16, key_dim=8).eval()
@@ -292,6 +298,7 @@ def test_modulated(view: View, width: int, depth: int, fused: list[str]) -> None
     torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
+@pytest.mark.heavy
 def test_modulated_on_a_part_of_a_frame(fused: list[str]) -> None:
     decoder, view = modulated(), View((9, 11), (21, 30))
     whole = picture_of(decoder, view, 8)
@@ -304,6 +311,7 @@ def test_modulated_on_a_part_of_a_frame(fused: list[str]) -> None:
     torch.testing.assert_close(part, whole[..., 12:19, 14:23], rtol=0, atol=SAME)
 
 
+@pytest.mark.heavy
 def test_modulated_in_bf16(fused: list[str], products_of_bf16: None) -> None:
     decoder, view = modulated(), View((5, 4), (14, 9))
     codes = torch.randn(2, 8, 5, 4, generator=torch.Generator().manual_seed(1))
@@ -352,6 +360,7 @@ def codes_differ(rgb: Tensor, pix_fmt: str, spec: ColorSpec, dither: Dither | No
 
 
 @pytest.mark.parametrize(("pix_fmt", "siting"), first_quickly(*FEW))
+@pytest.mark.heavy
 def test_color_codes(pix_fmt: str, siting: Siting, fused: list[str]) -> None:
     spec = replace(SPECS[0], siting=siting)
     rgb = torch.rand(2, 3, 5, 3, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
@@ -381,6 +390,7 @@ def signals_differ(size: tuple[int, int], pix_fmt: str, spec: ColorSpec, device:
 
 @pytest.mark.parametrize("size", [(5, 3), (2, 300), (1, 1)], ids=str)
 @pytest.mark.parametrize(("pix_fmt", "siting"), SIGNALS)
+@pytest.mark.heavy
 def test_color_signals(
     pix_fmt: str, siting: Siting, size: tuple[int, int], fused: list[str]
 ) -> None:
@@ -401,6 +411,7 @@ def test_color_signals_of_grays(fused: list[str]) -> None:
 
 
 @pytest.mark.parametrize("start", first_quickly(((62, 132),), ((0, 0),)), ids=str)
+@pytest.mark.heavy
 def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
     """Bit for bit the definition, where products and sums are exact."""
     layout, spec = PixelLayout.of("gbrp10le"), ColorSpec(Matrix.RGB, Range.FULL)
@@ -411,6 +422,7 @@ def test_color_codes_dithered(start: tuple[int, int], fused: list[str]) -> None:
     assert fused == ["color_codes"]
 
 
+@pytest.mark.heavy
 def test_color_codes_dithered_in_all_planes(fused: list[str]) -> None:
     rgb = torch.rand(1, 3, 9, 5, generator=torch.Generator().manual_seed(0))
     assert codes_differ(rgb, "yuv420p", SPECS[0], Dither((4, 8))) < 0.02

@@ -105,6 +105,7 @@ def engine() -> Engine:
     seed=st.integers(0, 9),
     dither=st.booleans(),
 )
+@pytest.mark.heavy
 def test_pasted_parts_make_the_picture_of_the_whole(
     engine: Engine,
     name: str,

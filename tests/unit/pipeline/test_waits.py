@@ -166,6 +166,7 @@ def watched(worker: FrameWorker, parts: tuple[Rect, ...]) -> tuple[Waits, list[R
 
 @pytest.mark.parametrize("layout", ["yuv420p", "yuva420p10le"])
 @pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.heavy
 def test_a_frame_is_waited_for_once(
     decoder: str, layout: str, kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_frame_is_waited_for_once(
 
 
 @pytest.mark.parametrize("encoder", ["rdn", "swinir", None])
+@pytest.mark.heavy
 def test_other_encoders_and_none(encoder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of("ciaosr-separable", encoder) if encoder else Bicubic()
     worker = worker_of(network, "yuv420p", fused=False, monkeypatch=monkeypatch)

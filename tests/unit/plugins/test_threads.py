@@ -20,6 +20,7 @@ pytestmark = pytest.mark.vapoursynth
 
 
 @pytest.mark.parametrize("num_streams", [1, 3])
+@pytest.mark.heavy
 def test_frames_in_any_order_are_the_same(num_streams: int) -> None:
     clip = source(_Matrix=1, frames=7)
     forward = list(upscale(clip, 1.5).frames())

@@ -217,6 +217,7 @@ def test_the_format_can_be_chosen() -> None:
     assert large.get_frame(0).format.name == "YUV420P10"
 
 
+@pytest.mark.heavy
 def test_size_and_format_may_change_within_a_clip() -> None:
     parts = [
         source("YUV420P8", _Matrix=1),
@@ -263,6 +264,7 @@ def test_each_frame_keeps_its_own_properties() -> None:
 
 @pytest.mark.parametrize("before", ["YUV420P8", "YUV444P16", "YUV420PS", "RGB24"])
 @pytest.mark.parametrize("after", ["YUV420P8", "YUV422P10", "YUV444PS", "RGB48", "RGBS", "GRAY16"])
+@pytest.mark.heavy
 def test_colour_properties_are_those_of_the_hosts_own_conversion(before: str, after: str) -> None:
     rgb_before, rgb_after = before.startswith("RGB"), after.startswith("RGB")
     props = {"_Primaries": 1, "_Transfer": 1, "_ChromaLocation": 0}
@@ -315,6 +317,7 @@ def test_the_pixels_shape_follows_the_stretch(
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((48, 32), 6), ((32, 576), 5), ((1280, 16), 1)])
+@pytest.mark.heavy
 def test_a_missing_matrix_is_assumed_by_the_input_size_and_said_once(
     size: tuple[int, int], matrix: int, caplog: pytest.LogCaptureFixture
 ) -> None:

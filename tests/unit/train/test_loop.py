@@ -105,6 +105,7 @@ plainly_and_in_two_stages = pytest.mark.parametrize(
 
 
 @plainly_and_in_two_stages
+@pytest.mark.heavy
 def test_stopped_and_resumed_equals_uninterrupted(settings: tuple[str, ...]) -> None:
     trainer("whole", *settings).run()
     while not (part := trainer("parts", *settings)).finished:
@@ -132,6 +133,7 @@ def test_a_machine_with_little_but_torch_makes_the_same_weights() -> None:
     assert_same(ours.state_dict(), theirs.state_dict())
 
 
+@pytest.mark.heavy
 def test_what_the_network_draws_is_the_same_after_a_resumption() -> None:
     swinir = (
         "network.encoder=swinir",
@@ -363,6 +365,7 @@ def test_a_validated_run_stopped_and_resumed_equals_uninterrupted() -> None:
         assert (Path("parts") / name).read_bytes() == (Path("whole") / name).read_bytes()
 
 
+@pytest.mark.heavy
 def test_an_interrupted_run_validates_again_what_it_lost() -> None:
     def interrupt(progress: TrainProgress) -> None:
         if progress.step == 5:  # after a validation, before a checkpoint
@@ -403,6 +406,7 @@ def test_a_checkpoint_of_a_version_without_validation_is_understood() -> None:
         trainer("run")
 
 
+@pytest.mark.heavy
 def test_the_picture_of_a_run_shows_its_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn(monkeypatch)
     trainer("plain").run()

@@ -44,6 +44,7 @@ MINIMAL = '[network]\nencoder = "edsr"\ndecoder = "ciaosr"\n'
 
 
 @pytest.mark.parametrize("name", list_recipes())
+@pytest.mark.heavy
 def test_every_bundled_recipe_reads_and_builds(name: str) -> None:
     recipe = read_recipe(name)
     assert recipe.name == name
@@ -57,6 +58,7 @@ def test_every_bundled_recipe_reads_and_builds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_recipes())
+@pytest.mark.heavy
 def test_every_bundled_recipe_starts(name: str, tmp_path: Path) -> None:
     """Two steps of each, of a smaller network on small patches."""
     (tmp_path / "pictures").mkdir()

@@ -30,6 +30,7 @@ def generator(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.heavy
 def test_the_same_draws_from_the_same_state_and_none_from_elsewhere() -> None:
     crop, side = crops()
     before = torch.get_rng_state()

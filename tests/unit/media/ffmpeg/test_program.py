@@ -174,6 +174,7 @@ def test_a_cover_that_ffmpeg_would_make_a_video_of_is_listed(tmp_path: Path) -> 
         ("-c:v mpeg4", "makes yuv420p of yuv420p10le"),
     ],
 )
+@pytest.mark.heavy
 def test_the_trial_finds_what_would_fail_verification(
     tmp_path: Path, words: str, says: str
 ) -> None:
@@ -194,6 +195,7 @@ def test_what_the_words_change_on_purpose_is_expected(tmp_path: Path) -> None:
 
 @needs_ffmpeg
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv422p16le", "gbrp12le", "yuv440p"])
+@pytest.mark.heavy
 def test_layouts_arrive(tmp_path: Path, pix_fmt: str) -> None:
     color = ColorSpec(color_range=Range.FULL)
     goal = target(pix_fmt, color=color, sar=None)

@@ -25,6 +25,7 @@ def evidence(path: Path, codec: str, **options: str) -> CodingEvidence:
         ("libvpx-vp9", "crf", ("10", "30", "55")),
     ],
 )
+@pytest.mark.heavy
 def test_a_coarser_file_shows_it(
     codec: str, option: str, values: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_fields_tell_their_quantisers(flags: str, tmp_path: Path) -> None:
     assert probe(path).coding.qp == pytest.approx(35, abs=5)
 
 
+@pytest.mark.heavy
 def test_every_look_at_a_file_tells_the_same(tmp_path: Path) -> None:
     """FFmpeg's frame threads tell the quantisers of pictures that are not decoded yet."""
     path = tmp_path / "clip.mkv"

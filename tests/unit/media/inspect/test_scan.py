@@ -56,6 +56,7 @@ def test_decoding_finds_the_times_of_the_packets(tmp_path: Path, suffix: str) ->
     assert decoded_times(scan, 5) == listed[:6]
 
 
+@pytest.mark.heavy
 def test_a_limited_scan_reads_only_what_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "in.mkv"
     make_clip(path, seconds=40, sound=True, options=GOP, fps=Fraction(8), **SMALL)

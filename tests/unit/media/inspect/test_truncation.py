@@ -66,6 +66,7 @@ def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.heavy
 def test_a_whole_file_does_not(tmp_path: Path, suffix: str, settings: dict[str, Any]) -> None:
     path = tmp_path / f"clip{suffix}"
     make_clip(path, **{**SMALL, "seconds": 3, "codec": "ffv1", **settings})

@@ -56,6 +56,7 @@ INTERLACED: dict[str, Any] = {
 
 @pytest.mark.parametrize("flagged", [False, True])
 @pytest.mark.parametrize("bottom_first", [False, True])
+@pytest.mark.heavy
 def test_interlaced_frames_are_made_whole(
     tmp_path: Path, bottom_first: bool, flagged: bool
 ) -> None:
@@ -147,6 +148,7 @@ def test_without_deinterlacing_they_are_refused_or_forced(tmp_path: Path) -> Non
             assert np.array_equal(frame.planes[0].numpy(), planes_of(clip, number)[0])
 
 
+@pytest.mark.heavy
 def test_a_progressive_video_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     clip = make_clip(path, seconds=1, flagged=True, codec="ffv1", options={})
@@ -194,6 +196,7 @@ def combing(luma: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("mode", ["auto", "field"])
 @pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.heavy
 def test_real_interlaced_files(shared: Path, name: str, mode: Any) -> None:
     path = shared / "data/media" / name
     reference = decoded(path, 5)

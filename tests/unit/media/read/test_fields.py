@@ -113,6 +113,7 @@ def test_animations_for_screens_have_no_fields(tmp_path: Path) -> None:
     assert not probe(animation).fields.interlaced
 
 
+@pytest.mark.heavy
 def test_a_progressive_clip_is_no_less_for_its_flags(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     make_clip(path, seconds=1, flagged=True)
@@ -121,6 +122,7 @@ def test_a_progressive_clip_is_no_less_for_its_flags(tmp_path: Path) -> None:
     assert not evidence.interlaced
 
 
+@pytest.mark.heavy
 def test_longer_files_are_looked_at_in_three_places(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, width=128, height=96, seconds=6, options={"g": "12"})
@@ -160,6 +162,7 @@ REAL = {  # file: (interlaced, order)
 
 
 @pytest.mark.parametrize("name", REAL)
+@pytest.mark.heavy
 def test_real_files(shared: Path, name: str) -> None:
     evidence = probe(shared / "data/media" / name).fields
     assert (evidence.interlaced, evidence.order) == REAL[name]

@@ -415,6 +415,7 @@ READ = [
         ("mp4/sample_edit_list.mp4", "Dolby Vision"),
     ],
 )
+@pytest.mark.heavy
 def test_what_hangs_on_pictures_is_named(shared: Path, name: str, words: str) -> None:
     with VideoReader(shared / "data/media" / name) as reader:
         assert any(words in finding.text for finding in reader.findings)

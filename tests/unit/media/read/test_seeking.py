@@ -91,6 +91,7 @@ def anchors(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("mode", ["auto", "field"])
 @pytest.mark.parametrize(("suffix", "codec", "options"), SOUGHT)
+@pytest.mark.heavy
 def test_the_same_frames_come_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -76,6 +76,7 @@ def same_packets(
 @pytest.mark.parametrize(
     ("come", "go"), [(".mp4", ".mp4"), (".mp4", ".mov"), (".mp4", ".mkv"), (".mkv", ".mkv")]
 )
+@pytest.mark.heavy
 def test_everything_comes_along(tmp_path: Path, come: str, go: str) -> None:
     source, output = tmp_path / f"in{come}", tmp_path / f"out{go}"
     make_clip(source, seconds=2, tags={"title": "Street", "comment": "made up"}, **FULL)
@@ -142,6 +143,7 @@ def test_another_video_with_reordered_pictures_is_copied(tmp_path: Path, suffix:
     assert given == made
 
 
+@pytest.mark.heavy
 def test_sound_in_step_with_pictures(tmp_path: Path) -> None:
     """Packets of both streams alternate in the file, so that players need no large buffers."""
     source, output = tmp_path / "in.mp4", tmp_path / "out.mkv"
@@ -157,6 +159,7 @@ def test_sound_in_step_with_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("go", [".mp4", ".mkv"])
+@pytest.mark.heavy
 def test_a_limited_run_ends_everything_with_its_last_frame(tmp_path: Path, go: str) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / f"out{go}"
     make_clip(source, seconds=4, **FULL)
@@ -354,6 +357,7 @@ def test_real_files_come_through_whole(
         assert (after.info.sar or 1) == (before.info.sar or 1)
 
 
+@pytest.mark.heavy
 def test_negative_pictures_hidden_by_an_edit_list_stay_hidden(shared: Path, tmp_path: Path) -> None:
     source, output = shared / "data/media/mp4/sample_edit_list.mp4", tmp_path / "out.mp4"
     plan = process(source, output, frames=5)

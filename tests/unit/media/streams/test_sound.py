@@ -110,6 +110,7 @@ def heard(path: Path) -> tuple[Fraction, str, Samples]:
         ("aac", ".mp4", ".mkv", "", 0.0),
     ],
 )
+@pytest.mark.heavy
 def test_samples_keep_their_times(
     tmp_path: Path, codec: str, come: str, go: str, becomes: str, tolerance: float, start: int
 ) -> None:
@@ -139,6 +140,7 @@ def test_samples_keep_their_times(
         ("wavpack", ".webm", "5.1", "libopus"),
     ],
 )
+@pytest.mark.heavy
 def test_the_channels_stay(tmp_path: Path, codec: str, go: str, layout: str, becomes: str) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / f"out{go}"
     sound_file(source, codec, layout=layout, seconds=0.5)
@@ -184,6 +186,7 @@ def test_sound_is_not_transcoded_unasked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("go", [".mov", ".webm"])
+@pytest.mark.heavy
 def test_a_stream_of_sound_stays_in_step_over_many_packets(tmp_path: Path, go: str) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / f"out{go}"
     sound_file(source, "libopus" if go == ".mov" else "ac3", seconds=8)

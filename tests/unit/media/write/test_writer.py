@@ -81,6 +81,7 @@ def irregular(**settings: object) -> Clip:
 
 @every_place
 @pytest.mark.parametrize("first", [0, 6400])
+@pytest.mark.heavy
 def test_times_survive(tmp_path: Path, codec: str, suffix: str, first: int) -> None:
     path = tmp_path / f"clip{suffix}"
     clip = irregular(pts=tuple(first + pts for pts in IRREGULAR))
@@ -151,6 +152,7 @@ def test_unspecified_tags_are_not_invented(tmp_path: Path, codec: str, suffix: s
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @every_place
+@pytest.mark.heavy
 def test_few_frames_are_enough(tmp_path: Path, codec: str, suffix: str, count: int) -> None:
     path = tmp_path / f"clip{suffix}"
     clip = irregular(pts=tuple(range(0, 512 * count, 512)), last_duration=512)
@@ -210,6 +212,7 @@ def _noise(clip: Clip, seed: int) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.heavy
 def test_lossy_layouts_come_back_as_they_went_in(tmp_path: Path, codec: str) -> None:
     for pix_fmt in sorted(CODECS[codec].pix_fmts):
         path = tmp_path / f"{pix_fmt}.mp4"

@@ -138,6 +138,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("frames", [None, 1, 2, 20])
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.heavy
 def test_what_is_right_passes(clip: Path, tmp_path: Path, suffix: str, frames: int | None) -> None:
     output = tmp_path / f"out{suffix}"
     contract = enlarge(clip, output, frames=frames)
@@ -158,6 +159,7 @@ def test_what_is_right_passes(clip: Path, tmp_path: Path, suffix: str, frames: i
     suffix=st.sampled_from(SUFFIXES),
     limited=st.booleans(),
 )
+@pytest.mark.heavy
 def test_any_times_come_through(
     tmp_path_factory: pytest.TempPathFactory,
     steps: list[int],
@@ -180,6 +182,7 @@ def test_any_times_come_through(
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv422p10le", "yuv444p", "gbrp10le"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.heavy
 def test_layouts_that_come_through_pass(tmp_path: Path, suffix: str, pix_fmt: str) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
     color = (0, 2, 1, 1, 0) if pix_fmt == "gbrp10le" else (1, 1, 1, 1, 1)
@@ -255,6 +258,7 @@ def shuffled(made: Iterable[Frame]) -> Iterator[Frame]:
     ],
     ids=["first", "middle", "last", "moved", "doubled", "black", "shuffled"],
 )
+@pytest.mark.heavy
 def test_wrong_frames_are_found(
     tmp_path: Path, clip: Path, suffix: str, change: Change, says: str
 ) -> None:
@@ -309,6 +313,7 @@ def test_a_source_that_is_next_to_black(tmp_path: Path) -> None:
     ],
     ids=["matrix", "range", "primaries", "sar", "rotation"],
 )
+@pytest.mark.heavy
 def test_wrong_tags_are_found(
     tmp_path: Path, clip: Path, suffix: str, changes: dict[str, Any], says: str
 ) -> None:
@@ -351,6 +356,7 @@ def test_lost_streams_are_found(tmp_path: Path, clip: Path, suffix: str) -> None
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.heavy
 def test_lost_packets_of_sound_are_found(tmp_path: Path, clip: Path, suffix: str) -> None:
     whole, output = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
     contract = enlarge(clip, whole)

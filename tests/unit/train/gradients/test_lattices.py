@@ -156,6 +156,7 @@ def test_groups_share_out_any_batch(groups: int) -> None:
     assert len(batch.targets) == min(groups, 4)
 
 
+@pytest.mark.heavy
 def test_squares_take_over_at_their_step() -> None:
     trainer("never", *LATTICE).run()
     trainer("late", *LATTICE, "loss.squares_from=6").run()

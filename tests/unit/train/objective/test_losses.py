@@ -116,6 +116,7 @@ def test_at_full_size_it_is_the_published_one() -> None:
     assert sum(weight.numel() for weight in discriminator.parameters()) == 4_376_897
 
 
+@pytest.mark.heavy
 def test_the_adversary_learns_to_tell_and_its_judgement_reaches_the_network() -> None:
     torch.manual_seed(0)
     adversary = Adversary(4, CPU)

@@ -29,6 +29,7 @@ def test_a_discriminator_and_its_absence_are_part_of_a_run() -> None:
         trainer("plain", *TWO_STAGES)
 
 
+@pytest.mark.heavy
 def test_weights_between_the_stages_are_kept() -> None:
     trainer("run", *TWO_STAGES, minutes=0).run()
     kept = Path("run") / FIRST_STAGE
