@@ -146,8 +146,9 @@ def read_options(arguments: Namespace) -> UpscaleOptions:
 
 
 def _network(plan: "UpscalePlan") -> str:
-    """The network's name, and how much it restores."""
-    return f"{plan.model} at restore {plan.restore:g}" if plan.restore else plan.model
+    """The network's name, how much it restores, and whether its pictures are made consistent."""
+    restored = f" at restore {plan.restore:g}" if plan.restore else ""
+    return f"{plan.model}{restored}{', consistent' if plan.consistent else ''}"
 
 
 def describe_plan(plan: "UpscalePlan") -> str:

@@ -29,6 +29,7 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import View
+from ciaovideo.models.consistency import Consistent
 from ciaovideo.models.protocols import Footprint, Network, Scales
 from ciaovideo.ops.dispatch import Setbacks
 from ciaovideo.options import EngineOptions, Precision
@@ -62,6 +63,7 @@ class Engine:
         self.workers = 1
         self.notices: list[str] = []
         self.setbacks = Setbacks(self._notice)
+        network = Consistent(network) if options.consistent else network
         self._exact = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._exact.requires_grad_(False)
         self._network = self._exact

@@ -34,11 +34,12 @@ class Upscaler:
     ``size`` as (height, width) or "1920x1080", or one of the sides. numpy may be uint8, uint16 or
     float in [0, 1]; what comes back is of the same kind, dtype and device, integers rounded and
     clamped, floats as the network made them. ``restore`` is a number from 0, faithful, to 1; a
-    picture says nothing of its coding, so that ``"auto"`` is 0.
+    picture says nothing of its coding, so that ``"auto"`` is 0. A ``consistent`` result, reduced
+    again by anti-aliased bicubic, equals the picture within 1e-4 before it is rounded.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
-    tile, ``deterministic`` and ``workers`` share one copy of the weights and the threads that
-    ``submit`` uses: as many as keep the device busy, where ``workers`` is None.
+    tile, ``deterministic``, ``consistent`` and ``workers`` share one copy of the weights and the
+    threads that ``submit`` uses: as many as keep the device busy, where ``workers`` is None.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Upscaler:
         tile: int = 0,
         workers: int | None = 1,
         deterministic: bool = False,
+        consistent: bool = False,
     ) -> None:
         text = f"{size[1]}x{size[0]}" if isinstance(size, tuple) else size
         self.size = SizeOptions(scale=scale, size=text, width=width, height=height)
@@ -63,7 +65,11 @@ class Upscaler:
             model=model, weights=None if weights is None else Path(weights), restore=restore
         )
         engine_options = EngineOptions(
-            device=device, precision=precision, tile=tile, deterministic=deterministic
+            device=device,
+            precision=precision,
+            tile=tile,
+            deterministic=deterministic,
+            consistent=consistent,
         )
         self._pool = _pool(options, engine_options, workers)
         self.model = model_name(options, device)
@@ -142,7 +148,7 @@ def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> W
             about = model.weights.stat()
             key = (model.weights.resolve(), about.st_mtime_ns, about.st_size, restore)
     precision = choose_precision(options.precision, device)
-    key = (*key, device, precision, options.tile, options.deterministic, count)
+    key = (*key, device, precision, options.tile, options.deterministic, options.consistent, count)
     return shared_pool(
         key, lambda: WorkerPool(Engine(load_network(model, options.device)[1], options), count)
     )

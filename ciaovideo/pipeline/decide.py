@@ -85,6 +85,7 @@ def decide(
         out_size=video.out_size,
         model=model,
         restore=0.0 if wanted.restore == "auto" else wanted.restore,
+        consistent=options.engine.consistent,
         device=str(engine.device),
         precision=engine.precision,
         workers=workers,

@@ -46,6 +46,7 @@ class UpscaleFields(TypedDict, total=False):
     tile: int
     batch: int
     deterministic: bool
+    consistent: bool
     deinterlace: Deinterlace
     force: bool
     video: int | None

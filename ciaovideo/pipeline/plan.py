@@ -37,6 +37,7 @@ class UpscalePlan:
     out_size: tuple[int, int]
     model: str
     restore: float
+    consistent: bool
     device: str
     precision: str
     workers: int
@@ -70,11 +71,12 @@ def describe_run(plan: UpscalePlan, options: UpscaleOptions) -> str:
     info, (height, width) = plan.info, plan.out_size
     digest = weights_sha256(options.model, plan.model)
     weights = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
+    agrees = ", consistent" if plan.consistent else ""
     device = plan.device.partition(":")[0]
     quality = f" {plan.encoding.own_quality}" if plan.encoding.own_quality else ""
     return (
         f"ciaovideo {version('ciaovideo')}: {plan.source.name}, {info.width}x{info.height} to"
-        f" {width}x{height}, model {plan.model}{weights}, {plan.precision} on {device},"
+        f" {width}x{height}, model {plan.model}{weights}{agrees}, {plan.precision} on {device},"
         f" {plan.encoding.codec.name}{quality}"
     )
 

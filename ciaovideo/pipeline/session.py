@@ -68,6 +68,7 @@ class Summary:
     out_size: tuple[int, int]
     model: str
     restore: float
+    consistent: bool
     device: str
     precision: str
     seconds: float
@@ -369,6 +370,7 @@ class UpscaleRun:
             out_size=plan.out_size,
             model=plan.model,
             restore=plan.restore,
+            consistent=plan.consistent,
             device=plan.device,
             precision=plan.precision,
             seconds=seconds,

@@ -28,7 +28,8 @@ from ciaovideo.media.pictures.webp import encode_webp
 from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
-from ciaovideo.options import InputOptions, ModelOptions, UpscaleOptions
+from ciaovideo.models.networks.interpolation import KERNELS
+from ciaovideo.options import EngineOptions, InputOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.computing import FrameMaker
 from ciaovideo.pipeline.plan import UpscalePlan, target_of
 from ciaovideo.pipeline.session import Progress, Session, UpscaleRun
@@ -151,7 +152,7 @@ def preview(
         times = _places(run.plan, options.input, places)
         facts = probe(given, Selection(start=times[-1]), options.input)
         others = [
-            (column.name, session.engine(column.model, options.engine)[1])
+            (column.name, session.engine(column.model, _computing(column, options.engine))[1])
             for column in columns(options.model, options.engine.device, run.plan.restore)
         ]
         maker = _PlaceMaker(run, options, others, Path(folder) / f"part{wanted.suffix}")
@@ -171,6 +172,11 @@ def preview(
         seconds=tally.per_frame * plan.frames,
         seconds_per_frame=tally.per_frame,
     )
+
+
+def _computing(column: Column, options: EngineOptions) -> EngineOptions:
+    """How a column is computed: bicubic, which is there for comparison, as it is."""
+    return replace(options, consistent=options.consistent and column.model.model not in KERNELS)
 
 
 def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction]:

@@ -160,7 +160,9 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
     assert tables[0] == tables[1]
 
 
-@pytest.mark.parametrize("kind", ["still", "vfr", "fields", "part", "dither", "network", "batched"])
+@pytest.mark.parametrize(
+    "kind", ["still", "vfr", "fields", "part", "dither", "network", "batched", "consistent"]
+)
 def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
     """What is computed from more than one frame, or in groups, begins anew with each segment."""
     shape: dict[str, Any] = {"width": 96, "height": 64, "seconds": FRAMES / 24, "sound": True}
@@ -184,6 +186,8 @@ def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
             given = options(model=ModelOptions(model="ciaosr-fast"), size=SizeOptions(scale=1.5))
         case "batched":
             given = options(engine=EngineOptions(batch=3))
+        case "consistent":
+            given = options(engine=EngineOptions(consistent=True), size=SizeOptions(scale=1.5))
     make_clip(clip := tmp_path / "in.mkv", **shape)
     whole, parts = in_one_go_and_not(clip, ".mp4", given)
     assert whole.read_bytes() == parts.read_bytes()
@@ -215,6 +219,7 @@ def test_what_is_not_the_same_run_is_refused(
         (clip, options(encode=EncodeOptions(crf=20)), "another set of options:"),
         (clip, options(model=ModelOptions(model="lanczos")), "another network:"),
         (other, options(size=SizeOptions(scale=3)), "source and another set of options:"),
+        (clip, options(engine=EngineOptions(consistent=True)), "another set of options:"),
     ):
         with pytest.raises(StaleLedgerError, match=named):
             upscale(source, output, options=given)

@@ -10,6 +10,7 @@ import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +19,9 @@ from av.rational import AVRational
 
 import ciaovideo
 from ciaovideo.cli.main import run
+from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.media.clock import exact
+from ciaovideo.models.consistency import BOUND
 from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until
@@ -211,6 +214,23 @@ def test_the_summary_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert restore["text"].startswith(f"restore {summary['restore']:g}: h264, quantiser")
     assert set(summary["stage_seconds"]) == {"decode", "compute", "encode", "verify"}
     assert len(times(output)) == 3
+
+
+def test_a_consistent_output_reduced_again_is_its_source(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    shape: dict[str, Any] = {"codec": "ffv1", "pix_fmt": "gbrp10le", "options": {}}
+    make_clip(source, width=64, height=48, seconds=0.1, **shape)
+    words = [str(source), str(output), "--scale", "2.5", "--codec", "ffv1", "--bit-depth", "16"]
+    down, across = bicubic_matrix(120, 48).numpy(), bicubic_matrix(160, 64).numpy()
+    off = []
+    for more in ([], ["--consistent"]):
+        assert run([*words, "--overwrite", "--quiet", *more]) == 0
+        with av.open(source) as given, av.open(output) as made:
+            lr, sr = (next(file.decode(video=0)).to_ndarray() for file in (given, made))
+        back = np.einsum("hH,HWc,wW->hwc", down, sr.astype(np.float32) / 65536, across)
+        off.append(abs(back - lr / 1024))  # codes of limited range grow by whole bits
+    assert np.median(off[0]) > 10 * BOUND
+    assert np.quantile(off[1], 0.8) < BOUND  # others are near what was clamped, at black and white
 
 
 @pytest.fixture(scope="module")

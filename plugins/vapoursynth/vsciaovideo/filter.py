@@ -41,6 +41,7 @@ def upscale(
     precision: Precision = "auto",
     format: int | vs.VideoFormat | None = None,
     deterministic: bool = False,
+    consistent: bool = False,
 ) -> vs.VideoNode:
     """Enlarge a clip: frame n in is frame n out, properties kept.
 
@@ -48,7 +49,8 @@ def upscale(
     both. ``restore`` is from 0, faithful, over 0.5, without what codecs add, to 1, for worn film
     and tape. ``format`` is the output's, the input's if not given. ``num_streams`` frames are
     computed at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a
-    processor. ``deterministic`` gives the same bits in every run, whatever memory is free. Frames
+    processor. ``deterministic`` gives the same bits in every run, whatever memory is free. A
+    ``consistent`` frame, reduced again by bicubic, is the input's. Frames
     depend on their own input alone, in any order. Raises vs.Error.
     """
     if not isinstance(clip, vs.VideoNode):
@@ -59,7 +61,7 @@ def upscale(
         _check(Real | None, "give a number", scale=scale, restore=restore)
         _check(str, "give a name", model=model, device=device, precision=precision)
         _check(str | Path | None, "give a path", weights=weights)
-        _check(bool, "give True or False", deterministic=deterministic)
+        _check(bool, "give True or False", deterministic=deterministic, consistent=consistent)
         upscaler = Upscaler(
             model,
             weights=weights,
@@ -71,6 +73,7 @@ def upscale(
             tile=tile or 0,
             workers=num_streams,
             deterministic=deterministic,
+            consistent=consistent,
         )
         render = _Render(upscaler, format)
         canvas = render.canvas(clip)

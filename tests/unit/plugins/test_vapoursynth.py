@@ -19,6 +19,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
+from ciaovideo.models.consistency import BOUND
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.stages import FrameTask, FrameWorker, StageClock
@@ -85,6 +86,16 @@ def source(
         return frame
 
     return blank.std.ModifyFrame(blank, draw)
+
+
+def test_a_consistent_frame_reduced_again_is_the_input() -> None:
+    clip = source("RGBS")
+    made = upscale(clip, 2.5, consistent=True)
+    back = made.resize.Bicubic(WIDTH, HEIGHT, filter_param_a=0, filter_param_b=0.5)
+    with clip.get_frame(1) as one, back.get_frame(1) as other:
+        off = [abs(np.asarray(one[p]) - np.asarray(other[p])) for p in range(3)]
+    inside = slice(2, -2)  # the host mirrors the picture at its borders
+    assert max(plane[inside, inside].max() for plane in off) < 2 * BOUND
 
 
 def planes_of(frame: Any) -> Planes:
@@ -380,6 +391,7 @@ def test_frames_that_a_deinterlacer_made_are_taken() -> None:
         ({"format": -1}, "there is no format -1"),
         ({"format": 1 << 40}, "there is no format"),
         ({"deterministic": "no"}, "deterministic is 'no': give True or False"),
+        ({"consistent": 1}, "consistent is 1: give True or False"),
     ],
 )
 def test_a_wrong_argument_is_an_error_that_helps(settings: dict[str, Any], text: str) -> None:
