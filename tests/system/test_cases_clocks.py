@@ -18,9 +18,9 @@ from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS
+from ciaovideo.media.formats import elementary
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.formats.tape import rate_change
-from ciaovideo.media.inspect import elementary
 from ciaovideo.media.inspect.jumps import WRAP, ClockWatch
 from ciaovideo.media.inspect.late import LateStreams
 from ciaovideo.media.read.probe import probe

@@ -50,12 +50,11 @@ def upscale(
     and tape. ``format`` is the output's, the input's if not given. ``num_streams`` frames are
     computed at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a
     processor. ``deterministic`` gives the same bits in every run, whatever memory is free. A
-    ``consistent`` frame, reduced again by bicubic, is the input's. Frames
-    depend on their own input alone, in any order. Raises vs.Error.
+    ``consistent`` frame, reduced again by bicubic, is the input's. Frames depend on their own input
+    alone, in any order. Raises vs.Error.
     """
-    if not isinstance(clip, vs.VideoNode):
-        raise vs.Error(f"upscale: {clip!r} is no clip: give a vs.VideoNode")
     with _vs_errors():
+        _check(vs.VideoNode, "give a clip", clip=clip)
         _check_sides(width=width, height=height)
         _check(int | None, "give a whole number", num_streams=num_streams, tile=tile)
         _check(Real | None, "give a number", scale=scale, restore=restore)
@@ -76,8 +75,7 @@ def upscale(
             consistent=consistent,
         )
         render = _Render(upscaler, format)
-        canvas = render.canvas(clip)
-    return _in_turns(clip, canvas, render, upscaler.workers + 1)
+        return _in_turns(clip, render.canvas(clip), render, upscaler.workers + 1)
 
 
 def _in_turns(

@@ -421,7 +421,7 @@ def test_a_clip_that_cannot_be_worked_on_is_refused(
 
 
 def test_what_is_no_clip_is_refused() -> None:
-    with pytest.raises(vs.Error, match=r"^upscale: 'clip\.mkv' is no clip"):
+    with pytest.raises(vs.Error, match=r"clip is 'clip\.mkv'"):
         upscale("clip.mkv")
 
 

@@ -1,6 +1,5 @@
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
-from ciaovideo.media.streams.plan import StreamPlan, plan_streams
-from ciaovideo.media.write.choice import choose_codec
-from ciaovideo.media.write.writer import VideoTarget, VideoWriter
-from ciaovideo.options import EncodeOptions
-from ciaovideo.storage.atomic import atomic_output
-from tests.found import by_kind, losses_of
+from ciaovideo.media.streams.plan import plan_streams
+from tests.copying import process
+from tests.found import by_kind
 from tests.media import make_clip
 from tests.places import container_of
 
@@ -28,27 +24,6 @@ SMALL = {"width": 64, "height": 48}
 FULL: dict[str, Any] = {**SMALL, "counter": True, "sound": True, "subtitle": "Hello", "chapters": 3}
 MOV_TEXT_GAP = b"\0\0"  # how mp4 says that no subtitle is shown yet
 MILLISECOND = Fraction(1, 1000)
-
-
-def process(
-    source: Path, output: Path, frames: int | None = None, part: Selection = EVERYTHING
-) -> StreamPlan:
-    """Code every frame again at its own size, with all that the container takes beside it."""
-    with VideoReader(facts := probe(source)) as reader:
-        info, size = reader.info, (reader.info.height, reader.info.width)
-        choice = choose_codec(
-            EncodeOptions(preset="ultrafast"), container_of(output), info.pix_fmt, *size
-        )
-        plan = plan_streams(facts, container_of(output), replace(part, count=frames))
-        with (
-            atomic_output(output) as temporary,
-            StreamCopier(plan) as copier,
-            VideoWriter(temporary, VideoTarget.of(info, choice, size), copier) as writer,
-        ):
-            for frame in reader.frames(frames):
-                if part.shows(frame.time):
-                    writer.write(frame)
-    return plan
 
 
 def packets(path: Path, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
@@ -413,22 +388,6 @@ def test_sound_that_begins_between_milliseconds_stays_there(tmp_path: Path, suff
         assert abs(time - other) <= Fraction(1, 2 * rate)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_the_language_of_the_video_stays(tmp_path: Path, suffix: str) -> None:
-    plain, source, output = tmp_path / "plain.mp4", tmp_path / "in.mp4", tmp_path / f"out{suffix}"
-    make_clip(plain, seconds=0.25, **SMALL)
-    with av.open(plain) as before, av.open(source, "w") as after:
-        target = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        target.metadata["language"] = "ger"
-        for packet in before.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = target
-                after.mux(packet)
-    process(source, output)
-    with av.open(output) as container:
-        assert container.streams.video[0].language == "ger"
-
-
 def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, seconds=2, chapters=4, **SMALL)
@@ -446,59 +405,8 @@ class LateText(StreamCopier):
         yield from sorted(super()._relevant(), key=lambda packet: packet.stream.type == "subtitle")
 
 
-def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_limited_run_reads_on_for_what_is_badly_interleaved(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=2, **FULL)
-    monkeypatch.setitem(globals(), "StreamCopier", LateText)
-    process(source, output, frames=24)
+    process(source, output, frames=24, copier=LateText)
     assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]
-
-
-@pytest.mark.parametrize("kinds", [".mp4 .mp4", ".mov .mkv", ".mkv .mov"])
-def test_the_names_of_tracks_survive(tmp_path: Path, kinds: str) -> None:
-    source, output = (tmp_path / f"clip{n}{kind}" for n, kind in enumerate(kinds.split()))
-    make_clip(tmp_path / "bare.mkv", sound=True, options={"preset": "ultrafast"}, **SMALL)
-    with av.open(tmp_path / "bare.mkv") as given, av.open(source, "w") as made:
-        copies = [made.add_stream_from_template(one, opaque=True) for one in given.streams]
-        copies[1].metadata["title"] = "Kommentar"
-        for packet in given.demux():
-            if packet.size:
-                packet.stream = copies[packet.stream.index]
-                made.mux(packet)
-    process(source, output)
-    with av.open(output) as container:
-        tags = container.streams.audio[0].metadata
-        assert tags["title" if output.suffix == ".mkv" else "name"] == "Kommentar"
-
-
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
-def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str) -> None:
-    clip, source, output = (tmp_path / name for name in ("clip.mkv", "in.mkv", f"out{suffix}"))
-    make_clip(clip, sound=True, sound_codec="libopus", options={"preset": "ultrafast"}, **SMALL)
-    marks = [av.stream.Disposition[name] for name in ("dub", "comment", "forced", "original")]
-    with av.open(clip) as given, av.open(source, "w") as made:
-        video = made.add_stream_from_template(given.streams.video[0], opaque=True)
-        sounds = [made.add_stream_from_template(given.streams.audio[0], opaque=True) for _ in marks]
-        for sound, mark in zip(sounds, marks, strict=True):
-            sound.disposition = mark
-        for packet in given.demux():
-            targets = sounds if packet.stream.type == "audio" else [video]
-            for target in targets if packet.size else []:
-                twin = av.Packet(bytes(packet))
-                twin.pts, twin.dts, twin.time_base = packet.pts, packet.pts, packet.time_base
-                twin.is_keyframe, twin.stream = packet.is_keyframe, target
-                made.mux(twin)
-    plan = plan_streams(probe(source), container_of(output), sound="auto")
-    if suffix == ".mov":
-        assert len(losses_of(plan.findings)) == len(marks)
-        return
-    missing = {"dub", "comment", "original"}
-    if suffix != ".webm":
-        process(source, output)
-        with av.open(output) as container:
-            found = [sound.disposition for sound in container.streams.audio]
-        missing = {str(m.name) for m, held in zip(marks, found, strict=True) if m not in held}
-    lost = [finding.text for finding in plan.findings if finding.kind == Kind.LOST]
-    assert {text.split(": ")[-1] for text in lost} == missing
