@@ -1,9 +1,12 @@
-"""How sizes, boxes and times are written: words of a user to exact values."""
+"""How sizes, boxes, times and rates are written: words of a user to exact values."""
 
 import re
 from fractions import Fraction
 
 from ciaovideo.errors import OptionError
+
+MAX_RATE = 1000  # frames a second
+ROUNDED_RATE = Fraction(1, 5000)  # as far as 23.98 is from 24000/1001: nobody means that
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -43,3 +46,18 @@ def parse_time(text: str | Fraction) -> Fraction:
     if (match[1] is not None and minutes >= 60) or (match[2] is not None and seconds >= 60):
         raise OptionError(f"{text!r} is not a time: minutes and seconds go up to 59", hint)
     return 3600 * hours + 60 * minutes + seconds
+
+
+def parse_rate(text: str | Fraction) -> Fraction:
+    """Frames a second, exactly, from 24, 24000/1001 or 12.5; OptionError for what is rounded."""
+    written = r"[0-9]{1,9}(?:/[1-9][0-9]{0,8}|\.[0-9]{1,9})?"
+    known = isinstance(text, Fraction) or re.fullmatch(written, text)
+    number = Fraction(text) if known else Fraction(0)
+    if not 0 < number <= MAX_RATE:
+        raise OptionError(f"{text!r} is not a rate", "frames a second, such as 24 or 24000/1001")
+    if isinstance(text, Fraction) or "." not in text:
+        return number
+    exact = round(number * Fraction(1001, 1000)) * Fraction(1000, 1001)
+    if number != exact and abs(number - exact) < exact * ROUNDED_RATE:
+        raise OptionError(f"the rate {text} is rounded", f"write {exact}")
+    return number

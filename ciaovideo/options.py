@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from ciaovideo.config import opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
-from ciaovideo.notation import parse_box, parse_size, parse_time
+from ciaovideo.notation import parse_box, parse_rate, parse_size, parse_time
 
 MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
 
@@ -21,6 +21,19 @@ Deinterlace = Literal["auto", "field", "off"]
 Chroma = Literal["auto", "420", "422", "444"]
 Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
+TransferName = Literal[
+    "bt709",
+    "smpte170m",
+    "gamma22",
+    "gamma28",
+    "linear",
+    "log",
+    "log-sqrt",
+    "srgb",
+    "pq",
+    "hlg",
+    "smpte428",
+]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 CROP_AUTO = "auto"  # what a look at the whole file finds to be no picture
 CROP_SOURCE = "source"  # the crop that the container of the input states
@@ -171,6 +184,14 @@ class InputOptions:
         " scaled and stored, where the output can hold it",
         "WxH+X+Y|auto|source",
     )
+    rate: Fraction | str | None = opt(
+        None,
+        "frames a second of numbered pictures (frames/%%06d.dpx), exactly: 24, or 24000/1001",
+        "N[/D]",
+    )
+    transfer: TransferName | None = opt(
+        None, "how light became samples, in place of what the input says; the output is tagged so"
+    )
     start: Fraction | str | None = opt(
         None,
         "begin with the first frame at this time or later, in seconds or [HH:]MM:SS[.FRACTION]"
@@ -188,6 +209,10 @@ class InputOptions:
         _check_word("deinterlacing", self.deinterlace, Deinterlace)
         if self.crop not in (None, CROP_SOURCE, CROP_AUTO):
             parse_box(self.crop)
+        if self.transfer is not None:
+            _check_word("transfer", self.transfer, TransferName)
+        if self.rate is not None:
+            object.__setattr__(self, "rate", parse_rate(self.rate))
         start, end = self.times
         if end is not None and end <= start:
             raise OptionError(

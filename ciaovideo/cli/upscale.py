@@ -52,11 +52,16 @@ def build_parser(prog: str) -> ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=_place, help="a video file, or - for a pipe")
+    parser.add_argument(
+        "input",
+        type=_place,
+        help="a video file, numbered pictures as frames/%%06d.dpx (with --rate), or - for a pipe",
+    )
     parser.add_argument(
         "output",
         type=_place,
-        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi, .mxf or .y4m, or - for a pipe",
+        help="a file ending in .mp4, .m4v, .mov, .mkv, .webm, .avi, .mxf or .y4m, numbered pictures"
+        " as frames/%%06d.png (.dpx, .png, .tif), or - for a pipe",
     )
     for config in (*option_groups().values(), UpscaleOptions):
         add_group(parser, config)

@@ -38,6 +38,8 @@ def build_parser(prog: str) -> ArgumentParser:
         parser.add_argument(
             f"--{name}", type=int, metavar="N", help=f"it was made with this --{name}"
         )
+    for name, unit in (("rate", "N[/D]"), ("transfer", "NAME")):
+        parser.add_argument(f"--{name}", metavar=unit, help=f"it was made with this --{name}")
     parser.add_argument("--crop", metavar="CROP", help="it was made with this --crop")
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
@@ -74,6 +76,8 @@ def run(arguments: Namespace) -> int:
         video=arguments.video,
         program=arguments.program,
         crop=arguments.crop,
+        rate=arguments.rate,
+        transfer=arguments.transfer,
     )
     if arguments.report is not None:
         _report(arguments, result)
@@ -107,6 +111,9 @@ def _report(arguments: Namespace, verification: "Verification") -> None:
         deinterlace="field" if arguments.every_field else "auto",
         video=arguments.video,
         program=arguments.program,
+        crop=arguments.crop,
+        rate=arguments.rate,
+        transfer=arguments.transfer,
     )
     options = UpscaleOptions(input=part, frames=arguments.frames)
     report = preservation_report(

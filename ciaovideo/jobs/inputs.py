@@ -14,6 +14,7 @@ from ciaovideo.config import field_types, parse_text
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.jobs.job import Job
 from ciaovideo.media.read.probe import probe
+from ciaovideo.media.sequence.numbered import PICTURES, is_sequence, sequences_among, stem_of
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import field_homes, with_fields
 
@@ -48,16 +49,17 @@ class Listing:
     others: Mapping[str, int]
 
 
-def find_sources(names: Sequence[str], output: Path) -> Listing:
+def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) -> Listing:
     """The sources that files, folders, wildcards and lists name, in order; each once.
 
-    Folders are searched to any depth, without hidden files and without ``output``. Raises
+    Folders are searched to any depth, without hidden files and without ``output``. With
+    ``pictures``, numbered ones in a folder are a source. Raises
     MissingInputError for what is not there, OptionError for a list that cannot be read.
     """
     found: dict[tuple[Path, str], Found] = {}
     others: dict[str, int] = {}
     for name in names:
-        for one in _named(name, output, others):
+        for one in _named(name, output, others, pictures=pictures):
             key = one.source.absolute(), repr(sorted(one.settings.items(), key=str))
             found.setdefault(key, one)
     if not found:
@@ -75,19 +77,21 @@ def make_jobs(
     where they follow from the source, that is opened.
     """
     jobs: dict[str, Job] = {}
-    own_options = [
-        replace(with_fields(options, one.settings) if one.settings else options, resume=True)
-        for one in found
-    ]
+    own_options = [_own_options(one, options) for one in found]
     sizes: Iterable[tuple[int, int]] = [(0, 0)] * len(found)
     if SIDES.search(name):
         with ThreadPoolExecutor() as pool:  # which waits for disks
             sizes = [*pool.map(_out_size, [one.source for one in found], own_options)]
     for number, (one, own, size) in enumerate(zip(found, own_options, sizes, strict=True), 1):
-        place = one.output or one.place.parent / _name(one, own, name, (number, *size))
+        place = one.output or _folder_of(one) / _name(one, own, name, (number, *size))
         made = output / place
         if not made.resolve().is_relative_to(output.resolve()):
             raise OptionError(f"{place} lies outside {output}", "name outputs below it")
+        if is_sequence(made):
+            raise OptionError(
+                f"{made}: a batch makes files that can be resumed, and no numbered pictures",
+                "make a .mkv, and pictures of it afterwards",
+            )
         if made.exists() and one.source.exists() and made.samefile(one.source):
             raise OptionError(f"the output {made} is the input itself", "choose another folder")
         key = str(place).casefold()  # many file systems know no difference
@@ -102,16 +106,32 @@ def make_jobs(
     return list(jobs.values())
 
 
-def _named(name: str, output: Path, others: dict[str, int]) -> Iterator[Found]:
+def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
+    """The options of one source; a rate that is said of all is that of the pictures among them."""
+    own = replace(with_fields(options, one.settings) if one.settings else options, resume=True)
+    if is_sequence(one.source) or "rate" in one.settings:
+        return own
+    return replace(own, input=replace(own.input, rate=None))
+
+
+def _folder_of(one: Found) -> Path:
+    """Where an output goes; pictures that are called by a number alone become their folder."""
+    parent = one.place.parent
+    return parent.parent if is_sequence(one.source) and not stem_of(one.source) else parent
+
+
+def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -> Iterator[Found]:
     """What one word of a command line means."""
     path = Path(name)
     if path.is_dir():
-        yield from _in_folder(path, output, others)
+        yield from _in_folder(path, output, others, pictures=pictures)
     elif path.is_file():
         if path.suffix.lower() in LISTS:
             yield from _in_list(path)
         else:
             yield Found(source=path, place=Path(path.name))
+    elif is_sequence(path):
+        yield Found(source=path, place=Path(path.parent.absolute().name) / path.name)
     elif MAGIC.search(name):
         base = _fixed_part(path)
         matches = sorted(base.glob(str(path.relative_to(base))))
@@ -126,7 +146,13 @@ def _named(name: str, output: Path, others: dict[str, int]) -> Iterator[Found]:
         )
 
 
-def _in_folder(folder: Path, output: Path, others: dict[str, int]) -> Iterator[Found]:
+def _in_folder(
+    folder: Path, output: Path, others: dict[str, int], *, pictures: bool
+) -> Iterator[Found]:
+    if pictures:
+        for parent in (folder, *sorted(path for path in folder.rglob("*/") if path.is_dir())):
+            if not _is_inside(parent, output):
+                yield from _sequences(parent, folder)
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
         if any(part.startswith(".") for part in place.parts) or not path.is_file():
@@ -136,8 +162,19 @@ def _in_folder(folder: Path, output: Path, others: dict[str, int]) -> Iterator[F
         suffix = path.suffix.lower()
         if VIDEOS.fullmatch(suffix):
             yield Found(source=path, place=place)
-        else:
+        elif not (pictures and suffix in PICTURES):
             others[suffix] = others.get(suffix, 0) + 1
+
+
+def _sequences(folder: Path, base: Path) -> Iterator[Found]:
+    """The numbered pictures in one folder below ``base``, or in it."""
+    place = folder.relative_to(base)
+    if any(part.startswith(".") for part in place.parts):
+        return
+    names = (file.name for file in folder.iterdir() if not file.name.startswith("."))
+    for pattern in sorted(sequences_among(names)):
+        below = place if place.parts else Path(folder.absolute().name)
+        yield Found(source=folder / pattern, place=below / pattern)
 
 
 def _is_inside(path: Path, output: Path) -> bool:
@@ -166,7 +203,7 @@ def _in_list(path: Path) -> Iterator[Found]:
             if key not in homes:
                 raise UnknownNameError.among("option", key, [*homes, *OWN_COLUMNS])
         source = path.parent / str(row["input"])
-        if not source.is_file():
+        if not source.is_file() and not is_sequence(source):
             raise MissingInputError(
                 f"{where}: the input {source} does not exist", "look at its name"
             )
@@ -228,16 +265,24 @@ def _out_size(source: Path, options: UpscaleOptions) -> tuple[int, int]:
     return options.size.resolve(info.height, info.width, even=True, sar=info.sar)
 
 
+def _stem(source: Path) -> str:
+    """What a source is called; pictures that are only numbered are called as their folder."""
+    if is_sequence(source):
+        return stem_of(source) or source.absolute().parent.name
+    return source.stem
+
+
 def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int, int, int]) -> str:
     """The name of an output; ``numbers`` are its own, its height and its width."""
     source, cut = one.source, options.input
     if not pattern:
+        stem = _stem(source)
         suffix = source.suffix if WRITTEN.fullmatch(source.suffix) else OTHERWISE
         start, end = cut.times
         span = f"-{_clock(start)}-{_clock(end)}" if start or end is not None else ""
-        return f"{source.stem}{span}{suffix}"
+        return f"{stem}{span}{suffix}"
     words = {
-        "stem": source.stem,
+        "stem": _stem(source),
         "suffix": source.suffix[1:],
         "folder": source.parent.name,
         **_settings(options),

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ciaovideo.errors import MissingInputError
+from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.options import ModelOptions, UpscaleOptions
 
 
@@ -112,12 +114,13 @@ class Snapshot:
 
 
 def file_stamp(path: Path) -> str:
-    """Size and time of change of a file; nothing where there is none."""
+    """Size and time of change of a file, or of numbered pictures; nothing where there is none."""
     try:
-        found = path.stat()
-    except OSError:
+        found = [file.stat() for file in source_files(path)]
+    except (OSError, MissingInputError):
         return ""
-    return f"{found.st_size} {found.st_mtime_ns}"
+    size, changed = sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+    return f"{size} {changed}" + (f" {len(found)}" if len(found) > 1 else "")
 
 
 def _stamp(model: ModelOptions) -> str:

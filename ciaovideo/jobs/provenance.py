@@ -1,6 +1,7 @@
 """What was done to each file: hashes, versions, settings and findings, as archives keep them."""
 
 import csv
+import hashlib
 import io
 import json
 import platform
@@ -16,6 +17,7 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.ledger import BatchLedger, FileRow
 from ciaovideo.media.pictures.framemd5 import write_framemd5
+from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.encoder import coding_versions
 from ciaovideo.models.weights import file_sha256, weights_sha256
 from ciaovideo.pipeline.plan import UpscalePlan
@@ -43,7 +45,10 @@ COLUMNS = (
 
 
 def fixity(job: Job) -> dict[str, Any]:
-    """Hashes of a source and its output, and the list of the output's frames, which is written."""
+    """Hashes of a source and its output, and the list of the output's frames, which is written.
+
+    That of numbered pictures is of all their bytes, one after the other.
+    """
     listed = job.output.with_name(job.output.name + FRAMEMD5)
     part = listed.with_name(f".{listed.name}{UNFINISHED}")
     try:
@@ -58,13 +63,24 @@ def fixity(job: Job) -> dict[str, Any]:
             part.unlink(missing_ok=True)
     return {
         "input": str(job.source),
-        "input_sha256": file_sha256(job.source),
+        "input_sha256": _source_sha256(job.source),
         "output": str(job.output),
         "output_sha256": file_sha256(job.output),
         "framemd5": str(listed),
         "framemd5_sha256": file_sha256(listed),
         "frames": frames,
     }
+
+
+def _source_sha256(path: Path) -> str:
+    """The SHA-256 of all bytes of a source, in hexadecimal."""
+    files = source_files(path)
+    if len(files) == 1:
+        return file_sha256(*files)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination
 from ciaovideo.pipeline.decide import decide
@@ -185,7 +186,7 @@ def look_at(job: Job) -> Look:
             model=plan.model,
             codec=plan.encoding.codec.name,
             memory=plan.memory.bytes * plan.workers,
-            source_bytes=job.source.stat().st_size,
+            source_bytes=sum(file.stat().st_size for file in source_files(job.source)),
             findings=plan.findings,
         )
 
@@ -196,7 +197,8 @@ def sample(job: Job) -> Sample:
         output = Path(folder) / job.output.name
         options = replace(job.options, resume=True, overwrite=False, frames=None, segment=None)
         start, end = options.input.times
-        length = (probe(job.source).info.duration_s or 0) if end is None else float(end - start)
+        whole = probe(job.source, options=job.options.input) if end is None else None
+        length = (whole.info.duration_s or 0) if whole else float((end or 0) - start)
         into = start + int(min(INTO_S, length / 3))
         options = replace(options, input=replace(options.input, start=into))
         with UpscaleRun(

@@ -71,7 +71,9 @@ class TagNames:
         """The names, as fields of the spec, of the tags that do not come back."""
         shown = self.shown(color)
         names = ("matrix", "primaries", "transfer")
-        return tuple(name for name in names if getattr(color, name) and not getattr(shown, name))
+        silent = (getattr(shown, name).name == "UNSPECIFIED" for name in names)
+        told = (getattr(color, name).name != "UNSPECIFIED" for name in names)
+        return tuple(n for n, said, lost in zip(names, told, silent, strict=True) if said and lost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,6 +103,8 @@ class Container:
     alpha: Mapping[str, str] = field(default_factory=dict)  # family with alpha: encoder
     bare: bool = False  # it holds pictures as they are, and nothing else
     piped: bool = False  # it can be written in one pass
+    numbered_pictures: bool = False  # each picture is a file of its own
+    stores_rate: bool = True  # whether how many frames are shown a second comes back
 
     # Other streams
     streams: bool = True  # whether it holds any stream beside the video
@@ -111,6 +115,7 @@ class Container:
     chapters: bool = True
     metadata: bool = True  # tags of the file and of its streams
     timecode: bool = True  # the timecode of the first frame
+    held_tags: tuple[str, ...] = ()  # tags that it has a place for, where it holds no others
     blank_timecode: str = ""  # what a file without a timecode gets
     text: str = ""  # the codec that text becomes
     # The codecs that lossless sound and other sound become: of each the first that opens.

@@ -20,12 +20,15 @@ from av.video.stream import VideoStream
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.clock import exact
+from ciaovideo.media.clock import FALLBACK_RATE, exact
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.sequence.dpx import read_head
+from ciaovideo.media.sequence.numbered import Numbered, demuxer_name, is_sequence
 from ciaovideo.media.side_data import turn_of
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
+SEQUENCE = "image2"  # FFmpeg's name of numbered pictures
 PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
 AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
@@ -36,20 +39,45 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 class Opening:
     """How a source is opened wherever it is read, so that all see the same streams.
 
-    ``options`` are FFmpeg's, ``main`` the index of the main video; None is the first one.
+    ``options`` are FFmpeg's, ``main`` the index of the main video; None is the first one. ``rate``
+    is that of numbered pictures, which have no clock. ``transfer`` stands in place of what the
+    pictures say of theirs.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
     main: int | None = None
+    rate: Fraction | None = None
+    transfer: Transfer | None = None
 
 
 USUAL = Opening()
 
 
 def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
-    """Open a file for reading; raises OpenError. A name with a colon is no protocol."""
+    """Open a file or numbered pictures for reading; raises OpenError, and as ``Numbered.find``.
+
+    A name with a colon is no protocol.
+    """
+    if is_sequence(path):
+        return _open_sequence(Numbered.find(path), opening)
     with av_errors("opening", path, OpenError):
         return av.open(path.absolute(), options=dict(opening.options))
+
+
+def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
+    """Numbered pictures as a container, with what the first one's header says as its tags."""
+    options = {
+        "pattern_type": "sequence",
+        "framerate": str(opening.rate or FALLBACK_RATE),
+        "start_number": str(numbered.first),
+        "start_number_range": "1",
+    }
+    tags = read_head(numbered.file(numbered.first)).tags
+    with av_errors("opening", numbered.path, OpenError):
+        name = demuxer_name(numbered.path)
+        container = av.open(name, format=SEQUENCE, options={**opening.options, **options})
+    container.metadata.update(tags)
+    return container
 
 
 def remuxed(path: Path, *words: str, leaving: int | None = None) -> str:
@@ -102,6 +130,22 @@ def pictures_from(
     context.thread_type = "AUTO"
     for packet in source:
         yield from context.decode(packet)
+
+
+def told_transfer(path: Path) -> Transfer | None:
+    """How light became the samples of numbered pictures, where FFmpeg has no word for it."""
+    if not is_sequence(path):
+        return None
+    numbered = Numbered.find(path)
+    return Transfer.LOG if read_head(numbered.file(numbered.first)).log else None
+
+
+def retagged(pictures: Iterable[av.VideoFrame], opening: Opening) -> Iterator[av.VideoFrame]:
+    """The pictures with what stands in place of their own tags."""
+    for picture in pictures:
+        if opening.transfer is not None:
+            picture.color_trc = opening.transfer
+        yield picture
 
 
 def decoded(
@@ -181,6 +225,12 @@ def timecode(container: InputContainer, video: Stream) -> str:
     """What a clock in the picture would show in the first frame, as a file's tags say."""
     tags = (*container.metadata.items(), *video.metadata.items())  # mp4 and mov write the file's
     return next((text for key, text in tags if key.lower() == "timecode"), "")
+
+
+def reel_name(container: InputContainer) -> str:
+    """What the reel is called that a film was taken from, as the file's tags say."""
+    tags = container.metadata.items()
+    return next((text for key, text in tags if key.lower() == "reel_name"), "")
 
 
 def counts_timecode(av_stream: Stream) -> bool:

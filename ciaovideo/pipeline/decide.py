@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.upscaler import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import FALLBACK_RATE, average_rate, constant_rate
-from ciaovideo.media.containers import Clock, Container, Fate
+from ciaovideo.media.containers import YUV4MPEG, Clock, Container, Fate
 from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.ffmpeg.writer import try_out
@@ -126,6 +126,8 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
     spec, guesses = info.color.resolved(*info.stored_size, layout, info.codec)
     out_size, encoding = _size_and_encoding(info, container, options, spec)
     chosen = replace(spec, siting=encoding.siting)
+    if encoding.codec.rgb:  # whose codes are of full range by its standard
+        chosen = replace(chosen, color_range=Range.FULL, siting=Siting.UNSPECIFIED)
     out_spec, sited = chosen.resolved(*info.stored_size, PixelLayout.of(encoding.pix_fmt))
     return _Video(
         info=info,
@@ -138,7 +140,7 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
             *_rounding(options, info, out_size, encoding),
             *guesses,
             *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
-            *_retagging(info, out_size, bare=encoding.codec is Y4M),
+            *_retagging(info, encoding, out_size),
             *encoding.findings,
             *retimed,
             *_unturned(info, container),
@@ -233,7 +235,7 @@ def _encoding(
     out_size: tuple[int, int],
     spec: ColorSpec,
 ) -> Encoding:
-    if container.bare:
+    if container is YUV4MPEG:
         if options.streams.tag_guessed:
             raise OptionError(f"{container} has no colour tags", "leave tagging out")
         spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
@@ -377,17 +379,17 @@ def _rounding(
 
 
 def _retagging(
-    info: VideoInfo, out_size: tuple[int, int], *, bare: bool = False
+    info: VideoInfo, encoding: Encoding, out_size: tuple[int, int]
 ) -> tuple[Finding, ...]:
     """A finding if players would guess another colour matrix at the output's size.
 
-    Left untagged, such a file would change its colours by being enlarged. A ``bare`` output cannot
-    be tagged.
+    Left untagged, such a file would change its colours by being enlarged. YUV4MPEG2 cannot be
+    tagged, and R'G'B' has none.
     """
     here, there = assumed_matrices(info, out_size)
-    if here == there:
+    if here == there or encoding.codec.rgb:
         return ()
-    if bare:
+    if encoding.codec is Y4M:
         text = f"the output is {here.name}, and untagged: players would take it for {there.name}"
     else:
         text = f"the output is tagged {here.name}: untagged, players would take it for {there.name}"

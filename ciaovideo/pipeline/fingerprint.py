@@ -16,6 +16,7 @@ import torch
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
+from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.encoder import coding_versions
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import ModelOptions, UpscaleOptions
@@ -45,6 +46,11 @@ def reproducible(source: Path, destination: Destination, options: UpscaleOptions
         return options
     if reads_once(source):
         raise OptionError(f"{source} is a pipe: it cannot be read again to resume", "name a file")
+    if destination.container.numbered_pictures:
+        raise OptionError(
+            f"{destination.path}: numbered pictures have no segments that could be kept to resume",
+            "name a .mkv, and make pictures of it afterwards",
+        )
     if destination.piped or destination.container.bare:
         raise OptionError(
             f"{destination.path} has no coded segments that could be kept to resume",
@@ -72,8 +78,7 @@ def find_ledger(
     return Ledger(
         ledger_path(plan.output),
         {
-            "source": _source(plan.source),
-            "time of the source's last change": str(int(plan.source.stat().st_mtime)),
+            **_source(plan.source),
             "network": f"{plan.model} {_digest(engine.network)}",
             "set of options": _options(options),
             "set of versions": f"{_versions()} {coding_versions()}",
@@ -86,15 +91,25 @@ def find_ledger(
     )
 
 
-def _source(path: Path) -> str:
-    """What tells one file from another without reading all of it."""
-    found = path.stat()
+def _source(path: Path) -> dict[str, str]:
+    """What tells one source from another without reading all of it."""
+    files = source_files(path)
+    found = [file.stat() for file in files]
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(ENDS))
-        file.seek(max(0, found.st_size - ENDS))
-        digest.update(file.read(ENDS))
-    return f"{found.st_size} {digest.hexdigest()}"
+    if len(files) > 1:
+        digest.update(
+            repr(
+                [(file.name, one.st_size) for file, one in zip(files, found, strict=True)]
+            ).encode()
+        )
+    with files[0].open("rb") as first, files[-1].open("rb") as last:
+        digest.update(first.read(ENDS))
+        last.seek(max(0, found[-1].st_size - ENDS))
+        digest.update(last.read(ENDS))
+    return {
+        "source": f"{sum(one.st_size for one in found)} {digest.hexdigest()}",
+        "time of the source's last change": str(int(max(one.st_mtime for one in found))),
+    }
 
 
 def _processors(plan: UpscalePlan) -> str:

@@ -19,6 +19,7 @@ from ciaovideo.options import (
     Precision,
     SizeOptions,
     SoundPolicy,
+    TransferName,
     UpscaleOptions,
     option_groups,
 )
@@ -30,7 +31,7 @@ class UpscaleFields(TypedDict, total=False):
     """Every field of ``UpscaleOptions`` and of its groups, for editors and type checkers.
 
     Some accept more than their field: ``size`` a (height, width), ``weights`` a path as text,
-    ``start`` and ``end`` whole seconds.
+    ``rate``, ``start`` and ``end`` whole numbers.
     """
 
     scale: float | None
@@ -52,6 +53,8 @@ class UpscaleFields(TypedDict, total=False):
     video: int | None
     program: int | None
     crop: str | None
+    rate: Fraction | int | str | None
+    transfer: TransferName | None
     start: Fraction | int | str | None
     end: Fraction | int | str | None
     codec: str

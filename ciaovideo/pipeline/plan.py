@@ -106,12 +106,15 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
         color = replace(color, siting=plan.out_color.siting)
     stored_anyhow = bool(plan.encoding.codec.matrices)
     here, there = assumed_matrices(info, plan.out_size)
-    if stored_anyhow or here != there:
+    if plan.encoding.codec.rgb:
+        made = plan.out_color
+        color = replace(color, matrix=made.matrix, color_range=made.color_range, siting=made.siting)
+    elif stored_anyhow or here != there:
         color = replace(color, matrix=plan.out_color.matrix)
     color = plan.out_color if tag_guessed else color
     if not plan.encoding.codec.stores_color:
         names = plan.encoding.container.tag_names.unknown(color)
-        color = replace(color, **{name: type(getattr(color, name))(0) for name in names})
+        color = replace(color, **{n: type(getattr(color, n))["UNSPECIFIED"] for n in names})
     unknown = color.primaries in plan.encoding.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color
 

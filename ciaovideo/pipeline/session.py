@@ -18,6 +18,7 @@ from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.read.probe import SourceFacts, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
@@ -32,8 +33,7 @@ from ciaovideo.pipeline.stages import Rendered, RunCounts, StageClock, mark_chan
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
 from ciaovideo.pipeline.verification.witness import Witness
-from ciaovideo.pipeline.writers import open_writer
-from ciaovideo.storage.atomic import atomic_output
+from ciaovideo.pipeline.writers import open_writer, whole_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
 
@@ -117,7 +117,7 @@ class UpscaleRun:
         sharing: Sharing = ALONE,
     ) -> None:
         destination = Destination.of(output)
-        if reads_once(source) or source.is_file():
+        if reads_once(source) or source.is_file() or is_sequence(source):
             check_output(source, destination, overwrite=options.overwrite)
         self.options = options = reproducible(source, destination, options)
         session = session or Session()
@@ -251,9 +251,7 @@ class UpscaleRun:
         ledger = self.ledger
         work = RunCounts(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
-            temporary = stack.enter_context(
-                atomic_output(plan.output, overwrite=self.options.overwrite)
-            )
+            temporary = stack.enter_context(whole_output(plan, overwrite=self.options.overwrite))
             pool = stack.enter_context(WorkerPool(self.engine, plan.workers))
 
             def tell() -> None:

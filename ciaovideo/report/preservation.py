@@ -11,10 +11,12 @@ from typing import Any
 
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.findings import Finding, Kind, without_repeats
+from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.inspect.scan import nth_video, scan_file
 from ciaovideo.media.inspect.tags import read_tags
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.options import InputOptions, UpscaleOptions
 from ciaovideo.pages.page import check_place
 from ciaovideo.pipeline.session import Progress, Summary
@@ -112,7 +114,7 @@ def preservation_report(
     for path in (given, made):
         if reads_once(path):
             raise OptionError(f"{path} is a pipe, which cannot be read again", "name a file")
-        if not path.exists():
+        if not path.exists() and not is_sequence(path):
             raise MissingInputError(f"there is no file {path}", "check the name")
     selection = Selection.asked(options.input, options.frames)
     contract = contract_between(given, made, selection, options.input)
@@ -148,7 +150,8 @@ def _compared(
     made = scan_file(output, opening=opening)
     span = Selection(start=plan.selection.start, end=plan.selection.end)
     pairs, _ = pair_tracks(given, made, contract, span)
-    as_stored = InputOptions(deinterlace="off", force=True, video=made.main)
+    rate = (given.rate or FALLBACK_RATE) if is_sequence(output) else None
+    as_stored = InputOptions(deinterlace="off", force=True, video=made.main, rate=rate)
     begun = _Clock(total, on_progress)
     with (
         VideoReader(plan.source, options=options.input) as reader,

@@ -11,6 +11,7 @@ which stays behind; here the temporary file carries the lock itself, up to its f
 
 import os
 import re
+import shutil
 import sys
 import zlib
 from collections.abc import Iterator
@@ -36,8 +37,8 @@ DIGEST_LENGTH = 9  # that tells long names apart which begin alike
 
 
 @contextmanager
-def claim(output: Path) -> Iterator[Path]:
-    """The temporary file of this process for an output: empty, and locked meanwhile.
+def claim(output: Path, *, folder: bool = False) -> Iterator[Path]:
+    """The temporary file, or folder, of this process for an output: empty, and locked meanwhile.
 
     Raises OutputExistsError while another run has one, and OSError where it cannot be made.
     """
@@ -45,7 +46,12 @@ def claim(output: Path) -> Iterator[Path]:
     temporary = final.with_name(f"{_before(final)}{os.getpid()}{_after(final)}")
     with _locked(final.parent):  # of two that start at once, one comes second
         refuse_other_run(output)
-        lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        if folder:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            lock = os.open(temporary, os.O_RDONLY)
+        else:
+            lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         with suppress(OSError):
             flock(lock, LOCK_EX)
     if sys.platform == "win32":  # a file that is open cannot get its final name there
@@ -95,7 +101,8 @@ def leftovers(output: Path) -> tuple[Finding, ...]:
     for path, _ in _temporaries(output):
         if is_held(path) is False:
             with suppress(OSError):
-                size = f"{path.stat().st_size / 1e6:.1f} MB"
+                files = [*path.iterdir()] if path.is_dir() else [path]
+                size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
                 text = f"left by a run that was killed, or kept for a look: {path}, {size};"
                 found.append(_left_alone("temporary file", f"{text} delete it"))
     return tuple(found)
@@ -139,7 +146,7 @@ def _after(final: Path) -> str:
 
 
 def _temporaries(output: Path) -> list[tuple[Path, int]]:
-    """The temporary files of an output, and the numbers of the processes that made them."""
+    """The temporary files or folders of an output, and the processes that made them."""
     final = output.resolve()
     name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final))}")
     try:
@@ -147,7 +154,7 @@ def _temporaries(output: Path) -> list[tuple[Path, int]]:
     except OSError:  # a folder may be written to and not be read
         return []
     found = ((path, name.fullmatch(path.name)) for path in there)
-    return [(path, int(match[1])) for path, match in found if match and path.is_file()]
+    return [(path, int(match[1])) for path, match in found if match and path.exists()]
 
 
 def is_held(path: Path) -> bool | None:

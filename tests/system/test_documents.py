@@ -21,6 +21,7 @@ from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import save
 from tests.documents import DOCUMENTS, ROOT, blocks, plain_commands, shell_blocks
 from tests.media import make_clip
+from tests.reel import make_reel
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     for name, settings in CLIPS.items():
         make_clip(folder / name, **settings)
+    make_reel(folder / "frames", count=4, first=1, name="%06d")
     rng = np.random.default_rng(0)
     for name in SETS:
         (folder / name).mkdir(parents=True)
@@ -56,7 +58,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             coarse = rng.integers(0, 256, (SIDE // 4, SIDE // 4, 3), dtype=np.uint8)
             picture = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
             picture.save(folder / name / f"{number}.png")
-            picture.save(folder / f"seq{number + 1:03d}.png")
     spec = NetworkSpec(
         encoder="edsr",
         decoder="ciaosr",

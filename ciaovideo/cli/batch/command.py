@@ -132,7 +132,9 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.jobs.ledger import unfinished
         from ciaovideo.jobs.survey import survey
 
-    listing = find_sources(arguments.inputs, arguments.output)
+    listing = find_sources(
+        arguments.inputs, arguments.output, pictures=options.input.rate is not None
+    )
     jobs = make_jobs(listing.found, arguments.output, options, name=arguments.name)
     with (
         _workers(arguments, options) as workers,

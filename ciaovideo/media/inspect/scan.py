@@ -38,6 +38,7 @@ from ciaovideo.media.video_stream import (
     main_video,
     open_source,
     timecode,
+    told_transfer,
 )
 
 EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
@@ -140,7 +141,9 @@ def scan_file(
         reached = _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
-            opening=replace(opening, main=video.index),
+            opening=replace(
+                opening, main=video.index, transfer=opening.transfer or told_transfer(path)
+            ),
             demuxer=container.format.name,
             ids=frozenset(known_to(container)),
             container=read_container(container.format.name),

@@ -3,7 +3,7 @@
 Like ``scan``, this does without the reader, so that its results can be compared with what is found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +23,7 @@ from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.inspect.scan import FileScan, decoded_pictures
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.side_data import turn_of, without_shift
-from ciaovideo.media.video_stream import open_source
+from ciaovideo.media.video_stream import open_source, retagged
 
 SIDE = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
 STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
@@ -64,7 +64,7 @@ def thumbnails_by_time(
     ):
         if in_turn:
             with suppress(av.error.FFmpegError):
-                for shown in decoded_pictures(container, scan.main):
+                for shown in _pictures(container, scan):
                     if shown.pts is not None and shown.pts in wanted:
                         found[shown.pts] = _thumbnail(shown, scan.cut)
                     if len(found) == len(wanted):
@@ -90,7 +90,7 @@ def thumbnails_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Thu
         open_source(scan.path, scan.opening) as container,
         suppress(av.error.FFmpegError),
     ):
-        for number, picture in enumerate(islice(decoded_pictures(container, scan.main), stop)):
+        for number, picture in enumerate(islice(_pictures(container, scan), stop)):
             if number in wanted:
                 found[number] = _thumbnail(picture, scan.cut)
     return found
@@ -102,7 +102,7 @@ def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame 
     back = int(STEP_BACK / scan.video.tick)
     for start in (pts, pts - back, min(0, min(scan.video.pts, default=0))):
         container.seek(start, stream=av_stream, backward=True)
-        for number, picture in enumerate(decoded_pictures(container, scan.main, "SLICE")):
+        for number, picture in enumerate(_pictures(container, scan, "SLICE")):
             if picture.pts == pts:
                 return picture
             if picture.pts is not None and picture.pts > pts:
@@ -110,6 +110,12 @@ def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame 
                     return None
                 break
     return None
+
+
+def _pictures(
+    container: InputContainer, scan: FileScan, threads: str = "AUTO"
+) -> Iterator[av.VideoFrame]:
+    return retagged(decoded_pictures(container, scan.main, threads), scan.opening)
 
 
 def _thumbnail(picture: av.VideoFrame, cut: Margins) -> Thumbnail:

@@ -1,18 +1,23 @@
 """Which of a file's videos is the film, and how the file is opened so that no stream is missing."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ciaovideo.errors import OpenError, OptionError
+from ciaovideo.color import Transfer
+from ciaovideo.errors import MissingInputError, OpenError, OptionError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PROBE_PACKETS
 from ciaovideo.media.formats.elementary import Elementary, known_to, look_inside
+from ciaovideo.media.sequence.dpx import LOGARITHMIC, LOGS, read_head
+from ciaovideo.media.sequence.numbered import PICTURES, Numbered, is_sequence, sequences_among
 from ciaovideo.media.video_stream import (
     AS_LONG_AS_IT_TAKES,
     PROBED,
@@ -20,9 +25,24 @@ from ciaovideo.media.video_stream import (
     Opening,
     describe,
     open_source,
+    told_transfer,
 )
 from ciaovideo.options import InputOptions
+from ciaovideo.storage.endpoints import is_loop
 
+TRANSFERS = {
+    "bt709": Transfer.BT709,
+    "smpte170m": Transfer.SMPTE170M,
+    "gamma22": Transfer.GAMMA22,
+    "gamma28": Transfer.GAMMA28,
+    "linear": Transfer.LINEAR,
+    "log": Transfer.LOG,
+    "log-sqrt": Transfer.LOG_SQRT,
+    "srgb": Transfer.IEC61966_2_1,
+    "pq": Transfer.SMPTE2084,
+    "hlg": Transfer.ARIB_STD_B67,
+    "smpte428": Transfer.SMPTE428,
+}
 FARTHEST = 1 << 30  # bytes that it may look at: it keeps them in memory meanwhile
 AS_MANY = 2  # a video with half of the most pictures is no still or preview
 AS_LARGE = 4  # nor is one with a quarter of the most pixels
@@ -48,28 +68,82 @@ def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
 
     Raises OpenError, and OptionError for what is not in it.
     """
-    container = open_source(path)
+    asked = _asked(path, options)
+    container = open_source(path, asked)
     try:
         inside = _inside(path, container)
-        opening = _reaching(container, inside)
+        opening = replace(asked, options=_reaching(container, inside))
         if opening.options:
             container.close()
             container = open_source(path, opening)
         unopened = set(inside.first) - known_to(container)
         film, strangers = _film(container, inside, path, opening, options)
         found = [_left_out(container, index, inside, options) for index in sorted(strangers)]
+        found += _transfer_findings(path, options)
     except BaseException:
         container.close()
         raise
     found += [_unopened(number, inside) for number in sorted(unopened)]
     choice = Choice(
-        opening=Opening(options=opening.options, main=film),
+        opening=replace(opening, main=film),
         strangers=frozenset(strangers),
         unopened=frozenset(unopened),
         inside=inside,
         findings=tuple(found),
     )
     return choice, container
+
+
+def check_input(path: Path) -> None:
+    """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
+    if is_sequence(path):
+        Numbered.find(path).refuse_empty()
+    elif not path.is_file():
+        missing = "is a folder" if path.is_dir() else "does not exist"
+        missing = "is a link that leads back to itself" if is_loop(path) else missing
+        hint = f"name a video file{_video_of_pictures(path)}"
+        raise MissingInputError(f"the input {path} {missing}", hint)
+
+
+def _asked(path: Path, options: InputOptions) -> Opening:
+    """What the options say of how a source is opened; OptionError where that does not fit it."""
+    transfer = TRANSFERS[options.transfer] if options.transfer else None
+    rate = None if options.rate is None else Fraction(options.rate)
+    if not is_sequence(path):
+        if rate is not None:
+            raise OptionError(
+                f"{path} has times of its own: a rate is that of numbered pictures",
+                "leave the rate out",
+            )
+        return Opening(transfer=transfer)
+    numbered = Numbered.find(path)
+    head = read_head(numbered.file(numbered.first))
+    if rate is None:
+        likely = f"; the first header says {head.rate}" if head.rate else ""
+        raise OptionError(
+            f"{path} are pictures, which have no times",
+            f"give their rate, a number or a fraction such as 24 or 24000/1001{likely}",
+        )
+    return Opening(rate=rate, transfer=transfer or told_transfer(path))
+
+
+def _transfer_findings(path: Path, options: InputOptions) -> Iterator[Finding]:
+    """Whose word is taken for how light became samples, where it is not that of FFmpeg's decoder.
+
+    Printing density is no transfer of H.273, whose logarithmic one spans 100:1.
+    """
+    said = ""
+    if is_sequence(path):
+        numbered = Numbered.find(path)
+        said = read_head(numbered.file(numbered.first)).log
+    if options.transfer:
+        instead = f", and not the header's {said}" if said else ""
+        text = f"transfer {options.transfer}, as asked{instead}"
+        yield Finding(kind=Kind.CHOSEN, subject="color transfer", text=text)
+    elif said:
+        kind = Kind.CHOSEN if said == LOGS[LOGARITHMIC] else Kind.CHANGED
+        text = f"the header says {said}: taken for, and tagged as, the transfer LOG"
+        yield Finding(kind=kind, subject="color transfer", text=text)
 
 
 def _inside(path: Path, container: InputContainer) -> Elementary:
@@ -80,16 +154,15 @@ def _inside(path: Path, container: InputContainer) -> Elementary:
         raise OpenError(f"reading {path}: {cause.strerror}", "check its disk") from cause
 
 
-def _reaching(container: InputContainer, inside: Elementary) -> Opening:
-    """An opening that looks as far as the last stream's beginning, where the usual one does not."""
+def _reaching(container: InputContainer, inside: Elementary) -> dict[str, str]:
+    """Options that look as far as the last stream's beginning, where the usual ones do not."""
     missing = set(inside.first) - known_to(container)
     missing |= {s.id for s in container.streams.audio if not s.codec_context or not s.rate}
     places = [at for number in missing if (at := inside.first.get(number)) is not None]
     reached = [at for at in places if at <= FARTHEST]
     if not reached:
-        return Opening()
-    size = str(max(reached) + PROBED)
-    return Opening(options={"probesize": size, "analyzeduration": AS_LONG_AS_IT_TAKES})
+        return {}
+    return {"probesize": str(max(reached) + PROBED), "analyzeduration": AS_LONG_AS_IT_TAKES}
 
 
 def _film(
@@ -184,3 +257,18 @@ def _unopened(number: int, inside: Elementary) -> Finding:
         " cannot be opened: it is left out"
     )
     return Finding(kind=Kind.LOST, subject="stream", text=text)
+
+
+def _video_of_pictures(path: Path) -> str:
+    """How to name numbered pictures, where a name means those; else nothing."""
+    names: Iterable[str] = ()
+    if path.is_dir():
+        names = (file.name for file in path.iterdir())
+    elif path.suffix.lower() in PICTURES and re.search("[*?]", path.name):
+        path, wanted = path.parent, path.name
+        names = (file.name for file in path.glob(wanted))
+    found = sequences_among(names)
+    if not found:
+        return ""
+    likely = max(found, key=lambda name: found[name])
+    return f", or numbered pictures as {path / likely}, with their rate"

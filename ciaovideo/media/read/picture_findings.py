@@ -13,7 +13,8 @@ from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.borders import margins_of, vbi_rows
-from ciaovideo.media.side_data import StreamMarks, lost_of, turn_of
+from ciaovideo.media.sequence.numbered import is_sequence
+from ciaovideo.media.side_data import NAMES, StreamMarks, lost_of, turn_of
 from ciaovideo.media.video_stream import tagged_color
 from ciaovideo.notation import parse_box
 from ciaovideo.options import CROP_SOURCE
@@ -29,7 +30,8 @@ class PictureFindings:
         self._strict = strict
         self._found: list[Finding] = []
         self._damaged: list[Fraction | int] = []  # when each is shown, or its number
-        self._met: set[str] = set()  # what hung on pictures up to now, and is lost
+        # What hung on pictures up to now, and is lost; the timecode of numbered ones is a tag.
+        self._met = {NAMES[Type.S12M_TIMECODE]} if is_sequence(path) else set[str]()
         self._turned = False  # whether the picture was seen to be turned otherwise
         self._colors: dict[ColorSpec, ColorSpec | None] = {}  # what tags mean, by what they are
 

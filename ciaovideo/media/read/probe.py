@@ -6,8 +6,6 @@ they hold fields; last comes the end, where a truncated file gives itself away. 
 the packets up to the part's end are listed. Nothing here depends on the output.
 """
 
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,7 +17,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ciaovideo.errors import DecodeError, MissingInputError, OpenError, TimestampError
+from ciaovideo.errors import DecodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
@@ -30,10 +28,11 @@ from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_qu
 from ciaovideo.media.inspect.jumps import Jumps
 from ciaovideo.media.inspect.truncation import truncation
 from ciaovideo.media.layouts import planar_layout
-from ciaovideo.media.read.choosing import choose
+from ciaovideo.media.read.choosing import check_input, choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.head import FileHead, PacketFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks
 from ciaovideo.media.video_stream import (
     USUAL,
@@ -45,13 +44,11 @@ from ciaovideo.media.video_stream import (
     indexed_frames,
     main_video,
     pictures_from,
+    retagged,
     retimed,
     tagged_color,
 )
 from ciaovideo.options import InputOptions
-from ciaovideo.storage.endpoints import is_loop
-
-PICTURES = {".png", ".tif", ".tiff", ".dpx", ".bmp", ".jpg", ".jpeg", ".webp", ".tga"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +99,7 @@ def probe(
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
         head = FileHead(container, video, wanted)
-        look = _look(container, video, head, path)
+        look = _look(container, video, head, path, choice.opening)
         info, timeless, guessed = with_rate(look.info, look.first, head.frame_times(), container)
         whole = wanted.end is None and wanted.count is None
         jumps = head.jumps(choice.inside.clock) if whole else Jumps()
@@ -140,10 +137,12 @@ class _Look:
     coding: CodingEvidence
 
 
-def _look(container: InputContainer, video: VideoStream, head: FileHead, path: Path) -> _Look:
+def _look(
+    container: InputContainer, video: VideoStream, head: FileHead, path: Path, opening: Opening
+) -> _Look:
     """Decode some pictures, of which the head reads the packets."""
     with av_errors("decoding frame 0 of", path, DecodeError):
-        pictures = pictures_from(container, video, head.packets())
+        pictures = retagged(pictures_from(container, video, head.packets()), opening)
         first = next(pictures, None)
     if first is None:
         raise OpenError(f"{path} holds no picture that can be decoded")
@@ -161,17 +160,10 @@ def _look(container: InputContainer, video: VideoStream, head: FileHead, path: P
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
     """That an animation which begins again does not, as a video."""
+    if is_sequence(path):
+        return
     if loop := told_loop(path):
         yield Finding(kind=Kind.LOST, subject="loop", text=f"{loop}: not carried over")
-
-
-def check_input(path: Path) -> None:
-    """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
-    if not path.is_file():
-        missing = "is a folder" if path.is_dir() else "does not exist"
-        missing = "is a link that leads back to itself" if is_loop(path) else missing
-        hint = f"name a video file{_video_of_pictures(path)}"
-        raise MissingInputError(f"the input {path} {missing}", hint)
 
 
 def describe_video(
@@ -226,18 +218,3 @@ def with_rate(
     claimed = round((claimed_duration(container, av_stream) or 0) * (rate or 0))
     count = indexed_frames(container, av_stream) or claimed
     return replace(info, frame_rate=rate, time_base=tick, frame_count=count), timeless, findings
-
-
-def _video_of_pictures(path: Path) -> str:
-    """How to make a video of pictures, bit for bit, where a name means those; else nothing.
-
-    As FFmpeg has it, names of pictures hold their number's place (%03d) or a wildcard.
-    """
-    if path.is_dir():
-        kinds = [p.suffix for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
-        path = path / f"*{kinds[0]}" if kinds else path
-    if path.suffix.lower() not in PICTURES or not re.search("%[0-9]*d|[*?]", path.name):
-        return ""
-    words = ["-pattern_type", "glob"] if re.search("[*?]", path.name) else []
-    words = ["ffmpeg", "-framerate", "24", *words, "-i", str(path), "-c:v", "ffv1", "pictures.mkv"]
-    return f"; pictures become one by: {shlex.join(words)}"

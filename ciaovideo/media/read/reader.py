@@ -51,6 +51,7 @@ from ciaovideo.media.video_stream import (
     open_source,
     pictures_from,
     remuxed,
+    retagged,
     retimed,
 )
 from ciaovideo.options import InputOptions
@@ -229,7 +230,7 @@ class VideoReader:
         self._decoder: Iterator[av.VideoFrame] = (
             self._pipe.decode(self._av_stream)
             if self._pipe
-            else pictures_from(self._container, self._av_stream)
+            else retagged(pictures_from(self._container, self._av_stream), opening)
         )
         self._pending = None
 
@@ -292,9 +293,10 @@ class VideoReader:
             return
         first = anchor.mark[0]
         self._pending, self._last, self._decoded = None, None, anchor.place
+        assert self.facts is not None
         self._decoder = (
             picture
-            for picture in decoded(self._container, packets)
+            for picture in retagged(decoded(self._container, packets), self.facts.opening)
             if picture.pts is None or picture.pts >= first  # others are shown before it
         )
 

@@ -37,6 +37,7 @@ from ciaovideo.media.video_stream import (
     describe,
     holds_titles,
     open_source,
+    reel_name,
     remuxed,
     timecode,
 )
@@ -54,8 +55,9 @@ class StreamPlan:
     ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
     covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
-    that cannot be read, and ``partly`` says that more may be found. ``findings`` are what the
-    output will not have, and what it has in another form.
+    that cannot be read, and ``partly`` says that more may be found. ``timecode`` and ``reel`` are
+    what the source's tags say. ``findings`` are what the output will not have, and what it has in
+    another form.
     """
 
     source: Path
@@ -68,6 +70,8 @@ class StreamPlan:
     opening: Opening = USUAL
     unopened: frozenset[int] = frozenset()
     partly: bool = False
+    timecode: str = ""
+    reel: str = ""
     starts: Mapping[int, Fraction] = field(default_factory=dict)
     covers: Mapping[int, bytes] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -92,6 +96,8 @@ def plan_streams(
     with source as av_container:
         fates = _fates(av_container, facts, container, sound)
         kept = fates.kept
+        main = av_container.streams[facts.info.index]
+        clock, reel = timecode(av_container, main), reel_name(av_container)
         found = [
             *_late_timecode(av_container, facts.info.index, container, selection),
             *_odd_chapters(av_container, container, facts, selection),
@@ -107,6 +113,8 @@ def plan_streams(
         opening=facts.opening,
         unopened=facts.unopened,
         partly=facts.partly,
+        timecode=clock,
+        reel=reel,
         main=facts.info.index,
         container=container,
         kept=tuple(kept),
@@ -242,11 +250,13 @@ def _left_out(
             yield _lost(lost.name, f"{RAWCOOKED}: left out, it is about other bytes")
         else:
             yield _lost(lost.name, f"{container} cannot hold {lost}: it is left out")
+    if not container.stores_rate:
+        yield _lost("frame rate", f"{container} hold no rate: what reads them has to be told it")
     if av_container.chapters() and not container.chapters:
         yield _lost("chapters", f"{container} cannot hold chapters: they are left out")
     tags = fresh_tags(av_container.metadata)
-    if container.timecode:
-        tags.pop("timecode", "")
+    held = ("timecode",) if container.timecode else ()
+    tags = {key: text for key, text in tags.items() if key not in (*held, *container.held_tags)}
     if tags and not container.metadata:
         listed = ", ".join(tags)
         yield _lost("metadata", f"{container} cannot hold metadata ({listed}): it is left out")

@@ -39,6 +39,7 @@ from ciaovideo.media.write.codecs import (
     VIA_FFMPEG,
     Y4M,
     Codec,
+    picture_codec,
 )
 from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_tags
 from ciaovideo.options import EncodeOptions
@@ -140,7 +141,7 @@ class _Wishes:
         choice = _choose(
             options, container, self.pix_fmt, self.size, color=self.color, hdr10=self.hdr10
         )
-        if choice.codec.name in CODECS:
+        if choice.codec not in (Y4M, VIA_FFMPEG):
             _check_opens(choice, *self.size, self.rate)
         high = _high_level(choice, self.size, self.rate)
         return replace(choice, findings=(*choice.findings, *high))
@@ -176,7 +177,7 @@ def _choose(
     height, width = size
     codec = _codec(options, container, pix_fmt)
     findings = []
-    if options.codec == "auto":
+    if options.codec == "auto" and not container.numbered_pictures:
         findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
     options, losses = _lowered(codec, options, pix_fmt)
     target = _fitting(codec, options, pix_fmt, height, width)
@@ -232,6 +233,8 @@ def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -
 def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
     if options.via_ffmpeg is not None:
         return _fitting_container(VIA_FFMPEG, container)
+    if container.numbered_pictures:
+        return picture_codec(container, options.codec)
     if container.bare:
         options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
         return Y4M
@@ -307,6 +310,8 @@ def _fitting_as_is(
     codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int
 ) -> str:
     family, depth = _wanted(options, pix_fmt)
+    if codec.rgb and family.startswith("yuv"):
+        family = "gbrap" if family.startswith("yuva") else "gbrp"
     depths = [deeper for deeper in (8, 9, 10, 12, 14, 16) if deeper >= depth]
     families = [family] if options.chroma != "auto" else _families(family)
     for candidate in families:

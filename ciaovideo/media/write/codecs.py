@@ -29,7 +29,7 @@ Facts that surprise, measured unless it says otherwise:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -76,8 +76,9 @@ class Codec:
     says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
     video itself holds the SAR, which then survives in every container; ``sitings`` are those that
     it tells of 4:2:0; ``stores_color`` that it holds the other tags, save for
-    ``unknown_primaries``. ``matrices`` are those of encoders that always store one; empty
-    ``matrices`` and ``ranges`` mean all. ``refusal`` says why it may not open.
+    ``unknown_primaries``. ``rgb`` has R'G'B' made of Y'CbCr for it. ``matrices`` are those of
+    encoders that always store one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` says why
+    it may not open.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Codec:
     stores_primaries: bool = True
     unknown_primaries: frozenset[Primaries] = frozenset()
     stores_color: bool = True
+    rgb: bool = False
     matrices: frozenset[Matrix] = frozenset()
     ranges: frozenset[Range] = frozenset()
     packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -285,6 +287,54 @@ CODECS: dict[str, Codec] = {
     )
 }
 
+# Encoders of one picture, which the end of a name chooses; Y'CbCr becomes R'G'B' for them.
+PICTURE_CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        replace(
+            CODECS["png"],
+            pix_fmts=CODECS["png"].pix_fmts | {"gray", "gray16le"},
+            stores_sar=True,
+            stores_color=False,
+            rgb=True,
+            packed=MappingProxyType({**CODECS["png"].packed, "gray16le": "gray16be"}),
+        ),
+        Codec(
+            name="tiff",
+            pix_fmts=_layouts("gbrp gbrap gray", (8, 16)) | {"ya8", "ya16le"},
+            even=False,
+            stores_color=False,
+            rgb=True,
+            packed=MappingProxyType(
+                {
+                    "gbrp": "rgb24",
+                    "gbrp16le": "rgb48le",
+                    "gbrap": "rgba",
+                    "gbrap16le": "rgba64le",
+                }
+            ),
+        ),
+        Codec(
+            name="dpx",
+            pix_fmts=_layouts("gbrp", (8, 10, 12, 16)) | _layouts("gbrap gray", (8, 16)),
+            even=False,
+            stores_color=False,
+            rgb=True,
+            packed=MappingProxyType(
+                {
+                    "gbrp": "rgb24",
+                    "gbrp10le": "gbrp10be",
+                    "gbrp12le": "gbrp12be",
+                    "gbrp16le": "rgb48be",
+                    "gbrap": "rgba",
+                    "gbrap16le": "rgba64be",
+                    "gray16le": "gray16be",
+                }
+            ),
+        ),
+    )
+}
+
 # What is no encoder of PyAV's and cannot be chosen by name: planes as they are.
 Y4M = Codec(
     name="YUV4MPEG2",
@@ -301,6 +351,14 @@ VIA_FFMPEG = Codec(
     even=False,
     sitings=frozenset(Siting),
 )
+
+
+def picture_codec(container: Container, asked: str) -> Codec:
+    """The encoder of numbered pictures; OptionError where another is asked for."""
+    (name,) = container.codecs
+    if asked not in ("auto", name):
+        raise OptionError(f"{asked} does not make {container}", "leave the codec out")
+    return PICTURE_CODECS[name]
 
 
 def told_sitings(

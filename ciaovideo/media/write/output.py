@@ -11,6 +11,8 @@ from typing import Self
 
 from ciaovideo.errors import OptionError, OutputExistsError
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
+from ciaovideo.media.sequence.kinds import PICTURES
+from ciaovideo.media.sequence.numbered import Numbered, file_name, found_numbers, is_sequence
 from ciaovideo.storage.claims import refuse_other_run
 from ciaovideo.storage.endpoints import (
     EndpointKind,
@@ -36,6 +38,8 @@ class Destination:
         A pipe or device that is not called like any is for bare pictures.
         """
         kind = kind_of(path)
+        if is_sequence(path):
+            return cls(path, _pictures(path))
         container = BY_SUFFIX.get(path.suffix.lower())
         if container is None and kind != "file":
             container = YUV4MPEG
@@ -54,6 +58,17 @@ class Destination:
         return self.kind != "file"
 
 
+def _pictures(path: Path) -> Container:
+    """The kind of numbered pictures that a name asks for; raises OptionError."""
+    container = PICTURES.get(path.suffix.lower())
+    if container is None:
+        raise OptionError(
+            f"{path}: pictures of this kind cannot be written",
+            f"end the name in {', '.join(PICTURES)}",
+        )
+    return container
+
+
 def check_output(source: Path, destination: Destination, *, overwrite: bool = False) -> None:
     """Raise what would make writing there fail or do harm, before any work is done.
 
@@ -70,6 +85,8 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
             raise OptionError(f"the output {output} is the input itself", "choose another name")
         check_pipe_output(output, overwrite=overwrite)
         return
+    if destination.container.numbered_pictures:
+        _check_numbers(source, output, overwrite=overwrite)
     if is_loop(output):
         raise OptionError(
             f"the output {output} is a link that leads back to itself", "choose another name"
@@ -93,3 +110,19 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError(f"the folder {folder} cannot be written to", "choose another one")
     refuse_other_run(output)
+
+
+def _check_numbers(source: Path, output: Path, *, overwrite: bool) -> None:
+    """Raise OutputExistsError where pictures of that name are there, or are those of the source."""
+    there = sorted(found_numbers(output))
+    if not there:
+        return
+    files = {output.with_name(file_name(output.name, number)).resolve() for number in there}
+    given = {*Numbered.find(source).files} if is_sequence(source) else {source}
+    if not files.isdisjoint(file.resolve() for file in given):
+        raise OutputExistsError(f"the output {output} is the input itself", "choose another name")
+    if not overwrite:
+        raise OutputExistsError(
+            f"pictures called {output} are already there, from {there[0]} to {there[-1]}",
+            "choose another name or allow overwriting",
+        )

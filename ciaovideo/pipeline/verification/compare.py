@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.media.selection import Selection
-from ciaovideo.options import Deinterlace, InputOptions
+from ciaovideo.media.sequence.numbered import is_sequence
+from ciaovideo.options import Deinterlace, InputOptions, TransferName
 from ciaovideo.pipeline.verification import verify as checks
 from ciaovideo.pipeline.verification.contract import Verification
 
@@ -21,6 +22,8 @@ def verify(
     video: int | None = None,
     program: int | None = None,
     crop: str | None = None,
+    rate: Fraction | str | None = None,
+    transfer: TransferName | None = None,
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
 
@@ -31,13 +34,20 @@ def verify(
     raises for it. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
     """
     for path in map(Path, (output, against)):
-        if not path.is_file():
+        if not path.is_file() and not is_sequence(path):
             raise MissingInputError(f"there is no file {path}", "check the name")
     if frames is not None and frames < 1:
         raise OptionError(f"frames must be 1 or more, got {frames}", "ask for at least one frame")
     fields: Deinterlace = "field" if every_field else "auto"
     part = InputOptions(
-        start=start, end=end, deinterlace=fields, video=video, program=program, crop=crop
+        start=start,
+        end=end,
+        deinterlace=fields,
+        video=video,
+        program=program,
+        crop=crop,
+        rate=rate,
+        transfer=transfer,
     )
     selection = Selection.asked(part, frames)
     contract = checks.contract_between(Path(against), Path(output), selection, part)

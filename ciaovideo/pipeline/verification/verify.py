@@ -24,6 +24,7 @@ from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, 
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.sequence.numbered import Numbered, is_sequence
 from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import Deinterlace, InputOptions
@@ -92,6 +93,8 @@ def verify(output: Path, contract: Contract) -> Verification:
     findings += check_times(times, found, contract)
     findings += _check_streams(source, pairs, contract, span)
     findings += _check_shape(source, found, contract)
+    for scan in (source, found):
+        findings += _check_numbers(scan)
     if contract.streams.container.chapters:
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
@@ -114,6 +117,15 @@ def verify(output: Path, contract: Contract) -> Verification:
         pictures=pictures,
         findings=tuple(findings),
     )
+
+
+def _check_numbers(scan: FileScan) -> Iterator[Finding]:
+    """That all numbered pictures were read: at an empty one FFmpeg ends without a word."""
+    if is_sequence(scan.path) and scan.reached is None:
+        count = Numbered.find(scan.path).count
+        if len(scan.video.pts) != count:
+            text = f"{len(scan.video.pts)} of {count} pictures called {scan.path} can be read"
+            yield wrong("video", text)
 
 
 def _check_streams(

@@ -19,8 +19,9 @@ from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.storage.claims import ledger_path
-from tests.batches import PLAIN, SEGMENT, DirectWorkers, carry_out, make_sources, tree
+from tests.batches import PLAIN, SEGMENT, DirectWorkers, Told, carry_out, make_sources, tree
 from tests.media import make_clip
+from tests.reel import make_reel
 
 
 @pytest.fixture(autouse=True)
@@ -254,3 +255,27 @@ def test_a_second_command_is_told_who_is_at_work(tmp_path: Path) -> None:
     with batch_lock(lock), pytest.raises(LockedJobError, match=f"process {os.getpid()} on"):
         carry_out(source, output)
     assert carry_out(source, output)[0] == 0
+
+
+def test_a_folder_of_numbered_pictures_is_one_job(tmp_path: Path) -> None:
+    """It has the bytes of a single run, and a later batch knows it again, or that it changed."""
+    make_reel(tmp_path / "in" / "reel", count=20, name="%04d")
+    output = tmp_path / "out"
+    given = replace(PLAIN, input=InputOptions(rate="24"))
+    found = find_sources([str(tmp_path / "in")], output, pictures=True).found
+    jobs, told = make_jobs(found, output, given), Told()
+
+    def code() -> int:
+        workers = DirectWorkers()
+        try:
+            return Batch(output, workers, BatchOptions(retries=0), on_event=told).run(jobs)
+        finally:
+            workers.stop()
+
+    assert code() == 0
+    assert tree(output) == {"reel.mkv": alone(jobs[0].source, tmp_path / "alone.mkv", given)}
+    assert code() == 0
+    assert told.kinds("skip") == [("skip", "reel.mkv")]
+    (tmp_path / "in" / "reel" / "1005.dpx").unlink()
+    assert code() == 2
+    assert "1005" in str(told.events[-2].facts["problem"])

@@ -8,7 +8,7 @@ import pytest
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.jobs.inputs import find_sources, make_jobs
 from ciaovideo.jobs.job import Job
-from ciaovideo.options import SizeOptions, UpscaleOptions
+from ciaovideo.options import InputOptions, SizeOptions, UpscaleOptions
 from tests.media import make_clip
 
 
@@ -125,3 +125,23 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     for name in ("gone.mkv", "empty"):
         with pytest.raises(MissingInputError, match=name):
             find_sources([str(tmp_path / name)], tmp_path / "out")
+
+
+def test_numbered_pictures_are_one_source_where_a_rate_is_given(tmp_path: Path) -> None:
+    for name in ("reel/0001.dpx", "reel/0002.dpx", "shots/b.01.png", "shots/b.02.png", "a.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "shots" / "title.png").write_bytes(b"x")
+    output = tmp_path / "out"
+    assert len(find_sources([str(tmp_path)], output).found) == 1
+    found = find_sources([str(tmp_path)], output, pictures=True).found
+    options = UpscaleOptions(input=InputOptions(rate="24"))
+    jobs = {job.name: job for job in make_jobs(found, output, options)}
+    assert set(jobs) == {"reel.mkv", "shots/b.mkv", "a.mkv"}
+    assert jobs["reel.mkv"].source == tmp_path / "reel" / "%04d.dpx"
+    assert jobs["shots/b.mkv"].options.input.rate == 24
+    assert jobs["a.mkv"].options.input.rate is None
+    alone = find_sources([str(tmp_path / "reel" / "%04d.dpx")], output).found
+    assert [job.name for job in make_jobs(alone, output, options)] == ["reel.mkv"]
+    with pytest.raises(OptionError, match="no numbered pictures"):
+        make_jobs(found, output, options, name="{stem}.%04d.png")

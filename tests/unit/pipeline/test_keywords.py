@@ -16,7 +16,13 @@ from ciaovideo.options import EncodeOptions, InputOptions, ModelOptions, SizeOpt
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.session import upscale
 
-WIDER = {"size", "weights", "start", "end"}  # what Python code may pass in another form as well
+WIDER = {
+    "size",
+    "weights",
+    "rate",
+    "start",
+    "end",
+}  # what Python code may pass in another form as well
 
 
 def groups() -> list[type[Any]]:

@@ -1,0 +1,163 @@
+"""The header of DPX (SMPTE 268M): what FFmpeg does not pass on, and does not write.
+
+FFmpeg has no word for logarithmic samples, in either direction, and writes headers without the
+parts on film and television, where rate and timecode are. DPX has no field for a reel: scanners
+and graders write its name as that of the input device.
+"""
+
+import math
+import re
+import struct
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from ciaovideo.color import Transfer
+from ciaovideo.errors import OpenError
+
+MAGIC = {b"SDPX": ">", b"XPDS": "<"}
+SHORT, WHOLE = 1664, 2048  # bytes of a header without and with film and television
+# Where things are: of the pixels the offset, twice; of film what comes before and after numbers.
+OFFSET, SIZE, PARTS, NAME, TRANSFER, FIRST_OFFSET = 4, 16, 24, 36, 801, 808
+REEL, FILM_NUMBERS, FILM_RATE, FILM_TEXTS, TIMECODE, TV_RATE = 1556, 1712, 1724, 1732, 1920, 1940
+TEXT = 32  # bytes of a reel's name
+UNSET = 0xFF
+PRINTING_DENSITY, LOGARITHMIC = 1, 3  # transfer characteristics that FFmpeg does not know
+LOGS = {PRINTING_DENSITY: "printing density", LOGARITHMIC: "logarithmic"}
+NEAR = 1e-4  # relative; a rate is stored in single precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpxHead:
+    """What a header says; nothing where it is silent.
+
+    ``transfer`` is DPX's own number, ``timecode`` HH:MM:SS:FF, with ; before frames that are
+    counted by dropping numbers.
+    """
+
+    transfer: int = UNSET
+    timecode: str = ""
+    reel: str = ""
+    rate: Fraction | None = None
+
+    @property
+    def log(self) -> str:
+        """How samples are logarithmic, in words; nothing where they are not."""
+        return LOGS.get(self.transfer, "")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The same as the tags that containers have."""
+        told = {"timecode": self.timecode, "reel_name": self.reel}
+        return {name: text for name, text in told.items() if text}
+
+
+def read_head(path: Path) -> DpxHead:
+    """The header of a file, which is silent where the file is no DPX. Raises OpenError."""
+    try:
+        with path.open("rb") as file:
+            return parse_head(file.read(WHOLE))
+    except OSError as cause:
+        raise OpenError(f"reading {path}: {cause.strerror}", "check its disk") from cause
+
+
+def parse_head(data: bytes) -> DpxHead:
+    """The header that a file begins with."""
+    order = MAGIC.get(data[:4])
+    if order is None or len(data) < SHORT:
+        return DpxHead()
+    reel = data[REEL : REEL + TEXT].partition(b"\0")[0]
+    text = reel.decode("latin-1").strip() if UNSET not in reel else ""
+    head = DpxHead(transfer=data[TRANSFER], reel=text)
+    (pixels,) = struct.unpack_from(f"{order}I", data, OFFSET)
+    if pixels < WHOLE or len(data) < WHOLE:
+        return head
+    rates = (_rate(struct.unpack_from(f"{order}f", data, at)[0]) for at in (FILM_RATE, TV_RATE))
+    (clock,) = struct.unpack_from(f"{order}I", data, TIMECODE)
+    silent = not any(data[TIMECODE:WHOLE])  # a part that nobody filled in
+    return DpxHead(
+        transfer=head.transfer,
+        reel=head.reel,
+        timecode="" if silent else _timecode(clock),
+        rate=next((rate for rate in rates if rate), None),
+    )
+
+
+def whole_file(data: bytes, head: DpxHead, name: str) -> bytes:
+    """A file of FFmpeg's encoder with all that a header says, and the name of the file."""
+    order = MAGIC[data[:4]]
+    made = bytearray(data[:SHORT]) + bytes([UNSET]) * (WHOLE - SHORT) + data[SHORT:]
+    struct.pack_into(f"{order}I", made, OFFSET, WHOLE)
+    struct.pack_into(f"{order}I", made, SIZE, len(made))
+    struct.pack_into(f"{order}II", made, PARTS, SHORT, WHOLE - SHORT)
+    struct.pack_into("100s", made, NAME, name.encode("latin-1", "replace")[:99])
+    struct.pack_into(f"{order}I", made, FIRST_OFFSET, WHOLE)
+    if head.transfer != UNSET:
+        made[TRANSFER] = head.transfer
+    if head.reel:
+        struct.pack_into(f"{TEXT}s", made, REEL, head.reel.encode("latin-1", "replace"))
+    for start, stop in ((SHORT, FILM_NUMBERS), (FILM_TEXTS, TIMECODE)):
+        made[start:stop] = bytes(stop - start)  # texts are empty, not unset
+    if head.rate:
+        for at in (FILM_RATE, TV_RATE):
+            struct.pack_into(f"{order}f", made, at, float(head.rate))
+    if head.timecode:
+        struct.pack_into(f"{order}I", made, TIMECODE, _packed(head.timecode))
+    return bytes(made)
+
+
+def later(head: DpxHead, frames: int) -> DpxHead:
+    """The header of the frame so many after it: its timecode has gone on."""
+    if not head.timecode or not head.rate or not frames:
+        return head
+    return replace(head, timecode=advanced(head.timecode, frames, round(head.rate)))
+
+
+def advanced(timecode: str, frames: int, rate: int) -> str:
+    """A timecode after so many frames, of which ``rate`` are counted in a second.
+
+    With a ; the first numbers of each minute but every tenth are left out: 2 of 30, 4 of 60.
+    """
+    drops = rate // 15 if ";" in timecode else 0
+    hours, minutes, seconds, count = map(int, re.split("[:;.]", timecode))
+    minutes += 60 * hours
+    number = (60 * minutes + seconds) * rate + count - drops * (minutes - minutes // 10) + frames
+    if drops:
+        tens, rest = divmod(number, 600 * rate - 9 * drops)
+        left_out = 9 * tens + max(0, rest - drops) // (60 * rate - drops)
+        number += drops * left_out
+    seconds, count = divmod(number, rate)
+    clock = f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{clock}{';' if drops else ':'}{count:02d}"
+
+
+def header_transfer(transfer: Transfer) -> int:
+    """DPX's number for a transfer that FFmpeg has none for; else its own stays."""
+    return LOGARITHMIC if transfer is Transfer.LOG else UNSET
+
+
+def _rate(stored: float) -> Fraction | None:
+    """A rate as a fraction: a whole number, or one that is 1000/1001 of a whole number."""
+    if not math.isfinite(stored) or not 1 <= stored <= 1000:
+        return None
+    for scale in (Fraction(1), Fraction(1000, 1001)):
+        near = round(stored / scale) * scale
+        if abs(near - Fraction(stored)) <= NEAR * near:
+            return near
+    return Fraction(stored).limit_denominator(1001)
+
+
+def _timecode(stored: int) -> str:
+    """Hours, minutes, seconds and frames from eight decimal digits; nothing if they are none."""
+    drop, digits = stored & 0x40, f"{stored & ~0xC0:08x}"
+    if stored == 0xFFFFFFFF or not digits.isdecimal():
+        return ""
+    hours, minutes, seconds, frames = (digits[at : at + 2] for at in range(0, 8, 2))
+    if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 59:
+        return ""
+    return f"{hours}:{minutes}:{seconds}{';' if drop else ':'}{frames}"
+
+
+def _packed(timecode: str) -> int:
+    digits = timecode.replace(":", "").replace(";", "").replace(".", "")
+    return int(digits, 16) | (0x40 if ";" in timecode else 0)
