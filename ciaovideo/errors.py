@@ -13,12 +13,11 @@
     ├── EngineError                    5   MemoryExhaustedError  BackendError  PrecisionError
     │                                      NonFiniteError
     └── JobError                       6   StaleLedgerError  SegmentError  LockedJobError
-                                         LostWorkerError
+                                           LostWorkerError
 
 The text answers three questions: what happened, where, and what to do now. Constructors take text
 only, so that every error survives pickling between processes; leaf classes that need more build
-their text in a classmethod. An interrupt (Ctrl-C) is not an error of ours: the command line exits
-with 130.
+their text in a classmethod. Ctrl-C is not among them: it raises KeyboardInterrupt, exit code 130.
 """
 
 import difflib
@@ -26,7 +25,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Self
 
 CHECK_DISK = "check the disk's space and permissions"
-"""The hint for whatever could not be written."""
+"""Hint for a failed write."""
 
 
 class CiaoVideoError(Exception):
@@ -92,7 +91,7 @@ class DecodeError(MediaError):
 
 
 class EncodeError(MediaError):
-    """The encoder or the container refuses what it was given, or the disk is full."""
+    """The encoder or the container refuses its input, or the disk is full."""
 
 
 class TimestampError(MediaError):
@@ -116,7 +115,7 @@ class VerificationError(MediaError):
 
 
 class WeightsError(CiaoVideoError):
-    """Something is wrong with a file of weights."""
+    """A file of weights cannot be used."""
 
     exit_code = 4
 
@@ -144,11 +143,11 @@ class MemoryExhaustedError(EngineError):
 
 
 class BackendError(EngineError):
-    """The device asked for is not there or does not work."""
+    """The requested device is missing or does not work."""
 
 
 class PrecisionError(EngineError):
-    """The precision asked for does not work on this device."""
+    """The requested precision does not work on this device."""
 
 
 class NonFiniteError(EngineError):

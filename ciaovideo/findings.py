@@ -1,7 +1,7 @@
-"""What a user should know of a run: found in the source, chosen, changed, or lost on the way.
+"""What a run reports to its user: chosen, guessed, changed, lost, damaged.
 
-Every part that notices something adds a ``Finding`` to a list. The console and JSON are
-printers of that list, and ``strict`` is a set of kinds.
+Every part adds a ``Finding`` to a list. The console and JSON print that list, and ``strict`` is a
+set of kinds.
 """
 
 from collections.abc import Iterable
@@ -44,13 +44,13 @@ class Finding:
         return self.text
 
     def plain(self) -> dict[str, str | float | None]:
-        """It in the types that JSON has; ``time`` is in seconds, or None."""
+        """The finding in JSON's types; ``time`` is in seconds, or None."""
         time = None if self.at is None else float(self.at)
         return {"kind": self.kind.value, "subject": self.subject, "text": self.text, "time": time}
 
 
 def strict_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those of the findings that a strict run refuses, in order."""
+    """The findings that a strict run refuses, in order."""
     return tuple(finding for finding in findings if finding.kind in STRICT)
 
 

@@ -50,14 +50,14 @@ def shifted(coord: Tensor, shift: Tensor | float) -> Tensor:
 
 
 def placed(tensor: Tensor, device: torch.device) -> Tensor:
-    """A small CPU tensor on a device; a GPU gets it from pinned memory, and nobody waits."""
+    """A small CPU tensor on a device; to a GPU it is copied asynchronously, from pinned memory."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def constant(values: Sequence[object], like: Tensor) -> Tensor:
-    """Numbers as a tensor of another's kind, beside it: ``new_tensor`` for which no GPU waits."""
+    """Numbers as a tensor of another's dtype and device: ``new_tensor`` without a GPU sync."""
     return placed(torch.tensor(values, dtype=like.dtype), like.device)
 
 

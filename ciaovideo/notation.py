@@ -1,4 +1,4 @@
-"""How sizes, boxes, times and rates are written: words of a user to exact values."""
+"""Parsers of sizes, boxes, times and rates: text to exact values."""
 
 import re
 from fractions import Fraction

@@ -35,7 +35,7 @@ TransferName = Literal[
     "smpte428",
 ]
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-CROP_AUTO = "auto"  # what a look at the whole file finds to be no picture
+CROP_AUTO = "auto"  # removes the bars and noise that a scan of the whole file finds
 CROP_SOURCE = "source"  # the crop that the container of the input states
 PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 
@@ -58,7 +58,7 @@ class SizeOptions:
         if len(given) > 1:
             raise OptionError(f"{' and '.join(given)} contradict each other", "give only one")
         if self.scale is not None and not -math.inf < self.scale < math.inf:
-            raise OptionError(f"scale {self.scale} is not a number", "for example 2.5")
+            raise OptionError(f"scale must be finite, got {self.scale}", "for example 2.5")
         if self.size is not None:
             parse_size(self.size)
 
@@ -241,8 +241,8 @@ class ModelOptions:
     weights: Path | None = opt(None, "a file of weights instead of bundled ones", "FILE")
     restore: float | Literal["auto"] = opt(
         "auto",
-        "0 enlarges faithfully, 0.5 also takes away what codecs add, 1 repairs worn film and tape;"
-        " any number between. auto: 0 to 0.5, by how coarsely the video was quantised",
+        "0 enlarges faithfully, 0.5 also removes codec artefacts, 1 repairs worn film and tape; any"
+        " number between. auto: 0 to 0.5, by the video's quantiser",
         "R",
     )
 
@@ -262,7 +262,7 @@ class EngineOptions:
     deterministic: bool = opt(
         False,
         "the same bits in every run on one machine: kernels sum in a fixed order, and tiles are 512"
-        " px, or the given side, however much memory is free",
+        " px, or the given side, regardless of free memory",
     )
     consistent: bool = opt(
         False,
@@ -312,23 +312,23 @@ class EncodeOptions:
     )
     via_ffmpeg: str | None = opt(
         None,
-        "encode with the ffmpeg of this system, version 5 or later, with these options, for example"
-        ' "-c:v libaom-av1 -crf 20"; other streams, times and tags are added to them',
+        "encode with the system's ffmpeg (5 or later) and these options, for example"
+        ' "-c:v libaom-av1 -crf 20"; other streams, times and tags are added',
         "WORDS",
     )
 
     def __post_init__(self) -> None:
         if self.crf is not None and not math.isfinite(self.crf):
-            raise OptionError(f"crf {self.crf} is not a number", "for example 18")
+            raise OptionError(f"crf must be finite, got {self.crf}", "for example 18")
         if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
-            raise OptionError(f"no video has {self.bit_depth} bits a sample", "8, 10, 12, 14 or 16")
+            raise OptionError(f"unsupported bit depth {self.bit_depth}", "use 8, 10, 12, 14 or 16")
         _check_word("chroma", self.chroma, Chroma)
         _check_word("dithering", self.dither, Dithering)
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")
         if self.via_ffmpeg is not None:
-            self.check_no_encoder("an ffmpeg of the system", "say it in the words for ffmpeg")
+            self.check_no_encoder("a system ffmpeg", "put it into the options for ffmpeg")
 
     def check_no_encoder(self, place: str, hint: str) -> None:
         """Raise OptionError if an option is set that only PyAV's encoders know."""
@@ -336,12 +336,12 @@ class EncodeOptions:
         given += ["codec"] if self.codec != "auto" else []
         given += ["codec option"] if self.codec_option else []
         if given:
-            raise OptionError(f"{given[0]} means nothing to {place}", hint)
+            raise OptionError(f"{given[0]} does not apply to {place}", hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
-    """Keeping. What happens to what the output cannot hold, and to guesses."""
+    """Keeping. How losses and guesses are handled, and which tags are written."""
 
     audio: SoundPolicy = opt(
         "copy", "sound that the output cannot hold: copy refuses it, auto transcodes it"
@@ -351,7 +351,7 @@ class StreamOptions:
         "refuse to start if anything would be lost or guessed, and stop at a damaged picture",
     )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
-    tags: bool = opt(True, "say in the tags of a resumable run's output how it was made")
+    tags: bool = opt(True, "record in the tags of a resumable run's output how it was made")
 
     def __post_init__(self) -> None:
         if self.audio not in get_args(SoundPolicy):

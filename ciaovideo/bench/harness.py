@@ -107,7 +107,7 @@ def machine() -> dict[str, str]:
 
 
 def _driver() -> str:
-    """The version of NVIDIA's driver, the first number with points in its own line."""
+    """The version of NVIDIA's driver: the first dotted number in its line."""
     try:
         line = DRIVER.read_text(encoding="utf-8").partition("\n")[0]
     except OSError:

@@ -3,7 +3,7 @@
 Conversion keeps what the file holds. R'G'B' is never clamped, since codes outside the nominal
 range and saturated chroma leave [0, 1] and must come back; chroma is resampled by a triangle filter
 at its true siting; samples are rounded once, at the end, as they are or dithered. Transfer and
-primaries never enter the arithmetic, they only travel along.
+primaries never enter the arithmetic: they are passed on.
 
 ``to_rgb`` and ``from_rgb`` are the only way in and out, whatever the device and the type of a
 sample.

@@ -2,7 +2,7 @@
 
 Rounding turns a slow gradient into bands; an offset between -1/2 and 1/2 first, another for each
 sample, turns it into codes whose mean is the gradient. The offsets stand still from frame to frame,
-so that a codec has nothing to code anew, and form no lines that an eye could find: they are a
+so that a codec has nothing new to encode, and form no visible lines: they are a
 matrix made by the void-and-cluster method (Ulichney, "The void-and-cluster method for dither array
 generation", Proc. SPIE 1913, 1993), repeated over the frame. It is made in whole numbers, so it is
 the same on every machine.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 SIDE = 64  # of the matrix, in samples
 COUNT = SIDE * SIDE
-SIGMA = 1.5  # of the filter that tells clusters from voids, in samples: Ulichney's
+SIGMA = 1.5  # of the filter that finds clusters and voids, in samples: Ulichney's
 UNIT = 1 << 20  # the filter's weights are whole numbers of this fraction
 FIRST = COUNT // 10  # points that the pattern begins with: Ulichney takes a tenth
 
@@ -86,13 +86,13 @@ class _Points:
             self.flip(place)
 
     def copy(self) -> "_Points":
-        """The same points, to go on with apart."""
+        """An independent copy."""
         other = _Points([])
         other._there, other._crowd = self._there.clone(), self._crowd.clone()
         return other
 
     def flip(self, place: int) -> None:
-        """Put a point where none is, or take it away."""
+        """Add or remove the point at a place."""
         crowd = self._filter.roll(divmod(place, SIDE), (0, 1)).flatten()
         self._crowd.add_(crowd, alpha=-1 if self._there[place] else 1)
         self._there[place] = ~self._there[place]

@@ -48,7 +48,7 @@ class PixelLayout:
             try:
                 return replace(cls.of(_without_alpha(with_alpha)), name=pix_fmt, alpha=True)
             except ColorError:
-                pass  # said below with the right name
+                pass  # reported below, under the right name
         match = PLANAR.fullmatch(pix_fmt)
         depth = int(match["depth"] or 8) if match else 0
         if match and match["plain"]:
@@ -109,9 +109,9 @@ def _without_alpha(match: re.Match[str]) -> str:
 
 
 def _obstacle(pix_fmt: str) -> str:
-    """What keeps a format from being worked on as it is."""
+    """Why a format is unsupported."""
     if re.search(r"f(16|32)(le|be)$", pix_fmt):
         return "holds floating-point samples"
     if pix_fmt.endswith("be"):
         return "holds samples in big-endian order"
-    return "is packed, semi-planar or not known here"
+    return "is packed, semi-planar or unknown"

@@ -1,6 +1,6 @@
-"""The one door between planes and R'G'B': codes or floats, fused on a GPU, plain elsewhere.
+"""The only conversion between planes and R'G'B': codes or floats, fused on a GPU, plain elsewhere.
 
-``convert.py`` is the definition for integer codes; floating planes are taken for codes of one bit
+``convert.py`` is the definition for integer codes; floating planes are treated as codes of one bit
 and full range. The fused twins of both ways are ``ops/color_signals_triton.py`` and
 ``ops/color_codes_triton.py``.
 """
@@ -28,8 +28,8 @@ class PlaneFormat:
 
     Without a ``dtype`` samples are integer codes of the layout. Floating planes hold the signal
     itself, luma and R'G'B' about [0, 1] and chroma about [-1/2, 1/2], whatever bit depth and range
-    say. ``opacity`` marks a gray plane that is no colour. Raises ColorError on construction for
-    tags that there is no conversion for.
+    say. ``opacity`` marks a gray plane of alpha. Raises ColorError on construction for tags without
+    a conversion.
     """
 
     layout: PixelLayout

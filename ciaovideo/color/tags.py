@@ -1,4 +1,4 @@
-"""The colour tags of a file, and what to assume where it has none.
+"""The colour tags of a file, and the defaults for missing ones.
 
 Numbers of matrix, primaries and transfer are those of H.273, of range and siting those of FFmpeg.
 """
@@ -12,7 +12,7 @@ from ciaovideo.findings import Finding, Kind
 
 
 class _Tag(IntEnum):
-    """A number from a file: one that nobody has named yet becomes a member of its own."""
+    """A number from a file; an unknown one becomes a member of its own."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -25,7 +25,7 @@ class _Tag(IntEnum):
 
 
 class Matrix(_Tag):
-    """How R'G'B' and Y'CbCr hang together (H.273 MatrixCoefficients)."""
+    """How R'G'B' becomes Y'CbCr (H.273 MatrixCoefficients)."""
 
     RGB = 0
     BT709 = 1
@@ -112,7 +112,7 @@ class Siting(_Tag):
         return Siting.CENTER if self in (Siting.TOP, Siting.BOTTOM) else self
 
 
-# What silence means, where the standard of a coding says so. FFmpeg fills in other sitings itself.
+# Defaults for missing tags in the standard of each codec. FFmpeg fills in other sitings itself.
 LIMITED_CODINGS = {
     "h264",  # H.264 E.2.1: video_full_range_flag, when not present, is 0
     "hevc",  # H.265 E.3.1: the same
@@ -156,9 +156,9 @@ class ColorSpec:
     ) -> tuple[Self, tuple[Finding, ...]]:
         """The tags to compute with, and a finding for each that had to be guessed.
 
-        Guesses are those of video players. What the standard of a ``coding`` (FFmpeg's name)
-        says of silence is no guess. Give the size of the source: an upscaled picture must be
-        converted back with the spec it came with, and only tags from the file go into a file.
+        Guesses are those of video players. A default in the standard of a ``coding`` (FFmpeg's
+        name of the codec) is no guess. Give the size of the source: an upscaled picture must be
+        converted back with its source's spec, and only tags from the file go into a file.
         """
         if coding:
             return self._as_defined(layout, coding).resolved(height, width, layout)

@@ -10,7 +10,7 @@ import numpy as np
 from ciaovideo.color import PixelLayout, to_rgb
 from ciaovideo.errors import OptionError
 
-# How the names of videos end. What else a folder holds is left alone.
+# Suffixes of videos; other files in a folder are ignored.
 SUFFIXES = frozenset(
     {".mkv", ".mp4", ".m4v", ".mov", ".avi", ".webm", ".mxf", ".dv", ".y4m"}
     | {".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".vob"}
@@ -18,14 +18,14 @@ SUFFIXES = frozenset(
 
 
 def is_video(path: Path) -> bool:
-    """By its name; hidden files are what other systems keep beside a video."""
+    """By suffix; hidden files are ignored: some systems keep metadata in them."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def read_frames(path: Path, every: int) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
     """The first frame of a video and each ``every``-th after it: R'G'B' in 8 bit, (H, W, 3).
 
-    Interlaced frames are made whole. Raises the errors of opening and decoding, and OptionError
+    Interlaced frames are deinterlaced. Raises the errors of opening and decoding, and OptionError
     where PyAV is not installed.
     """
     try:

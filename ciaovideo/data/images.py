@@ -76,8 +76,8 @@ def load_pictures(
 
     A source is a picture, a video (of which one frame in ``every`` is taken), a folder of both
     (searched through), a tar or a zip of pictures; they come in the order of the sources, and by
-    name within each. ``exclude``: patterns, with * and ?, of names within a source that are left
-    out. Raises MissingInputError where nothing is found, DecodeError for a picture or
+    name within each. ``exclude``: patterns, with * and ?, of names within a source to
+    skip. Raises MissingInputError where nothing is found, DecodeError for a picture or
     an archive that is damaged, and what ``read_frames`` raises.
     """
     sources = list(sources)
@@ -167,7 +167,7 @@ def _entries(source: Path) -> Iterator[Iterator[Entry]]:
             yield iter([(str(source), source.read_bytes)])
     except FileNotFoundError as cause:
         raise MissingInputError(
-            f"{source.absolute()} is not there", "name folders, tars or zips of pictures"
+            f"{source.absolute()} does not exist", "name folders, tars or zips of pictures"
         ) from cause
     except BROKEN as cause:
         raise DecodeError(f"{source}: cannot be read ({cause})", "get the file again") from cause
@@ -187,7 +187,7 @@ def _in_zip(source: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
 
 
 def _is_picture(path: PurePosixPath | Path) -> bool:
-    """By its name; hidden files are what other systems keep beside a picture."""
+    """By suffix; hidden files are ignored: some systems keep metadata in them."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -195,7 +195,9 @@ def _decode(name: str, content: bytes) -> Picture:
     """A picture's samples: (H, W, 3)."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # large pictures and odd palettes are as good as others
+            warnings.simplefilter(
+                "ignore"
+            )  # about large pictures and odd palettes, which are accepted
             with Image.open(io.BytesIO(content)) as picture:
                 if picture.mode.startswith(DEEP_MODES):
                     raise ValueError("more than 8 bit per sample")

@@ -70,7 +70,7 @@ class Sampler:
     Each sample: a picture (drawn by area), a scale drawn evenly from ``scales`` (with
     ``whole_scales`` from the whole numbers there), an HR crop of
     round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
-    rounded to 8 bit, and ``queries`` HR pixels drawn evenly: each of them anew, or with
+    rounded to 8 bit, and ``queries`` HR pixels drawn evenly: independently, or with
     ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
     losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead. All
     draws come from one generator on the CPU, so that a run can be resumed exactly. No picture may

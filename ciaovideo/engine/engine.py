@@ -51,7 +51,7 @@ class Engine:
     """Runs a network on one device: lr (B, 3, h, w) in [0, 1] -> sr (B, 3, H, W), fp32, unclamped.
 
     Safe to call from several threads at once; ``share`` says how many will, so that each plans
-    with its part of the memory. What had to be changed on the way is said in ``notices``.
+    with its part of the memory. ``notices`` report fallbacks.
     """
 
     def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
@@ -193,7 +193,7 @@ class Engine:
             ) from problem
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._notice(f"memory ran out: going on with tiles of {side} px")
+        self._notice(f"memory ran out: continuing with tiles of {side} px")
         self._plans[(batch, *view.lr_size, *view.out_size)] = self._with_side(side, batch, view)
 
     def _with_side(self, side: int, batch: int, view: View) -> EnginePlan:
@@ -216,7 +216,7 @@ class Engine:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; raises BackendError where it is not there."""
+    """The device of this name; raises BackendError where it is missing."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -226,7 +226,7 @@ def choose_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not there[device.type]:
-        raise BackendError(f"there is no device {name} on this machine", "use auto or cpu")
+        raise BackendError(f"this machine has no device {name}", "use auto or cpu")
     return device
 
 

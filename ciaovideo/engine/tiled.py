@@ -1,4 +1,4 @@
-"""A network over a frame tile by tile: what each reads, what each answers for."""
+"""A network over a frame tile by tile: what each reads, what each owns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Statistics:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A tile: what it reads, the view of that, what it answers for and where that goes."""
+    """A tile: what it reads, the view of that, what it owns and where that goes."""
 
     read: Rect
     view: View

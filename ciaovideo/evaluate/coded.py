@@ -19,7 +19,7 @@ from ciaovideo.evaluate.clips import frame_scores, mean_score, reduced, true_fra
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Score, Upscale, naming
 from ciaovideo.media.write.recompress import CODECS, recode
 
-LEAST_SIDE = 128  # px of what is coded: on less than two of its blocks of 64, x265 spoils its heap
+LEAST_SIDE = 128  # px of what is coded: below two of its blocks of 64, x265 corrupts its heap
 FRAMES = 8  # of a clip, where nothing else is asked for
 PAN = (3, 2)  # HR px that a still moves between frames: right, down
 LAYOUT = PixelLayout.of("yuv420p")
@@ -53,12 +53,12 @@ class Coding:
             return cls()
         if kind not in NAMES:
             raise OptionError(
-                f"{text!r} names no codec", f"use clean, or one of {', '.join(NAMES)}"
+                f"{text!r}: unknown codec {kind!r}", f"use clean, or one of {', '.join(NAMES)}"
             )
         qualities = CODECS[kind][2]
         if not quality.isdecimal() or int(quality) not in qualities:
             raise OptionError(
-                f"{text!r} has no quality that {kind} can have",
+                f"{text!r}: {kind} has no such quality",
                 f"write {kind}: and {qualities[0]} to {qualities[-1]}",
             )
         return cls(kind, int(quality))

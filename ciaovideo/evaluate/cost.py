@@ -1,4 +1,4 @@
-"""What a network costs: weights, and time for one picture."""
+"""A network's cost: weights, and time for one picture."""
 
 import statistics
 import time

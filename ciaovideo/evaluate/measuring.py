@@ -1,4 +1,4 @@
-"""What measures a method by a protocol, and how many pictures that takes.
+"""The measures of a protocol, and how many pictures they take.
 
 Videos are read and coded with PyAV, which measuring pictures does without.
 """
@@ -41,7 +41,7 @@ def choose_measures(
         return {coding: with_equivariance(measure) for coding, measure in plain.items()}
     if protocol != VIDEO:
         if codings:
-            raise OptionError("codings are for the protocol video")
+            raise OptionError("codings apply to the protocol video only")
         return {"": _plain(protocol, frames, lpips, ssim=ssim)}
     if lpips:
         raise OptionError("LPIPS is not measured by the protocol video")

@@ -1,13 +1,15 @@
 """Batches: many files, made by many processes, on one machine or on several.
 
 The unit of work is a segment, the file that a resumable run keeps (``storage/segments``).
-``inputs`` lists the jobs and checks that no two have the same output. ``Batch`` (``batch.py``)
-hands tasks to workers and writes what comes back into the ``BatchLedger`` (``ledger.py``). It is
-the only process that writes there, so SQLite is enough, on network storage as well. ``tasks.py`` is
-all that runs in a worker: look at a file, make a segment, join a file. A worker keeps its network
-and the source that it reads between tasks.
+``inputs`` lists the jobs (``job.py``) and checks that no two have the same output; ``survey.py``
+estimates all of them before the first is made. ``Batch`` (``batch.py``) hands tasks to workers,
+keeps the progress of each open file (``work.py``) and records the results in the ``BatchLedger``
+(``ledger.py``), from which ``provenance.py`` writes the manifest. A batch has one command at a time
+(``lock.py``), the only process that writes there, so SQLite is enough, on network storage as well.
+``tasks.py`` is all that runs in a worker: look at a file, make a segment, join a file. A worker
+keeps its network and its open source between tasks.
 
 ``workers.py`` runs tasks in processes of this machine, ``cluster.py`` on a Dask cluster; ``Batch``
-does not know which. Segments are found on the disk and not in the ledger: what a killed command
-finished is there for the next one, and for ``upscale`` with ``resume``.
+does not know which. Finished segments are found on the disk and not in the ledger: those of a
+killed command serve the next one, and ``upscale`` with ``resume``.
 """

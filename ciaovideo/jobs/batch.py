@@ -1,4 +1,4 @@
-"""Many files to many outputs: hands tasks to workers, and writes down what became of each."""
+"""Many files to many outputs: hands tasks to workers and records the result of each."""
 
 import logging
 import time
@@ -32,20 +32,20 @@ from ciaovideo.storage.segments import remove_unfinished
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0  # between looks at workers that have nothing to say
+TICK_S = 1.0  # between two looks at idle workers
 WAITS_S = (1.0, 10.0, 60.0)  # before a file is tried again; the last one from then on
 MOST_OPEN = 4  # files for each worker, those included that wait to be tried again
 SOME_FAILED = 7  # exit code
-OF_STOPS = ("finished frames", "temporary file")  # findings that mean nothing in a batch
+OF_STOPS = ("finished frames", "temporary file")  # findings that do not apply to a batch
 PASSING = (MediaError, EngineError, LostWorkerError)  # may not come again: disks, memory, networks
 
 
 class Batch:
     """Carries out jobs with workers, and keeps a ledger in ``folder``.
 
-    ``on_event`` gets each event, ``on_tick`` a snapshot about once a second. ``stop`` lets the
-    tasks at work end, and begins no other. An exception, an interrupt too, ends the workers; what
-    is finished is kept either way.
+    ``on_event`` gets each event, ``on_tick`` a snapshot about once a second. ``stop`` lets
+    running tasks finish and starts no others. An exception, even an interrupt, ends the workers;
+    finished segments are kept either way.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Batch:
         self._started = self._told = time.monotonic()
 
     def stop(self) -> None:
-        """Begin nothing more; ``run`` returns when the tasks at work have ended."""
+        """Start no more tasks; ``run`` returns when the running ones have ended."""
         self.stopping = True
 
     def run(self, jobs: Sequence[Job], *, frames: int = 0, pixels: int = 0) -> int:
@@ -98,7 +98,7 @@ class Batch:
             return code
 
     def _work(self) -> None:
-        """Until there is nothing to do, or nothing more is wanted."""
+        """Hand out tasks until all is done, or ``stop`` was called."""
         self._started = time.monotonic()
         while True:
             for worker in sorted(self._workers.free, key=self._comes_new):
@@ -114,11 +114,11 @@ class Batch:
             self._tick()
 
     def _comes_new(self, worker: str) -> bool:
-        """Whether a worker has no file at hand; it chooses after those that have one."""
+        """Whether a worker has no file open; it chooses after those that have one."""
         return self._last.get(worker, ("", 0))[0] not in self._works
 
     def _next_due(self) -> float:
-        """When a file may go on; later, where there is none, for want of workers."""
+        """When work on a file may continue, in monotonic seconds; a tick from now without files."""
         return min((w.due for w in self._works.values()), default=time.monotonic() + TICK_S)
 
     def _give(self, worker: str) -> None:
@@ -163,7 +163,7 @@ class Batch:
         return True
 
     def _begin_another(self, worker: str) -> bool:
-        """Begin the next file that is not there, unless each worker has one."""
+        """Begin the next file to make, unless there are enough open ones."""
         at_work = sum(work.due <= time.monotonic() for work in self._works.values())
         if at_work >= self._workers.count or len(self._works) >= MOST_OPEN * self._workers.count:
             return False
@@ -207,7 +207,7 @@ class Batch:
         self._workers.submit(worker, task, *words, **named)
 
     def _take(self, worker: str, outcome: Callable[[], Any]) -> None:
-        """Note how a task ended."""
+        """Record how a task ended."""
         kind, work, part = self._tasks.pop(worker)
         if part:
             work.taken.discard(part.start)
@@ -222,7 +222,7 @@ class Batch:
             log.debug("a task failed", exc_info=error)
             problem = f"{work.job.source}: {type(error).__name__}: {error}"
             self._failed(
-                work, kind, CiaoVideoError(problem, "this is a fault of ciaovideo: report it")
+                work, kind, CiaoVideoError(problem, "this is a bug in ciaovideo: report it")
             )
         else:
             if kind == "forget":
@@ -319,7 +319,7 @@ class Batch:
         work.splitting = False
         passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
         again = passing or away or (kind == "join" and isinstance(error, StaleLedgerError))
-        # What is wrong with a file itself is told in the same words after a wait.
+        # An error in the file itself has the same text after a wait.
         if kind == "plan" and not away:
             again = again and error.problem != work.problem
             work.problem = error.problem
@@ -338,7 +338,7 @@ class Batch:
         self._tell("retry", work.job.name, problem=error.problem, wait_s=wait_s)
 
     def _is_away(self, work: FileWork) -> bool:
-        """Whether a folder is gone, as those of a network may be for a while."""
+        """Whether a folder is gone, as network storage may be for a while."""
         if self.folder.is_dir() and work.job.source.parent.is_dir():
             self._away_since = None
             return False
@@ -353,7 +353,7 @@ class Batch:
         return SOME_FAILED if counts.failed < counts.files else first.exit_code
 
     def _clean(self) -> None:
-        """Remove what killed workers left of files in the making; finished segments stay."""
+        """Remove unfinished segments of killed workers; finished ones stay."""
         for work in self._works.values():
             with suppress(OSError, CiaoVideoError):
                 remove_leftovers(work.job.output)

@@ -21,7 +21,7 @@ from ciaovideo.jobs import tasks
 from ciaovideo.jobs.provenance import versions
 
 CONNECT_S = 30
-TOPIC = "ciaovideo-frames"  # on which workers tell how far they are
+TOPIC = "ciaovideo-frames"  # of the workers' progress
 TELL_EVERY_S = 1.0
 LOOK_EVERY_S = 5.0  # for workers that joined or left
 GPU = "GPU"  # the resource that a worker declares, and then each of its tasks takes
@@ -29,7 +29,7 @@ GPU = "GPU"  # the resource that a worker declares, and then each of its tasks t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a worker must be to do a task: its versions and, if given, its kind of machine."""
+    """What a worker must match: versions and, if given, its kind of machine."""
 
     versions: dict[str, str]
     kind: str = ""
@@ -123,11 +123,11 @@ class ClusterWorkers:
                 yield worker, _outcome(future)
 
     def frames(self, worker: str) -> int:
-        """How many frames of its task a worker has done, as it told last."""
+        """How many frames of its task a worker has done, as last reported."""
         return self._frames.get(worker, 0)
 
     def stop(self) -> None:
-        """Cancel all tasks; those at work end by themselves, and nobody waits for them."""
+        """Cancel all tasks; running ones end by themselves and are not waited for."""
         with suppress(OSError):  # the scheduler may be gone
             self._client.cancel([*self._tasks.values()], force=True)
         self._tasks = {}
@@ -137,7 +137,7 @@ class ClusterWorkers:
         try:
             if kind == "local":
                 if not count.isdigit() or not int(count):
-                    raise OptionError(f"{address} is no cluster", "local:N with N workers")
+                    raise OptionError(f"{address} is not a cluster", "local:N with N workers")
                 self._own = distributed.LocalCluster(
                     n_workers=int(count),
                     threads_per_worker=1,
@@ -149,20 +149,18 @@ class ClusterWorkers:
         except (OSError, ValueError) as cause:
             raise JobError(
                 f"no scheduler answers at {address}",
-                "start dask scheduler there, or look at the name",
+                "start dask scheduler there, or check the address",
             ) from cause
 
     def _look(self) -> None:
-        """Find out which workers there are, and whether new ones can be used."""
+        """List the workers, and check whether new ones can be used."""
         self._looked = time.monotonic()
         try:
             there = self._client.scheduler_info(n_workers=-1)["workers"]
             new = [w for w in there if w not in self._known and w not in self._refused]
             told = self._client.run(_kind, workers=new, on_error="return") if new else {}
         except (OSError, ValueError) as cause:
-            raise JobError(
-                "the scheduler is gone", "start it, and give the command again"
-            ) from cause
+            raise JobError("the scheduler is gone", "start it, and repeat the command") from cause
         self._resources = {worker: facts["resources"] for worker, facts in there.items()}
         self._known = {w: kind for w, kind in self._known.items() if w in there}
         for worker, found in told.items():
@@ -187,10 +185,10 @@ class ClusterWorkers:
 def _do(
     slot: str, terms: Terms, task: Callable[..., Any], words: tuple[Any, ...], named: dict[str, Any]
 ) -> Any:
-    """Do a task in a worker, if it is one that can; tell how far it is."""
+    """Run a task in a worker that matches the terms, and report its progress."""
     kind, theirs = _kind()
     if _difference(terms.versions, theirs) or terms.kind not in ("", kind):
-        raise LostWorkerError(f"a worker on {socket.gethostname()} is not one for this batch")
+        raise LostWorkerError(f"a worker on {socket.gethostname()} does not fit this batch")
     worker = distributed.get_worker()
     _share(terms.on_host)
     last = 0.0
@@ -226,7 +224,7 @@ def _difference(ours: dict[str, str], theirs: dict[str, str]) -> str:
     """The first version that is another, in words; nothing where all are the same."""
     for name, version in ours.items():
         if theirs.get(name) != version:
-            return f"it has {name} {theirs.get(name, 'not at all')}, and this command {version}"
+            return f"it has {name} {theirs.get(name, 'none')}, this command {version}"
     return ""
 
 
@@ -241,10 +239,8 @@ def _outcome(future: distributed.Future[Any]) -> Callable[[], Any]:
         try:
             return future.result()
         except distributed.scheduler.KilledWorker as cause:
-            raise LostWorkerError(
-                "workers died at this task", "their memory may run out"
-            ) from cause
+            raise LostWorkerError("workers died at this task", "check their memory") from cause
         except distributed.CancelledError as cause:
-            raise LostWorkerError("the scheduler lost this task", "look at the cluster") from cause
+            raise LostWorkerError("the scheduler lost this task", "check the cluster") from cause
 
     return result

@@ -53,8 +53,8 @@ def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) 
     """The sources that files, folders, wildcards and lists name, in order; each once.
 
     Folders are searched to any depth, without hidden files and without ``output``. With
-    ``pictures``, numbered ones in a folder are a source. Raises
-    MissingInputError for what is not there, OptionError for a list that cannot be read.
+    ``pictures``, numbered ones in a folder are a source. Raises MissingInputError for what does
+    not exist, OptionError for a list that cannot be read.
     """
     found: dict[tuple[Path, str], Found] = {}
     others: dict[str, int] = {}
@@ -63,7 +63,7 @@ def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) 
             key = one.source.absolute(), repr(sorted(one.settings.items(), key=str))
             found.setdefault(key, one)
     if not found:
-        raise MissingInputError(f"{', '.join(names)}: no video there", "name files or folders")
+        raise MissingInputError(f"no video in {', '.join(names)}", "name files or folders")
     return Listing(found=tuple(found.values()), others=others)
 
 
@@ -107,7 +107,7 @@ def make_jobs(
 
 
 def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
-    """The options of one source; a rate that is said of all is that of the pictures among them."""
+    """The options of one source; a rate given for all applies to the pictures among them."""
     own = replace(with_fields(options, one.settings) if one.settings else options, resume=True)
     if is_sequence(one.source) or "rate" in one.settings:
         return own
@@ -121,7 +121,7 @@ def _folder_of(one: Found) -> Path:
 
 
 def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -> Iterator[Found]:
-    """What one word of a command line means."""
+    """The sources that one word of a command line names."""
     path = Path(name)
     if path.is_dir():
         yield from _in_folder(path, output, others, pictures=pictures)
@@ -136,7 +136,7 @@ def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -
         base = _fixed_part(path)
         matches = sorted(base.glob(str(path.relative_to(base))))
         if not matches:
-            raise MissingInputError(f"nothing matches {name}", "look at the folder")
+            raise MissingInputError(f"nothing matches {name}", "check the folder")
         for match in matches:
             if match.is_file() and not _is_inside(match, output):
                 yield Found(source=match, place=match.relative_to(base))
@@ -204,9 +204,7 @@ def _in_list(path: Path) -> Iterator[Found]:
                 raise UnknownNameError.among("option", key, [*homes, *OWN_COLUMNS])
         source = path.parent / str(row["input"])
         if not source.is_file() and not is_sequence(source):
-            raise MissingInputError(
-                f"{where}: the input {source} does not exist", "look at its name"
-            )
+            raise MissingInputError(f"{where}: the input {source} does not exist", "check its name")
         given = row.get("output")
         place = Path(str(row["input"]))
         yield Found(
@@ -218,18 +216,20 @@ def _in_list(path: Path) -> Iterator[Found]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows below a line of column names; empty cells say nothing."""
+    """Rows below a line of column names; empty cells set nothing."""
     homes = field_homes()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.DictReader(file, strict=True), 2):
                 where = f"{path}, line {number}"
                 if None in row or None in row.values():
-                    raise OptionError(f"{where}: more or fewer cells than columns", "mend the line")
+                    raise OptionError(
+                        f"{where}: more or fewer cells than columns", "correct the line"
+                    )
                 cells = {key.strip(): cell.strip() for key, cell in row.items() if cell.strip()}
                 yield where, {key: _typed(key, text, homes, where) for key, text in cells.items()}
     except (UnicodeDecodeError, csv.Error, OSError) as cause:
-        raise OptionError(f"{path} is no list: {cause}", "write CSV in UTF-8") from cause
+        raise OptionError(f"{path} is not a list: {cause}", "write CSV in UTF-8") from cause
 
 
 def _typed(key: str, text: str, homes: Mapping[str, str], where: str) -> Any:
@@ -246,7 +246,7 @@ def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, OSError) as cause:
-        raise OptionError(f"{path} is no list: {cause}", "write tables [[file]]") from cause
+        raise OptionError(f"{path} is not a list: {cause}", "write tables [[file]]") from cause
     tables = content.pop("file", [])
     if content or not isinstance(tables, list):
         raise OptionError(
@@ -292,11 +292,11 @@ def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int,
         name = pattern.format(**words)
     except (KeyError, IndexError, ValueError) as cause:
         raise OptionError(
-            f"{pattern!r} is no name: {cause}", f"it may hold {{{'}, {'.join(sorted(words))}}}"
+            f"{pattern!r} is not a name: {cause}", f"it may hold {{{'}, {'.join(sorted(words))}}}"
         ) from cause
     if not name or "None" in name or name.startswith("/"):
         raise OptionError(
-            f"{pattern!r} becomes {name!r}", "use options that are given, and no folder above"
+            f"{pattern!r} becomes {name!r}", "use options that are set, and no absolute path"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""What a batch is made of: jobs, what is asked for besides, and what it tells while it works."""
+"""A batch's data: jobs, options, and the events and snapshots that it reports."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from ciaovideo.options import ModelOptions, UpscaleOptions
 class Job:
     """A source, an output, and the options of the run between them.
 
-    ``name`` is the output's path below the batch's folder: it tells jobs apart.
+    ``name`` is the output's path below the batch's folder: the job's key.
     """
 
     name: str
@@ -27,9 +27,9 @@ class Job:
 
     @property
     def settings(self) -> str:
-        """A digest of all that a command says of this job, and of the version that carries it out.
+        """A digest of the job's source, options and weights, and of the version that runs it.
 
-        It tells whether a finished output is still what is asked for, without opening anything.
+        It decides, without opening a file, whether a finished output is up to date.
         """
         options = replace(self.options, overwrite=False)
         said = json.dumps(asdict(options), default=str, sort_keys=True)
@@ -39,10 +39,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """What a command asks for besides its jobs.
+    """Options of a batch besides its jobs.
 
-    ``retries`` are those of each file. ``redo`` makes anew what was made otherwise, ``mixed`` lets
-    an output have segments of several kinds of machines, ``report`` adds a page on each.
+    ``retries`` are per file. ``redo`` replaces outputs that were made otherwise, ``mixed`` lets an
+    output have segments of several kinds of machines, ``report`` adds a page on each.
     """
 
     retries: int = 3
@@ -53,7 +53,7 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How a batch stands: files in each state, and frames, where they are known."""
+    """The state of a batch: files in each state, and frames, where they are known."""
 
     waiting: int = 0
     working: int = 0
@@ -79,7 +79,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """What a worker is at: a file's name and a word for the task, frames done of those in it."""
+    """A worker's state: the file's name, the task, frames done and frames in it."""
 
     worker: str
     task: str = ""
@@ -90,7 +90,7 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How a batch stands: counts, frames with those in tasks, seconds, and each worker.
+    """The state of a batch: counts, frames with those in tasks, seconds, and each worker.
 
     ``new_frames`` and ``new_pixels`` are those that this command made, ``pixels_left`` what is left
     as far as is known: time goes by pixels.
@@ -114,7 +114,7 @@ class Snapshot:
 
 
 def file_stamp(path: Path) -> str:
-    """Size and time of change of a file, or of numbered pictures; nothing where there is none."""
+    """Size and modification time of a file, or of numbered pictures; "" where there is none."""
     try:
         found = [file.stat() for file in source_files(path)]
     except (OSError, MissingInputError):

@@ -1,7 +1,7 @@
-"""What became of each file of a batch: a SQLite file, which the one process that runs it writes.
+"""The record of a batch: a SQLite file that only the process running the batch writes.
 
-It has the journal that works on network storage as well. A folder that vanishes for a while is
-waited for: what is to be written is written when it comes back.
+Its journal mode works on network storage, too. A folder that vanishes for a while is waited for;
+writes are made when it is back.
 """
 
 import json
@@ -20,7 +20,7 @@ from ciaovideo.jobs.job import Counts, Job, file_stamp
 from ciaovideo.options import UpscaleOptions
 
 FOLDER = ".ciaovideo"  # in the batch's output folder
-BUSY_S = 30.0  # that somebody else may look at it for
+BUSY_S = 30.0  # that another process may read it for
 PATIENCE_S = 600.0  # that its folder may be away for
 LOOK_EVERY_S = 1.0
 
@@ -68,7 +68,7 @@ class FileRow:
 class BatchLedger:
     """The ledger of the batch in a folder. A context manager; raises EncodeError, OpenError.
 
-    With ``look`` it is read only. ``run`` counts the commands that worked on the batch; jobs are
+    With ``look`` it is read-only. ``run`` counts the commands that worked on the batch; jobs are
     those of the newest one.
     """
 
@@ -111,7 +111,7 @@ class BatchLedger:
         self._base.close()
 
     def begin(self, jobs: Iterable[Job], facts: dict[str, str]) -> None:
-        """Begin a command's work on these jobs; what is known of finished ones stays."""
+        """Begin a command on these jobs; records of finished ones stay."""
         self.run += 1
         rows = [
             (
@@ -139,7 +139,7 @@ class BatchLedger:
         self._write(write)
 
     def waiting(self) -> tuple[Job, FileRow] | None:
-        """The first file that nobody began, and what an earlier command left of it."""
+        """The first file not yet begun, and an earlier command's record of it."""
         found = self._read(
             "SELECT * FROM files WHERE run = ? AND state = 'waiting' ORDER BY number LIMIT 1",
             self.run,
@@ -152,7 +152,7 @@ class BatchLedger:
         marks = ",".join("?" * len(states))
         chosen = f" AND state IN ({marks})" if states else ""
         at = -1
-        while True:  # in pages: somebody may write meanwhile
+        while True:  # in pages: the batch may write meanwhile
             found = self._read(
                 f"SELECT * FROM (SELECT *, rowid AS place FROM files) WHERE place > {at} AND"
                 f" {where}{chosen} ORDER BY place LIMIT 500",
@@ -168,7 +168,7 @@ class BatchLedger:
         return _row(self._read("SELECT * FROM files WHERE name = ?", name)[0])
 
     def counts(self) -> Counts:
-        """How the newest command stands."""
+        """The state of the newest command."""
         found = self._read(
             "SELECT state, COUNT(*) AS files, SUM(frames) AS frames, SUM(done) AS done"
             " FROM files WHERE run = ? GROUP BY state",
@@ -190,11 +190,11 @@ class BatchLedger:
         return _row(found[0]) if found else None
 
     def facts(self) -> dict[str, str]:
-        """What the newest command said of itself."""
+        """Facts that the newest command recorded."""
         return {row["key"]: row["value"] for row in self._read("SELECT * FROM batch")}
 
     def say(self, **values: str) -> None:
-        """Note facts of the command at work."""
+        """Record facts of the running command."""
         self._write(
             lambda base: base.executemany(
                 "INSERT OR REPLACE INTO batch VALUES (?, ?)", values.items()
@@ -202,7 +202,7 @@ class BatchLedger:
         )
 
     def update(self, name: str, **values: Any) -> None:
-        """Note facts of a file, by column."""
+        """Update columns of a file."""
         marks = ", ".join(f"{column} = ?" for column in values)
         plain = [json.dumps(v) if isinstance(v, dict) else v for v in values.values()]
         self._write(
@@ -210,7 +210,7 @@ class BatchLedger:
         )
 
     def planned(self, name: str, fingerprint: dict[str, str], frames: int, done: int) -> None:
-        """A file was looked at: how many frames are expected, and finished already."""
+        """Record a planned file: how many frames are expected, and finished already."""
         self.update(
             name,
             state="working",
@@ -224,7 +224,7 @@ class BatchLedger:
         )
 
     def segment(self, name: str, values: Sequence[Any], done: int) -> None:
-        """A segment was made: start, stop, worker, machine, seconds, bytes."""
+        """Record a segment: start, stop, worker, machine, seconds, bytes."""
 
         def write(base: sqlite3.Connection) -> None:
             base.execute(
@@ -239,12 +239,12 @@ class BatchLedger:
         self._write(write)
 
     def machines(self, name: str) -> list[str]:
-        """On what a file's segments were made."""
+        """The machines that made a file's segments."""
         found = self._read("SELECT DISTINCT machine FROM segments WHERE name = ?", name)
         return [row["machine"] for row in found]
 
     def failed(self, name: str, error: CiaoVideoError) -> None:
-        """A file cannot be made, for now."""
+        """Record that a file failed."""
         self.update(
             name,
             state="failed",
@@ -271,7 +271,7 @@ class BatchLedger:
         self._patiently(transaction)
 
     def _patiently[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do it; where the folder is away, wait for it and open the file anew."""
+        """Do it; where the folder is away, wait for it and reopen the file."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

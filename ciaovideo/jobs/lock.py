@@ -1,4 +1,4 @@
-"""Who works on a batch: one command at a time, and a dead one's place is free."""
+"""The mutex of a batch: one command at a time; a dead holder's lock is free."""
 
 import json
 import os
@@ -18,11 +18,11 @@ MOVED_S = 1.0  # two looks at when a process began may differ by this
 
 @contextmanager
 def batch_lock(path: Path) -> Iterator[str]:
-    """Hold the lock file of a batch; raises LockedJobError, which names who else does.
+    """Hold the lock file of a batch; raises LockedJobError, which names the holder.
 
-    Yields who held it before and died, or nothing. The kernel lets go of the lock when its process
-    ends. Where a file system has no locks, the process that is named in the file decides, if it
-    ran on this machine.
+    Yields the name of a holder that died, or "". The kernel releases the lock when its process
+    ends. On a file system without locks the entry in the file decides: a process of another machine
+    counts as alive.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -36,7 +36,7 @@ def batch_lock(path: Path) -> Iterator[str]:
         elsewhere = bool(before) and before.get("host") != socket.gethostname()
         if locked is False or _lives(before) or (locked is None and elsewhere):
             raise LockedJobError(
-                f"the batch in {path.parent.parent} is worked on by {_called(before)}",
+                f"the batch in {path.parent.parent} is locked by {_called(before)}",
                 "wait for it, or stop it first"
                 if locked is not None or not elsewhere
                 else f"its file system has no locks: if that process ended, delete {path}",
@@ -52,7 +52,7 @@ def batch_lock(path: Path) -> Iterator[str]:
 
 
 def owner_of(path: Path) -> str:
-    """Who works on a batch now, in words; nothing where nobody does."""
+    """Who holds the lock of a batch now, in words; "" if it is free."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
@@ -83,7 +83,7 @@ def _owner(handle: int) -> dict[str, str | int | float]:
 
 
 def _lives(owner: dict[str, str | int | float]) -> bool:
-    """Whether the process that is named runs on this machine, and is no other of that number."""
+    """Whether the named process runs on this machine, and its number was not reused."""
     if not owner or owner.get("host") != socket.gethostname():
         return False
     if owner.get("process") == os.getpid():

@@ -1,4 +1,4 @@
-"""What was done to each file: hashes, versions, settings and findings, as archives keep them."""
+"""Provenance of each output: hashes, versions, settings and findings, as archives keep them."""
 
 import csv
 import hashlib
@@ -102,14 +102,14 @@ def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What computes and codes, by name."""
+    """Versions of what computes and encodes, by name."""
     own = {name: version(name) for name in ("ciaovideo", "torch", "av")}
     coding = re.findall(r"(\S+) (\([^)]*\)|\S+)", coding_versions())
     return {**own, "python": platform.python_version(), **dict(coding)}
 
 
 def write_manifest(ledger: BatchLedger) -> None:
-    """Write what the ledger knows of all files, as JSON and as CSV; each appears whole."""
+    """Write the ledger's record of all files, as JSON and as CSV; each appears whole."""
     path = ledger.folder / f"{MANIFEST}.json"
     rows = [_entry(ledger, row) for row in ledger.rows(everything=True)]
     _write(path, json.dumps({"written": _time(time.time()), "files": rows}, indent=1) + "\n")
@@ -137,7 +137,7 @@ def _entry(ledger: BatchLedger, row: FileRow) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """A value for a table: what is a list or a table itself as JSON."""
+    """A value for a CSV cell; lists and tables as JSON."""
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 

@@ -1,4 +1,4 @@
-"""A look at every file before the first is made: what it takes, loses, and how long it lasts."""
+"""A survey of all files before the first is made: time, memory, disk and losses."""
 
 import math
 import shutil
@@ -29,7 +29,7 @@ from ciaovideo.pipeline.parts import Part
 from ciaovideo.pipeline.session import UpscaleRun
 
 TICK_S = 1.0
-SAMPLES = 3  # kinds of files that are tried out, those with the most work
+SAMPLES = 3  # sorts of files that are timed, those with the most work
 SAMPLE_S = 5.0  # of computing in each
 MOST_SAMPLED = 48  # frames
 INTO_S = 60  # seconds: where a sample begins, or at a third; before that there are titles
@@ -40,7 +40,7 @@ type Sort = tuple[str, tuple[int, int], tuple[int, int], str]  # model, sizes in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a look at one file told. ``memory`` in bytes, of one worker."""
+    """What a look at one file found. ``memory`` in bytes, of one worker."""
 
     frames: int
     duration_s: float
@@ -65,7 +65,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What some frames took: seconds and coded bytes, for each output pixel."""
+    """Cost of some frames: seconds and coded bytes, for each output pixel."""
 
     seconds: float
     bytes: float
@@ -73,7 +73,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Survey:
-    """What a batch takes altogether.
+    """The estimate for a whole batch.
 
     ``files`` are those that can be made, ``problems`` the others with their errors. ``seconds`` and
     ``disk`` are estimates from ``samples``: of all workers together, and of the outputs' video with
@@ -123,12 +123,12 @@ class Survey:
         self.disk += int(sum(self.largest) * coded)
 
     def check_disk(self, folder: Path) -> None:
-        """Raise EncodeError where the disk does not hold what is to be made."""
+        """Raise EncodeError where the outputs do not fit on the disk."""
         if self.disk > self.disk_free * (1 - SPARE):
             raise EncodeError(
                 f"the batch needs about {self.disk / 1e9:.1f} GB in {folder}, and"
                 f" {self.disk_free / 1e9:.1f} GB are free",
-                "free some, choose another folder, or leave this check out",
+                "free some, choose another folder, or skip this check",
             )
 
 
@@ -138,7 +138,7 @@ def survey(
     folder: Path,
     on_look: Callable[[Job, Look | CiaoVideoError], None] = lambda *_: None,
 ) -> Survey:
-    """Look at all files, as many at once as there are workers, and try out some frames."""
+    """Look at all files, as many at once as there are workers, and time some frames."""
     found = Survey()
     for job, look in _spread(workers, ((job, look_at, (job,)) for job in jobs)):
         if isinstance(look, CiaoVideoError):
@@ -192,7 +192,7 @@ def look_at(job: Job) -> Look:
 
 
 def sample(job: Job) -> Sample:
-    """Make some frames of a file as a run would, in a folder that goes; in a worker."""
+    """Make some frames of a file as a run would, in a temporary folder; in a worker."""
     with tasks.desk.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
         output = Path(folder) / job.output.name
         options = replace(job.options, resume=True, overwrite=False, frames=None, segment=None)
@@ -210,7 +210,7 @@ def sample(job: Job) -> Sample:
             warm = _timed(run, Part(start=0, stop=run.plan.workers))
             first = _timed(run, Part(start=run.plan.workers, stop=2 * run.plan.workers)) or warm
             if first is None:
-                raise DecodeError(f"{job.source} has no frame after {into} s", "look at it")
+                raise DecodeError(f"{job.source} has no frame after {into} s", "check the file")
             each = first[0] / run.plan.workers
             at = 2 * run.plan.workers
             count = max(run.plan.workers, min(MOST_SAMPLED, int(SAMPLE_S / max(each, 1e-6))))
@@ -231,7 +231,7 @@ def _timed(run: UpscaleRun, part: Part) -> tuple[float, int, int] | None:
 def _spread(
     workers: Workers, work: Iterable[tuple[Job, Callable[..., Any], tuple[Any, ...]]]
 ) -> Iterator[tuple[Job, Any]]:
-    """What tasks give, or the CiaoVideoError that they raise, as they end."""
+    """Results of tasks, or the CiaoVideoError that they raise, as they end."""
     left = iter(work)
     busy: dict[str, Job] = {}
     while True:

@@ -1,7 +1,7 @@
 """What a worker does: look at a file, make a segment of it, join its segments.
 
-A worker does one task at a time. It keeps its network, and the run at work with the source that it
-reads: the next segment of the same file goes on where the last one ended.
+A worker does one task at a time. It keeps its network and its run, with the source open: the next
+segment of the same file continues where the last one ended.
 """
 
 import platform
@@ -26,12 +26,12 @@ from ciaovideo.pipeline.session import Session, Summary, UpscaleRun
 from ciaovideo.storage.claims import remove_leftovers
 from ciaovideo.storage.ledger import Ledger
 
-MACHINE = "machine"  # the name in a fingerprint that a finished output is not asked for
+MACHINE = "machine"  # the part of a fingerprint that a finished output need not share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a command allows: segments of ``mixed`` machines, ``redo`` what was made otherwise.
+    """What a command allows: segments of ``mixed`` machines, ``redo`` of outputs made otherwise.
 
     ``folder`` is the batch's own, which has to be there. ``made_from`` and ``made_as`` are the
     fingerprint and the stamp of an output that an earlier command finished. ``joined_from`` is the
@@ -48,11 +48,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a look at a file told: what of it is there, and what a run needs.
+    """What a look at a file found: its finished segments, and what a run needs.
 
     ``segments`` maps the first frame of each finished segment to the one after its last. ``whole``
-    says that the output is there and is right; ``adopted`` are facts of one that the ledger does
-    not know. ``frames`` is an estimate.
+    says that the output exists and is verified; ``adopted`` are facts of one that is not in the
+    ledger. ``frames`` is an estimate.
     """
 
     whole: bool
@@ -94,8 +94,8 @@ class Joined:
 class Desk:
     """What a worker keeps between tasks.
 
-    ``report`` is told how many frames of a task are done. ``device`` is the worker's own, where a
-    job leaves that open.
+    ``report`` is called with the number of a task's finished frames. ``device`` is the worker's
+    own, where a job leaves that open.
     """
 
     def __init__(self, report: Callable[[int], None] = lambda _: None, *, device: str = "") -> None:
@@ -108,7 +108,7 @@ class Desk:
         self._run: UpscaleRun | None = None
 
     def open(self, job: Job, sharing: Sharing, *, anew: bool = False) -> UpscaleRun:
-        """The run of a job: the one at work, or a new one."""
+        """The run of a job: the open one, or a new one."""
         if anew or self._run is None or self._job != job:
             self.clear()
             options = replace(job.options, resume=True, overwrite=True)  # tasks look themselves
@@ -128,7 +128,7 @@ class Desk:
         return options
 
     def clear(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         run, self._run, self._job = self._run, None, None
         if run is not None:
             with suppress(CiaoVideoError, OSError):
@@ -141,8 +141,8 @@ desk = Desk()
 def plan(job: Job, terms: Terms) -> Planned:
     """Look at a file, and prepare the place of its segments; raises CiaoVideoError.
 
-    StaleLedgerError where what is there was made otherwise, unless that is to be made anew;
-    OutputExistsError where the output is there and is another.
+    StaleLedgerError where existing segments were made otherwise, unless they are to be redone;
+    OutputExistsError where the output exists and differs.
     """
     with desk.lock:
         _make_folder(job, terms)
@@ -188,7 +188,7 @@ def split(job: Job) -> tuple[Part, ...] | None:
 
 
 def make(job: Job, part: Part, *, mixed: bool = False) -> Made:
-    """Make one segment; raises CiaoVideoError, and SegmentError where it hangs on others."""
+    """Make one segment; raises CiaoVideoError, and SegmentError where it depends on others."""
     with desk.lock:
         started = time.monotonic()
         try:
@@ -211,7 +211,7 @@ def make(job: Job, part: Part, *, mixed: bool = False) -> Made:
 
 
 def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) -> Joined:
-    """Write the output from its segments, which are all there, and verify it.
+    """Join the output from its segments, which all exist, and verify it.
 
     With ``report``, a preservation report is written beside it.
     """
@@ -221,7 +221,7 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
             done = _ledger_of(run).missing()
             if done != [(frames, None)]:
                 raise StaleLedgerError(
-                    f"{_ledger_of(run).path} lacks frames from {done[0][0]} on", "make them anew"
+                    f"{_ledger_of(run).path} lacks frames from {done[0][0]} on", "make them again"
                 )
             summary = run.run(end=frames)
             if report:
@@ -246,7 +246,7 @@ def _report(job: Job, summary: Summary) -> None:
 
 
 def forget(job: Job, start: int) -> None:
-    """Delete the segments of a file from a frame on: they were not made from what they say."""
+    """Delete the segments of a file from a frame on: they hold other frames than they state."""
     with desk.lock:
         desk.clear()
         ledger = _ledger_of(desk.open(job, Sharing(mixed=True)))
@@ -267,7 +267,7 @@ def _ledger_of(run: UpscaleRun) -> Ledger:
 
 
 def _make_folder(job: Job, terms: Terms) -> None:
-    """Make the output's folder, below one that is there: a folder that went away is not made."""
+    """Make the output's folder; the batch's own folder must exist, as it may be unmounted."""
     if not terms.folder.is_dir():
         raise EncodeError(f"the folder {terms.folder} is gone", "mount it again")
     try:
@@ -280,7 +280,7 @@ def _make_folder(job: Job, terms: Terms) -> None:
 
 
 def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, str]) -> bool:
-    """Whether an output that is there can stay; False where it is to be replaced."""
+    """Whether an existing output can stay; False where it is to be replaced."""
     if terms.made_from is not None and terms.made_as == file_stamp(job.output):
         names = fingerprint.keys() - {MACHINE}
         other = [name for name in fingerprint if name in names]
@@ -288,7 +288,7 @@ def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, st
         if other and not terms.redo:
             raise StaleLedgerError(
                 f"{job.output} was made from another {' and another '.join(other)}",
-                "allow that it is made anew, or choose another output",
+                "allow redoing it, or choose another output",
             )
         return not other
     if job.options.overwrite:
@@ -299,7 +299,7 @@ def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, st
         if terms.redo:
             return False
         raise OutputExistsError(
-            f"{job.output} is there, and is not what would be made: {cause.problem}",
+            f"{job.output} exists, and differs from what would be made: {cause.problem}",
             "choose another output, allow overwriting, or delete it",
         ) from cause
     return True

@@ -1,4 +1,4 @@
-"""How far one file of a batch is: which segments are made, at work, and left."""
+"""Progress of one file of a batch: which segments are finished, running, and left."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from ciaovideo.pipeline.parts import Part
 
 type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
 
-WORTH_SPLITTING = 2  # segments left that a second worker is called for
+WORTH_SPLITTING = 2  # segments left for which a second worker is called
 
 
 @dataclass(slots=True)
 class FileWork:
-    """One file at work.
+    """One open file of a batch.
 
     ``segments`` maps first frames of finished segments to the frames after their last, ``taken``
-    holds the first frames of those at work. Until ``parts`` are known, one worker makes the
-    segments in order. ``due`` is when work may go on after a failure, in monotonic seconds.
+    holds the first frames of the running ones. Until ``parts`` are known, one worker makes the
+    segments in order. ``due`` is when work may continue after a failure, in monotonic seconds.
     """
 
     job: Job
@@ -32,17 +32,17 @@ class FileWork:
     segments: dict[int, int] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
     parts: tuple[Part, ...] | None = None
-    splitting: bool = False  # somebody looks where the parts begin
-    in_order: bool = False  # they cannot be told
+    splitting: bool = False  # a worker is finding out where the parts begin
+    in_order: bool = False  # where the parts begin is unknown
     untrue_from: int | None = None  # segments from this frame on were made from wrong places
     failures: int = 0
-    problem: str = ""  # what the last look that failed was told
+    problem: str = ""  # the error of the last look that failed
     due: float = 0.0
     seconds: float = 0.0
     findings: dict[Finding, None] = field(default_factory=dict)  # a set in order
 
     def begin(self, planned: Planned) -> None:
-        """Take what a look at the file told."""
+        """Take the result of a look at the file."""
         self.stage = "making"
         self.length, self.expected = planned.length, planned.frames
         self.area = math.prod(planned.out_size)
@@ -56,7 +56,7 @@ class FileWork:
                 self.total = stop
 
     def split(self, parts: tuple[Part, ...] | None) -> None:
-        """Take where the parts begin, or that this cannot be told."""
+        """Take where the parts begin; None if that is unknown."""
         self.splitting = False
         self.in_order = parts is None
         self.parts = parts
@@ -83,23 +83,23 @@ class FileWork:
 
     @property
     def complete(self) -> bool:
-        """Whether all segments are there, and nobody works on any."""
+        """Whether all segments are finished, and none is running."""
         there = self.stage == "making" and self.total is not None and self.untrue_from is None
         return there and not self.taken and self.first_missing() == self.total
 
     @property
     def left(self) -> int:
-        """About how many segments nobody has begun."""
+        """About how many segments are not begun."""
         return max(0, -(-self.frames // self.length) - len(self.segments) - len(self.taken))
 
     @property
     def worth_splitting(self) -> bool:
-        """Whether a second worker would help, and nobody has looked where it could begin."""
+        """Whether a second worker would help, and where it could begin was not yet looked up."""
         known = self.in_order or self.splitting or self.parts is not None
         return self.stage == "making" and not known and self.left >= WORTH_SPLITTING
 
     def next_part(self, after: int | None = None) -> Part | None:
-        """What to make next: that which begins at ``after``, where nobody has it; or None."""
+        """The next part to make, if possible the one that begins at ``after``; None without any."""
         if self.stage != "making" or self.untrue_from is not None:
             return None
         if self.parts is None:
@@ -111,12 +111,12 @@ class FileWork:
         return _begin_of_longest(free, self.taken, self.length)
 
     def distrust(self) -> None:
-        """Parts do not begin where packets say: what follows the first gap has to go."""
+        """Parts begin elsewhere than packets state: segments after the first gap are wrong."""
         first = self.first_missing()
         self.untrue_from = first if self.untrue_from is None else min(first, self.untrue_from)
 
     def forget(self) -> None:
-        """What was not true is gone; all is made in order from there."""
+        """The wrong segments are deleted; all from there on is made in order."""
         start = self.untrue_from or 0
         self.segments = {at: stop for at, stop in self.segments.items() if at < start}
         self.total, self.parts, self.in_order = None, None, True
@@ -139,9 +139,9 @@ class FileWork:
 
 
 def _begin_of_longest(free: list[Part], taken: set[int], length: int) -> Part | None:
-    """Where a worker that comes new begins: in the longest gap.
+    """Where a new worker begins: in the longest gap.
 
-    At its first part, or in the middle where somebody is about to come from before.
+    At its first part, or in the middle where another worker is about to enter the gap.
     """
     gaps: list[list[Part]] = []
     for part in free:

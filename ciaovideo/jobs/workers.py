@@ -50,7 +50,7 @@ class Workers(Protocol):
         ...
 
     def stop(self) -> None:
-        """End all workers at once, whatever they are at."""
+        """End all workers at once, with their tasks."""
         ...
 
 
@@ -115,9 +115,9 @@ class LocalWorkers:
         return int(self._shared[worker][FRAMES])
 
     def stop(self) -> None:
-        """Kill all workers, whatever they are at; when this returns, none lives.
+        """Kill all workers with their tasks; when this returns, none lives.
 
-        One that is just starting has not told its number yet: it ends itself.
+        One that is just starting has not reported its number yet: it ends itself.
         """
         self._stopped = True
         for shared in self._shared.values():
@@ -140,7 +140,7 @@ class LocalWorkers:
 
     def _lost(self, worker: str) -> Callable[[], Any]:
         def raise_it() -> Any:
-            raise LostWorkerError(f"worker {worker} died", "its memory may have run out")
+            raise LostWorkerError(f"worker {worker} died", "check its memory")
 
         return raise_it
 
@@ -174,7 +174,7 @@ def _begin(shared: Any, cores: int, device: str) -> None:
 
     threading.Thread(target=leave, name="ciaovideo-parent", daemon=True).start()
     shared[PROCESS] = os.getpid()
-    if shared[ENDED]:  # whoever wrote that may not have seen the number
+    if shared[ENDED]:  # it was set before this number could be read
         os._exit(1)
     import torch
 

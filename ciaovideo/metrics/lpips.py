@@ -58,7 +58,7 @@ class LPIPS:
             return cls(_read(backbone), _read(heads))
         except KeyError as cause:
             raise MismatchedWeightsError(
-                f"{backbone} and {heads}: no fitting {cause.args[0]} in them",
+                f"{backbone} and {heads}: {cause.args[0]} is missing or has another shape",
                 "name torchvision's AlexNet first, then LPIPS' heads for it (alex.pth)",
             ) from cause
 
@@ -88,7 +88,7 @@ class LPIPS:
 
 
 def _take(weights: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
-    """A tensor by name; KeyError if it is not there in this shape."""
+    """A tensor by name; KeyError if it is missing or has another shape."""
     found = weights.get(name)
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
         raise KeyError(name)

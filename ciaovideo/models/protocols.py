@@ -20,7 +20,7 @@ Statistics = Mapping[str, Tensor]
 """Sums over all pixels or queries of a frame, each with the batch first."""
 
 NOTHING: Statistics = MappingProxyType({})
-"""What a network is given where no sums will come; an empty table says that they will."""
+"""Given to a network that gets no sums; an empty table says that sums will follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Scales:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What a tile answers for: the queries on ``rows`` and ``columns``, and ``pixels``.
+    """What a tile owns: the queries on ``rows`` and ``columns``, and ``pixels``.
 
     ``pixels`` is a box of the latent map at hand. Over all tiles each query and each LR pixel of
     the frame comes exactly once.
@@ -155,7 +155,7 @@ class Decoder(nn.Module, ABC):
         """Colour on a rectangular grid, the fast way: -> (B, 3, rows, columns)."""
 
     def summarize(self, latent: Latent, core: Core) -> Statistics:
-        """Sums over what a tile answers for; the engine adds those of all tiles."""
+        """Sums over what a tile owns; the engine adds those of all tiles."""
         raise NotImplementedError
 
 
@@ -163,12 +163,12 @@ class Network(nn.Module, ABC):
     """LR image in, colour at any point of its ``scales`` out: what an engine runs.
 
     A network whose colours depend on statistics of the whole frame has ``passes``: before the
-    first tile is decoded the engine encodes every tile, adds up what ``summarize`` says of it, and
-    hands the sums to the next pass and to all that follows. So the picture is the same tiled or
+    first tile is decoded the engine encodes every tile, adds up what ``summarize`` returns for it,
+    and hands the sums to the next pass and to all that follows. So the picture is the same tiled or
     whole. A second pass may depend on the sums of the first.
 
     With ``sums_at_hand``, a network that is given NOTHING takes its statistics from what it has
-    before it: so a frame in one piece needs no passes, and a patch can be trained on.
+    before it: a frame in one piece then needs no passes, and training works on patches.
     """
 
     scales: Scales = Scales()
@@ -197,7 +197,7 @@ class Network(nn.Module, ABC):
         """All work per LR pixel of a tile: lr (B, 3, h, w) in [0, 1] -> latent, sums included."""
 
     def summarize(self, latent: Latent, core: Core) -> Statistics:
-        """Sums over what a tile answers for; the engine adds those of all tiles."""
+        """Sums over what a tile owns; the engine adds those of all tiles."""
         raise NotImplementedError
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """One network from faithful to restored: weights between those of its anchors.
 
 Each anchor was trained from the one before, so that weights in between work as well (deep network
-interpolation, Wang and others, CVPR 2019, arXiv 1811.10515). 0 enlarges and no more, 0.5 takes away
-what codecs add to video, 1 what wears film and tape.
+interpolation, Wang and others, CVPR 2019, arXiv 1811.10515). 0 only enlarges, 0.5 also removes
+codec artefacts, 1 repairs worn film and tape.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ STRENGTHS = ((16.0, 0.0), (24.0, 0.3), (30.0, 0.4), (38.0, 0.5))
 
 
 def restore_for(qp: float | None) -> float:
-    """The strength for a video that was quantised like this, 0 where nothing was lost.
+    """The strength for a quantiser parameter, 0 for a lossless video.
 
-    From 0 to 0.5 in steps of 0.05: worn film is nothing that a coded video tells of itself.
+    From 0 to 0.5 in steps of 0.05: quantisers show nothing of worn film.
     """
     if qp is None or qp <= STRENGTHS[0][0]:
         return 0.0

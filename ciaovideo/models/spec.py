@@ -59,7 +59,7 @@ class NetworkSpec:
         return made
 
     def to_json(self) -> str:
-        """Text that ``from_json`` takes back; what is as usual is left out."""
+        """JSON that ``from_json`` reads back; defaults are omitted."""
         values: dict[str, Any] = {"version": VERSION, "network": self.network}
         if self.network != IMPLICIT:
             return json.dumps({**values, "options": dict(self.options)}, sort_keys=True)
@@ -83,7 +83,7 @@ class NetworkSpec:
         """
         values = json.loads(text)
         if not isinstance(values, dict):
-            raise TypeError(f"{text[:20]!r} is no table")
+            raise TypeError(f"{text[:20]!r} is not a JSON object")
         version = values.pop("version", 1)
         if version not in range(1, VERSION + 1):
             raise ValueError(f"version {version!r}, known to {VERSION}")

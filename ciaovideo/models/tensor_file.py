@@ -1,4 +1,4 @@
-"""Files of named tensors in the format of safetensors, its errors made ours."""
+"""Safetensors files, with the library's errors translated to ours."""
 
 from collections.abc import Mapping
 from pathlib import Path

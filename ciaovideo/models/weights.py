@@ -1,4 +1,4 @@
-"""From a name or a file to a network with its weights, and back into a file."""
+"""Networks with their weights: loaded by name or file, and saved."""
 
 import hashlib
 import importlib.resources
@@ -28,7 +28,7 @@ from ciaovideo.options import ModelOptions
 
 # What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
 UNBUILT = (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError)
-SPEC_KEY = "ciaovideo.network"  # where a file of weights says which network it belongs to
+SPEC_KEY = "ciaovideo.network"  # the metadata key of the network's specification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,10 @@ class WeightsEntry:
     """One table of ``weights/manifest.toml``: a file of weights and where it comes from.
 
     ``scales`` are those it was trained for. ``devices``: the kinds of device it is fast enough
-    for; ``rank``: its place by kind of device where nobody names one, 1 is taken first, and what
-    has none is never taken unasked. ``psnr``: set, then scale, to dB on Y. ``family``: a name that
-    several files of one scale each have together, which takes the one of the scale asked for.
-    ``restore``: the names of weights that restore more, by their strength above 0 (see
-    ``models/restoration.py``).
+    for; ``rank``: its place by kind of device when ``auto`` chooses, 1 first; weights without a
+    rank are never chosen. ``psnr``: set, then scale, to dB on Y. ``family``: the common name of
+    several single-scale files, of which the requested scale selects one. ``restore``: the names of
+    weights that restore more, by their strength above 0 (see ``models/restoration.py``).
     """
 
     name: str
@@ -80,9 +79,9 @@ def read_entries(path: Path, hint: str = "install the package again") -> dict[st
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return {name: _entry(name, table, path.parent) for name, table in tables.items()}
     except OSError as cause:
-        raise MissingWeightsError(f"{path} is not there", hint) from cause
+        raise MissingWeightsError(f"{path} does not exist", hint) from cause
     except (AttributeError, LookupError, TypeError, ValueError) as cause:
-        raise CorruptWeightsError(f"{path} is no manifest of weights ({cause})", hint) from cause
+        raise CorruptWeightsError(f"{path} is not a manifest of weights ({cause})", hint) from cause
 
 
 def entry_text(entry: WeightsEntry) -> str:
@@ -145,7 +144,7 @@ def find_weights(name: str) -> WeightsEntry:
     found = find_members(name)
     if len(found) > 1:
         raise OptionError(
-            f"{name} is {len(found)} files of weights, one for each scale",
+            f"{name} names {len(found)} files of weights, one for each scale",
             f"name one of {', '.join(entry.name for entry in found)}",
         )
     return found[0]
@@ -197,10 +196,10 @@ def load_bundled(name: str) -> Network:
 def _load_entry(entry: WeightsEntry) -> Network:
     """The network of one file."""
     if not entry.path.is_file():
-        raise MissingWeightsError(f"{entry.path} is not there", "install the package again")
+        raise MissingWeightsError(f"{entry.path} does not exist", "install the package again")
     if file_sha256(entry.path) != entry.sha256:
         raise CorruptWeightsError(
-            f"{entry.path} is not the file that the manifest names", "install the package again"
+            f"{entry.path}: its SHA-256 is not the manifest's", "install the package again"
         )
     network = load_file(entry.path)
     if entry.scales.only:
@@ -245,25 +244,25 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
         there = False
     if not there:
         raise MissingWeightsError(
-            f"{path} is not there or cannot be reached", "name a .safetensors file"
+            f"{path} does not exist or cannot be read", "name a .safetensors file"
         )
     metadata, tensors = read(path)
     text = metadata.get(SPEC_KEY)
     if text is None:
         raise MismatchedWeightsError(
-            f"{path} does not say which network it belongs to", "use a file written by ciaovideo"
+            f"{path} has no network specification", "use a file written by ciaovideo"
         )
     try:
         return NetworkSpec.from_json(text), tensors
     except (MismatchedWeightsError, TypeError, ValueError) as cause:
         raise MismatchedWeightsError(
-            f"{path} names its network in a way that is not understood ({cause})",
+            f"{path}: unreadable network specification ({cause})",
             "use a file written by this version of ciaovideo",
         ) from cause
 
 
 def weights_sha256(options: ModelOptions, name: str) -> str:
-    """The SHA-256 of the file of weights behind a network's name; nothing where there is none."""
+    """The SHA-256 of the file of weights behind a network's name; "" without a file."""
     if options.weights is not None:
         return file_sha256(options.weights)
     entries = read_manifest()

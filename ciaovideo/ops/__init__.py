@@ -1,8 +1,8 @@
-"""Operators that are worth a fused twin.
+"""Operators with faster forms: fused Triton twins on GPUs, joint oneDNN operators on CPUs.
 
-``<operator>.py`` holds the definition in plain torch, which runs anywhere and is what the twin
-beside it, ``<operator>_triton.py`` of the same signature, has to equal; the definition asks
-``dispatch`` for the twin, and nobody else does. Two twins have their definitions elsewhere:
-``color_signals`` and ``color_codes`` are the two directions of ``color/convert.py``, on the floor
-above, since triton is imported here alone.
+``<operator>.py`` holds the definition in plain torch, which runs anywhere. The twin beside it,
+``<operator>_triton.py`` of the same signature, must equal it; only the definition asks ``dispatch``
+for the twin. Two twins have their definitions elsewhere: ``color_signals`` and ``color_codes`` are
+the two directions of ``color/convert.py``, on the floor above, since only this folder imports
+triton. ``convolution.py`` and ``linear.py`` have no twins: they use oneDNN's joint operators.
 """

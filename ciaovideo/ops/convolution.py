@@ -1,9 +1,9 @@
 """A convolution and what follows it in one pass over memory, where oneDNN can do that.
 
 On a CPU with matrix units a 3x3 convolution of 32 channels takes hardly longer than to read and
-write its map once, and an activation or a sum of its own reads and writes it again. torch has the
-joint operators for its compiler; they are not public, so each is tried once before it is used, and
-plain torch does the same wherever anything is amiss.
+write its map once, and an activation or a sum of its own reads and writes it again. torch has
+joint operators for its compiler. They are not public, so each is tried once before use; where one
+is missing or wrong, plain torch computes the same.
 """
 
 from collections.abc import Callable

@@ -15,16 +15,16 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-# What a kernel that cannot be compiled or started raises: a compiler, headers, a folder, room on
-# the chip that is not there. Triton's own errors have no class in common over its versions.
+# Errors of a kernel that cannot be compiled or started: no compiler, headers, cache folder or
+# shared memory. Triton's own errors have no common class over its versions.
 UNUSABLE = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
 COMPILER = "triton"
 
 
 class Setbacks:
-    """Which fused twins failed for somebody: what failed once fails every time.
+    """Fused twins that failed once and are not tried again.
 
-    ``tell`` hears a sentence for each.
+    ``tell`` is called with a sentence for each.
     """
 
     def __init__(self, tell: Callable[[str], None] = log.warning) -> None:
@@ -32,18 +32,17 @@ class Setbacks:
         self._tell = tell
 
     def add(self, operator: str, problem: BaseException) -> None:
-        """Note a failure."""
+        """Record a failure."""
         if operator not in self.failed:
             self.failed.add(operator)
             reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:200]
             self._tell(
-                f"the fused kernel for {operator} does not work here, plain torch does its work"
-                f" ({reason})"
+                f"the fused kernel for {operator} failed: plain torch computes instead ({reason})"
             )
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """A block whose failures are these, in the calling thread."""
+        """Context manager: failures inside, in the calling thread, are recorded here."""
         token = _current.set(self)
         try:
             yield
@@ -71,12 +70,12 @@ def fused_twin(operator: str, *tensors: Tensor) -> ModuleType | None:
 
 
 class PlainIfItFails:
-    """A block that lets a fused twin compute; on failure of its kernel, fall through.
+    """Context manager: if a fused twin's kernel fails, execution falls through to the plain path.
 
-    Triton compiles when a kernel is first started, and for that it needs a C compiler, Python's
-    headers, a folder to write to, and a GPU with room for what the kernel keeps on chip. That twin
-    is not asked for again, and ``Setbacks`` tells. What does not come out of Triton is our own
-    mistake and comes through, as does memory that ran out: smaller tiles help there.
+    Triton compiles a kernel at its first launch. That needs a C compiler, Python's headers, a
+    folder to write to, and a GPU with enough shared memory. A twin that failed is not used again,
+    and ``Setbacks`` reports it. Errors from outside Triton are bugs here and propagate, as does
+    exhausted memory, where smaller tiles help.
     """
 
     def __init__(self, operator: str) -> None:
@@ -100,7 +99,7 @@ class PlainIfItFails:
 
 
 def _of_the_kernel(problem: BaseException, trace: TracebackType | None) -> bool:
-    """Whether an error is that of a kernel that cannot be had, and not of the code around it."""
+    """Whether an error comes from compiling or launching the kernel, not from our own code."""
     if isinstance(problem, ImportError):
         return True
     own = type(problem).__module__.partition(".")[0] == COMPILER

@@ -104,7 +104,7 @@ class _Along:
     """Queries along one axis of a grid: the gap of each, and how far it is into that gap.
 
     gap (N,) and offset (N,) as of ``grid.gaps``; present: the gaps that hold queries, each once.
-    Tables lie on the device of ``like``, and what is counted with on the CPU: nobody waits.
+    Tables lie on the device of ``like``, counts on the CPU: no GPU synchronisation.
     """
 
     def __init__(self, axis: GapTaps, like: Tensor) -> None:

@@ -1,11 +1,10 @@
-"""What archives keep beside an enlarged film, and what they look at before they begin.
+"""Pages for archives: the preservation report on a finished file, the preview before a run.
 
 ``preservation.py`` gathers a report on a finished file: ``facts.py`` sets every stream, tag, colour
 value and time of the source beside the output's, ``fidelity.py`` reads all pictures of both once
 more. ``page.py`` and ``templates/`` make a page of it.
 
-``preview.py`` makes a few frames of a film that is still to be enlarged, ``preview_page.py`` the
-page of them.
+``preview.py`` enlarges a few frames of a film before the run, ``preview_page.py`` makes their page.
 
-It stands on the pipeline, whose plans and verification it reads.
+This part stands above the pipeline and reads its plans and verification.
 """

@@ -13,7 +13,7 @@ from ciaovideo.media.inspect.tags import FileTags
 from ciaovideo.media.streams.plan import StreamPlan
 
 NOTHING = "none"
-UNDETERMINED = ("language", "und")  # mp4's way to say nothing
+UNDETERMINED = ("language", "und")  # how mp4 stores no language
 TELLS = (Kind.LOST, Kind.CHANGED, Kind.WRONG, Kind.CHOSEN, Kind.GUESSED, Kind.FELL_BACK)
 
 
@@ -28,9 +28,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing: what the source and the output have there, what became of it, and why.
+    """One property: its values in source and output, what became of it, and why.
 
-    ``part`` groups facts: "video", "color", "times", "streams", "tags". ``why`` are the words of
+    ``part`` groups facts: "video", "color", "times", "streams", "tags". ``why`` is the text of
     findings.
     """
 
@@ -74,14 +74,14 @@ def compare_facts(
 
 
 def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
-    """It with the words of the findings about it."""
+    """The fact with the text of the findings about it."""
     subjects = {fact.name, *ALSO.get(fact.name, ())}
     why = "; ".join(dict.fromkeys(one.text for one in findings if one.subject in subjects))
     values = {field.name: getattr(fact, field.name) for field in fields(fact)}
     return Fact(**{**values, "why": why or fact.why})
 
 
-# Subjects of findings that tell of a fact, beside its own name.
+# Subjects of findings about a fact, beside its own name.
 ALSO: Mapping[str, tuple[str, ...]] = {
     "size": ("video",),
     "coding": ("level",),
@@ -116,7 +116,7 @@ def _video(given: Side, made: Side) -> Iterator[Fact]:
         source=one.codec,
         output=other.codec,
         outcome=Outcome.CHANGED,
-        why="pictures are coded anew",
+        why="pictures are encoded again",
     )
     yield _fact("video", "pixel format", one.coded_pix_fmt, other.coded_pix_fmt)
     sar = [str(info.sar or Fraction(1)) for info in (one, other)]
@@ -186,10 +186,10 @@ def _streams(
         copy = made.get(info.index)
         if copy is None:
             outcome = Outcome.LOST
-            why = "it has no packet in the part" if info.index in becomes else "left out"
+            why = "it has no packet in the part" if info.index in becomes else "dropped"
         else:
             outcome = Outcome.CHANGED if becomes[info.index] else Outcome.KEPT
-            why = "coded anew" if becomes[info.index] else "copied packet by packet"
+            why = "transcoded" if becomes[info.index] else "copied packet by packet"
         after = NOTHING if copy is None else _stream(copy.info, len(copy.pts))
         yield Fact(part="streams", name=name, source=shown, output=after, outcome=outcome, why=why)
 

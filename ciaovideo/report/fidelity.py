@@ -27,7 +27,7 @@ BEST = 100.0  # dB: pictures that are equal have no finite PSNR
 BLOCK = 8  # px of the source: a block that is still or not
 STILL = 4 / 255  # mean change of a sample in a block whose mean stands still
 STILL_MEAN = 1 / 255
-LEAST_STILL = 0.01  # share of a picture: below it nothing is said of flicker
+LEAST_STILL = 0.01  # share of a picture: below it flicker is not measured
 WINDOWS = 40  # parts of the film, of which each shows its worst frame at most
 WORST = 10
 CROP = 320  # px of the output
@@ -62,7 +62,7 @@ class WorstFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fidelity:
-    """What reading all pictures told, by frame, in order.
+    """Figures of all pictures, by frame, in order.
 
     ``times`` in seconds of the source; ``psnr`` in dB on Y', at most ``BEST``; ``flicker`` of the
     source and the output in steps of 8 bits, NaN where nothing stands still.
@@ -110,7 +110,7 @@ class _Kept:
     views: dict[str, Tensor]
 
     def coded(self) -> WorstFrame:
-        """It with pictures that a page shows."""
+        """The frame with its crops as WebP files."""
         height, width = self.views["output"].shape[-2:]
         views = {label: encode_webp(view / 255) for label, view in self.views.items()}
         return WorstFrame(self.frame, self.time, self.psnr, self.place, (height, width), views)

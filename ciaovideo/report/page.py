@@ -55,10 +55,10 @@ def as_html(report: Preservation) -> str:
 
 
 def write_report(report: Preservation, path: str | Path) -> None:
-    """Write it as a page or as JSON, by the name's end; a file of that name is replaced.
+    """Write it as a page or as JSON, by suffix; an existing file is replaced.
 
-    Raises OptionError for another end or where matplotlib is not installed, and EncodeError where
-    the file cannot be written.
+    Raises OptionError for another suffix or without matplotlib, and EncodeError where the file
+    cannot be written.
     """
     file = Path(path)
     check_report(file)
@@ -77,7 +77,7 @@ def clock(seconds: float) -> str:
 
 
 def _figures(fidelity: Fidelity) -> list[tuple[str, str]]:
-    """Names and values of what is said in one line."""
+    """Names and values of the figures."""
     psnr = fidelity.psnr
     figures = []
     if psnr:

@@ -58,7 +58,7 @@ class Preservation:
         return Counter(fact.outcome.value for fact in self.facts)
 
     def plain(self) -> dict[str, Any]:
-        """It in the types that JSON has, without pictures."""
+        """The report in JSON's types, without pictures."""
         fidelity = self.fidelity
         flicker = fidelity.mean_flicker
         return {
@@ -104,7 +104,7 @@ def preservation_report(
     verification: Verification | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preservation:
-    """Read a source and its finished output once more, and say what became of everything.
+    """Read a source and its finished output once more, and report what became of everything.
 
     ``options`` are those of the run, of which input and number of frames count. ``summary`` is what
     the run returned, ``verification`` what ``verify`` did; without both the output is verified
@@ -115,7 +115,7 @@ def preservation_report(
         if reads_once(path):
             raise OptionError(f"{path} is a pipe, which cannot be read again", "name a file")
         if not path.exists() and not is_sequence(path):
-            raise MissingInputError(f"there is no file {path}", "check the name")
+            raise MissingInputError(f"{path} does not exist", "check the name")
     selection = Selection.asked(options.input, options.frames)
     contract = contract_between(given, made, selection, options.input)
     if verification is None:
@@ -142,7 +142,7 @@ def _compared(
     known: tuple[Sequence[Finding], Verification],
     on_progress: Callable[[Progress], None],
 ) -> tuple[tuple[Fact, ...], Fidelity]:
-    """The facts, and what the pictures of both tell."""
+    """The facts, and the fidelity of the pictures."""
     findings, verification = known
     plan, total = contract.streams, verification.frames
     given = scan_file(plan.source, opening=plan.opening)
@@ -169,7 +169,7 @@ def _compared(
 
 
 class _Clock:
-    """Tells progress in frames."""
+    """Reports progress in frames."""
 
     def __init__(self, total: int, on_progress: Callable[[Progress], None]) -> None:
         self._total = total
@@ -181,16 +181,16 @@ class _Clock:
 
 
 def check_report(report: Path, output: Path | None = None) -> None:
-    """Raise OptionError for a report that could not be written, or not on that output."""
+    """Raise OptionError for a report that cannot be written, or an output that cannot be read."""
     if report.suffix.lower() not in SUFFIXES:
         raise OptionError(
             f"{report} is neither HTML nor JSON", f"end it in {' or '.join(SUFFIXES)}"
         )
     if output is not None and is_pipe(output):
-        raise OptionError("a pipe cannot be read again for a report", "name a file as the output")
+        raise OptionError("a pipe cannot be read again for a report", "name an output file")
     check_place(report, charts=report.suffix.lower() == ".html")
 
 
 def _number(value: float) -> float | None:
-    """A figure as JSON has it: none for what is not known."""
+    """A figure in JSON's types: None for NaN."""
     return None if math.isnan(value) else round(value, 4)

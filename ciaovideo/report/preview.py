@@ -1,7 +1,7 @@
-"""Ten places of a film with the settings at hand, before hours are spent on all of it.
+"""Ten places of a film with the chosen settings, before hours are spent on all of it.
 
-At each place a few frames go the whole way: network, encoder, decoder. So the pictures are those
-of the output, and the bytes and seconds those of its frames.
+At each place a few frames are enlarged, encoded and decoded again. So the pictures are those of the
+output, and the bytes and seconds those of its frames.
 """
 
 import tempfile
@@ -46,7 +46,7 @@ QUALITY = 95
 THUMBNAIL = 320  # px across
 KEY_EVERY = 250  # frames, where an encoder is left to choose
 STRENGTHS = (0.0, 1.0, 0.5)  # to show beside the chosen one, the ends first
-NEAR = 0.1  # strengths that are hardly told apart
+NEAR = 0.1  # strengths that look nearly the same
 SOURCE, CHOSEN = "source", "chosen settings"
 
 
@@ -73,7 +73,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Preview:
-    """What a run would make, at a few places, and about how large and how long that is.
+    """What a run would make, at a few places, and estimates of its size and time.
 
     ``bytes`` is of the whole output; it and ``seconds`` are 0 where the number of frames is not
     known.
@@ -134,14 +134,12 @@ def preview(
 ) -> Preview:
     """Enlarge a few frames at places evenly spread over a film, or over the part asked for.
 
-    ``output`` is what the film would be called; only its end counts, and nothing is written there.
+    ``output`` is the film's output; only its suffix counts, and nothing is written there.
     Raises what ``UpscaleRun`` does, and OptionError for a pipe and a film of unknown length.
     """
     given = Path(source)
     if reads_once(given):
-        raise OptionError(
-            f"{given} is a pipe: a preview reads its places one by one", "name a file"
-        )
+        raise OptionError(f"{given} is a pipe: a preview has to seek", "name a file")
     options = replace(options, resume=False, overwrite=True)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ciaovideo-") as folder, ExitStack() as stack:
@@ -188,7 +186,7 @@ def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction
     if end is None and info.frame_rate and plan.frames:
         end = start + plan.frames / info.frame_rate
     if end is None or end <= start:
-        raise OptionError(f"{plan.source} does not say how long it is", "give an end")
+        raise OptionError(f"{plan.source} states no duration", "give an end")
     if plan.frames and info.frame_rate:
         end = min(end, start + plan.frames / info.frame_rate)
     last = 1 / info.frame_rate if info.frame_rate else 0  # after its begin no frame appears

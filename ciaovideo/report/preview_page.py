@@ -10,7 +10,7 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def write_preview(preview: Preview, path: str | Path) -> None:
-    """Write the page, over one of that name; raises OptionError or EncodeError where it cannot."""
+    """Write the page, replacing an old one; raises OptionError or EncodeError on failure."""
     write_page(Path(path), _as_html(preview))
 
 

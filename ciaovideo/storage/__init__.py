@@ -1,12 +1,13 @@
-"""Files on disk: names that may be written, outputs that appear whole, and work that is kept.
+"""Files on disk: outputs that appear whole or not at all, and segments kept for a resumed run.
 
-Nothing here knows tensors or PyAV. ``endpoints`` tells files from pipes and devices, ``atomic``
-writes whole or not at all, ``claims`` finds out who else writes.
+Nothing here knows tensors or PyAV. ``endpoints`` distinguishes files from pipes and
+devices, ``atomic`` writes whole or not at all, ``claims`` finds other writers of an output.
 
-A resumable run takes this way: the pipeline makes its fingerprint (``pipeline/fingerprint``),
-``claims.ledger_path`` names the folder beside the output, ``ledger.Ledger`` reads which segments
-are there and refuses those of another fingerprint; ``missing()`` are the frames to make. Each
-finished segment is a file of coded packets (``segments``), written whole, synced, and digested.
+A resumable run uses them in this order. The pipeline makes its fingerprint
+(``pipeline/fingerprint``). ``claims.ledger_path`` names the folder beside the output.
+``ledger.Ledger`` reads the segments there and refuses those of another fingerprint; ``missing()``
+are the frames to make. Each finished segment is a file of coded packets (``segments``), written
+whole, with a digest, and synced.
 ``segments.Joiner`` hands their packets to the muxer in order. The folder is deleted once the output
 is verified.
 """

@@ -30,7 +30,7 @@ class AtomicWriter(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop everything: close without complaint and remove the file."""
+        """Discard everything: close, ignoring errors, and remove the file."""
 
 
 @contextmanager
@@ -38,10 +38,10 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name beside ``output`` to write to; on success it takes the final name.
 
     The data is on the disk before the name is. After any exception, interrupts included, neither
-    the temporary file nor anything new under the final name is left; but a file that failed its
-    verification keeps its temporary name, so that it can be looked at, and so does a finished one
-    whose final name was taken meanwhile. While this lasts, no other run can have the same output.
-    None of this holds for pipes and devices, which are yielded as they are.
+    the temporary file nor anything new under the final name is left. Two files keep their temporary
+    name: one that failed its verification, for inspection, and a finished one whose final name was
+    taken meanwhile. Inside, no other run can write the same output. Pipes and devices are yielded
+    unchanged, without these guarantees.
     """
     if is_pipe(output):
         yield output

@@ -1,11 +1,11 @@
-"""Who else writes an output: temporary files that carry a lock for as long as their run lives.
+"""Who else writes an output: temporary files that are locked for as long as their run lives.
 
-The kernel lets go of a lock when its process ends, however that ends. A process's number is no such
-proof: it is given to others later, and means nothing in another container. Where a file system has
-no locks (``flock``), nothing is known, and nothing is refused.
+The kernel releases a lock when its process ends, however it ends. A process number proves less: it
+is reused, and means nothing in another container. On a file system without locks (``flock``)
+nothing is known, and nothing is refused.
 
-The package filelock does not fit. It has no shared lock, so that two runs that only look at a
-leftover would take each other for its writer. It cannot lock a folder. It locks a file of its own,
+The package filelock does not fit. It has no shared lock, so two runs that check the same leftover
+at once would each see the other as its writer. It cannot lock a folder. It locks a file of its own,
 which stays behind; here the temporary file carries the lock itself, up to its final name.
 """
 
@@ -33,7 +33,7 @@ else:  # no such locks: as on a file system that has none
 
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
-DIGEST_LENGTH = 9  # that tells long names apart which begin alike
+DIGEST_LENGTH = 9  # distinguishes long names with a common beginning
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def claim(output: Path, *, folder: bool = False) -> Iterator[Path]:
 
     Raises OutputExistsError while another run has one, and OSError where it cannot be made.
     """
-    final = output.resolve()  # so that a symbolic link goes on pointing at what it names
+    final = output.resolve()  # a symbolic link keeps its target
     temporary = final.with_name(f"{_before(final)}{os.getpid()}{_after(final)}")
     with _locked(final.parent):  # of two that start at once, one comes second
         refuse_other_run(output)
@@ -76,7 +76,7 @@ def try_lock(handle: int) -> bool | None:
 
 
 def refuse_other_run(output: Path) -> None:
-    """Raise OutputExistsError if a run that lives writes this output, also one of this process."""
+    """Raise OutputExistsError if a live run writes this output, even one of this process."""
     for path, process in _temporaries(output):
         if is_held(path):
             raise OutputExistsError(
@@ -86,7 +86,7 @@ def refuse_other_run(output: Path) -> None:
 
 
 def remove_leftovers(output: Path) -> None:
-    """Delete the temporary files of this output that no run holds any more."""
+    """Delete the temporary files of this output that no run has locked."""
     for path, _ in _temporaries(output):
         if is_held(path) is False:
             with suppress(OSError):
@@ -94,7 +94,7 @@ def remove_leftovers(output: Path) -> None:
 
 
 def leftovers(output: Path) -> tuple[Finding, ...]:
-    """A finding for each temporary file of this output that no run holds any more."""
+    """A finding for each temporary file of this output that no run has locked."""
     if is_pipe(output):
         return ()
     found = []
@@ -103,13 +103,13 @@ def leftovers(output: Path) -> tuple[Finding, ...]:
             with suppress(OSError):
                 files = [*path.iterdir()] if path.is_dir() else [path]
                 size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
-                text = f"left by a run that was killed, or kept for a look: {path}, {size};"
-                found.append(_left_alone("temporary file", f"{text} delete it"))
+                text = f"a killed or failed run left {path}, {size}: delete it"
+                found.append(_left_alone("temporary file", text))
     return tuple(found)
 
 
 def kept(output: Path) -> tuple[Finding, ...]:
-    """A finding for what a stopped run finished of this output, for a run that leaves it alone."""
+    """A finding for the segments of a stopped run, for a run that does not resume it."""
     if is_pipe(output):
         return ()
     path = ledger_path(output)
@@ -118,7 +118,7 @@ def kept(output: Path) -> tuple[Finding, ...]:
         size = f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"
     except OSError:
         return ()
-    text = f"a stopped run keeps what it finished in {path}, {size}: resume it, or delete that"
+    text = f"a stopped run left finished segments in {path}, {size}: resume it, or delete them"
     return (_left_alone("finished frames", text),)
 
 
@@ -158,7 +158,7 @@ def _temporaries(output: Path) -> list[tuple[Path, int]]:
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether a run that lives has locked a file; None if that cannot be known."""
+    """Whether a live run has locked a file; None if that cannot be known."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:

@@ -1,7 +1,7 @@
-"""Names that stand for no file: bare pictures go through them in order, and nothing is looked back.
+"""Pipes and devices in place of files: written or read once, front to back, without seeking.
 
 These are ``PIPE``, named pipes, character devices, and the names of a process's own descriptors
-(/dev/stdout, /dev/fd/3), which are taken as they were handed over and not opened again.
+(/dev/stdout, /dev/fd/3), which are duplicated and not opened again.
 """
 
 import errno
@@ -21,7 +21,7 @@ NUMBERS = {"in": 0, "out": 1, "err": 2}
 
 
 def descriptor(path: Path, standard: int) -> int | None:
-    """The number of the descriptor that a name stands for, ``PIPE`` being the ``standard`` one."""
+    """The descriptor that a name stands for, if any; ``PIPE`` is the ``standard`` one."""
     if path == PIPE:
         return standard
     match = DESCRIPTOR.fullmatch(str(path))
@@ -40,42 +40,42 @@ def is_loop(path: Path) -> bool:
 
 
 def kind_of(path: Path) -> EndpointKind:
-    """What a name stands for, as far as writing to it goes."""
+    """What kind of thing a write to this name reaches."""
     if descriptor(path, 1) is not None or path.is_fifo():
         return "pipe"
     return "device" if path.is_char_device() else "file"
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether what is written under a name goes by, instead of being a file afterwards."""
+    """Whether a name is a pipe or a device: what is written there cannot be read back."""
     return kind_of(path) != "file"
 
 
 def reads_once(path: Path) -> bool:
-    """Whether what is read under a name goes by; a file that is handed over as a descriptor not."""
+    """Whether a name can be read only once; a file passed as a descriptor can be reopened."""
     return path == PIPE or (is_pipe(path) and not path.is_file())
 
 
 def open_to_write(path: Path) -> int:
-    """A descriptor for what ``is_pipe``; of a named pipe once somebody reads it."""
+    """A descriptor to write to a pipe or device; waits for the reader of a named pipe."""
     number = descriptor(path, 1)
     return os.open(path, os.O_WRONLY) if number is None else os.dup(number)
 
 
 def open_to_read(path: Path) -> int:
-    """A descriptor for what ``reads_once``; of a named pipe once somebody writes into it."""
+    """A descriptor to read a pipe or device; waits for the writer of a named pipe."""
     number = descriptor(path, 0)
     return os.open(path, os.O_RDONLY) if number is None else os.dup(number)
 
 
 def check_pipe_output(path: Path, *, overwrite: bool) -> None:
-    """Raise OptionError where a pipe or device cannot be meant."""
+    """Raise OptionError for a pipe or device that cannot be written to."""
     name = "standard output" if path == PIPE else str(path)
     if overwrite:
-        raise OptionError(f"{name} is nothing to overwrite", "leave overwriting out")
+        raise OptionError(f"{name} is a pipe and cannot be overwritten", "drop overwrite")
     number = descriptor(path, 1)
     if number is None and not os.access(path, os.W_OK):
-        raise OptionError(f"{name} cannot be written to", "look at its permissions")
+        raise OptionError(f"{name} cannot be written to", "check its permissions")
     if number is not None and not _is_open(number):
         raise OptionError(f"{name} is not open", f"redirect it, for example with {number}>FILE")
     with suppress(OSError):
@@ -86,7 +86,7 @@ def check_pipe_output(path: Path, *, overwrite: bool) -> None:
 
 
 def _is_open(number: int) -> bool:
-    """Whether a descriptor can be written to, as one that is only read cannot."""
+    """Whether a descriptor is open for writing."""
     try:
         os.write(number, b"")
     except OSError:

@@ -1,7 +1,7 @@
-"""What a run has finished, kept beside its output for the run that resumes it after a stop.
+"""Finished segments of a run, kept beside its output so that a stopped run can be resumed.
 
-A folder of segments, each in a file of its own. A run begins with those that are whole and codes
-what is missing: a damaged file is made anew, and a run that is stopped loses one segment at most.
+A folder of segments, each in a file of its own. A run keeps those that are whole and encodes the
+missing and the damaged ones, so a stopped run loses one segment at most.
 Several processes may add segments at once, in any order; one of them opens the folder.
 """
 
@@ -28,9 +28,9 @@ LENGTH = 120  # frames of a segment: few enough to do again, many enough for an 
 class Ledger:
     """The segments of one output: those that are whole are read, then more are added.
 
-    ``fingerprint`` is what a run that resumes must have in common with the one that was stopped, by
-    name; the names that a command decides are ``given``, and those that may differ between segments
-    ``mixed``. Without ``read``, what is there is not looked at: for those who only add. Segments
+    ``fingerprint`` is what a resumed run must have in common with the stopped one, by name; the
+    names that a command decides are ``given``, those that may differ between segments ``mixed``.
+    Without ``read``, existing segments are not read: for workers that only add. Segments
     have ``length`` frames, 120 if not given. A context manager once it is opened. Raises
     StaleLedgerError where segments have another fingerprint, or are another version's; OpenError
     where they cannot be read.
@@ -88,7 +88,7 @@ class Ledger:
         return [*ranges, (at, None)]
 
     def open(self) -> Self:
-        """Begin to add segments: leftovers of killed runs go. Raises EncodeError."""
+        """Begin to add segments; deletes leftovers of killed runs. Raises EncodeError."""
         try:
             self.path.mkdir(exist_ok=True)
             for file in self._files(UNFINISHED):
@@ -109,7 +109,7 @@ class Ledger:
         self.segments = dict(sorted(self.segments.items()))
 
     def delete(self) -> None:
-        """Remove it: the output is whole. What others put into the folder stays, and so does it."""
+        """Delete the segments, as the output is whole, and the folder if nothing else is in it."""
         with suppress(OSError, OpenError):
             for file in (*self._files(SUFFIX), *self._files(UNFINISHED)):
                 file.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ class Ledger:
         except OSError as cause:
             raise OpenError(
                 f"reading {self.path}: {cause.strerror}",
-                "check its disk and who may read it, or delete it to begin anew",
+                "check its disk and permissions, or delete it to start over",
             ) from cause
 
     def _check(self, segment: Segment) -> None:
@@ -137,9 +137,9 @@ class Ledger:
         ]
         if other:
             raise StaleLedgerError(
-                f"{self.path} keeps what a stopped run finished, and that run had another"
+                f"{self.path} holds segments of a stopped run that had another"
                 f" {' and another '.join(other)}",
-                "give its command again to go on, or delete that folder to begin anew"
+                "repeat its command to resume, or delete that folder to start over"
                 if self.given.issuperset(other)
-                else "delete that folder to begin anew",
+                else "delete that folder to start over",
             )

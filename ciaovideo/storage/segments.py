@@ -48,7 +48,7 @@ class CodedPacket:
 
 @dataclass(frozen=True, slots=True)
 class CodedFrame:
-    """A frame that was handed to the encoder; the packets after it came when it had it."""
+    """A frame as it enters the encoder; the packets after it were made with it."""
 
     pts: int
     duration: int
@@ -58,7 +58,7 @@ type Entry = CodedPacket | CodedFrame
 
 
 class Tally(NamedTuple):
-    """What was computed, and not taken from the frame before: frames with any of it, and pixels."""
+    """What was computed instead of reused: frames with any new pixel, and pixels."""
 
     computed: int = 0
     pixels: int = 0
@@ -110,7 +110,7 @@ class Segment:
                 if isinstance(entry, _End):
                     return
                 yield entry
-        raise StaleLedgerError(f"{self.path} changed while it was read", "give the command again")
+        raise StaleLedgerError(f"{self.path} changed while it was read", "repeat the command")
 
 
 class NewSegment:
@@ -147,7 +147,7 @@ class NewSegment:
         return self.stop - self.start
 
     def add(self, *entries: Entry) -> None:
-        """Append what has just happened."""
+        """Append frames and packets in the order in which they came."""
         for entry in entries:
             if isinstance(entry, CodedFrame):
                 self._put(HEAD.pack(FRAME, entry.pts, entry.duration, 0, False, 0))
@@ -247,7 +247,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     except OSError as cause:
         raise OpenError(
             f"reading {path}: {cause.strerror}",
-            "check its disk and who may read it, or delete it to begin anew",
+            "check its disk and permissions, or delete it to start over",
         ) from cause
 
 
@@ -288,17 +288,17 @@ def _entries(file: BinaryIO, header: _Header) -> Iterator[Entry | _End]:
 
 
 def other_version(path: Path) -> StaleLedgerError:
-    """The error for what only another version of ciaovideo can go on with."""
+    """The error for segments that only another version of ciaovideo can resume."""
     return StaleLedgerError(
-        f"{path} keeps what a run of another version of ciaovideo finished",
-        "go on with that version, or delete it to begin anew",
+        f"{path} holds segments of another version of ciaovideo",
+        "resume with that version, or delete it to start over",
     )
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete the segments in the making that no run holds, and the folder if that empties it.
+    """Delete the unfinished segments that no run has locked, and the folder if that empties it.
 
-    What cannot be deleted keeps nothing else from it.
+    Files that cannot be deleted are skipped.
     """
     unfinished: list[Path] = []
     with suppress(OSError):

@@ -26,7 +26,6 @@ from ciaovideo.errors import (
 from ciaovideo.models.weights import save
 from ciaovideo.storage.atomic import replacing
 from ciaovideo.train.gradients.learner import Learner
-from ciaovideo.train.growth import begin
 from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.optimizer import PART_RATE, make_optimizer
 from ciaovideo.train.ranks import ALONE, Ranks, gradients
@@ -36,6 +35,7 @@ from ciaovideo.train.report.meter import DataShare, SmoothedLoss
 from ciaovideo.train.report.record import EVENTS, LOG, VALIDATION, Record, read_losses, read_psnrs
 from ciaovideo.train.report.validation import Validation
 from ciaovideo.train.schedule import learning_rate
+from ciaovideo.train.start import begin
 from ciaovideo.train.state import (
     OBJECTIVE,
     Average,
@@ -93,13 +93,13 @@ class RunOptions:
 
 
 class Trainer:
-    """One run in a folder: ``state.pt`` to go on from, ``weights.safetensors``, ``log.csv``.
+    """One run in a folder: ``state.pt`` to resume from, ``weights.safetensors``, ``log.csv``.
 
     With a validation folder also ``best.safetensors`` and ``validation.csv``; of a recipe with two
     stages ``first-stage.safetensors``, the averaged weights between them; ``curves.png`` at the
-    end; ``notices`` tell what there is not. A run that finds a checkpoint in its folder goes on
-    from it, and ends with the weights that an uninterrupted run would have had: all random draws
-    come from one generator that is saved.
+    end; ``notices`` name what is missing. A run resumes from the checkpoint in its folder, and
+    ends with the weights of an uninterrupted run: all random draws come from one generator, which
+    is saved.
     """
 
     @exhaustion_named("training", LESS)
@@ -172,8 +172,8 @@ class Trainer:
 
         Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
         them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges,
-        BackendError where another process of the run has gone, OutputExistsError where another
-        run has the folder. Progress is the first one's to tell.
+        BackendError where another process of the run has ended, OutputExistsError where
+        another run uses the folder. Only the first process reports progress.
         """
         self.prepare()
         with claimed(self.run_options.folder) if self.ranks.first else nullcontext():
@@ -181,7 +181,7 @@ class Trainer:
 
     @exhaustion_named("training", LESS)
     def _run(self, on_progress: Callable[[TrainProgress], None]) -> None:
-        """What ``run`` says, in a folder that is this run's."""
+        """``run``, with the folder locked for this run."""
         started = saved = time.monotonic()
         first = self.step
         over = False
@@ -209,7 +209,7 @@ class Trainer:
         ):
             self.save()
             self._draw()
-        self.ranks.any(False)  # nobody leaves before all is written
+        self.ranks.any(False)  # no process leaves before all is written
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
@@ -320,13 +320,13 @@ class Trainer:
         self._check(self._loss.add(distance))
 
     def _check(self, ago: int | None) -> None:
-        """Raise NonFiniteError where a loss, so many steps ago, was no number."""
+        """Raise NonFiniteError where the loss of so many steps ago was NaN or Inf."""
         if ago is not None:
             raise self._diverged(ago)
 
     def _diverged(self, ago: int = 0) -> NonFiniteError:
         return NonFiniteError(
-            f"{self.recipe.name}: values that are not numbers at step {self.step - ago}",
+            f"{self.recipe.name}: NaN or Inf at step {self.step - ago}",
             "lower optim.learning_rate, or set optim.clip_norm; the last checkpoint is kept",
         )
 
@@ -342,7 +342,7 @@ class Trainer:
         } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _resume(self, path: Path) -> None:
-        """Go on from a checkpoint; CorruptWeightsError where what it holds is not of a run."""
+        """Resume from a checkpoint; CorruptWeightsError where it is not one of a run."""
         state = load_state(path)
         try:
             self._restore(state)
@@ -351,7 +351,7 @@ class Trainer:
         except Exception as cause:  # a damaged file may hold anything anywhere
             raise CorruptWeightsError(
                 f"{path} is damaged ({type(cause).__name__}: {cause})",
-                "begin again in an empty folder",
+                "start over in an empty folder",
             ) from cause
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -360,7 +360,7 @@ class Trainer:
         saved, ours = state["optimizer"]["param_groups"], self.optimizer.param_groups
         if len(saved) != len(ours):
             raise MismatchedWeightsError(
-                f"{self.run_options.folder / STATE} is of a run with another optimizer",
+                f"{self.run_options.folder / STATE} belongs to a run with another optimizer",
                 "resume with the recipe that wrote it",
             )
         for group, now in zip(saved, ours, strict=True):  # the recipe's word, not the file's

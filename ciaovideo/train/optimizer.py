@@ -1,4 +1,4 @@
-"""What turns gradients into steps: Adam, and Muon for the weights that are matrices."""
+"""Optimizers: Adam, and Muon for the weights that are matrices."""
 
 import typing
 
@@ -17,7 +17,7 @@ LEAST_SIDE = 32  # thinner matrices, those that read or make colours among them,
 
 
 class Muon(torch.optim.Adam):
-    """Momentum whose steps are made orthogonal; Adam for what is no matrix.
+    """Momentum with orthogonalised steps for matrices; Adam for all other weights.
 
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": the momentum of
     a matrix is replaced by the nearest matrix whose singular values are one, so that rare
@@ -79,8 +79,8 @@ class Muon(torch.optim.Adam):
 def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
     """The optimiser that a recipe names, over all parameters of a network.
 
-    Those of its encoder are a group of their own where their rate differs, and at 0 stay as they
-    are. Raises OptionError where a rate is given for an encoder that the network does not have.
+    Those of its encoder are a group of their own where their rate differs, and are frozen at 0.
+    Raises OptionError where a rate is given for an encoder that the network does not have.
     """
     parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     apart = options.encoder_rate != 1

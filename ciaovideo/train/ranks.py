@@ -54,7 +54,7 @@ class Ranks:
         torch._foreach_copy_(list(tensors), means)
 
     def any(self, said: bool) -> bool:
-        """Whether any process says so; none goes on before all have said."""
+        """Whether any process says so; each waits for all."""
         if self.count == 1:
             return said
         votes = torch.tensor([int(said)])
@@ -96,7 +96,7 @@ def gradients(network: nn.Module) -> list[Tensor]:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """Meet the other processes that torchrun started, each with a device of its own.
 
-    Raises BackendError where they cannot meet. After an error nobody is waited for.
+    Raises BackendError where they cannot meet. After an error no process is waited for.
     """
     backend = "gloo"
     if device.type == "cuda":
@@ -114,7 +114,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
 
 @contextmanager
 def _lost() -> Iterator[None]:
-    """What torch says when a process has gone, in our words."""
+    """Translate torch's error for a process that has ended."""
     try:
         yield
     except RuntimeError as cause:

@@ -23,7 +23,7 @@ HINT = "the bundled recipes show what goes together"
 
 
 def _at_least(options: Any, least: int, *names: str) -> None:
-    """Raise OptionError for the first of these options that is below ``least``, or no number."""
+    """Raise OptionError for the first of these options that is NaN or below ``least``."""
     for name in names:
         if not getattr(options, name) >= least:
             raise OptionError(f"{name} {getattr(options, name)} is below {least}")
@@ -39,7 +39,7 @@ class DataOptions:
         "PATH,...",
     )
     exclude: tuple[str, ...] = opt(
-        (), "names within the sources that are left out, with * and ?", "PATTERN,..."
+        (), "names within the sources to skip, with * and ?", "PATTERN,..."
     )
     every: int = opt(24, "of a video, one frame in so many is taken", "N")
     patch: int = opt(48, "side of the LR patches", "PX")
@@ -69,7 +69,7 @@ class DataOptions:
                 "set data.lattice above 0 and data.degradation.share to 0",
             )
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
-            raise OptionError("whole scales between scales that are not whole", "give whole ones")
+            raise OptionError("whole_scales needs whole bounds", "round low_scale and high_scale")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:
             raise OptionError(
                 f"scales from {self.low_scale:g} to {self.high_scale:g} cannot be drawn",
@@ -83,12 +83,12 @@ class DataOptions:
         side = math.isqrt(self.queries)
         if self.window and (side**2 != self.queries or self.queries > smallest):
             raise OptionError(
-                f"{self.queries} pixels are no square within a crop of {smallest}",
+                f"{self.queries} queries are not a square within the {smallest} px of a crop",
                 f"ask for a square number of queries up to {smallest}",
             )
         if self.distinct and self.queries > smallest:
             raise OptionError(
-                f"{self.queries} distinct pixels are not in a crop of {smallest}",
+                f"{self.queries} distinct queries exceed the {smallest} px of a crop",
                 "ask for fewer queries, or larger patches",
             )
 
@@ -101,7 +101,7 @@ class OptimOptions:
     steps: int = opt(1_000_000, "length of the schedule", "N")
     learning_rate: float = opt(1e-4, "peak of the schedule", "LR")
     encoder_rate: float = opt(
-        1.0, "the encoder's learning rate over the decoder's; 0 leaves it as it is", "R"
+        1.0, "the encoder's learning rate over the decoder's; 0 freezes it", "R"
     )
     schedule: Literal["cosine", "halving", "constant"] = opt("cosine", "how the rate falls")
     decay_steps: int = opt(0, "steps at the end in which a constant rate falls to zero", "N")
@@ -111,7 +111,7 @@ class OptimOptions:
     warmup: int = opt(0, "steps over which the rate rises from zero", "N")
     betas: tuple[float, float] = opt((0.9, 0.99), "Adam's decays of both moments", "B1,B2")
     weight_decay: float = opt(0.0, "shrinks the matrices, per step and learning rate", "W")
-    clip_norm: float = opt(0.0, "largest norm of the gradient; 0 leaves it alone", "NORM")
+    clip_norm: float = opt(0.0, "largest norm of the gradient; 0 does not clip", "NORM")
     ema: float = opt(0.999, "decay of the averaged weights; 0 keeps the last ones", "DECAY")
     bf16: bool = opt(False, "multiply in bf16 while training")
     seed: int = opt(0, "of weights and draws", "N")
@@ -125,7 +125,7 @@ class OptimOptions:
         if not all(0 <= decay < 1 for decay in (self.ema, *self.betas)):
             raise OptionError("a decay is outside 0 to 1", "ema and both betas are below 1")
         if self.weight_decay and self.optimizer != "muon":
-            raise OptionError("weight_decay is muon's", "set optimizer to muon, or leave it out")
+            raise OptionError("weight_decay needs muon", "set optimizer to muon, or leave it out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.loss.looks_at_neighbours and not self.data.window:
             raise OptionError(
-                "the loss looks at neighbouring pixels, and scattered ones are asked for",
+                "the loss needs neighbouring pixels, and data draws scattered ones",
                 "set data.window to true",
             )
         if self.loss.adversarial and self.data.lattice:
@@ -244,7 +244,7 @@ class Recipe:
             raise OptionError(f"{self.name}: {name} has nothing to learn", HINT)
         if name != IMPLICIT and not (data.lattice and data.window):
             raise OptionError(
-                f"{self.name}: {name} makes neighbouring pixels, and scattered ones are asked for",
+                f"{self.name}: {name} makes neighbouring pixels, and data draws scattered ones",
                 "set data.lattice to the side of a square, and data.window to true",
             )
         for scale in (data.low_scale, data.high_scale):
@@ -253,7 +253,7 @@ class Recipe:
                 raise OptionError(f"{self.name}: {said}", "set data.low_scale and data.high_scale")
 
     def sources(self) -> list[Path]:
-        """Where the pictures are; raises MissingInputError for what is not there."""
+        """Where the pictures are; raises MissingInputError for missing ones."""
         paths = [Path(source).absolute() for source in self.options.data.sources]
         missing = [str(path) for path in paths if not path.exists()]
         if missing or not paths:
@@ -297,7 +297,7 @@ def _recipe_values(name_or_path: str, below: tuple[str, ...] = ()) -> dict[str, 
     if base is None:
         return values
     if not isinstance(base, str):
-        raise OptionError(f"{name_or_path}: base: {base!r} is no recipe's name")
+        raise OptionError(f"{name_or_path}: base: {base!r} is not a recipe's name")
     if base.endswith(".toml"):
         base = str(Path(name_or_path).parent / base)
     below = (*below, name_or_path)
@@ -368,7 +368,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     for table in tables:
         where = where.setdefault(table, {})
         if not isinstance(where, dict):
-            raise OptionError(f"{override!r}: {table} is no part of a recipe")
+            raise OptionError(f"{override!r}: a recipe has no part {table}")
     value = _value(text)
     if _is_list(dotted) and not isinstance(value, list):
         value = [_value(part.strip()) for part in text.split(",") if part.strip()]

@@ -57,15 +57,15 @@ class Average:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Have a run's folder alone; raises OutputExistsError while another run has it.
+    """Lock a run's folder; raises OutputExistsError while another run holds the lock.
 
-    The kernel lets go of the lock when a process ends, however that ends. Where there are no locks,
-    nothing is known, and nothing is refused.
+    The kernel releases the lock when the process ends, however it ends. On a file system without
+    locks nothing is refused.
     """
     path = folder / ".lock"
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:  # a disk that is full, or may not be written to: the checkpoint will say so
+    except OSError:  # a full or read-only disk: saving the checkpoint reports it
         yield
         return
     try:
@@ -91,14 +91,14 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # bytes that are no pickle make its reader raise anything
+    except Exception as cause:  # on bytes that are not a pickle, its reader raises anything
         raise CorruptWeightsError(
             f"{path}: not a readable checkpoint ({_reason(cause)})",
-            "begin again in an empty folder",
+            "start over in an empty folder",
         ) from cause
     if not isinstance(state, dict) or not KEYS <= state.keys() <= KEYS | OPTIONAL:
         raise CorruptWeightsError(
-            f"{path} is no checkpoint of a training run", "begin again in an empty folder"
+            f"{path} is not a checkpoint of a training run", "start over in an empty folder"
         )
     return state
 
@@ -122,7 +122,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises MissingWeightsError or CorruptWeightsError.
     """
     if not path.is_file():
-        raise MissingWeightsError(f"{path} is not there", "name a file of weights")
+        raise MissingWeightsError(f"{path} does not exist", "name a file of weights")
     if path.suffix == ".safetensors":
         return read(path)[1]
     try:
@@ -132,16 +132,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: not a readable file of weights ({_reason(cause)})", "get the file again"
         ) from cause
     if not isinstance(tensors, dict):
-        raise CorruptWeightsError(f"{path} holds no table of tensors", "give a state dict")
+        raise CorruptWeightsError(f"{path} holds no named tensors", "name a state dict")
     return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
 
 
 def _reason(cause: Exception) -> str:
-    """The first line of what a reader said, or what kind of error it was.
+    """The first line of a reader's message, or the type of its error.
 
-    Of a file with code in it, whose it is: torch's own words tell how to have it executed.
+    For a file with code in it, the object's name: torch's own message explains how to execute it.
     """
     found = re.search(r"GLOBAL ([\w.]+)", str(cause))
     if found:
-        return f"it holds an object of {found[1]}, which only running code could read"
+        return f"it holds an object of {found[1]}, which only executed code could read"
     return str(cause).partition("\n")[0] or type(cause).__name__

@@ -225,7 +225,7 @@ def test_what_is_not_the_same_run_is_refused(
             upscale(source, output, options=given)
     words = [str(other), str(output), "--model", "bicubic", "--resume"]
     assert run(words) == 6
-    assert "delete that folder to begin anew" in capsys.readouterr().err
+    assert "delete that folder" in capsys.readouterr().err
     assert contents(ledger_path(output)) == kept
     with UpscaleRun(clip, output, options(resume=False)) as job:
         assert FINISHED in by_kind(job.plan.findings)

@@ -192,7 +192,7 @@ def test_only_one_of_the_sizes_is_taken() -> None:
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
 def test_a_scale_is_a_number(scale: float) -> None:
-    with pytest.raises(OptionError, match="is not a number"):
+    with pytest.raises(OptionError, match="scale"):
         SizeOptions(scale=scale)
 
 
@@ -211,22 +211,24 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "problem"),
+    ("kind", "values"),
     [
-        (EngineOptions, {"device": "gpu"}, "no device is called 'gpu'"),
-        (EngineOptions, {"device": "cuda:"}, "no device is called 'cuda:'"),
-        (EngineOptions, {"device": "cpu:0"}, "no device is called 'cpu:0'"),
-        (EngineOptions, {"tile": -1}, "tile -1 is negative"),
-        (EngineOptions, {"batch": -1}, "batch -1 is negative"),
-        (EngineOptions, {"precision": "int8"}, "no precision is called 'int8'"),
-        (EncodeOptions, {"crf": float("nan")}, "crf nan is not a number"),
-        (UpscaleOptions, {"frames": 0}, "frames 0 is below 1"),
+        (EngineOptions, {"device": "gpu"}),
+        (EngineOptions, {"device": "cuda:"}),
+        (EngineOptions, {"device": "cpu:0"}),
+        (EngineOptions, {"tile": -1}),
+        (EngineOptions, {"batch": -1}),
+        (EngineOptions, {"precision": "int8"}),
+        (EncodeOptions, {"crf": float("nan")}),
+        (UpscaleOptions, {"frames": 0}),
     ],
 )
-def test_values_that_cannot_be_meant(kind: type, values: dict[str, Any], problem: str) -> None:
+def test_values_that_cannot_be_meant(kind: type, values: dict[str, Any]) -> None:
     with pytest.raises(OptionError) as caught:
         kind(**values)
-    assert caught.value.problem == problem
+    for name, value in values.items():  # both are named
+        assert name in caught.value.problem
+        assert str(value) in caught.value.problem
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12"])

@@ -26,7 +26,7 @@ QUALITIES = {"mpeg2": (2, 20), "h264": (20, 38), "dv": (0, 1)}  # drawn from the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DegradationOptions:
-    """Degradation. What LR patches suffer; probabilities are of each patch unless said otherwise.
+    """Degradation. How LR patches are worn; probabilities are per patch unless stated otherwise.
 
     The ranges are those of Real-ESRGAN (arXiv 2107.10833, section 4.1) at scale 4, its lengths in
     LR pixels, so that they mean the same at every scale.
@@ -45,7 +45,7 @@ class DegradationOptions:
     jpeg_quality: Range = opt((35.0, 95.0), "libjpeg's quality", "LOW,HIGH")
     fading: float = opt(0.3, "patches with other tones or none; their targets, too", "P")
     film: float = opt(0.4, "patches with grain; half of them with dust, half with scratches", "P")
-    fields: float = opt(0.15, "patches with what deinterlacers leave over", "P")
+    fields: float = opt(0.15, "patches with residual combing", "P")
     chroma: float = opt(0.3, "steps with subsampled chroma, where no codec does it", "P")
     codecs: float = opt(0.4, "steps whose patches pass MPEG-2, H.264 or DV as clips", "P")
     sharpen: float = opt(0.5, "weight of the unsharp mask on the targets; 0 leaves them", "W")
@@ -54,9 +54,9 @@ class DegradationOptions:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and field.metadata["unit"] == "P" and not 0 <= value <= 1:
-                raise OptionError(f"{field.name} {value} is no probability", "use 0 to 1")
+                raise OptionError(f"{field.name} {value} is not a probability", "use 0 to 1")
             if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
-                raise OptionError(f"{field.name} {value} is no range", "write LOW,HIGH above 0")
+                raise OptionError(f"{field.name} {value} is not a range", "write LOW,HIGH above 0")
         if not self.jpeg_quality[1] <= 100:
             raise OptionError(f"jpeg_quality {self.jpeg_quality} exceeds 100")
         if not self.sharpen >= 0:
@@ -204,7 +204,7 @@ class Degrader:
         return picture
 
     def _video(self, picture: Tensor, draws: Draws) -> Tensor:
-        """Leftover fields, then a codec on a clip that drifts, or subsampled chroma alone."""
+        """Residual combing, then a codec on a drifting clip, or subsampled chroma alone."""
         count = len(picture)
         velocity = draws.uniform(-3, 3, 2 * count).view(count, 2)
         velocity = velocity * draws.chance(0.7, count)[:, None]

@@ -1,8 +1,8 @@
-"""What nearly every video has gone through: a resize, half the chroma, one codec. Nothing worn.
+"""Degradations of coded video: a resize, 4:2:0, one codec. No wear.
 
-For a member that takes away what codecs add and leaves alone what cameras do: the same grain lies
-on patches and targets, targets are not sharpened, and patches are frames that a codec predicted,
-not the clip's first one, which it codes as a still.
+For weights that remove codec artefacts and keep what cameras record: the same grain lies on patches
+and targets, targets are not sharpened, and patches are predicted frames, not the clip's first one,
+which is coded as a still.
 """
 
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ from ciaovideo.errors import OptionError
 CLIP = 4  # frames; all but the first are taken
 SPEED = 3.0  # px per frame at most, in three of ten patches none
 # What reduces a picture, and how often. Scalers of video are bicubic or sharper; too many soft ones
-# teach the network to sharpen what needs it not.
+# teach the network to sharpen what is sharp.
 FILTERS: tuple[tuple[str, float], ...] = (("bicubic", 0.7), ("area", 0.2), ("bilinear", 0.1))
 NEAR = 0.9  # px per frame at most, where two frames are seen
 HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their video
@@ -41,13 +41,13 @@ CODECS: tuple[tuple[str, float, tuple[int, int]], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodedOptions:
-    """Coding. What LR patches go through as video; probabilities are of each patch or group."""
+    """Coding. How LR patches are coded as video; probabilities are per patch or group."""
 
     share: float = opt(0.0, "groups of patches that are coded; the others are only reduced", "P")
     resized: float = opt(0.35, "groups that went through a size in between, of coded ones", "P")
     between: Range = opt((0.75, 1.25), "height and width in between, over the patch's", "LOW,HIGH")
     blur_sigma: Range = opt((0.01, 0.3), "deviation of a lens's blur, LR pixels", "LOW,HIGH")
-    halo: float = opt(0.1, "coded patches that somebody sharpened", "P")
+    halo: float = opt(0.1, "coded patches that were sharpened before coding", "P")
     twins: float = opt(0.0, "coded groups of which a second frame is seen, less than 1 px off", "P")
     grain: float = opt(0.4, "patches with grain, which lies on their targets, too", "P")
     grain_sigma: Range = opt((0.5, 6.0), "deviation of the grain, of 255", "LOW,HIGH")
@@ -56,9 +56,9 @@ class CodedOptions:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not 0 <= value <= 1:
-                raise OptionError(f"{field.name} {value} is no probability", "use 0 to 1")
+                raise OptionError(f"{field.name} {value} is not a probability", "use 0 to 1")
             if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
-                raise OptionError(f"{field.name} {value} is no range", "write LOW,HIGH above 0")
+                raise OptionError(f"{field.name} {value} is not a range", "write LOW,HIGH above 0")
 
 
 class Coder:

@@ -1,4 +1,4 @@
-"""What happens to film: dyes fade, the lamp flickers, the gate weaves; scratches and dust."""
+"""Degradations of film: faded dyes, flicker, gate weave, scratches, dust."""
 
 import math
 
@@ -23,8 +23,8 @@ def fade(picture: Tensor, draws: Draws, *, monochrome: float = 0.0) -> Tensor:
     """Other tones: lifted blacks, dimmed whites, weak colours, a cast; each picture its own.
 
     With the probability ``monochrome`` no colour at all, half of these toned as sepia. It is the
-    same for all pixels of a picture, and no neighbourhood tells how much: so that in training it
-    belongs on the target, too.
+    same for all pixels of a picture, and no neighbourhood shows how much: in training, targets
+    get it too.
     """
     count = len(picture)
     column = (count, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""What JPEG leaves of pictures (ITU-T T.81), batched, at a quality of its own for each picture."""
+"""JPEG (ITU-T T.81) on batches, each picture at its own quality."""
 
 import math
 

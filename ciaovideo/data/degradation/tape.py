@@ -1,4 +1,4 @@
-"""What happens to video: half the chroma, fields of two moments, and lossy codecs."""
+"""Degradations of video: subsampled chroma, fields of two moments, lossy codecs."""
 
 import math
 
@@ -39,7 +39,7 @@ def video_format(kind: str) -> tuple[PixelLayout, ColorSpec]:
 
 
 def combed(picture: Tensor, velocity: Tensor, strength: Tensor, *, first: int) -> Tensor:
-    """What deinterlacers leave over: every other row comes from half a frame later.
+    """Residual combing of a deinterlacer: every other row comes from half a frame later.
 
     ``velocity`` (B, 2) px per frame, down and right; ``strength`` (B,) in [0, 1], how much of the
     combing is left; ``first`` (0 or 1) is the row of the field that keeps its time.

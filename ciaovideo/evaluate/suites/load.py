@@ -1,4 +1,4 @@
-"""What a network takes of a machine: weights, multiplications, time of one core, memory."""
+"""A network's load: weights, multiplications, time of one core, memory."""
 
 import math
 import statistics
@@ -118,7 +118,7 @@ def _largest(network: Network, size: Size) -> tuple[float, Size]:
         if network.scales.hold(size, out_size):
             return scale, out_size
     raise MissingWeightsError(
-        f"the network does none of {SCALES}, but {network.scales}", "leave it out"
+        f"the network's scales are {network.scales}, none of {SCALES}", "leave it out"
     )
 
 

@@ -61,7 +61,7 @@ class HIIF(PointDecoder):
         if levels < 2:
             raise OptionError(f"hiif: {levels} levels", "2 or more")
         if width % heads:
-            raise OptionError(f"hiif: width {width} is no multiple of {heads} heads")
+            raise OptionError(f"hiif: width {width} is not a multiple of {heads} heads")
         self.width = width
         self.frequency = nn.Conv2d(latent_dim, width, 3, padding=1)
         outputs = [width] * (levels - 1) + [3]

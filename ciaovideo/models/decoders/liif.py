@@ -23,7 +23,7 @@ class LIIF(PointDecoder):
     x - v and cell c (equations 1 and 7), and the predictions are blended by the areas of the
     rectangles opposite to their codes (equation 4). ``unfold``: a code is the 3x3 features around
     its pixel (equation 3). Without ``local_ensemble`` the nearest code alone is read, without
-    ``cell_decode`` the network is not told the cell: the ablations of the paper's table 3. With
+    ``cell_decode`` the network gets no cell: the ablations of the paper's table 3. With
     64 features all of it has 346 883 weights.
 
     The first layer is a sum of a term per code, which is a convolution, and one per query: the

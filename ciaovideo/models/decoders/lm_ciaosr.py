@@ -124,7 +124,7 @@ class LMCiaoSR(Decoder):
         first = F.pad(F.linear(code, self.code.weight), (0, (self.depth - 1) * self.width))
         shift = torch.addcmul(shift, first + bias, scale)
         latent = {"scale": scale, "shift": shift}
-        if features.device.type == "cpu":  # where nothing is gained by rendering in less
+        if features.device.type == "cpu":  # lower precision gains nothing there
             latent = {name: table.float() for name, table in latent.items()}
         # Padded as (h, w, channels): so they stay, and the values of a code lie side by side.
         return {

@@ -29,8 +29,8 @@ class EDSR(ResidualBody):
     """Enhanced deep residual network, its body only (Lim et al., arXiv 1707.02921, figure 3).
 
     lr (B, 3, h, w), mean subtracted -> latent (B, channels, h, w). The paper's ReLU has ``slope``
-    0; at high learning rates most of its units fall silent for good (of 32 in a block, up to 32
-    after 40 000 steps at 2e-3), which a slope of 0.1 prevents.
+    0; at high learning rates most of its units die (of 32 in a block, up to 32 after 40 000
+    steps at 2e-3), which a slope of 0.1 prevents.
     """
 
     def __init__(self, channels: int = 64, blocks: int = 16, slope: float = 0.0) -> None:

@@ -27,7 +27,7 @@ LAYOUTS: Registry[ModuleType] = Registry(
 
 @dataclass(frozen=True, slots=True)
 class Unsaid:
-    """What no file says: the ``window`` of the non-local attention, and the ``residual``.
+    """What no file states: the ``window`` of the non-local attention, and the ``residual``.
 
     A window of None is the whole frame; without the residual the network's colour is the picture.
     """
@@ -49,6 +49,6 @@ def read_foreign(path: Path, unsaid: Unsaid = Unsaid()) -> tuple[NetworkSpec, di
             spec, tensors = layout.read(checkpoint, unsaid)
             return spec, tensors
     raise MismatchedWeightsError(
-        f"{path} holds no network that is known here, but {some(checkpoint.state)}",
+        f"{path}: unknown network, with tensors {some(checkpoint.state)}",
         f"name a checkpoint of {' or '.join(LAYOUTS)}",
     )

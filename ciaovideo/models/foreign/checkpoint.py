@@ -15,7 +15,7 @@ from torch import Tensor
 from ciaovideo.errors import CorruptWeightsError, MismatchedWeightsError, MissingWeightsError
 from ciaovideo.models.tensor_file import read
 
-# What torch's reader raises for bytes that are no checkpoint at all.
+# What torch's reader raises for bytes that are not a checkpoint.
 UNREADABLE = (pickle.UnpicklingError, LookupError, TypeError, AttributeError)
 PREFIXES = ("generator_ema.", "generator.", "module.")  # the first that a file has is taken
 
@@ -36,11 +36,11 @@ class Checkpoint:
 
 
 def plain_numbers(tensor: Tensor, name: str, path: Path) -> Tensor:
-    """A tensor in fp32; CorruptWeightsError for one without values, or with NaN or Inf."""
+    """A tensor in fp32; CorruptWeightsError for NaN, Inf, or a sparse, quantised or empty one."""
     plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
     if not plain or tensor.is_complex() or not tensor.isfinite().all():
         raise CorruptWeightsError(
-            f"{path}: {name} holds values that are no plain finite numbers",
+            f"{path}: {name} is not a dense tensor of finite real numbers",
             "get it again, or another checkpoint of the run",
         )
     return tensor.float()
@@ -48,7 +48,7 @@ def plain_numbers(tensor: Tensor, name: str, path: Path) -> Tensor:
 
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise MissingWeightsError(f"{path} is not there", "name a checkpoint file")
+        raise MissingWeightsError(f"{path} does not exist", "name a checkpoint file")
     if path.suffix == ".safetensors":
         return {"state_dict": read(path)[1]}
     try:
@@ -59,7 +59,7 @@ def _load(path: Path) -> dict[str, Any]:
         found = re.search(r"GLOBAL ([\w.]+)", str(cause))
         if found:
             raise CorruptWeightsError(
-                f"{path} holds an object of {found[1]}, which only running code could read",
+                f"{path} holds an object of {found[1]}, which only executed code could read",
                 "ask for a file of tensors alone: nothing from a file is executed here",
             ) from cause
         raise CorruptWeightsError(f"{path}: not a readable checkpoint", "get it again") from cause

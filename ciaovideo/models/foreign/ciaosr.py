@@ -80,8 +80,8 @@ def recognises(checkpoint: Checkpoint) -> bool:
 def read(checkpoint: Checkpoint, unsaid: Unsaid) -> tuple[NetworkSpec, dict[str, Tensor]]:
     """The network in a published checkpoint, and its tensors, fp32, under our names.
 
-    Shapes tell the sizes. Raises CorruptWeightsError, or MismatchedWeightsError with the keys that
-    differ.
+    Sizes follow from shapes. Raises CorruptWeightsError, or MismatchedWeightsError with the keys
+    that differ.
     """
     path, state = checkpoint.path, checkpoint.state
     from_liif = "model" in checkpoint.content
@@ -119,7 +119,7 @@ def to_published(spec: NetworkSpec, tensors: Mapping[str, Tensor]) -> dict[str, 
     )
     if spec.decoder != "ciaosr" or not attends or not spec.residual:
         raise MismatchedWeightsError(
-            f"{spec.encoder} with {spec.decoder} is no network of the published program",
+            f"the published program has no network of {spec.encoder} with {spec.decoder}",
             "export it as .safetensors",
         )
     state = {published_name(name): tensor.float() for name, tensor in tensors.items()}

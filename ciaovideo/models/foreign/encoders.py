@@ -140,6 +140,6 @@ def compare(
     ]
     if problems:
         raise MismatchedWeightsError(
-            f"{path} is no {title} with {spec.encoder}: {'; '.join(problems)}",
+            f"{path} is not a {title} with {spec.encoder}: {'; '.join(problems)}",
             f"name a checkpoint of {title}",
         )

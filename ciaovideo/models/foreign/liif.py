@@ -40,8 +40,8 @@ def recognises(checkpoint: Checkpoint) -> bool:
 def read(checkpoint: Checkpoint, unsaid: Unsaid) -> tuple[NetworkSpec, dict[str, Tensor]]:
     """The network in a published checkpoint, and its tensors, fp32, under our names.
 
-    Shapes tell the sizes, the file's ``args`` whether there is a local ensemble. LIIF adds no
-    bilinear enlargement. Raises CorruptWeightsError, or MismatchedWeightsError with the keys that
+    Sizes follow from shapes, the local ensemble from the file's ``args``. LIIF adds no bilinear
+    enlargement. Raises CorruptWeightsError, or MismatchedWeightsError with the keys that
     differ.
     """
     tensors = renamed(checkpoint, {MLP: OURS})
@@ -81,7 +81,7 @@ def renamed(checkpoint: Checkpoint, decoder: Mapping[str, str]) -> dict[str, Ten
 def widths(tensors: Mapping[str, Tensor], path: Path) -> list[int]:
     """What goes into the MLP and what comes out of each of its layers.
 
-    Raises MismatchedWeightsError for an MLP that is none.
+    Raises MismatchedWeightsError where there is no such MLP.
     """
     layers = sorted(
         (int(match[1]), tensor)

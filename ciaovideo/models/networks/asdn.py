@@ -136,7 +136,7 @@ class ASDN(Network):
 def sizes(lr_size: Size, out_size: Size) -> list[Size]:
     """The size after each pass: twice the last until less is left, then the output's.
 
-    An axis that has its length keeps it. A pixel of rounding is no reason for another pass.
+    A finished axis keeps its length. A pixel of rounding adds no pass.
     """
     passes = 1
     while any(out - 1 > old << passes for old, out in zip(lr_size, out_size, strict=True)):

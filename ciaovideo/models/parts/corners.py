@@ -28,7 +28,7 @@ def gather(codes: Tensor, index: Tensor) -> Tensor:
 def pick(table: Tensor, index: Tensor) -> Tensor:
     """Values of a map at codes: table (B, C, h, w), index (B, Q, 2) -> (B, Q, C).
 
-    An index beyond the map is taken for its border.
+    An index beyond the map is clamped to its border.
     """
     height, width = table.shape[-2:]
     flat = index[..., 0].clamp(0, height - 1) * width + index[..., 1].clamp(0, width - 1)

@@ -63,7 +63,7 @@ class CrossScaleAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, view: View) -> Tensor:
-        """Attention window by window; ``view`` tells where in its frame the map lies."""
+        """Attention window by window; ``view`` is the map's place in its frame."""
         if self.window is None:
             return self._attend_all(features)
         batch, channels, height, width = features.shape

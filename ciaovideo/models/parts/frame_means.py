@@ -13,7 +13,7 @@ SUM = "sum "  # and the number of the mean, from 0
 
 
 class FrameMeans:
-    """What a network is told of a frame, and what it has to ask for next.
+    """The means that a network knows of a frame, and the next one that it needs.
 
     Given NOTHING, a mean is that of the map at hand. Else it is the sum of an earlier pass over
     the number of the frame's samples; where no pass has made it yet, ``of`` answers None and keeps
@@ -39,7 +39,7 @@ class FrameMeans:
 
 
 def sums_in(latent: Mapping[str, Tensor]) -> Statistics:
-    """The sums that a latent carries; NOTHING where there are none."""
+    """The sums that a latent carries; NOTHING without any."""
     found = {name: value for name, value in latent.items() if name.startswith(SUM)}
     return found or NOTHING
 
@@ -50,5 +50,5 @@ def summed(latent: Latent, box: Rect) -> Statistics:
 
 
 def next_sum(latent: Latent, own: Tensor) -> Statistics:
-    """The next sum, over the samples (B, C, h, w) that a tile answers for."""
+    """The next sum, over the samples (B, C, h, w) that a tile owns."""
     return {f"{SUM}{len(sums_in(latent))}": own.sum(dim=(-2, -1), dtype=torch.float32)}

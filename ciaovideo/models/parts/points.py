@@ -26,7 +26,7 @@ from ciaovideo.models.parts.blocks import blocks, queries_at_once
 from ciaovideo.models.parts.corners import gather
 from ciaovideo.models.protocols import Decoder, Latent
 
-LEAST_CELL = 0.5  # in half LR pixels: beyond scale 4 the network is told 4 (LTE, arXiv 2111.08918)
+LEAST_CELL = 0.5  # in half LR pixels: beyond scale 4 the cell is that of 4 (LTE, arXiv 2111.08918)
 LEAST_AREA = 1e-9  # keeps the weights of a query on a code from being zero by zero
 
 Along = Callable[[Tensor, int, Tensor], list[tuple[Tensor, Tensor]]]
@@ -74,7 +74,7 @@ class AxisReads:
         )
 
     def to(self, device: torch.device) -> "AxisReads":
-        """Beside a map; which phase each is stays on the CPU, where nobody waits to be told."""
+        """On the device of a map; phases stay on the CPU, so that no GPU is waited for."""
         index, offset, phases = (
             placed(tensor, device) for tensor in (self.index, self.offset, self.phases)
         )

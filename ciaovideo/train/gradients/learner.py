@@ -43,11 +43,11 @@ class Learner:
 
     @property
     def store(self) -> PictureStore | None:
-        """The pictures, once they are there."""
+        """The pictures, once they are set."""
         return self._sampler.store if self._sampler is not None else None
 
     def take(self, store: PictureStore) -> None:
-        """Learn from these pictures."""
+        """Set the pictures to learn from."""
         data = self.options.data
         store = store.to(self._device)
         self._sampler = lattice_sampler(data, store) if data.lattice else point_sampler(data, store)
@@ -56,7 +56,7 @@ class Learner:
         self.workers = made_for(self.network, threads)
 
     def restore(self, state: Tensor) -> None:
-        """Draw what comes after a state that ``drawn`` was."""
+        """Continue drawing from an earlier ``drawn``."""
         self.generator.set_state(state)
         self.drawn = self.generator.get_state()
 

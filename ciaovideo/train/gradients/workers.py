@@ -2,7 +2,7 @@
 
 Threads that share out every single operation meet a thousand times a step, and wait for the slower
 one each time: on two busy cores they cost twice the processor time that two threads do which meet
-once a step. Sums are in the order of the parts, whoever is ready first.
+once a step. Sums are in the order of the parts, whichever is ready first.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,14 +65,14 @@ class Workers:
 
 
 def learning(network: nn.Module) -> list[nn.Parameter]:
-    """The weights of a network that are not left as they are."""
+    """The weights of a network that are not frozen."""
     return [weight for weight in network.parameters() if weight.requires_grad]
 
 
 def made_for(network: Network, threads: int) -> Workers | None:
     """Workers for so many threads; None for one, and for a network that draws at random.
 
-    For there is one generator for all threads, and who asks it first is chance.
+    All threads share one generator, and the order of their draws is undefined.
     """
     if threads == 1:
         return None

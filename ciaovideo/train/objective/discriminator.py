@@ -1,4 +1,4 @@
-"""The discriminator of Real-ESRGAN, and the game it plays against the network in training."""
+"""The discriminator of Real-ESRGAN, and adversarial training with it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -77,14 +77,14 @@ class Adversary:
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides what it does next."""
+        """The state to save: weights and optimizer."""
         return {
             "discriminator": self.discriminator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave; raises RuntimeError where sizes differ."""
+        """Restore a ``state_dict``; raises RuntimeError where sizes differ."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
 

@@ -2,9 +2,9 @@
 
 ``StructureLoss`` is the perceptual loss that needs no file: structural similarity (Wang, Bovik,
 Sheikh and Simoncelli, IEEE TIP 2004) of oriented derivatives at several sizes, as in a steerable
-pyramid. L1 takes back detail wherever it is not sure of it, and leaves a blur of low contrast; here
-what agrees with the truth should have the truth's contrast, and what does not agree gains nothing.
-A measure of the amount of detail alone, without agreement, teaches a network without noise to draw
+pyramid. L1 removes uncertain detail and leaves a blur of low contrast. Here detail that agrees with
+the truth should have the truth's contrast, and detail that does not agree gains nothing. A measure
+of the amount of detail alone, without agreement, teaches a network without noise to draw
 a grid of the LR pixels' period (measured: ``tests/bench/stages.py``).
 
 ``VggLoss`` is the usual one (Johnson et al., arXiv 1603.08155) on features before activation, as
@@ -185,14 +185,14 @@ class Objective:
             self.adversary.learn(as_pictures(sr), as_pictures(natural), rate, ranks=ranks)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is to be saved: nothing without an adversary."""
+        """The state to save; empty without an adversary."""
         return self.adversary.state_dict() if self.adversary is not None else {}
 
     def restore(self, state: Mapping[str, Any], path: Path) -> None:
-        """Go on from what ``state_dict`` gave, read from ``path``; MismatchedWeightsError."""
+        """Restore a ``state_dict`` that was read from ``path``; raises MismatchedWeightsError."""
         if bool(state) != (self.adversary is not None):
             raise MismatchedWeightsError(
-                f"{path} is of a run with another loss", "resume with the recipe that wrote it"
+                f"{path} belongs to a run with another loss", "resume with the recipe that wrote it"
             )
         if self.adversary is None:
             return

@@ -30,7 +30,7 @@ def draw_run(
     """Write PNG or SVG: the loss and the PSNR at each scale over steps, and below them the crops.
 
     crops hold (3, H, W) in [0, 1] by name, a row for each. Without matplotlib a warning is logged
-    instead: a training does not end for want of a picture. Raises OSError.
+    instead: a missing chart does not end a training. Raises OSError.
     """
     panels = [Panel("L1 of training", [Line(losses[len(losses) // 50 :])], "step")]
     for name, points in psnrs.items():

@@ -1,4 +1,4 @@
-"""What a run tells of its steps without making a GPU wait: the loss, and the time for data."""
+"""Loss and data time of a run's steps, read without making a GPU wait."""
 
 import math
 import time
@@ -32,7 +32,7 @@ class SmoothedLoss:
         return self.read() if len(self._unread) >= self._most else None
 
     def read(self) -> int | None:
-        """Bring ``value`` up to date; how many steps ago a loss was no number, None if all were."""
+        """Update ``value``; how many steps ago a loss was NaN or Inf, None if all were finite."""
         losses = torch.stack(self._unread).tolist() if self._unread else []
         self._unread.clear()
         for index, loss in enumerate(losses):
@@ -46,8 +46,8 @@ class SmoothedLoss:
 class DataShare:
     """Which share of the steps' time the network waits for its batch, smoothed.
 
-    On CUDA by events in the queue of work, so that it is the device's time and nobody waits for
-    them: they are looked at when they have come. Elsewhere by the clock.
+    On CUDA by events in the queue of work, so that it is the device's time and the host does
+    not wait: they are read once they have passed. Elsewhere by the clock.
     """
 
     def __init__(self, device: torch.device) -> None:

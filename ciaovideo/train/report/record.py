@@ -1,4 +1,4 @@
-"""What a run tells about itself: CSV files, TensorBoard's event files, and a picture at the end."""
+"""Records of a run: CSV files and TensorBoard's event files."""
 
 import csv
 import math
@@ -22,8 +22,8 @@ class Record:
     """Collects a run's figures; ``flush`` writes those that came since the last one.
 
     ``log.csv`` has lines of step and smoothed loss, ``validation.csv`` lines of step, scale and
-    PSNR. Lines are written just before the checkpoint of their step, and what is beyond the one
-    that a run goes on from is dropped: killed at any moment, it has each of them once.
+    PSNR. Lines are written just before the checkpoint of their step, and those beyond the
+    checkpoint that a run resumes from are dropped: even a killed run has each line once.
     ``tensorboard/`` is there where that package is.
     """
 
@@ -36,7 +36,7 @@ class Record:
         self._kept = math.inf  # the step to which lines in the files are of this run
 
     def start(self, step: int) -> str:
-        """Open the event files where they can be; a note for people where they cannot."""
+        """Open the event files where they can be; a note for the user where they cannot."""
         self._kept = step
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -77,7 +77,7 @@ class Record:
             self._events.flush()
 
     def close(self) -> None:
-        """Let go of the event files."""
+        """Close the event files."""
         if self._events is not None:
             self._events.close()
             self._events = None

@@ -134,7 +134,7 @@ def test_a_zip_with_a_wrong_checksum_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="not there"):
+    with pytest.raises(MissingInputError, match="does not exist"):
         load_pictures([tmp_path / "absent.tar"], 1)
     with pytest.raises(MissingInputError, match="no picture in"):
         list_pictures(tmp_path)

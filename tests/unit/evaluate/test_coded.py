@@ -1,5 +1,6 @@
 """Videos that were coded before they are enlarged."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_name_says_what_it_is(coding: Coding) -> None:
 
 @pytest.mark.parametrize("text", ["", "clean:1", "av2:3", "h264", "h264:x", "h264:99", "mpeg2:-2"])
 def test_other_names_are_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=r"no codec|no quality"):
+    with pytest.raises(OptionError, match=re.escape(repr(text))):
         Coding.of(text)
 
 

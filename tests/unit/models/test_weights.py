@@ -169,7 +169,7 @@ def test_a_file_of_an_unknown_network(text: str, tmp_path: Path) -> None:
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "theirs.safetensors"
     save_file(weights(), path, metadata={"format": "pt"})
-    with pytest.raises(MismatchedWeightsError, match="does not say which network"):
+    with pytest.raises(MismatchedWeightsError, match="no network specification"):
         load_file(path)
 
 
@@ -195,10 +195,10 @@ def test_bundled_weights_by_name(bundle: Path) -> None:
 
 def test_a_bundled_file_that_the_manifest_does_not_mean(bundle: Path) -> None:
     save(bundle / "tiny.safetensors", SPEC, weights(seed=4), torch.float32)
-    with pytest.raises(CorruptWeightsError, match="not the file that the manifest names"):
+    with pytest.raises(CorruptWeightsError, match=r"tiny\.safetensors: its SHA-256"):
         load_bundled("tiny")
     (bundle / "tiny.safetensors").unlink()
-    with pytest.raises(MissingWeightsError, match="is not there"):
+    with pytest.raises(MissingWeightsError, match=r"tiny\.safetensors"):
         load_bundled("tiny")
 
 

@@ -49,7 +49,7 @@ def test_folders_are_refused_and_devices_are_no_containers(source: Path, tmp_pat
     device.symlink_to("/dev/null")
     with pytest.raises(OptionError, match=r"is a pipe or device, and \.mp4 cannot be written"):
         check_output(source, Destination.of(device), overwrite=True)
-    with pytest.raises(OptionError, match="nothing to overwrite"):
+    with pytest.raises(OptionError, match="/dev/null"):
         check_output(source, Destination.of(Path("/dev/null")), overwrite=True)
     os.mkfifo(pipe := tmp_path / "pipe")
     check_output(PIPE, Destination.of(pipe))

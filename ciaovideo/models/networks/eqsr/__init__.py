@@ -1,1 +1,1 @@
-"""EQSR: ``network.py`` is the whole, the others are its parts, which nobody else has."""
+"""EQSR: ``network.py`` is the whole, the other files are parts that only it uses."""

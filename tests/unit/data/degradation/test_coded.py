@@ -149,7 +149,7 @@ def test_halos_overshoot() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"halo": 1.5}, "halo 1.5 is no probability"), ({"between": (2.0, 1.0)}, "is no range")],
+    [({"halo": 1.5}, "halo 1.5"), ({"between": (2.0, 1.0)}, "between")],
 )
 def test_numbers_that_cannot_be_meant_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=told):

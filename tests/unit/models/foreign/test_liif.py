@@ -198,7 +198,7 @@ def test_lte_with_swinir_has_a_projection(tmp_path: Path) -> None:
     [
         ("imnet.layers.2.weight", torch.zeros(3), "no MLP"),
         ("imnet.layers.2.weight", None, "no MLP"),
-        ("imnet.layers.2.bias", None, "no LIIF with edsr: missing imnet.layers.2.bias"),
+        ("imnet.layers.2.bias", None, "LIIF with edsr: missing imnet.layers.2.bias"),
         ("encoder.body.1.body.0.bias", None, "missing body.1.conv1.bias"),
         ("encoder.head.0.weight", None, "no EDSR, RDN or SwinIR"),
     ],

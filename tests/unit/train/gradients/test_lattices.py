@@ -174,7 +174,7 @@ def test_squares_take_over_at_their_step() -> None:
         ("data.groups=0", "groups 0 is below 1"),
         ("data.lattice=-1", "lattice -1 is below 0"),
         ("loss.squares_from=-1", "squares_from -1 is below 0"),
-        ("data.coded.share=2.0", "share 2.0 is no probability"),
+        ("data.coded.share=2.0", "share 2.0"),
         ("optim.decay_steps=-1", "decay_steps -1 is below 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Begin with the weights of a network that differs: in depth, or in some of its parts."""
+"""Weights to start from: of the same network, of a shallower one, or of some of its parts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ ENCODER = "encoder"
 
 
 def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] = ()) -> list[str]:
-    """Have a network begin with the weights in a file; what a user should know of it.
+    """Load the weights in a file into a network; returns notices for the user.
 
-    With ``parts``, modules of these names take the file's weights, and the rest is the network's
-    own. Without, of a file with another decoder than ``spec`` says the encoder is taken so. Raises
+    With ``parts``, only modules of these names take the file's weights. Without, the encoder does
+    where the file has another decoder than ``spec``. Raises
     MissingWeightsError, CorruptWeightsError or MismatchedWeightsError.
     """
     weights = dict(load_file(path).state_dict())
@@ -32,7 +32,7 @@ def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] 
         weights = _with_parts(network.state_dict(), weights, parts, path)
     hint = "set start to weights of the recipe's network, or start_with to what they share"
     load_weights(network, grown(network, weights), path, hint)
-    said = f"{path} has decoder {found.decoder}: its encoder is taken, {spec.decoder} begins anew"
+    said = f"{path} has decoder {found.decoder}: its encoder is used, {spec.decoder} starts fresh"
     return [said] if other else []
 
 
