@@ -22,7 +22,7 @@ made picture at the time of its field (``read/deinterlacer``).
   row. ``tests/contract`` adds one that no other line knows.
 - **Which frames** is one noun, ``selection.Selection``, on the clock of the question and then on
   the file's.
-- **A part of a file** runs from frame to frame by their exact times. Sound comes along in whole
+- **A part of a file** runs from frame to frame by their exact times. Sound is kept in whole
   packets, what is shown or valid for a time is cut, and one offset moves everything. Decoding
   begins in the middle only where that is proven to give the same pictures (``read/seeking``).
 - **What a container cannot hold** is found before work starts, by writing a header into memory:
@@ -34,8 +34,8 @@ made picture at the time of its field (``read/deinterlacer``).
 - **A system ffmpeg** (``ffmpeg/``) is one more encoder:
   raw frames go to it with their times, a trial before the run says what comes back, and the result
   is verified as ever.
-- **An output file appears whole or not at all**: ``atomic_output`` writes beside the final name,
-  flushes to disk and renames.
+- **An output file appears whole or not at all**: ``storage.atomic.atomic_output`` writes beside the
+  final name, flushes to disk and renames.
 - **A file is looked at once** (``read/probe``) before anything is decided; it is opened again to
   decode it, and once more to copy its other streams.
 - **Encoder and muxer are apart** (``write/encoder``, ``write/muxer``): one makes packets and knows
@@ -43,6 +43,12 @@ made picture at the time of its field (``read/deinterlacer``).
 - **A run resumes** (``SegmentWriter``): frames are coded in segments, each by a fresh encoder, into
   files of their own. The muxer gets all packets from these files, so that the output is made in one
   way only, and has the bits of a run never stopped.
+
+Rooms: ``read``, ``streams`` and ``write`` are the way of a file; ``ffmpeg`` is the encoder outside.
+``inspect`` examines files for verification and estimates; ``formats`` reads what their bytes say
+and FFmpeg does not, ``patch`` writes what its muxers cannot. ``sequence`` is numbered pictures as
+one video, ``pictures`` single ones. The modules beside the rooms are shared by all of them; their
+nouns are ``frame`` and ``selection``.
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
 that does beyond its own priming) would lose pictures, so that all streams are moved together by

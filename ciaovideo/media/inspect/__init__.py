@@ -1,1 +1,6 @@
-"""Files looked at without being changed: packets, times, thumbnails, borders, truncation."""
+"""Files examined without the reader.
+
+For verification: ``scan`` (streams and packet times), ``thumbnails``, ``tags``. Before a run:
+``coding`` (quantisers), ``borders`` (what an automatic crop cuts off), ``jumps`` (of the clock),
+``truncation``. During it: ``late`` (streams that begin late). For estimates: ``sizes``.
+"""

@@ -1,1 +1,1 @@
-"""Single pictures as files: those inside a page, and those that a numbered sequence is made of."""
+"""Single pictures: as WebP files for pages, and as MD5 sums of a video's pictures."""

@@ -167,7 +167,7 @@ def test_overrides() -> None:
         ("optim.step=3", "unknown option 'step'"),
         ("optim.steps=many", "not a whole number"),
         ("optim.schedule=linear", "one of cosine, halving"),
-        ("optim.steps.more=3", "no part optim.steps"),
+        ("optim.steps.more=3", "no part steps"),
         ("optim.steps=0", "steps 0 is below 1"),
         ("optim.learning_rate=nan", "learning_rate nan"),
         ("optim.betas=0.9,1.0", "outside 0 to 1"),
