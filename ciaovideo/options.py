@@ -161,8 +161,8 @@ class InputOptions:
     force: bool = opt(
         False,
         "allow what is refused otherwise: interlaced frames unchanged, where deinterlacing is off;"
-        " varying frame times at a constant rate, in -, .y4m and .mxf; Dolby Vision profile 5 read"
-        " as Y'CbCr",
+        " varying frame times at a constant rate, in -, .y4m, .mxf and .avi; Dolby Vision profile 5"
+        " read as Y'CbCr",
     )
     video: int | None = opt(
         None,

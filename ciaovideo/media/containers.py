@@ -7,11 +7,11 @@ otherwise. To add one, add a row; ``tests/contract`` runs over all of them.
 Facts that surprise:
 
 - MXF is written as OP1a. It stores numbers of frames instead of times, one video, which comes
-  first, and PCM of 16 or 24 bits at 48 kHz that begins with it; its timecode is 00:00:00:00 where
+  first, and PCM of 16 or 24 bits at 48 kHz beside each frame; its timecode is 00:00:00:00 where
   nobody sets one. DNxHR is not written into it: FFmpeg calls every such picture 16:9.
 - mp4 and mov store steps between decoding times; Matroska and WebM milliseconds and no time before
   zero, but for the priming of sound.
-- .avi counts frames, and here holds the video alone: FFmpeg's muxer moves most sound.
+- .avi counts frames from 0, and here holds the video alone: FFmpeg's muxer moves most sound.
 - An ISO media file (mp4, mov) keeps colour tags only together, and leaves out empty streams.
 """
 
@@ -34,8 +34,7 @@ class Clock(Enum):
 
     EXACT = "in ticks of the video's own clock"
     MILLISECONDS = "in milliseconds, rounded"
-    GRID = "by its number at one rate; other times are an error"
-    NUMBERS = "by its number at one rate; other times are lost"
+    NUMBERS = "by its number at one rate; other times are an error, or lost if that is forced"
 
 
 class Fate(Enum):
@@ -109,7 +108,7 @@ class Container:
     # Other streams
     streams: bool = True  # whether it holds any stream beside the video
     video_first: bool = False  # the video must be its first stream
-    in_step: bool = False  # all streams begin with the video; a packet of sound lasts a frame
+    in_step: bool = False  # no times are stored: sound is made to begin and end with the video
     keeps_empty_streams: bool = False  # a stream without packets is there when the file is read
     covers_attached: bool = False  # cover pictures are attachments, not streams
     chapters: bool = True
@@ -121,6 +120,7 @@ class Container:
     # The codecs that lossless sound and other sound become: of each the first that opens.
     sound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sound_rate: int | None = None  # samples a second of that sound; None is the source's
+    young_pcm: bool = False  # PCM is stored in a way that many players do not know yet
     marks: tuple[str, ...] = ()  # dispositions that it stores
     text_marks: tuple[str, ...] = ()  # dispositions that it stores of text only
     languages: bool | None = True  # stores any code; None: only those that a trial gives back
@@ -157,7 +157,7 @@ class Container:
     @property
     def numbered(self) -> bool:
         """Whether it stores the number of a frame instead of its time."""
-        return self.clock in (Clock.GRID, Clock.NUMBERS)
+        return self.clock is Clock.NUMBERS
 
     def plain(self) -> str:
         """Its name, which stands for it in JSON."""
@@ -243,6 +243,7 @@ MATROSKA = Container(
 MP4 = Container(
     name="mp4",
     suffixes=(".mp4", ".m4v"),
+    young_pcm=True,
     codecs=frozenset(
         {
             *("libx264", "libx265", "libsvtav1", "ffv1"),
@@ -308,7 +309,7 @@ CONTAINERS: dict[str, Container] = {
         Container(
             name="avi",
             suffixes=(".avi",),
-            clock=Clock.GRID,
+            clock=Clock.NUMBERS,
             codecs=frozenset({"utvideo"}),
             automatic=((16, True, "utvideo"),),
             streams=False,

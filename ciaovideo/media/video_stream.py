@@ -8,7 +8,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
@@ -31,7 +31,12 @@ STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 SEQUENCE = "image2"  # FFmpeg's name of numbered pictures
 PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
 AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
+TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
+    "libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    ":format=yuv420p10le"
+)
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
+GUESSED_LATE = {"h264", "hevc", "vvc"}  # codings whose pictures FFmpeg lets appear later in .avi
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -80,17 +85,58 @@ def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
     return container
 
 
-def remuxed(path: Path, *words: str, leaving: int | None = None) -> str:
-    """A whole command for ffmpeg that copies a file's streams into another one."""
+def remuxed(path: Path, *words: str, leaving: int | None = None, then: Iterable[str] = ()) -> str:
+    """A whole command for ffmpeg that copies a file's streams into another one.
+
+    The ``words`` are options of what is read, ``then`` those of what is written.
+    """
     source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
     made = path.with_name(f"{path.stem}-fixed.mkv").name
     without = () if leaving is None else ("-map", f"-0:{leaving}")
-    return shlex.join(("ffmpeg", *words, "-i", source, "-map", "0", *without, "-c", "copy", made))
+    kept = ("-map", "0", *without, "-c", "copy", *then)
+    return shlex.join(("ffmpeg", *words, "-i", source, *kept, made))
 
 
 def retimed(path: Path | str) -> str:
-    """What to do about times that are missing, or do not rise."""
+    """What to do about times that are missing."""
     return f"give it regular times first: {remuxed(Path(path), '-fflags', '+genpts')}"
+
+
+def rejoined(path: Path) -> str:
+    """What to do about times that begin again: where they do, each stream goes on without a break.
+
+    Of MPEG-TS ffmpeg sees to it itself; what its filter gets then rises anyhow.
+    """
+    on = "if(N,PREV_OUTDTS+if(lt(DTS,PREV_INDTS),DURATION,DTS-PREV_INDTS),DTS)"
+    filters = [(f"-bsf:{kind}", f"setts=dts='{on}':pts='PTS-DTS+{on}'") for kind in "vas"]
+    words = remuxed(path, "-fflags", "+genpts", then=[w for pair in filters for w in pair])
+    return f"give it times that rise first: {words}"
+
+
+def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Packet[Any]]":
+    """The packets of an opened file, or of some of its streams, in the order of the file.
+
+    AVI stores only when pictures are decoded. Of some codings FFmpeg lets each appear one frame
+    later (measured with libavformat 63), and not as many as the decoder needs to reorder them.
+    """
+    counts, late = read_container(container.format.name).coding_times, dict[int, int]()
+    for video in container.streams.video:
+        if counts and codec_name(video) in GUESSED_LATE:
+            rate, tick = exact(video.average_rate), exact(video.time_base)
+            step = max(round(1 / (rate * tick)), 1) if rate and tick else 1
+            late[video.index] = video.codec_context.reorder_depth * step
+    for packet in container.demux(*av_streams):
+        if packet.stream_index in late and packet.dts is not None:
+            packet.pts = packet.dts + late[packet.stream_index]
+        yield packet
+
+
+def as_hdr10(path: Path) -> str:
+    """A whole command for ffmpeg that applies a video's Dolby Vision, as another file."""
+    source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
+    words = ("ffmpeg", "-init_hw_device", "vulkan", "-i", source, "-map", "0", "-c", "copy")
+    coding = ("-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10)
+    return shlex.join((*words, *coding, f"{path.stem}.hdr10.mkv"))
 
 
 def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) -> VideoStream:
@@ -118,7 +164,7 @@ def pictures_from(
 
     ``packets`` are the stream's own from its beginning; without them the container is read.
     """
-    source = container.demux(av_stream) if packets is None else packets
+    source = packets_of(container, av_stream) if packets is None else packets
     if not hides_alpha(av_stream):
         yield from decoded(container, source)
         return

@@ -1,6 +1,5 @@
 """All that is decided before the first frame is computed."""
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
 from ciaovideo.media.clock import FALLBACK_RATE, average_rate, constant_rate
 from ciaovideo.media.containers import YUV4MPEG, Clock, Container, Fate
 from ciaovideo.media.ffmpeg.program import find_encoder
-from ciaovideo.media.ffmpeg.streams import carried
+from ciaovideo.media.ffmpeg.trial import held_by
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.borders import settle_crop
@@ -25,7 +24,8 @@ from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.source import StreamSource
-from ciaovideo.media.video_stream import USUAL
+from ciaovideo.media.streams.steady import uneven_ends
+from ciaovideo.media.video_stream import USUAL, as_hdr10
 from ciaovideo.media.write.choice import (
     Encoding,
     choose_codec,
@@ -40,10 +40,6 @@ from ciaovideo.pipeline.plan import UpscalePlan, assumed_matrices, output_tags, 
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
-TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
-    "libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
-    ":format=yuv420p10le"
-)
 
 
 def settled_input(
@@ -183,6 +179,7 @@ def _rated(
     scan = scan_file(
         reader.path,
         None if selection.cut else options.frames,
+        selection.end,
         opening=reader.facts.opening if reader.facts else USUAL,
     )
     frames = [pts * scan.video.tick for pts in sorted(scan.video.pts)]
@@ -208,7 +205,9 @@ def _rated(
         losses.append(
             f"{container} begins at 0: the first frame's {float(times[0]):g} s are left out"
         )
-    found = (Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses)
+    found = [Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses]
+    if container.in_step:
+        found += uneven_ends(scan, selection.end or times[-1] + 1 / rate, selection)
     return replace(info, frame_rate=rate * fields), selection.total(times), tuple(found)
 
 
@@ -258,7 +257,8 @@ def _streams(
         return StreamPlan(source=reader.path, main=0, container=container, kept=(), dropped=())
     selection = replace(reader.selection, count=options.frames)
     plan = others.plan(container, selection, options.streams.audio)
-    return plan if options.encode.via_ffmpeg is None else carried(plan)
+    words, sound = options.encode.via_ffmpeg, options.streams.audio
+    return plan if words is None else held_by(find_encoder(words), plan, sound)
 
 
 def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
@@ -297,15 +297,10 @@ def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
     found = info.marks.dolby_vision
     if found is None or found.viewable or options.input.force:
         return
-    source = Path(info.path)
-    command = [
-        *("ffmpeg", "-init_hw_device", "vulkan", "-i", str(source), "-map", "0", "-c", "copy"),
-        *("-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10, f"{source.stem}.hdr10.mkv"),
-    ]
     raise ColorError(
-        f"{source} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
+        f"{info.path} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
         " green and purple",
-        f"make HDR10 of it first: {shlex.join(command)} (or force it as it is)",
+        f"make HDR10 of it first: {as_hdr10(Path(info.path))} (or force it as it is)",
     )
 
 
@@ -318,6 +313,7 @@ def _tried(plan: UpscalePlan, options: UpscaleOptions) -> UpscalePlan:
     """
     words, choice = options.encode.via_ffmpeg, plan.encoding
     if words is None:
+        target_of(plan, options).check_shape()
         tags = output_tags(plan, tag_guessed=options.streams.tag_guessed)
         check_tags(choice.codec, choice.container, choice.pix_fmt, tags)
         return plan

@@ -50,9 +50,9 @@ def frames_of(probed: Any, index: int) -> list[float]:
     frames = [f for f in probed["frames"] if f["stream_index"] == index]
     told = [f["best_effort_timestamp_time"] for f in frames if "best_effort_timestamp_time" in f]
     times = sorted(float(time) for time in told if time != "N/A")
+    step = 1 / float(Fraction(probed["streams"][index]["r_frame_rate"]))
     while len(times) < len(frames):
-        step = times[-1] - times[-2] if len(times) > 1 else 0.04
-        times.append(times[-1] + step)
+        times.append(times[-1] + step if times else 0.0)
     return times
 
 
@@ -176,6 +176,9 @@ def _compare_stream(
     if not after:
         yield f"nothing of {name} is left" if f"{name}:" not in told else ""
         return
+    if made["format"]["format_name"] == "mxf":  # which stores no times
+        yield from _compare_length(name, made, _seconds(other, after))
+        return
     if one["codec_name"].startswith("pcm_") and same:
         sizes = [sum(int(p["size"]) for p in side) for side in (before, after)]
         if sizes[0] != sizes[1]:
@@ -194,6 +197,20 @@ def _compare_stream(
     moved = _time(after[0]) - _time(before[0]) - offset
     if abs(moved) > slack + 1 / 44100:
         yield f"{name} begins {moved:+.4f} s from its place"
+
+
+def _compare_length(name: str, made: Any, lasts: float) -> Iterator[str]:
+    """That sound lasts as long as the film, whose last frame the muxer may fill up."""
+    film = _film(made)
+    count, frame = len(frames_of(made, film["index"])), 1 / float(Fraction(film["r_frame_rate"]))
+    if not 0 <= lasts - count * frame + 1e-6 < frame:
+        yield f"{name} lasts {lasts:.3f} s beside {count} frames of {frame:.4f} s"
+
+
+def _seconds(stream: Any, packets: list[Any]) -> float:
+    """How long PCM lasts, by its bytes."""
+    width = int(stream["bits_per_sample"]) // 8 * int(stream["channels"])
+    return sum(int(p["size"]) for p in packets) / width / int(stream["sample_rate"])
 
 
 def _inside(packet: Any, span: tuple[float | None, float | None], kind: str) -> bool:

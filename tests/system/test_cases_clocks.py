@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from ciaovideo.cli.main import run
 from ciaovideo.errors import EncodeError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import CONTAINERS
-from ciaovideo.media.formats import elementary
+from ciaovideo.media.formats import ebml, elementary
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.inspect.jumps import WRAP, ClockWatch
@@ -26,10 +27,13 @@ from ciaovideo.media.inspect.late import LateStreams
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.selection import Sample
 from ciaovideo.media.streams.trial import takes
-from ciaovideo.pipeline.session import Summary, upscale
+from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.keywords import with_fields
+from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
 from tests.media import make_clip
 from tests.system.test_cases_reading import PLAIN, SMALL, write_late_sound
 
+BICUBIC = UpscaleOptions(model=ModelOptions(model="bicubic"))
 DV_FRAME, DV_SOURCE_PACK = 144_000, 80 * 54 + 3  # of 50 Hz; where IEC 61834-2 has the audio source
 
 
@@ -48,6 +52,15 @@ def joined(path: Path, *offsets: float, **options: Any) -> Path:
         data += part.read_bytes()
     path.write_bytes(data)
     return path
+
+
+def heard_until(path: Path) -> float:
+    """Seconds from the first frame to the end of the sound."""
+    with av.open(path) as container:
+        packets: list[Any] = [packet for packet in container.demux() if packet.size]
+        shown = [p.pts * p.time_base for p in packets if p.stream.type == "video"]
+        heard = [(p.pts + p.duration) * p.time_base for p in packets if p.stream.type == "audio"]
+    return float(max(heard) - min(shown))
 
 
 def command_in(hint: str, folder: Path) -> Path:
@@ -72,6 +85,98 @@ def test_times_that_begin_again_are_refused_with_two_ways_on(tmp_path: Path) -> 
     assert enlarge(source, tmp_path / "first.mkv", frames=int(found[1])).frames == int(found[1])
     fixed = command_in(hint, tmp_path)
     assert enlarge(fixed, tmp_path / "whole.mkv", strict=False).frames in (49, 50)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mxf"])
+def test_a_part_of_the_first_of_two_recordings(tmp_path: Path, suffix: str) -> None:
+    """The second one's pictures and sound have times that lie in the part, too."""
+    source = joined(tmp_path / "in.ts", 0, 0, longer=True)
+    output = tmp_path / f"out{suffix}"
+    given: dict[str, Any] = {"overwrite": True, "audio": "auto", "preset": None}
+    for end, frames in (("1", 25), ("0.99", 25), ("0.5", 13)):
+        summary = enlarge(source, output, end=end, **given)
+        assert summary.frames == frames
+        assert Kind.DAMAGED not in {found.kind for found in summary.findings}
+        assert abs(heard_until(output) - frames / 25) < 1 / 25
+    assert enlarge(source, output, end="1", resume=True, **given).frames == 25
+    with pytest.raises(TimestampError, match=r"begin again .* end at 1 s at the latest"):
+        UpscaleRun(source, output, with_fields(BICUBIC, {"end": "1.2", **given}))
+
+
+def test_each_field_of_the_first_of_two_recordings(tmp_path: Path) -> None:
+    data = b"".join(noted(tmp_path / f"{n}.ts", 0, count=25).read_bytes() for n in range(2))
+    (source := tmp_path / "in.ts").write_bytes(data)
+    summary = enlarge(source, tmp_path / "out.mkv", end="1", deinterlace="field")
+    assert summary.frames == 50
+
+
+def noted(path: Path, *offsets: float, count: int = 160) -> Path:
+    """A video of as many pictures from each of these times on, with a key frame every twelve."""
+    with av.open(path, "w") as made:
+        video: Any = made.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "12"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(count * len(offsets)):
+            frame = av.VideoFrame.from_ndarray(np.full((72, 64), number % 200, np.uint8), "yuv420p")
+            frame.pts = round(25 * offsets[number // count]) + number % count
+            frame.time_base = Fraction(1, 25)
+            made.mux(video.encode(frame))
+        made.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".flv"])
+def test_a_hole_far_from_the_beginning_is_known_before(tmp_path: Path, suffix: str) -> None:
+    """Further than the packets go that are read: an index tells, or the lengths of tags."""
+    source = noted(tmp_path / f"in{suffix}", 0, 5000)
+    with UpscaleRun(source, tmp_path / "out.mkv", BICUBIC) as run:
+        (found,) = [f for f in run.plan.findings if f.subject == "times"]
+    assert found.kind is Kind.DAMAGED
+    assert (found.at, round(float(found.at or 0), 2)) == (found.at, 6.36)
+    assert "jump by 4994 s after 6.360 s" in found.text
+    fixed = command_in(found.text, tmp_path)
+    assert not [f for f in probe(noted(source, 0)).findings if f.subject == "times"]
+    assert fixed.exists()
+
+
+def test_matroska_whose_times_begin_again_is_refused_with_two_ways_on(tmp_path: Path) -> None:
+    """Its clusters tell it, where it has no index."""
+    one, two = (noted(tmp_path / name, 0) for name in ("1.mkv", "2.mkv"))
+    cluster, cues = b"\x1f\x43\xb6\x75", b"\x1c\x53\xbb\x6b"
+    first, second = one.read_bytes(), two.read_bytes()
+    source = tmp_path / "in.mkv"
+    source.write_bytes(
+        first[: first.rindex(cues)] + second[second.index(cluster) : second.rindex(cues)]
+    )
+    with pytest.raises(TimestampError, match=r"begin again after 6\.400 s") as caught:
+        UpscaleRun(source, tmp_path / "out.mkv", BICUBIC)
+    assert "the first 160 frames" in str(caught.value.hint)
+    assert enlarge(source, tmp_path / "first.mkv", frames=160).frames == 160
+    assert enlarge(source, tmp_path / "part.mkv", end="6.4").frames == 160
+    fixed = command_in(str(caught.value.hint), tmp_path)
+    assert enlarge(fixed, tmp_path / "whole.mkv").frames >= 319
+
+
+@pytest.mark.parametrize(("size", "times"), [(0x83, [0.014, 0.006]), (0xFF, [0.014])])
+def test_the_clock_along_an_index(tmp_path: Path, size: int, times: list[float]) -> None:
+    """Cues in the order of the file; without any, clusters up to one without a size."""
+
+    def element(ident: int, body: bytes) -> bytes:
+        return ident.to_bytes((ident.bit_length() + 7) // 8) + bytes([0x80 | len(body)]) + body
+
+    def cue(time: int, at: int) -> bytes:
+        place = element(ebml.CUE_PLACES, element(ebml.CUE_PLACE, bytes([at])))
+        return element(ebml.CUE, element(ebml.CUE_TIME, bytes([time])) + place)
+
+    info = element(ebml.INFO, element(ebml.TIMESTAMP_SCALE, (2_000_000).to_bytes(3)))
+    head = element(ebml.EBML, b"") + element(ebml.SEGMENT, b"")[:4] + b"\xff" + info
+    path = tmp_path / "in.mkv"
+    path.write_bytes(head + element(ebml.CUES, cue(9, 2) + cue(5, 1)))
+    assert ebml.clock_along(path) == [(1, 0.01), (2, 0.018)]
+    heads = [element(ebml.CLUSTER_TIME, bytes([ticks])) for ticks in (7, 3)]
+    path.write_bytes(head + b"".join(ebml.CLUSTER.to_bytes(4) + bytes([size]) + h for h in heads))
+    assert [time for _, time in ebml.clock_along(path)] == times
+    path.write_bytes(bytes(99))
+    assert ebml.clock_along(path) == []
 
 
 def test_a_hole_that_a_container_does_not_hold_is_refused(tmp_path: Path) -> None:

@@ -7,21 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from ciaovideo import ColorSpec, Progress, UpscaleOptions, upscale
 from ciaovideo.cli.main import run
 from ciaovideo.color import Matrix, Primaries, Range, Siting, Transfer
-from ciaovideo.errors import EncodeError, TimestampError
+from ciaovideo.errors import LossError, TimestampError
 from ciaovideo.findings import Kind
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.options import EncodeOptions, InputOptions, ModelOptions
+from ciaovideo.options import (
+    EncodeOptions,
+    InputOptions,
+    ModelOptions,
+    SizeOptions,
+    StreamOptions,
+)
 from ciaovideo.pipeline.verification.verify import contract_between, verify
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
 
 SMALL = {"width": 192, "height": 108}
 BT709 = {"color": (1, 1, 1, 1, 1)}
+STRICT = StreamOptions(strict=True)
 
 
 def options(codec: str = "auto", **changes: Any) -> UpscaleOptions:
@@ -104,11 +112,79 @@ def test_times_become_numbers_at_one_rate(tmp_path: Path) -> None:
     assert losses_of(summary.findings) == ["frame times"]
 
 
-def test_sound_that_does_not_begin_with_the_video_is_an_error(tmp_path: Path) -> None:
-    source = tmp_path / "in.mov"
-    make_clip(source, seconds=1, first_pts=6, sound=True, sound_codec="pcm_s16le", **SMALL)
-    with pytest.raises(EncodeError, match="from the video"):
-        upscale(source, tmp_path / "out.mxf", options=options())
+def tones(path: Path, *spans: tuple[float, float]) -> None:
+    """A second of video from 2 s on, and a sound of ones in these spans, counted from there."""
+    with av.open(path, "w") as made:
+        video: Any = made.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 192, 108, "yuv420p"
+        sound: Any = made.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "mono"
+        for number in range(25):
+            frame = av.VideoFrame(192, 108, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([128]) * plane.buffer_size)
+            frame.pts, frame.time_base = 50 + number, Fraction(1, 25)
+            made.mux(video.encode(frame))
+        made.mux(video.encode(None))
+        for begin, end in spans:
+            for at in range(round((2 + begin) * 48000), round((2 + end) * 48000), 480):
+                tone = av.AudioFrame.from_ndarray(np.ones((1, 480), np.int16), "s16", "mono")
+                tone.sample_rate, tone.pts, tone.time_base = 48000, at, Fraction(1, 48000)
+                made.mux(sound.encode(tone))
+
+
+@pytest.mark.parametrize(
+    ("spans", "kind", "says", "heard"),
+    [
+        ([(0, 1)], None, "", [(0, 1)]),
+        ([(0, 0.5)], Kind.CHANGED, "silence for the last 0.500 s of the video", [(0, 0.5)]),
+        ([(0.25, 1)], Kind.CHANGED, "silence for 0.250 s before it begins", [(0.25, 1)]),
+        ([(-0.25, 1)], Kind.LOST, "0.250 s before the first frame are cut off", [(0, 1)]),
+        ([(0, 2)], Kind.LOST, "1.000 s after the last frame are cut off", [(0, 1)]),
+        (
+            [(0, 0.25), (0.5, 1)],
+            Kind.CHANGED,
+            "hole, first 0.250 s at 0.250 s",
+            [(0, 0.25), (0.5, 1)],
+        ),
+    ],
+)
+def test_sound_lasts_as_long_as_the_video(
+    tmp_path: Path,
+    spans: list[tuple[float, float]],
+    kind: Kind | None,
+    says: str,
+    heard: list[tuple[float, float]],
+) -> None:
+    """Sample by sample; FFmpeg's muxer drops all frames after the end of the sound."""
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mxf"
+    tones(source, *spans)
+    summary = upscale(source, output, options=options(size=SizeOptions(scale=1)))
+    told = [found for found in summary.findings if found.subject == "audio 1"]
+    assert [found.kind for found in told] == [kind] * bool(kind)
+    assert says in "".join(map(str, told))
+    with av.open(output) as container:
+        samples = b"".join(bytes(packet) for packet in container.demux(audio=0))
+        assert container.streams.video[0].duration == 25
+    wanted = np.zeros(48000, np.int16)
+    for begin, end in heard:
+        wanted[round(48000 * begin) : round(48000 * end)] = 1
+    assert np.array_equal(np.frombuffer(samples, np.int16), wanted)
+    if kind is Kind.LOST:
+        with pytest.raises(LossError, match="cut off"):
+            upscale(source, tmp_path / "strict.mxf", options=options(streams=STRICT))
+
+
+def test_a_part_without_any_sound_is_silent(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mxf"
+    tones(source, (0, 0.25))
+    given = options(input=InputOptions(start=Fraction(1, 2)))
+    summary = upscale(source, output, options=given)
+    assert "it is silent" in "".join(map(str, summary.findings))
+    with av.open(output) as container:
+        samples = b"".join(bytes(packet) for packet in container.demux(audio=0))
+    assert len(samples) > 2 * 23000
+    assert not any(samples)
 
 
 def test_a_run_is_resumed(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
+from ciaovideo import UpscaleOptions, UpscaleRun, upscale
 from ciaovideo.cli.main import run
+from ciaovideo.errors import EncodeError, TimestampError
+from ciaovideo.findings import Kind
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.pipeline.keywords import with_fields
 from tests.media import make_clip
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.125}
@@ -100,6 +105,40 @@ def test_avi_holds_pictures_only(tmp_path: Path, capsys: pytest.CaptureFixture[s
     make_clip(sounding, sound=True, **SMALL)
     assert run([str(sounding), str(output), "--overwrite"]) == 3
     assert "cannot hold the sound" in capsys.readouterr().err
+
+
+def test_avi_counts_frames_from_zero(tmp_path: Path) -> None:
+    """Where they begin is a finding; a rotation, a shape or other times are known at the start."""
+    pictures = {"codec": "ffv1", "options": {}, **SMALL}
+    late, odd, varying = (tmp_path / f"{name}.mkv" for name in "abc")
+    turned, wide = (tmp_path / f"{name}.mp4" for name in "de")
+    make_clip(late, first_pts=31, fps=Fraction(30000, 1001), **pictures)
+    make_clip(varying, pts=(0, 40, 90, 120), time_base=Fraction(1, 1000), **pictures)
+    make_clip(turned, rotation=90.0, **SMALL)
+    make_clip(wide, sar=Fraction(16, 11), **SMALL)
+    make_clip(odd, first_pts=7, fps=Fraction(24000, 1001), **pictures)
+    plain: dict[str, Any] = {"model": "bicubic", "scale": 1}
+    for source in (late, odd):
+        summary = upscale(source, output := tmp_path / f"{source.stem}.avi", **plain)
+        assert [f.kind for f in summary.findings if f.subject == "times"] == [Kind.CHANGED]
+        with av.open(source) as given, av.open(output) as made:
+            rate = given.streams.video[0].average_rate
+            assert rate is not None
+            assert made.streams.video[0].average_rate == rate
+            stamps = [frame.pts for frame in made.decode(video=0)]
+            assert stamps == list(range(sum(1 for _ in given.decode(video=0))))
+        part = upscale(source, tmp_path / f"{source.stem}.part.avi", start="0.05", **plain)
+        assert part.frames == len(stamps) - 2
+    for source, error, says in (
+        (varying, TimestampError, "vary"),
+        (turned, EncodeError, "cannot store a rotation"),
+        (wide, EncodeError, "cannot store the sample aspect ratio 16/11"),
+    ):
+        with pytest.raises(error, match=says) as caught:
+            UpscaleRun(source, tmp_path / "out.avi", with_fields(UpscaleOptions(), plain))
+        assert ".mkv" in str(caught.value.hint)
+    forced = upscale(varying, tmp_path / "out.avi", force=True, **plain)
+    assert [f.kind for f in forced.findings if f.subject == "frame times"] == [Kind.LOST]
 
 
 def test_a_matrix_that_is_stored_anyhow_is_the_right_one(tmp_path: Path) -> None:

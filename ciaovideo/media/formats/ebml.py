@@ -1,7 +1,23 @@
-"""Elements of Matroska files, as bytes. RFC 8794 (EBML)."""
+"""Elements of Matroska files: as bytes, and where they lie in a file. RFC 8794 (EBML), RFC 9559."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+EBML, SEGMENT, SEEK_HEAD = 0x1A45DFA3, 0x18538067, 0x114D9B74
+INFO, CLUSTER, CUES, CHAPTERS = 0x1549A966, 0x1F43B675, 0x1C53BB6B, 0x1043A770
+TRACKS, ATTACHMENTS, TAGS, VOID, CHECKSUM = 0x1654AE6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF
+TOP = {SEEK_HEAD, INFO, CLUSTER, CUES, CHAPTERS, TRACKS, ATTACHMENTS, TAGS, VOID, CHECKSUM}
+SEEK, SEEK_ID, SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
+TIMESTAMP_SCALE, CLUSTER_TIME = 0x2AD7B1, 0xE7
+CUE, CUE_TIME, CUE_PLACES, CUE_PLACE = 0xBB, 0xB3, 0xB7, 0xF1
+USUAL_SCALE = 1_000_000  # nanoseconds of a tick where a file does not tell
+LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
+CLUSTER_HEAD = 24  # bytes in which a cluster tells its time
+MOST = 1 << 22  # bytes of an element that are read: an index of tens of thousands of entries
+AHEAD = 64  # elements that are looked at before the pictures begin
+UNKNOWN = (1 << 56) - 1  # a size that a live recording leaves open
 
 
 class Element(NamedTuple):
@@ -10,6 +26,15 @@ class Element(NamedTuple):
     ident: int
     head: bytes
     body: bytes
+
+
+class Place(NamedTuple):
+    """Where an element of a file lies: its first byte, that of its body, and the body's size."""
+
+    ident: int
+    at: int
+    start: int
+    size: int
 
 
 def elements(data: bytes) -> Iterator[Element]:
@@ -27,4 +52,100 @@ def read_head(data: bytes, at: int) -> tuple[int, int, int]:
     ident, at = int.from_bytes(data[at : at + length]), at + length
     length = 9 - data[at].bit_length()
     size = int.from_bytes(data[at : at + length]) & ~(1 << 7 * length)
-    return ident, at + length, size
+    return ident, at + length, UNKNOWN if size == (1 << 7 * length) - 1 else size
+
+
+def find(file: BinaryIO, ident: int) -> bytes:
+    """The body of an element of a file's segment, before the pictures or where its index says.
+
+    Nothing where there is none; raises IndexError where the file is no Matroska.
+    """
+    origin, listed = 0, list[int]()
+    for number, place in enumerate(_segment(file)):
+        origin = origin or place.at
+        if place.ident == ident:
+            return _body(file, place)
+        if place.ident == SEEK_HEAD:
+            listed += _listed(_body(file, place), ident)
+        if place.ident == CLUSTER or number == AHEAD:
+            break
+    for at in listed:
+        place = _place(file, origin + at)
+        if place.ident == ident:
+            return _body(file, place)
+    return b""
+
+
+def clock_along(path: Path) -> list[tuple[int, float]]:
+    """Where in a Matroska file which time is, in bytes and seconds, in the order of the file.
+
+    By its cues; without them from the head of one cluster to the next, as far as they state their
+    sizes. Nothing where neither can be read.
+    """
+    with suppress(IndexError, OSError), path.open("rb") as file:
+        info = {e.ident: e.body for e in elements(find(file, INFO))}
+        scale = int.from_bytes(info.get(TIMESTAMP_SCALE, b"")) or USUAL_SCALE
+        found = sorted(_cues(find(file, CUES))) or list(_clusters(file))
+        return [(at, ticks * scale / 1e9) for at, ticks in found]
+    return []
+
+
+def _cues(data: bytes) -> Iterator[tuple[int, int]]:
+    """The entries of an index: where a cluster lies in its segment, and a time in ticks."""
+    for cue in elements(data):
+        parts = {part.ident: part.body for part in elements(cue.body)} if cue.ident == CUE else {}
+        inside = {part.ident: part.body for part in elements(parts.get(CUE_PLACES, b""))}
+        if CUE_PLACE in inside:
+            yield int.from_bytes(inside[CUE_PLACE]), int.from_bytes(parts.get(CUE_TIME, b""))
+
+
+def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """The same of the clusters themselves, whose time comes first in them, or after a checksum."""
+    for place in _segment(file):
+        if place.ident == CLUSTER:
+            file.seek(place.start)
+            for part in elements(file.read(CLUSTER_HEAD)):
+                if part.ident == CLUSTER_TIME:
+                    yield place.at, int.from_bytes(part.body)
+                if part.ident not in (CHECKSUM, VOID):
+                    break
+
+
+def _segment(file: BinaryIO) -> Iterator[Place]:
+    """The elements of a file's segment, up to one without a size, or what is none of Matroska's."""
+    place, at = _place(file, 0), 0
+    while place.ident in (EBML, VOID):
+        at = place.start + place.size
+        place = _place(file, at)
+    at = place.start if place.ident == SEGMENT else at
+    while True:
+        try:
+            place = _place(file, at)
+        except IndexError:
+            return
+        if place.ident not in TOP:
+            return
+        yield place
+        if place.size == UNKNOWN:
+            return
+        at = place.start + place.size
+
+
+def _place(file: BinaryIO, at: int) -> Place:
+    file.seek(at)
+    ident, start, size = read_head(file.read(LONGEST_HEAD), 0)
+    return Place(ident, at, at + start, size)
+
+
+def _body(file: BinaryIO, place: Place) -> bytes:
+    file.seek(place.start)
+    return file.read(min(place.size, MOST))
+
+
+def _listed(seek_head: bytes, ident: int) -> Iterator[int]:
+    """Where in the segment an index says that an element is."""
+    for entry in elements(seek_head):
+        if entry.ident == SEEK:
+            parts = {part.ident: int.from_bytes(part.body) for part in elements(entry.body)}
+            if parts.get(SEEK_ID) == ident:
+                yield parts.get(SEEK_POSITION, 0)

@@ -37,6 +37,7 @@ from ciaovideo.media.video_stream import (
     holds_titles,
     main_video,
     open_source,
+    packets_of,
     timecode,
     told_transfer,
 )
@@ -76,7 +77,7 @@ class FileScan:
     ``tracks``. FFmpeg's ``demuxer`` opened it by ``opening``; ``ids`` are its
     numbers of all streams. ``crop`` is what the container says to cut off of the main video,
     ``cut`` what is cut off of its pictures before they are looked at. ``reached`` is the byte up to
-    which a limited scan read, None if to the end.
+    which a limited scan read, None if to the end; ``again`` says that times begin again there.
     """
 
     path: Path
@@ -94,6 +95,7 @@ class FileScan:
     ids: frozenset[int] = frozenset()
     crop: Margins = NO_MARGINS
     reached: int | None = None
+    again: bool = False
     cut: Margins = NO_MARGINS
 
     @property
@@ -138,7 +140,7 @@ def scan_file(
             for av_stream in container.streams
             if not holds_titles(container, av_stream) and not counts_timecode(av_stream)
         }
-        reached = _read(container, tracks, video.index, frames, until)
+        reached, again = _read(container, tracks, video.index, frames, until)
         return FileScan(
             path=path,
             opening=replace(
@@ -157,6 +159,7 @@ def scan_file(
             timecode=timecode(container, video),
             crop=stated_crop(video),
             reached=reached,
+            again=again,
         )
 
 
@@ -168,7 +171,7 @@ def decoded_pictures(
     context: Any = av_stream.codec_context
     if not context.is_open:
         context.thread_type = threads
-    yield from decoded(container, container.demux(av_stream))
+    yield from decoded(container, packets_of(container, av_stream))
 
 
 def decoded_times(
@@ -225,20 +228,29 @@ def _read(
     main: int,
     frames: int | None,
     until: Fraction | None,
-) -> int | None:
-    """Fill the tracks with the times of their packets; the last one's byte, or None at the end."""
-    end = None if until is None else until + READ_ON
-    for packet in container.demux():
+) -> tuple[int | None, bool]:
+    """Fill the tracks with the times of their packets; the last one's byte, or None at the end.
+
+    A limited scan ends where the video's decoding times step back, which is told: there another
+    recording begins.
+    """
+    end, newest = None if until is None else until + READ_ON, None
+    limited = frames is not None or until is not None
+    for packet in packets_of(container):
         track = tracks.get(packet.stream_index)
         if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
             continue
+        if limited and packet.stream_index == main and packet.dts is not None:
+            if newest is not None and packet.dts < newest:
+                return packet.pos, True
+            newest = packet.dts
         _count(track, packet, hides=packet.stream_index == main)
         video = tracks[main]
         if frames is not None and end is None and len(video.pts) >= frames + PEEK_PACKETS:
             end = sorted(video.pts)[frames] * video.tick + READ_ON
         if end is not None and packet.dts is not None and packet.dts * track.tick > end:
-            return packet.pos
-    return None
+            return packet.pos, False
+    return None, False
 
 
 def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.video_stream import codec_name, decoded
+from ciaovideo.media.video_stream import codec_name, decoded, packets_of
 from ciaovideo.options import InputOptions
 
 WHOLE_CODINGS = {"gif", "apng", "webp"}  # made for computers' screens; what idet sees is dither
@@ -188,7 +188,7 @@ class FieldSample:
         for place in range(1, self._places):
             with suppress(av.error.FFmpegError, ValueError):
                 self._container.seek(start + duration * place // PLACES)
-                self._look(decoded(self._container, self._container.demux(self._av_stream)))
+                self._look(decoded(self._container, packets_of(self._container, self._av_stream)))
 
     def evidence(self) -> FieldEvidence:
         """What all of them show."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 from av.container import InputContainer
@@ -11,14 +12,14 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
-from ciaovideo.media.inspect.jumps import HOLE, ClockWatch, Jumps
+from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, index_clock, look_ahead
 from ciaovideo.media.inspect.truncation import packet_end
+from ciaovideo.media.read.choosing import Choice
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
-from ciaovideo.media.video_stream import codec_name
+from ciaovideo.media.video_stream import packets_of
 
 SAMPLES = 2  # packets of each stream that are kept to try a muxer with
-VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,7 @@ class FileHead:
         self._wanted = wanted
         self._unseen = {av_stream.index for av_stream in container.streams}
         self._packets = self._read()
-        self._hole: tuple[Fraction, Fraction] | None = None  # after a time, and how long it is
-        self._newest: int | None = None  # decoding time of the last frame
-        self._again: Fraction | None = None  # when the frames' times begin again, if they do
-        self._pts: list[int] = []
+        self._times = FrameTimes(video)
         self._sizes: list[int] = []  # bytes of the main video's packets
         self._first: int | None = None  # when the first picture appears, once it is known
         self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
@@ -91,7 +89,7 @@ class FileHead:
         tick = exact(self._video.time_base) or Fraction(0)
         self._origin = (pts or 0) * tick
         if pts is not None:
-            self._left += sum(stamp < pts for stamp in self._pts)
+            self._left += sum(stamp < pts for stamp in self._times.pts)
             self._first = pts
 
     def finish(self) -> None:
@@ -111,8 +109,8 @@ class FileHead:
         """
         tick = exact(self._video.time_base) or Fraction(0)
         first = self._first
-        times = [tick * pts for pts in sorted(self._pts) if first is None or pts >= first]
-        if self._again is not None and len(times) > 1:
+        times = [tick * pts for pts in sorted(self._times.pts) if first is None or pts >= first]
+        if self._times.again is not None and len(times) > 1:
             times.append(2 * times[-1] - times[-2])
         return times
 
@@ -128,12 +126,13 @@ class FileHead:
             samples={index: tuple(packets) for index, packets in self._samples.items()},
         )
 
-    def jumps(self, clock: ClockWatch) -> Jumps:
-        """Where the times jump, with what the ``clock`` along the file's bytes shows."""
-        return Jumps(self._again, self._hole, clock, len(self.frame_times()) - 1)
+    def jumps(self, path: Path, choice: Choice) -> Jumps:
+        """Where the times of the whole file jump, which was not read further than up to here."""
+        clock = index_clock(self._container, self._video, path) or choice.inside.clock
+        return look_ahead(path, choice.opening, clock, self._times, self._first)
 
     def _read(self) -> "Iterator[Packet[Stream]]":
-        for packet in self._container.demux():
+        for packet in packets_of(self._container):
             self._note(packet)
             yield packet
         self.end = self._latest
@@ -176,27 +175,7 @@ class FileHead:
     def _note_frame(self, packet: "Packet[Stream]") -> None:
         if self._lister is not None:
             self._lister.add(cast("Packet[VideoStream]", packet))
-        if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
+        if not self._times.take(packet) or packet.pts is None:
             return
-        if packet.dts is not None:
-            self._note_clock(packet, packet.dts)
-        if self._again is not None:
-            return
-        self._pts.append(packet.pts)
         begin, tick = self._part.start, exact(packet.time_base) or Fraction(0)
         self._left -= begin is None or packet.pts * tick >= begin
-
-    def _note_clock(self, packet: "Packet[Stream]", dts: int) -> None:
-        """Notice where decoding times step back, or leave a hole that no film has."""
-        newest, self._newest = self._newest, dts
-        if newest is None:
-            return
-        if dts < newest and self._again is None:
-            self._again = self._latest
-        step = (dts - newest) * (exact(packet.time_base) or Fraction(0))
-        if step > HOLE and self._hole is None:
-            self._hole = newest * (exact(packet.time_base) or Fraction(0)), step
-
-    def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
-        """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
-        return codec_name(self._video) == "vp8" and not bytes(packet)[0] & VP8_SHOWN

@@ -102,7 +102,7 @@ def probe(
         look = _look(container, video, head, path, choice.opening)
         info, timeless, guessed = with_rate(look.info, look.first, head.frame_times(), container)
         whole = wanted.end is None and wanted.count is None
-        jumps = head.jumps(choice.inside.clock) if whole else Jumps()
+        jumps = head.jumps(path, choice) if whole else Jumps()
         findings = (
             *choice.findings,
             *_lost_loop(path),

@@ -25,6 +25,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
+from ciaovideo.media.inspect.jumps import begun_again
 from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.deinterlacer import FieldFilter, Shown
 from ciaovideo.media.read.fields import (
@@ -50,6 +51,7 @@ from ciaovideo.media.video_stream import (
     main_video,
     open_source,
     pictures_from,
+    rejoined,
     remuxed,
     retagged,
     retimed,
@@ -96,6 +98,7 @@ class VideoReader:
         self._count = 0  # frames handed out
         self._stop: Fraction | None = None  # when the part ends, if it does
         self._last: int | None = None  # the newest time stamp
+        self._next_pts = 0  # the one that follows it, if the step stays
         self._closed_books = False
         self._begun = True  # whether a frame of the part was met
         self._options = options
@@ -255,6 +258,8 @@ class VideoReader:
     def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
         """When the first frame after the part appears; counts those in it, and the end of it."""
         frames = [pts * listing.tick for pts in listing.frames]
+        if listing.again and len(frames) > 1:
+            frames.append(2 * frames[-1] - frames[-2])  # when the last one ends
         times = replace(wanted, start=None, end=None).times(frames)
         inside = wanted.times(frames)
         if not listing.timed or not times:
@@ -266,8 +271,11 @@ class VideoReader:
             self.info = replace(self.info, frame_count=max(left, len(inside)))
             return None
         self.info = replace(self.info, frame_count=len(inside))
-        end = wanted.end
-        return next((time for time in times if time >= end), None)
+        end = next((time for time in times if time >= wanted.end), None)
+        if end is None and listing.again:
+            last = float(times[-1] - self._origin)
+            raise begun_again(Path(self.path), times[-1], f"end at {last:g} s at the latest")
+        return end
 
     def _empty(self) -> OptionError:
         asked = self._asked
@@ -368,10 +376,13 @@ class VideoReader:
             yield from self._filter.flush()
 
     def _is_past(self, picture: av.VideoFrame) -> bool:
-        """Whether it has another shape, and appears after the part that is asked for."""
-        if self._fits(picture) or self._stop is None or picture.pts is None:
+        """Whether it has another shape, or times begin again, after the part that is asked for."""
+        if self._stop is None or picture.pts is None or self._timeless:
             return False
-        past = picture.pts * self._tick >= self._stop
+        if self._last is not None and picture.pts <= self._last:
+            past = self._next_pts * self._tick >= self._stop
+        else:
+            past = not self._fits(picture) and picture.pts * self._tick >= self._stop
         self._closed_books = self._closed_books or past  # how the file ends is not looked at
         return past
 
@@ -458,10 +469,16 @@ class VideoReader:
             raise TimestampError(
                 f"{self._place()}: its time {pts} is not after {self._last}"
                 f" (ticks of {self._tick} s)",
-                retimed(self.path),
+                f"{rejoined(Path(self.path))}{self._or_fewer()}",
             )
-        self._last = pts
+        self._next_pts, self._last = 2 * pts - (self._last or pts), pts
         return pts
+
+    def _or_fewer(self) -> str:
+        """The other way on where times go wrong: what comes before, which a start would shift."""
+        if self._asked.start is not None or not self._decoded:
+            return ""
+        return f", or take the first {self._decoded * self._asked.per_frame} frames only"
 
     def _planes(self, shapes: Sequence[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, ...]:
         if self._pool is not None:

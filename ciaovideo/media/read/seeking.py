@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact
-from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source
+from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source, packets_of
 
 CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
 COMPARED = 64  # packets after a jump that must be the known ones
@@ -56,7 +56,8 @@ class Listing:
     """The packets of a video in the order of the file, up to some time or to the end.
 
     ``frames`` are the times in ticks of those that are shown, in order; ``anchors`` the numbers of
-    the packets where decoding can begin. ``timed`` says that no packet lacks a time.
+    the packets where decoding can begin. ``timed`` says that no packet lacks a time, ``again`` that
+    times begin again after these.
     """
 
     tick: Fraction
@@ -64,6 +65,7 @@ class Listing:
     frames: list[int] = field(default_factory=list)
     anchors: list[int] = field(default_factory=list)
     timed: bool = True
+    again: bool = False
 
     def anchor(self, time: Fraction) -> Anchor | None:
         """The last packet from which the frame at ``time``, and what it hangs on, can be decoded.
@@ -100,12 +102,19 @@ class PacketLister:
         self._listing = Listing(exact(av_stream.time_base) or Fraction(1))
         self._judge = AnchorJudge(av_stream)
         self._latest: int | None = None
+        self._newest: int | None = None  # decoding time
         self._looked = self._after = 0  # packets compared with the end, and those at or after it
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Take the next packet; one without a time ends the list, which then is of no use."""
-        listing = self._listing
-        if not listing.timed:
+        """Take the next packet; one whose decoding time steps back ends the list.
+
+        So does one without a time; then the list is of no use.
+        """
+        listing, newest = self._listing, self._newest
+        self._newest = packet.dts
+        if newest is not None and packet.dts is not None:
+            listing.again |= packet.dts < newest
+        if not listing.timed or listing.again:
             return
         if packet.pts is None:
             listing.timed = False
@@ -124,7 +133,7 @@ class PacketLister:
         for pts, _, _ in listing.packets[self._looked :]:
             self._after += pts * listing.tick >= stop
         self._looked = len(listing.packets)
-        return not listing.timed or self._after > PEEK_PACKETS
+        return not listing.timed or listing.again or self._after > PEEK_PACKETS
 
     def finished(self) -> Listing:
         """What was listed, its frames in order."""
@@ -137,7 +146,7 @@ def list_video(path: Path, opening: Opening = USUAL) -> Listing:
     with open_source(path, opening) as container, av_errors("reading", path, OpenError):
         av_stream = main_video(container, path, opening)
         lister = PacketLister(av_stream)
-        for packet in container.demux(av_stream):
+        for packet in packets_of(container, av_stream):
             if packet.size:
                 lister.add(packet)
         return lister.finished()
@@ -150,7 +159,7 @@ def packets_from(
     pts, dts, _ = anchor.mark
     try:
         container.seek(pts if dts is None else min(pts, dts), stream=av_stream, backward=True)
-        packets = container.demux(av_stream)
+        packets = packets_of(container, av_stream)
         for packet in islice(packets, anchor.number + 1):
             if packet.size and _mark(packet) == anchor.mark:
                 found = [packet, *islice(packets, anchor.count - 1)]

@@ -7,7 +7,6 @@ from typing import Self
 
 from av.container import InputContainer
 
-from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import common_tick, exact
 from ciaovideo.media.containers import Container, read_container
@@ -16,7 +15,6 @@ from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import Selection
 
 LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
-STEP = Fraction(1, 1000)  # how far the beginning of sound may be from where a container puts it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +64,13 @@ class Beginning:
         pictures there would be lost. Matroska cannot store times before zero, but for priming.
         Where the file is cut, its first frame, or in Matroska the sound under it, is moved to zero,
         by whole ticks of the frames' clock; other streams are moved to the nearest tick of theirs.
-        Where all streams begin together, that is at zero; bare pictures have no times. A broadcast
+        Where frames are counted, the first is at zero; bare pictures have no times. A broadcast
         whose times begin hours after zero is moved to zero.
         """
         container, starts = self.container, self.starts
         if container.bare:
             return Fraction(0)
-        if container.in_step:
+        if container.numbered:
             return -starts.get(self.main, Fraction(0))
         counted = [
             time
@@ -87,19 +85,6 @@ class Beginning:
             earliest = min(starts.values(), default=Fraction(0))
             earliest = earliest if earliest >= LATE else Fraction(0)
         return -(earliest // step) * step
-
-    def refuse_steps(self, kept: Iterable[StreamInfo]) -> None:
-        """Raise EncodeError for a stream that does not begin with the video, where all must."""
-        for info in kept if self.container.in_step else ():
-            late = self.starts.get(info.index, Fraction(0)) - self.starts.get(
-                self.main, Fraction(0)
-            )
-            if abs(late) > STEP:
-                raise EncodeError(
-                    f"{self.container} cannot hold {info}: it begins {float(late):+.3f} s from the"
-                    " video",
-                    "end the output's name in .mkv",
-                )
 
     def findings(self) -> Iterator[Finding]:
         """That all times are moved, where they are."""
@@ -117,6 +102,3 @@ class Beginning:
                 f" all times are {float(abs(offset)):.9g} s {way}"
             )
         yield Finding(kind=Kind.CHANGED, subject="times", text=text, at=start)
-
-    def _start_of(self, index: int) -> Fraction:
-        return self.starts.get(index, Fraction(0))

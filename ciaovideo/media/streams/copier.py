@@ -37,9 +37,10 @@ from ciaovideo.media.streams.sound import (
     pcm_rate,
     rate_changes,
 )
+from ciaovideo.media.streams.steady import SteadySound
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
-from ciaovideo.media.video_stream import describe, open_source, remuxed
+from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
@@ -69,6 +70,7 @@ class StreamCopier:
         self._kept = {info.index: info.becomes for info in plan.kept}
         self._converters: dict[int, TextConverter | SoundTranscoder] = {}
         self._targets: dict[int, Stream] = {}
+        self._steady: dict[int, SteadySound] = {}
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
         self._newest: dict[int, Fraction] = {}  # decoding times of the last packets
@@ -134,14 +136,15 @@ class StreamCopier:
             self._output = output
             self._declare(range(len(self._container.streams)))
             output.start_encoding()
-            self.finish()
+            self.finish(Fraction(0))
         keeps_empty = self.plan.container.keeps_empty_streams
         return tuple(index for index in sorted(self._kept) if keeps_empty or index in self._filled)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found in the streams on the way."""
-        return (*self._resampled, *self._empty)
+        steady = (found for sound in self._steady.values() for found in sound.findings)
+        return (*self._resampled, *steady, *self._empty)
 
     @property
     def _resampled(self) -> tuple[Finding, ...]:
@@ -155,6 +158,11 @@ class StreamCopier:
 
     def copy_until(self, time: Fraction) -> None:
         """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
+        self._copy_until(time)
+        for sound in self._steady.values():
+            self._write(sound.until(time + self.offset))
+
+    def _copy_until(self, time: Fraction) -> None:
         with av_errors("copying streams of", self.plan.source, DecodeError):
             while True:
                 packet, self._ahead = self._ahead or next(self._packets, None), None
@@ -168,18 +176,35 @@ class StreamCopier:
                     return
                 self._copy(packet)
 
-    def finish(self) -> None:
-        """Copy what is left: all of it, or in a limited run what begins before its end."""
+    def finish(self, video_end: Fraction) -> None:
+        """Copy what is left: all of it, or in a limited run what begins before its end.
+
+        The last frame of the output ends at ``video_end``, in the output's time.
+        """
         end = self.plan.selection.end
         if self._late and end is None:
             self._late.require_none(wait=True)
-        self.copy_until(Fraction(2**62) if end is None else end + READ_ON)
-        with av_errors("copying streams into", Path(self._output.name), EncodeError):
-            for index, converter in self._converters.items():
+        self._copy_until(Fraction(2**62) if end is None else end + READ_ON)
+        for index, converter in self._converters.items():
+            with av_errors("copying streams into", Path(self._output.name), EncodeError):
                 for packet in converter.flush():
-                    self._output.mux(packet)
-                    self._filled.add(index)
+                    self._mux(index, packet)
+        for sound in self._steady.values():
+            self._write(sound.end(video_end))
         self._empty = list(self._without_packets())
+
+    def _mux(self, index: int, packet: "Packet[Stream]") -> None:
+        """Write a packet of the output, or put its samples into line."""
+        self._filled.add(index)
+        if index in self._steady:
+            self._steady[index].take(packet)
+        else:
+            self._output.mux(packet)
+
+    def _write(self, packets: "Iterator[Packet[Stream]]") -> None:
+        with av_errors("copying streams into", Path(self._output.name), EncodeError):
+            for packet in packets:
+                self._output.mux(packet)
 
     def _without_packets(self) -> Iterator[Finding]:
         """That a kept stream has nothing in what was taken, and what that means."""
@@ -189,6 +214,7 @@ class StreamCopier:
             missing = info.index in self._targets and info.index not in self._filled
             if missing and (selection.cut or not keeps):
                 fate = "its track is empty" if keeps else f"{self.plan.container} leaves it out"
+                fate = "it is silent" if info.index in self._steady else fate
                 text = f"{info}: no packet of it is in {where}: {fate}"
                 yield Finding(kind=Kind.CHANGED, subject=info.name, text=text)
 
@@ -205,12 +231,19 @@ class StreamCopier:
                     target = add_copy(self._output, source, self.plan.covers)
                 if target is not None:
                     self._targets[index] = target
+                if self.plan.container.in_step and isinstance(target, AudioStream):
+                    self._steady[index] = SteadySound(describe(source).name, target)
 
     def _relevant(self) -> "Iterator[Packet[Stream]]":
         """The packets to copy in the order of the file, each with both times or none."""
         undated: dict[int, list[Packet[Stream]]] = {}  # first packets of a video, in decoding order
-        for packet in self._container.demux():
+        newest: int | None = None  # decoding time of the main video
+        for packet in packets_of(self._container):
             index = packet.stream_index
+            if index == self.plan.main and packet.dts is not None:
+                if self.plan.selection.end and newest is not None and packet.dts < newest:
+                    break  # another recording, whose times may lie in the part
+                newest = packet.dts
             if index not in self._targets or not packet.size:
                 continue
             if packet.dts is None and _moves(packet.stream):
@@ -250,12 +283,10 @@ class StreamCopier:
         with av_errors("copying streams into", Path(self._output.name), EncodeError):
             if converter is None:
                 packet.stream = self._targets[index]
-                self._output.mux(packet)
-                self._filled.add(index)
+                self._mux(index, packet)
                 return
             for made in converter.convert(packet):
-                self._output.mux(made)
-                self._filled.add(index)
+                self._mux(index, made)
 
     def _check_sound(self, packet: "Packet[Stream]") -> None:
         """Raise EncodeError where copied PCM changes its rate, as only DV's can."""
@@ -297,7 +328,7 @@ class StreamCopier:
                 raise DecodeError(
                     f"{describe(packet.stream)} of {self.plan.source} steps back in time by"
                     f" {float(newest - time):.1f} s at {float(newest - self.offset):.3f} s",
-                    f"make its times rise first: {remuxed(self.plan.source)}",
+                    rejoined(self.plan.source),
                 )
             stamp = math.ceil((newest + AFTER) / tick)
             packet.pts = stamp + max(_ticks(packet.pts) - _ticks(packet.dts), 0)

@@ -27,6 +27,7 @@ from ciaovideo.media.streams.sound import (
     rate_changes,
     sound_codecs,
 )
+from ciaovideo.media.streams.steady import uneven_starts
 from ciaovideo.media.streams.targets import fresh_tags
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
@@ -107,7 +108,8 @@ def plan_streams(
     if not container.bare:
         _refuse_silence(fates.dropped, container, sound)
     _refuse_change(facts, kept, selection)
-    beginning.refuse_steps(kept)
+    if container.in_step:
+        found += uneven_starts(beginning.starts, facts.info.index, kept, selection)
     return StreamPlan(
         source=facts.path,
         opening=facts.opening,
@@ -164,7 +166,8 @@ def _fates(
         info = replace(describe(av_stream), becomes=becomes or "")
         if becomes is not None:
             fates.kept.append(info)
-            fates.lost += [*_lost_marks(container, info, av_stream), *_as_it_is(info, facts)]
+            fates.lost += _lost_marks(container, info, av_stream)
+            fates.lost += _as_it_is(info, facts, container)
         elif container.streams and _is_unknown(av_stream):
             _refuse_unknown(info, facts)
             fates.lost.append(_lost(info.name, f"{info} has no packet: it is left out"))
@@ -174,8 +177,11 @@ def _fates(
     return fates
 
 
-def _as_it_is(info: StreamInfo, facts: SourceFacts) -> Iterator[Finding]:
-    """That a video beside the main one stays as large as it is."""
+def _as_it_is(info: StreamInfo, facts: SourceFacts, container: Container) -> Iterator[Finding]:
+    """That a video beside the main one stays as large as it is, and that PCM is not for all."""
+    if container.young_pcm and not info.becomes and re.match("pcm_(?!s16)", info.codec):
+        text = f"{info}: players with an FFmpeg before 6.1 hear noise in {container}, or nothing"
+        yield Finding(kind=Kind.CHANGED, subject=info.name, text=text)
     if info.kind == "video" and info.index not in facts.packets.covers:
         text = f"{info} is copied as it is, not enlarged"
         yield Finding(kind=Kind.CHOSEN, subject=info.name, text=text)

@@ -15,9 +15,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ciaovideo.color import ColorSpec
-from ciaovideo.errors import TimestampError
+from ciaovideo.errors import EncodeError
 from ciaovideo.media.clock import FALLBACK_RATE
-from ciaovideo.media.containers import Clock
+from ciaovideo.media.containers import Fate
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.margins import NO_MARGINS, Margins
@@ -93,6 +93,20 @@ class VideoTarget:
             return 1 / (self.frame_rate or FALLBACK_RATE)
         return self.time_base
 
+    def check_shape(self) -> None:
+        """Raise EncodeError for a rotation or a SAR that the container cannot store."""
+        container, codec = self.encoding.container, self.encoding.codec
+        if self.display_matrix and container.rotation is Fate.REFUSED:
+            raise EncodeError(
+                f"{container} cannot store a rotation", "end the output's name in .mkv or .mp4"
+            )
+        stretched = self.sar not in (None, 1) and not codec.stores_sar
+        if stretched and container.sar is Fate.REFUSED:
+            raise EncodeError(
+                f"{codec.name} in {container} cannot store the sample aspect ratio {self.sar}",
+                "end the output's name in .mp4 or .mkv and leave the codec out",
+            )
+
 
 class FrameEncoder:
     """One encoder: frames in, packets out, both in order. It knows nothing of files.
@@ -141,21 +155,11 @@ class FrameEncoder:
     def timed(self, frame: Frame) -> CodedFrame:
         """When the next frame is shown, in ticks of the packets.
 
-        Where the container counts frames, their times are their numbers; raises TimestampError for
-        others, if those would be an error and no loss.
+        Where the container counts frames, their times are their numbers.
         """
-        clock = self.target.encoding.container.clock
-        pts = frame.pts + self._shift
         if not self.target.encoding.container.numbered:
-            return CodedFrame(pts, frame.duration)
-        number = self._first + self.frame_count
-        if clock is Clock.GRID and pts * frame.time_base != number * self.tick:
-            raise TimestampError(
-                f"frame {number} at {float(frame.time):g} s: {self.target.encoding.container} holds"
-                " only videos that begin at 0 and have a constant frame rate",
-                "end the output's name in .mkv and leave the codec out, or choose ffv1",
-            )
-        return CodedFrame(number, 1)
+            return CodedFrame(frame.pts + self._shift, frame.duration)
+        return CodedFrame(self._first + self.frame_count, 1)
 
     def encode(self, frame: Frame) -> list[CodedPacket]:
         """Code a frame: planes in the target's layout and size, later than the one before."""

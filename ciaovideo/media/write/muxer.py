@@ -71,7 +71,7 @@ class Muxer(AtomicWriter):
                 if self.frame_count:
                     self._mux_last()
                 if self._copier:
-                    self._copier.finish()
+                    self._copier.finish(self._end_pts * self._tick)
                 before = self._copier.videos_before(self._av_stream.index) if self._copier else 0
                 self._av_container.close()
             self._patch(before)
@@ -105,10 +105,10 @@ class Muxer(AtomicWriter):
         if self._copier:
             self._copier.declare_before(self._av_container)
         self._av_stream = av_stream = encoder.declare(self._av_container)
-        if self._target.display_matrix and self._container.rotation is Fate.REFUSED:
-            raise EncodeError(f"{self._container} cannot store a rotation", "choose .mkv")
-        if self._target.sar:
-            self._check_sar(self._target.sar)
+        self._target.check_shape()
+        sar, codec = self._target.sar, self._target.encoding.codec
+        if sar not in (None, 1) and not codec.stores_sar and self._container.sar is Fate.PATCHED:
+            self._late_sar = sar
         if self._target.display_matrix:
             av_stream.set_display_matrix(self._target.display_matrix)
         if self._copier:
@@ -129,19 +129,6 @@ class Muxer(AtomicWriter):
             if name not in tags:
                 self._av_container.metadata.update({name: text})
                 return
-
-    def _check_sar(self, sar: Fraction) -> None:
-        """Refuse what would lose it, and remember where Matroska gets it afterwards."""
-        codec = self._target.encoding.codec
-        if sar == 1 or codec.stores_sar:
-            return
-        if self._container.sar is Fate.PATCHED:
-            self._late_sar = sar
-        if self._container.sar is Fate.REFUSED:
-            raise EncodeError(
-                f"{codec.name} in {self._container} cannot store the sample aspect ratio {sar}",
-                "end the output's name in .mp4 or .mkv and leave the codec out",
-            )
 
     def _reach(self, frame: CodedFrame) -> None:
         """Note a frame that the encoder has, and let the other streams catch up."""

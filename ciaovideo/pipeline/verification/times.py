@@ -24,7 +24,10 @@ def expected_times(
 ) -> tuple[list[Fraction], list[Finding]]:
     """When the source's frames appear (some more than asked for, for the end), and what is odd."""
     video = source.video
-    listed = spread([pts * video.tick for pts in sorted(video.pts)], contract)
+    frames = [pts * video.tick for pts in sorted(video.pts)]
+    if source.again and len(frames) > 1:
+        frames.append(2 * frames[-1] - frames[-2])  # when the last one ends
+    listed = spread(frames, contract)
     plausible = source.timed and not video.timeless
     if contract.counted:
         return listed, []

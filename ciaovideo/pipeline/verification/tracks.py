@@ -40,6 +40,7 @@ def pair_tracks(
         anew = bool(kept[track.info.index])
         filled = track.cover or track.info.kind == "attachment" or bool(packet_times(track, span))
         like = (made for made in left if _same_kind(track, made, anew))
+        filled = filled or plan.container.in_step  # with silence
         partner = next((made for made in like if filled or not made.pts), None)
         if partner is None:
             if filled:
@@ -60,13 +61,26 @@ def _same_kind(given: Track, made: Track, anew: bool) -> bool:
     return one.kind == other.kind and same_coding
 
 
+def check_steady(made: Track, lasts: Fraction) -> Iterator[Finding]:
+    """Sound of a container without times: without a break from zero to the end of the video."""
+    heard = _heard(
+        [(p * made.tick, n * made.tick) for p, n in zip(made.pts, made.lasts, strict=True)],
+        made.tick,
+    )
+    last = max(made.lasts, default=0) * made.tick  # which the muxer fills up
+    if [begin for begin, _ in heard] != [0] or not 0 <= heard[0][1] - lasts + made.tick <= last:
+        told = ", ".join(f"{float(begin):.3f} to {float(end):.3f} s" for begin, end in heard)
+        text = f"{made.info}: it is heard from {told or 'nowhere'}, not 0 to {float(lasts):.3f} s"
+        yield wrong(made.info.name, text)
+
+
 def check_packets(
-    given: Track, made: Track, span: Selection, offset: Fraction, *, padded: bool = False
+    given: Track, made: Track, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
     """Every packet of a copied stream that lies in the span, at its time on the new clock.
 
     Where the source's clock is the coarser one, its rounding may have been undone. PCM may be in
-    packets of another length, of which the last may be ``padded`` with silence.
+    packets of another length.
     """
     if given.cover:
         return
@@ -78,9 +92,8 @@ def check_packets(
     if back:
         slack = max(slack, back * STEP / made.tick + 1)
         yield _stepped(given, back)
-    more = max(made.lasts, default=0) * made.tick if padded else Fraction(0)
     pcm = given.info.codec.startswith("pcm_")
-    repacked = pcm and _same_sound(given, made, span, offset, more)
+    repacked = pcm and _same_sound(given, made, span, offset)
     if not repacked and (
         len(made.pts) != len(wanted)
         or any(abs(found - should) > slack for found, should in zip(made.pts, wanted, strict=True))
@@ -130,13 +143,8 @@ def check_coded_anew(
                 yield wrong(given.info.name, text, is_at)
 
 
-def _same_sound(
-    given: Track, made: Track, span: Selection, offset: Fraction, more: Fraction
-) -> bool:
-    """Whether two PCM streams are heard without a break between the same times.
-
-    The second may end later by less than ``more``.
-    """
+def _same_sound(given: Track, made: Track, span: Selection, offset: Fraction) -> bool:
+    """Whether two PCM streams are heard without a break between the same times."""
     slack = given.tick + made.tick  # of which each may round once
     times = set(packet_times(given, span))
     packets = [
@@ -152,7 +160,7 @@ def _same_sound(
         ),
     )
     return len(sides[0]) == len(sides[1]) and all(
-        abs(one[0] - other[0]) <= slack and -slack <= other[1] - one[1] <= slack + more
+        abs(one[0] - other[0]) <= slack and abs(one[1] - other[1]) <= slack
         for one, other in zip(*sides, strict=True)
     )
 

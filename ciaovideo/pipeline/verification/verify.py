@@ -34,6 +34,7 @@ from ciaovideo.pipeline.verification.times import bounds, check_times, expected_
 from ciaovideo.pipeline.verification.tracks import (
     check_coded_anew,
     check_packets,
+    check_steady,
     packet_times,
     pair_tracks,
 )
@@ -91,7 +92,7 @@ def verify(output: Path, contract: Contract) -> Verification:
     pairs, findings = pair_tracks(source, found, contract, span)
     findings = [*odd_times, *findings, *_check_unread(source, contract)]
     findings += check_times(times, found, contract)
-    findings += _check_streams(source, pairs, contract, span)
+    findings += _check_streams(source, found.video, pairs, contract, span)
     findings += _check_shape(source, found, contract)
     for scan in (source, found):
         findings += _check_numbers(scan)
@@ -130,17 +131,19 @@ def _check_numbers(scan: FileScan) -> Iterator[Finding]:
 
 def _check_streams(
     source: FileScan,
+    video: Track,
     pairs: Sequence[tuple[Track, Track]],
     contract: Contract,
     span: Selection,
 ) -> list[Finding]:
-    """What is wrong with the packets of the streams beside the video."""
+    """What is wrong with the packets of the streams beside the output's video."""
     streams, findings = contract.streams, list[Finding]()
     becomes = {info.index: info.becomes for info in streams.kept}
     for given, made in pairs:
-        if not becomes[given.info.index]:
-            padded = streams.container.in_step
-            findings += check_packets(given, made, span, streams.offset, padded=padded)
+        if streams.container.in_step and made.info.kind == "audio":
+            findings += check_steady(made, len(video.pts) * video.tick)
+        elif not becomes[given.info.index]:
+            findings += check_packets(given, made, span, streams.offset)
         elif made.pts or not is_silent(source, given, packet_times(given, span)):
             findings += check_coded_anew(given, made, span, streams.offset)
     return findings

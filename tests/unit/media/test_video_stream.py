@@ -1,9 +1,16 @@
 """Pictures in the order of their times."""
 
+from fractions import Fraction
+from pathlib import Path
+
 import av
 import pytest
 
+from ciaovideo.media.inspect.scan import decoded_times, scan_file
+from ciaovideo.media.read.probe import probe
+from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.video_stream import in_order
+from tests.media import make_clip
 
 
 @pytest.mark.parametrize(
@@ -26,3 +33,21 @@ def test_pictures_of_avi_get_their_times_in_order(
     found = list(in_order(pictures))
     assert [picture.pts for picture in found] == wanted
     assert list(map(id, found)) == list(map(id, pictures))  # in the decoder's order
+
+
+@pytest.mark.parametrize(("reordered", "late"), [("bf=0", 0), ("bf=1", 1), ("bf=3:b_pyramid=2", 2)])
+def test_pictures_of_h264_in_avi_are_as_late_as_they_are_reordered(
+    tmp_path: Path, reordered: str, late: int
+) -> None:
+    """FFmpeg makes it one frame for all, and what is beside them stays: sound would be early."""
+    path = tmp_path / "in.avi"
+    options = dict(word.split("=") for word in reordered.split(":"))
+    given = {"width": 64, "height": 48, "seconds": 1, "fps": Fraction(25), "options": options}
+    make_clip(path, sound=True, sound_codec="pcm_s16le", **given)
+    wanted = [Fraction(number + late, 25) for number in range(25)]
+    with VideoReader(path) as reader:
+        assert [frame.time for frame in reader.frames()] == wanted
+    scan = scan_file(path)
+    assert sorted(pts * scan.video.tick for pts in scan.video.pts) == wanted
+    assert decoded_times(scan) == wanted
+    assert list(probe(path).packets.frame_times) == wanted

@@ -74,7 +74,7 @@ def transcoded(source: Path, output: Path) -> StreamPlan:
         copier.declare_after(container, filler)
         container.start_encoding()
         mux_gray(container, filler)
-        copier.finish()
+        copier.finish(Fraction(0))
     return plan
 
 

@@ -62,7 +62,7 @@ def converted(source: Path, output: Path, main: int = 0) -> StreamPlan:
         copier.declare_after(container, filler)
         container.start_encoding()
         mux_gray(container, filler)
-        copier.finish()
+        copier.finish(Fraction(0))
     return plan
 
 

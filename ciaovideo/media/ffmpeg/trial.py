@@ -1,0 +1,129 @@
+"""Whether a system ffmpeg holds what goes along in a container, by a trial of its own.
+
+It may be older than PyAV's FFmpeg, and hold less: PCM in mp4 came with FFmpeg 6.1 (5.1 says that
+it could not find a tag). Some write a sound whose last packet players then leave out: what Opus
+shortens at its end has no length for FFmpeg 5.1. A second of the beginning is copied, and of mp4
+and mov the last one, in which as many packets must come back as in Matroska.
+"""
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import av.error
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.containers import MATROSKA, Container
+from ciaovideo.media.ffmpeg.program import ExternalEncoder
+from ciaovideo.media.ffmpeg.streams import carried
+from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.streams.plan import StreamPlan
+from ciaovideo.media.streams.sound import sound_codecs
+from ciaovideo.media.video_stream import open_source
+from ciaovideo.options import SoundPolicy
+
+SECOND = ("-t", "1")  # of what is read
+LAST = ("-sseof", "-1")
+TRIAL_S = 60.0
+ELSEWHERE = "end the output's name in .mkv"
+
+
+def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> StreamPlan:
+    """The plan with what this ffmpeg does hold; sound may become another coding under ``auto``.
+
+    Raises EncodeError for sound that it does not hold otherwise. Other streams are left out, which
+    is a finding.
+    """
+    plan = carried(plan)
+    if not plan.kept or not _failing(encoder, plan, plan.kept):
+        return plan
+    kept: list[StreamInfo] = []
+    dropped: list[StreamInfo] = []
+    for info in plan.kept:
+        ways = (way for way in _ways(plan, info, sound) if not _failing(encoder, plan, (way,)))
+        found = next(ways, None)
+        if found is not None:
+            kept.append(found)
+        elif info.kind == "audio":
+            auto = "" if sound == "auto" else ", or let sound be transcoded (audio auto)"
+            problem = f"the ffmpeg of this system does not hold {info} in {plan.container}"
+            raise EncodeError(problem, ELSEWHERE + auto)
+        else:
+            dropped.append(info)
+    changed = [info for info in kept if info not in plan.kept]
+    findings = [
+        *(f for f in plan.findings if f.subject not in {info.name for info in changed}),
+        *(Finding(kind=Kind.CHANGED, subject=i.name, text=str(i)) for i in changed),
+        *(_left_out(info, plan.container) for info in dropped),
+    ]
+    both = (*plan.dropped, *dropped)
+    return replace(plan, kept=tuple(kept), dropped=both, findings=tuple(findings))
+
+
+def _left_out(info: StreamInfo, container: Container) -> Finding:
+    text = f"the ffmpeg of this system cannot hold {info} in {container}: it is left out"
+    return Finding(kind=Kind.LOST, subject=info.name, text=text)
+
+
+def _ways(plan: StreamPlan, info: StreamInfo, sound: SoundPolicy) -> Iterator[StreamInfo]:
+    """A stream as it was planned and, if that may be, as another coding."""
+    yield info
+    if info.kind == "audio" and sound == "auto":
+        with open_source(plan.source, plan.opening) as container:
+            codecs = sound_codecs(plan.container, container.streams[info.index])
+        for codec in codecs:
+            yield replace(info, becomes=codec)
+
+
+def _failing(encoder: ExternalEncoder, plan: StreamPlan, infos: Sequence[StreamInfo]) -> bool:
+    """Whether ffmpeg fails with these streams, or loses any of their last packets."""
+    with TemporaryDirectory(prefix="ciaovideo-") as name:
+        trial = Path(name) / f"trial{plan.container.suffix}"
+        if not _copies(encoder, plan, infos, trial, SECOND):
+            return True
+        if not plan.container.iso or plan.selection.cut:
+            return False
+        copied = tuple(info for info in infos if info.kind == "audio" and not info.becomes)
+        control = Path(name) / f"trial{MATROSKA.suffix}"
+        if not copied or not _copies(encoder, plan, copied, control, LAST):
+            return False  # nothing can be said: not every file can be read from its end
+        return not _copies(encoder, plan, copied, trial, LAST) or _counts(trial) != _counts(control)
+
+
+def _copies(
+    encoder: ExternalEncoder,
+    plan: StreamPlan,
+    infos: Sequence[StreamInfo],
+    path: Path,
+    part: Sequence[str],
+) -> bool:
+    """Whether ffmpeg writes a part of some streams into a file."""
+    container = next(row for row in (plan.container, MATROSKA) if path.suffix in row.suffixes)
+    words = [encoder.program, "-v", "error", "-nostdin", "-y", *part]
+    words += ["-i", f"file:{plan.source.resolve()}"]
+    for place, info in enumerate(infos):
+        words += ["-map", f"0:{info.index}", f"-c:{place}", info.becomes or "copy"]
+    allowing = [(name, value) for name, value in encoder.options if name.startswith("strict")]
+    words += [word for name, value in allowing for word in (f"-{name}", value) if word]
+    try:
+        done = subprocess.run(
+            [*words, "-f", container.name, f"file:{path}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TRIAL_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _counts(path: Path) -> "Counter[int]":
+    """How many packets come back of each stream."""
+    with av.open(path) as container:
+        return Counter(packet.stream_index for packet in container.demux() if packet.size)
