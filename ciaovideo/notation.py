@@ -1,4 +1,4 @@
-"""Parsers of sizes, boxes, times and rates: text to exact values."""
+"""Parsers of sizes, boxes, times and rates, and the sides that follow from a shape."""
 
 import re
 from fractions import Fraction
@@ -61,3 +61,35 @@ def parse_rate(text: str | Fraction) -> Fraction:
     if number != exact and abs(number - exact) < exact * ROUNDED_RATE:
         raise OptionError(f"the rate {text} is rounded", f"write {exact}")
     return number
+
+
+def check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> None:
+    """Raise OptionError where a size distorts the shape by more than even rounding does."""
+    fitting = round(shape[1] * target[0] / shape[0])
+    if abs(fitting - target[1]) > 1 + fitting / target[0]:
+        raise OptionError(
+            f"{target[1]}x{target[0]} of square pixels would distort the picture",
+            f"{fitting}x{target[0]} would not; with only a height, the width follows",
+        )
+
+
+def nearest_side(side: Fraction | float, least: int, even: bool) -> int:
+    """Round to a whole number of pixels, halves to even as the papers' code does.
+
+    To an even number if asked, though never from at or above ``least`` to below it.
+    """
+    if not even:
+        return round(side)
+    nearest = 2 * round(side / 2)
+    return nearest + 2 if nearest < least <= round(side) else nearest
+
+
+def fitting_sides(
+    shape: tuple[Fraction | float, Fraction | float],
+    box: tuple[int, int],
+    even: tuple[bool, bool],
+) -> tuple[int, int]:
+    """The largest (height, width) of a shape that fits into a box; even where that is asked for."""
+    factor = min(Fraction(most) / Fraction(side) for most, side in zip(box, shape, strict=True))
+    height, width = (int(Fraction(side) * factor) for side in shape)
+    return height - (height % 2 if even[0] else 0), width - (width % 2 if even[1] else 0)

@@ -12,7 +12,15 @@ from typing import Any, Literal, get_args
 
 from ciaovideo.config import opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
-from ciaovideo.notation import parse_box, parse_rate, parse_size, parse_time
+from ciaovideo.notation import (
+    check_shape,
+    fitting_sides,
+    nearest_side,
+    parse_box,
+    parse_rate,
+    parse_size,
+    parse_time,
+)
 
 MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
 
@@ -52,6 +60,13 @@ class SizeOptions:
         False, "resample to square pixels; sizes then follow the picture's shape on screen"
     )
 
+    pad: str | None = opt(
+        None,
+        "add black around the enlarged picture up to this size, the picture in the middle; without"
+        " another size the picture is as large as fits",
+        "WxH",
+    )
+
     def __post_init__(self) -> None:
         names = ("scale", "size", "width", "height")
         given = [name for name in names if getattr(self, name) is not None]
@@ -59,8 +74,21 @@ class SizeOptions:
             raise OptionError(f"{' and '.join(given)} contradict each other", "give only one")
         if self.scale is not None and not -math.inf < self.scale < math.inf:
             raise OptionError(f"scale must be finite, got {self.scale}", "for example 2.5")
-        if self.size is not None:
-            parse_size(self.size)
+        for text in (self.size, self.pad):
+            if text is not None:
+                parse_size(text)
+
+    def padded(self, picture: tuple[int, int]) -> tuple[int, int]:
+        """The output's (height, width) for a picture's; OptionError where that is larger."""
+        if self.pad is None:
+            return picture
+        height, width = parse_size(self.pad)
+        if picture[0] > height or picture[1] > width:
+            raise OptionError(
+                f"the picture of {picture[1]}x{picture[0]} does not fit into {self.pad}",
+                "pad to a larger size, or leave the picture's size out",
+            )
+        return height, width
 
     def resolve(
         self,
@@ -83,7 +111,7 @@ class SizeOptions:
         pair = (even, even) if isinstance(even, bool) else even
         target = self._target(shape, (height, width), pair)
         if self.square_pixels and self.size is not None:
-            _check_shape(target, shape)
+            check_shape(target, shape)
         for name, new, old in (("height", target[0], height), ("width", target[1], width)):
             if new < old:
                 raise UnsupportedScaleError(
@@ -105,9 +133,11 @@ class SizeOptions:
         if self.size is not None:
             return parse_size(self.size)
         if self.width is not None:
-            return _nearest(height * self.width / width, least[0], even[0]), self.width
+            return nearest_side(height * self.width / width, least[0], even[0]), self.width
         if self.height is not None:
-            return self.height, _nearest(width * self.height / height, least[1], even[1])
+            return self.height, nearest_side(width * self.height / height, least[1], even[1])
+        if self.pad is not None and self.scale is None:
+            return fitting_sides(shape, parse_size(self.pad), even)
         scale = 2.0 if self.scale is None else self.scale
         if not 1 <= scale <= MAX_SCALE:
             raise UnsupportedScaleError(
@@ -117,30 +147,9 @@ class SizeOptions:
                 else f"ask for at most {MAX_SCALE:g}",
             )
         return (
-            _nearest(height * scale, least[0], even[0]),
-            _nearest(width * scale, least[1], even[1]),
+            nearest_side(height * scale, least[0], even[0]),
+            nearest_side(width * scale, least[1], even[1]),
         )
-
-
-def _check_shape(target: tuple[int, int], shape: tuple[Fraction, Fraction]) -> None:
-    """Raise OptionError where a size distorts the shape by more than even rounding does."""
-    fitting = round(shape[1] * target[0] / shape[0])
-    if abs(fitting - target[1]) > 1 + fitting / target[0]:
-        raise OptionError(
-            f"{target[1]}x{target[0]} of square pixels would distort the picture",
-            f"{fitting}x{target[0]} would not; with only a height, the width follows",
-        )
-
-
-def _nearest(side: Fraction | float, least: int, even: bool) -> int:
-    """Round to a whole number of pixels, halves to even as the papers' code does.
-
-    To an even number if asked, though never from at or above ``least`` to below it.
-    """
-    if not even:
-        return round(side)
-    nearest = 2 * round(side / 2)
-    return nearest + 2 if nearest < least <= round(side) else nearest
 
 
 def _check_word(kind: str, word: str, known: Any) -> None:

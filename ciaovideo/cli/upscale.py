@@ -158,14 +158,15 @@ def _network(plan: "UpscalePlan") -> str:
 
 def describe_plan(plan: "UpscalePlan") -> str:
     """A plan in words, a line for each thing that a user may want changed."""
-    info, (height, width), encoding = plan.info, plan.out_size, plan.encoding
+    info, (height, width), encoding = plan.info, plan.full_size, plan.encoding
+    down, across = plan.out_size[0] / info.height, plan.out_size[1] / info.width
     memory = plan.memory
     own = f" with its own {encoding.own_quality}" if encoding.own_quality else ""
     rows = {
         "input": f"{plan.source}: {info.width}x{info.height} {info.coded_pix_fmt}, {info.codec}",
         "output": f"{_called(plan.output)}: {width}x{height} {encoding.pix_fmt},"
         f" {encoding.codec.name}{own}",
-        "factor": f"{width / info.width:.6g} across, {height / info.height:.6g} down",
+        "factor": f"{across:.6g} across, {down:.6g} down",
         "model": f"{_network(plan)}, {plan.precision} on {plan.device}",
         "color": f"{plan.color.matrix.name}, {plan.color.color_range.name} range",
         "memory": f"{memory.tiles} tile(s) of {memory.tile or 'whole frame'} px, "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import VerificationError
+from ciaovideo.notation import parse_size
 from ciaovideo.options import InputOptions, UpscaleOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def build_parser(prog: str) -> ArgumentParser:
         )
     for name, unit in (("rate", "N[/D]"), ("transfer", "NAME")):
         parser.add_argument(f"--{name}", metavar=unit, help=f"it was made with this --{name}")
+    parser.add_argument(
+        "--inside", metavar="WxH", help="it was made with --pad, of pictures of this size"
+    )
     parser.add_argument("--crop", metavar="CROP", help="it was made with this --crop")
     parser.add_argument(
         "--every-field", action="store_true", help="it was made with every field as a frame"
@@ -78,6 +82,7 @@ def run(arguments: Namespace) -> int:
         crop=arguments.crop,
         rate=arguments.rate,
         transfer=arguments.transfer,
+        inside=arguments.inside,
     )
     if arguments.report is not None:
         _report(arguments, result)
@@ -117,6 +122,10 @@ def _report(arguments: Namespace, verification: "Verification") -> None:
     )
     options = UpscaleOptions(input=part, frames=arguments.frames)
     report = preservation_report(
-        arguments.against, arguments.output, options=options, verification=verification
+        arguments.against,
+        arguments.output,
+        options=options,
+        verification=verification,
+        inside=None if arguments.inside is None else parse_size(arguments.inside),
     )
     write_report(report, arguments.report)

@@ -58,6 +58,14 @@ class Coefficients:
             return cls(luma, 16 * step, 219 * step, half, 224 * step, position)
         raise _unusable("range", spec.color_range, "LIMITED or FULL")
 
+    def black(self, layout: PixelLayout) -> tuple[int, ...]:
+        """The code of black in each plane of a layout of colours."""
+        if self.luma is None:
+            return (self.luma_zero,) * len(GBR)
+        if layout.family == "gray":
+            return (self.luma_zero,)
+        return self.luma_zero, self.chroma_zero, self.chroma_zero
+
     def rows(self, layout: PixelLayout) -> tuple[tuple[Weights, int], ...]:
         """For each plane its weights, in codes per signal, and its zero."""
         if self.luma is None:

@@ -262,7 +262,8 @@ def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _out_size(source: Path, options: UpscaleOptions) -> tuple[int, int]:
     """The (height, width) that an output has, sides rounded as most encoders want them."""
     info = probe(source, options=options.input).info
-    return options.size.resolve(info.height, info.width, even=True, sar=info.sar)
+    picture = options.size.resolve(info.height, info.width, even=True, sar=info.sar)
+    return options.size.padded(picture)
 
 
 def _stem(source: Path) -> str:

@@ -85,7 +85,7 @@ def _source_sha256(path: Path) -> str:
 
 def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
     """All facts of an output that was finished by this plan."""
-    height, width = plan.out_size
+    height, width = plan.full_size
     return {
         **fixity(job),
         "width": width,

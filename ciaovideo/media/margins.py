@@ -26,6 +26,10 @@ class Margins(NamedTuple):
         """The (height, width) of what lies between them in a picture of this size."""
         return height - self.top - self.bottom, width - self.left - self.right
 
+    def outer(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) of a picture of this size with them around it."""
+        return height + self.top + self.bottom, width + self.left + self.right
+
     def fit(self, height: int, width: int) -> bool:
         """Whether they leave anything of a picture of this size."""
         return min(self.inner(height, width)) > 0

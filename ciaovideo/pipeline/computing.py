@@ -12,6 +12,7 @@ from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.write.framing import Padder
 from ciaovideo.pipeline.changes import ChangeFinder
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.prefetch import ordered_map
@@ -49,6 +50,9 @@ class FrameMaker:
             depth=depth,
             interrupt=reader.interrupt,
         )
+        padder = Padder(
+            plan.pad, plan.out_size, PixelLayout.of(plan.encoding.pix_fmt), plan.out_color
+        )
         before: Frame | None = None  # its planes were compared with the next frame's by then
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
@@ -59,7 +63,7 @@ class FrameMaker:
                     shown = rendered.planes
                 for patch in rendered.patches:  # over the frame before: the encoder has copied it
                     patch.paste(shown)
-                yield rendered, replace(rendered.task.frame, planes=shown)
+                yield rendered, padder.padded(replace(rendered.task.frame, planes=shown))
                 if before is not None:
                     inputs.release(before.planes)
                 before = rendered.task.frame

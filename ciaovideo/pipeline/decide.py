@@ -20,6 +20,7 @@ from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import scan_file
+from ciaovideo.media.margins import Margins
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.plan import StreamPlan
@@ -33,9 +34,10 @@ from ciaovideo.media.write.choice import (
 )
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.colors import check_tags
+from ciaovideo.media.write.framing import crop_findings, margins_around, padding_findings
 from ciaovideo.media.write.output import Destination
 from ciaovideo.models.restoration import anchored
-from ciaovideo.options import CROP_AUTO, CROP_SOURCE, InputOptions, ModelOptions, UpscaleOptions
+from ciaovideo.options import CROP_AUTO, InputOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan, assumed_matrices, output_tags, target_of
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
@@ -79,6 +81,7 @@ def decide(
         output=destination.path,
         info=video.info,
         out_size=video.out_size,
+        pad=video.pad,
         model=model,
         restore=0.0 if wanted.restore == "auto" else wanted.restore,
         consistent=options.engine.consistent,
@@ -106,6 +109,7 @@ class _Video:
     info: VideoInfo
     frames: int
     out_size: tuple[int, int]
+    pad: Margins
     color: ColorSpec
     out_color: ColorSpec
     encoding: Encoding
@@ -121,14 +125,17 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
     layout = PixelLayout.of(info.pix_fmt)
     spec, guesses = info.color.resolved(*info.stored_size, layout, info.codec)
     out_size, encoding = _size_and_encoding(info, container, options, spec)
+    full, target = options.size.padded(out_size), PixelLayout.of(encoding.pix_fmt)
+    pad = margins_around(out_size, full, target, fields=info.interlaced)
     chosen = replace(spec, siting=encoding.siting)
     if encoding.codec.rgb:  # whose codes are of full range by its standard
         chosen = replace(chosen, color_range=Range.FULL, siting=Siting.UNSPECIFIED)
-    out_spec, sited = chosen.resolved(*info.stored_size, PixelLayout.of(encoding.pix_fmt))
+    out_spec, sited = chosen.resolved(*info.stored_size, target)
     return _Video(
         info=info,
         frames=expected or min(info.frame_count, options.frames or info.frame_count),
         out_size=out_size,
+        pad=pad,
         color=spec,
         out_color=out_spec,
         encoding=encoding,
@@ -136,11 +143,12 @@ def _video(reader: VideoReader, container: Container, options: UpscaleOptions) -
             *_rounding(options, info, out_size, encoding),
             *guesses,
             *(replace(one, kind=Kind.CHOSEN) for one in sited),  # by us, for chroma made here
-            *_retagging(info, encoding, out_size),
+            *_retagging(info, encoding, full),
+            *padding_findings(pad, out_size, info),
             *encoding.findings,
             *retimed,
             *_unturned(info, container),
-            *_cropped(info, container, options, out_size),
+            *crop_findings(info, container, options.encode, out_size),
         ),
     )
 
@@ -219,11 +227,12 @@ def _size_and_encoding(
     out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
     encoding = _encoding(info, container, options, out_size, spec)
     needed = PixelLayout.of(encoding.pix_fmt).even_sides
-    if even == needed or even == (False, False):
+    if even == needed or (even == (False, False) and options.size.pad is None):
         return out_size, encoding
     # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
     height, width = (one and other for one, other in zip(even, needed, strict=True))
-    out_size = options.size.resolve(info.height, info.width, even=(height, width), sar=info.sar)
+    even = needed if options.size.pad else (height, width)
+    out_size = options.size.resolve(info.height, info.width, even=even, sar=info.sar)
     return out_size, _encoding(info, container, options, out_size, spec)
 
 
@@ -242,7 +251,7 @@ def _encoding(
         options.encode,
         container,
         info.pix_fmt,
-        *out_size,
+        *options.size.padded(out_size),
         color=spec,
         hdr10=info.hdr10,
         rate=info.frame_rate,
@@ -270,26 +279,6 @@ def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
     if marks.stereo and not (container.stereo and marks.stereo_tag):
         text = f"the stereo mark ({marks.stereo}) is not carried over"
         yield Finding(kind=Kind.LOST, subject="stereo", text=text)
-
-
-def _cropped(
-    info: VideoInfo, container: Container, options: UpscaleOptions, out_size: tuple[int, int]
-) -> Iterator[Finding]:
-    """What becomes of the crop that the source's container states."""
-    crop = info.marks.crop
-    if info.cut:
-        text = f"cut off before enlarging: {info.cut}"
-        yield Finding(kind=Kind.CHOSEN, subject="crop", text=text)
-    elif crop and (container.crop is Fate.LOST or options.encode.via_ffmpeg is not None):
-        text = (
-            f"the crop ({crop}) is not carried over: all stored pixels are enlarged and shown"
-            f" (crop {CROP_SOURCE} cuts them off)"
-        )
-        yield Finding(kind=Kind.LOST, subject="crop", text=text)
-    elif crop:
-        scaled = crop.scaled((info.height, info.width), out_size)
-        text = f"all stored pixels are enlarged, and the crop with them: {scaled}"
-        yield Finding(kind=Kind.CHANGED, subject="crop", text=text)
 
 
 def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:

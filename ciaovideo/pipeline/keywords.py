@@ -30,8 +30,8 @@ SIDES = ("scale", "size", "width", "height")  # a new one replaces whichever was
 class UpscaleFields(TypedDict, total=False):
     """Every field of ``UpscaleOptions`` and of its groups, for editors and type checkers.
 
-    Some accept more than their field: ``size`` a (height, width), ``weights`` a path as text,
-    ``rate``, ``start`` and ``end`` whole numbers.
+    Some accept more than their field: ``size`` and ``pad`` a (height, width), ``weights`` a path as
+    text, ``rate``, ``start`` and ``end`` whole numbers.
     """
 
     scale: float | None
@@ -39,6 +39,7 @@ class UpscaleFields(TypedDict, total=False):
     width: int | None
     height: int | None
     square_pixels: bool
+    pad: str | tuple[int, int] | None
     model: str
     weights: Path | str | None
     restore: float | Literal["auto"]
@@ -111,7 +112,7 @@ def field_homes() -> dict[str, str]:
 
 
 def _typed(annotation: Any, value: Any, name: str) -> Any:
-    if name == "size" and isinstance(value, tuple) and len(value) == 2:
+    if name in ("size", "pad") and isinstance(value, tuple) and len(value) == 2:
         value = f"{value[1]}x{value[0]}"
     if name == "weights" and isinstance(value, str):
         value = Path(value)

@@ -11,7 +11,7 @@ from ciaovideo.findings import Finding
 from ciaovideo.media.containers import Clock, Fate
 from ciaovideo.media.ffmpeg.program import ExternalEncoder
 from ciaovideo.media.frame import VideoInfo
-from ciaovideo.media.margins import NO_MARGINS
+from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.write.choice import Encoding
 from ciaovideo.media.write.codecs import Y4M
@@ -26,15 +26,16 @@ class UpscalePlan:
     """All that is decided before the first frame is computed.
 
     ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
-    the same but for where chroma sits. ``piped_in`` says that the source is a pipe, which cannot be
-    read again, ``piped_out`` that the output is one; ``finished`` frames are there from a run that
-    was stopped.
+    the same but for where chroma sits. ``pad`` is the black around the enlarged picture.
+    ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that the
+    output is one; ``finished`` frames are there from a run that was stopped.
     """
 
     source: Path
     output: Path
     info: VideoInfo
     out_size: tuple[int, int]
+    pad: Margins
     model: str
     restore: float
     consistent: bool
@@ -57,6 +58,11 @@ class UpscalePlan:
     provenance: str = ""  # what the output's tags say of the run
 
     @property
+    def full_size(self) -> tuple[int, int]:
+        """The (height, width) of the output's frames, with what pads them."""
+        return self.pad.outer(*self.out_size)
+
+    @property
     def next_words(self) -> tuple[str, ...]:
         """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
         if not self.piped_out:
@@ -68,7 +74,7 @@ def describe_run(plan: UpscalePlan, options: UpscaleOptions) -> str:
     """One line for a resumable run's tags: version, source, sizes, network, weights, encoder."""
     if not (options.resume and options.streams.tags):
         return ""
-    info, (height, width) = plan.info, plan.out_size
+    info, (height, width) = plan.info, plan.full_size
     digest = weights_sha256(options.model, plan.model)
     weights = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
     agrees = ", consistent" if plan.consistent else ""
@@ -86,7 +92,7 @@ def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
     color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
     if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
-    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color)
+    target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color, plan.pad)
     container = plan.streams.container
     target = replace(target, reproducible=options.engine.deterministic, provenance=plan.provenance)
     if container.rotation is Fate.LOST:
@@ -105,7 +111,7 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
         color = replace(color, siting=plan.out_color.siting)
     stored_anyhow = bool(plan.encoding.codec.matrices)
-    here, there = assumed_matrices(info, plan.out_size)
+    here, there = assumed_matrices(info, plan.full_size)
     if plan.encoding.codec.rgb:
         made = plan.out_color
         color = replace(color, matrix=made.matrix, color_range=made.color_range, siting=made.siting)

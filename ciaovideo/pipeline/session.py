@@ -57,7 +57,7 @@ class Summary:
     """What a run did: how many frames, what else went along, and all that was found on the way.
 
     ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
-    share of all output pixels that were taken from the frame before.
+    share of output pixels taken from the frame before. ``picture_size`` is without what was padded.
     """
 
     source: Path
@@ -66,6 +66,7 @@ class Summary:
     computed: int
     reused: float
     out_size: tuple[int, int]
+    picture_size: tuple[int, int]
     model: str
     restore: float
     consistent: bool
@@ -365,7 +366,8 @@ class UpscaleRun:
             frames=work.frames,
             computed=work.computed,
             reused=work.reused,
-            out_size=plan.out_size,
+            out_size=plan.full_size,
+            picture_size=plan.out_size,
             model=plan.model,
             restore=plan.restore,
             consistent=plan.consistent,

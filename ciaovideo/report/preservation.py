@@ -102,13 +102,15 @@ def preservation_report(
     options: UpscaleOptions = UpscaleOptions(),
     summary: Summary | None = None,
     verification: Verification | None = None,
+    inside: tuple[int, int] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preservation:
     """Read a source and its finished output once more, and report what became of everything.
 
     ``options`` are those of the run, of which input and number of frames count. ``summary`` is what
     the run returned, ``verification`` what ``verify`` did; without both the output is verified
-    here. Raises MissingInputError, OptionError for a pipe, and MediaError for what cannot be read.
+    here. ``inside`` is the (height, width) of pictures that were padded, where no run tells it.
+    Raises MissingInputError, OptionError for a pipe, and MediaError for what cannot be read.
     """
     given, made = Path(source), Path(output)
     for path in (given, made):
@@ -117,7 +119,8 @@ def preservation_report(
         if not path.exists() and not is_sequence(path):
             raise MissingInputError(f"{path} does not exist", "check the name")
     selection = Selection.asked(options.input, options.frames)
-    contract = contract_between(given, made, selection, options.input)
+    inside = summary.picture_size if summary and options.size.pad else inside
+    contract = contract_between(given, made, selection, options.input, inside)
     if verification is None:
         verification = summary.verification if summary else verify(made, contract)
     found = (*(summary.findings if summary else ()), *contract.streams.findings)
@@ -151,7 +154,9 @@ def _compared(
     span = Selection(start=plan.selection.start, end=plan.selection.end)
     pairs, _ = pair_tracks(given, made, contract, span)
     rate = (given.rate or FALLBACK_RATE) if is_sequence(output) else None
-    as_stored = InputOptions(deinterlace="off", force=True, video=made.main, rate=rate)
+    height, width = contract.pad.inner(*made.size)
+    box = f"{width}x{height}+{contract.pad.left}+{contract.pad.top}" if contract.pad else None
+    as_stored = InputOptions(deinterlace="off", force=True, video=made.main, rate=rate, crop=box)
     begun = _Clock(total, on_progress)
     with (
         VideoReader(plan.source, options=options.input) as reader,

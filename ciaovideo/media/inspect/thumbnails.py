@@ -35,7 +35,8 @@ class Thumbnail:
 
     ``size`` is the picture's own, (height, width). ``turn`` is the display matrix without its
     shift, nothing if upright, whether the bitstream or the container has it. ``opacity`` is of the
-    same size and range as ``luma``, or None without alpha.
+    same size and range as ``luma``, or None without alpha. ``around`` is the mean luma of what is
+    cut off.
     """
 
     size: tuple[int, int]
@@ -47,6 +48,7 @@ class Thumbnail:
     turn: tuple[int, ...]
     luma: NDArray[np.float64]
     opacity: NDArray[np.float64] | None = None
+    around: float = 0.0
 
 
 def thumbnails_by_time(
@@ -138,6 +140,7 @@ def _thumbnail(picture: av.VideoFrame, cut: Margins) -> Thumbnail:
         turn=without_shift(turn_of(picture)),
         luma=_small(picture, "gray16le", cut),
         opacity=_opacity(picture, cut),
+        around=_around(picture, cut),
     )
 
 
@@ -157,6 +160,16 @@ def _small(picture: av.VideoFrame, pix_fmt: str, cut: Margins) -> NDArray[np.flo
     )
     shares: NDArray[np.float64] = small.to_ndarray().astype(np.float64) / 65535
     return shares
+
+
+def _around(picture: av.VideoFrame, cut: Margins) -> float:
+    """The mean luma, in [0, 1], of what is cut off; 0 where nothing is."""
+    if not cut:
+        return 0.0
+    whole = picture.reformat(format="gray16le", threads=1).to_ndarray().astype(np.float64)
+    height, width = cut.inner(picture.height, picture.width)
+    inner = whole[cut.top : cut.top + height, cut.left : cut.left + width]
+    return float((whole.sum() - inner.sum()) / (whole.size - inner.size) / 65535)
 
 
 def _opacity(picture: av.VideoFrame, cut: Margins) -> NDArray[np.float64] | None:

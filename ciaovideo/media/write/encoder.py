@@ -61,14 +61,16 @@ class VideoTarget:
         encoding: Encoding,
         size: tuple[int, int],
         color: ColorSpec | None = None,
+        pad: Margins = NO_MARGINS,
     ) -> Self:
-        """The target for a source's frames brought to ``size`` (height, width).
+        """The target for a source's frames brought to ``size`` (height, width), and padded.
 
         Times, colour tags and rotation stay, and a crop grows with the picture unless it was cut.
         So does the shape on screen stay: where the two sides grow by different factors, beyond the
         rounding to whole pixels, the SAR makes up for it.
         """
-        height, width = size
+        sar = _scaled_sar(info, *size)
+        height, width = pad.outer(*size)
         return cls(
             height=height,
             width=width,
@@ -76,7 +78,7 @@ class VideoTarget:
             color=color or info.color,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
-            sar=_scaled_sar(info, height, width),
+            sar=sar,
             stereo=info.marks.stereo_tag,
             crop=NO_MARGINS
             if info.cut

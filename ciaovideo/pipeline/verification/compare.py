@@ -6,6 +6,7 @@ from pathlib import Path
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import is_sequence
+from ciaovideo.notation import parse_size
 from ciaovideo.options import Deinterlace, InputOptions, TransferName
 from ciaovideo.pipeline.verification import verify as checks
 from ciaovideo.pipeline.verification.contract import Verification
@@ -24,14 +25,15 @@ def verify(
     crop: str | None = None,
     rate: Fraction | str | None = None,
     transfer: TransferName | None = None,
+    inside: str | None = None,
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
 
-    The options say which part of the source was taken, which of its videos, and what was
-    cut off, as ``upscale``
-    has them; with
-    ``every_field`` each field became a frame. What differs is in ``Verification.wrong``, nothing
-    raises for it. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
+    The options say which part of the source was taken, which of its videos, what was cut off, and
+    what stands for pictures' times and tags, as ``upscale`` has them; with ``every_field`` each
+    field became a frame, and ``inside`` ("WxH") is the size of pictures that were padded. What
+    differs is in ``Verification.wrong``, nothing raises for it. Raises MissingInputError,
+    OptionError, and MediaError for what cannot be read.
     """
     for path in map(Path, (output, against)):
         if not path.is_file() and not is_sequence(path):
@@ -50,5 +52,6 @@ def verify(
         transfer=transfer,
     )
     selection = Selection.asked(part, frames)
-    contract = checks.contract_between(Path(against), Path(output), selection, part)
+    size = None if inside is None else parse_size(inside)
+    contract = checks.contract_between(Path(against), Path(output), selection, part, size)
     return checks.verify(Path(output), contract)

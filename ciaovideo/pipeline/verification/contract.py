@@ -22,7 +22,8 @@ class Contract:
     came from a source that cannot be read twice: frames and times are held against it, but no
     picture. ``given_size`` is the (height, width) of the source's pictures as they are stored: a
     part may have another one than the file begins with. ``cut`` was cut off of them; ``crop`` is
-    what the output must say to cut off, None where that is not known.
+    what the output must say to cut off, None where that is not known. ``pad`` is the black around
+    its pictures, which counts to no ``size``.
     """
 
     streams: StreamPlan
@@ -36,6 +37,7 @@ class Contract:
     given_size: tuple[int, int] | None = None
     cut: Margins = NO_MARGINS
     crop: Margins | None = None
+    pad: Margins = NO_MARGINS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

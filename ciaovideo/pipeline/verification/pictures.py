@@ -28,6 +28,7 @@ FAR = 300  # frames from where decoding can begin: further away, the source's pi
 OTHER_PICTURE = 0.04
 OTHER_FIELDS = 0.12  # as much, where the source shows two fields at once
 SAME_PICTURE = 0.002  # below it nothing moves
+PADDING = 0.02  # mean of what is around a picture: black, with what coding spills over its edge
 BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits, which coding costs
 
 
@@ -47,6 +48,7 @@ class Expectation:
     coding: str = ""
     container: Container = OTHER
     given_color: ColorSpec | None = None  # of the source's first picture
+    padded: bool = False  # there is black around them
 
 
 def compare_pictures(
@@ -122,6 +124,8 @@ def _check_description(
     if wanted.size and shown.size != wanted.size:
         height, width = wanted.size
         yield f"frame {number} is {shown.size[1]}x{shown.size[0]} instead of {width}x{height}"
+    if wanted.padded and shown.around > PADDING:
+        yield f"frame {number}: what is around the picture is not black ({shown.around:.1%})"
     if shown.damaged:
         yield f"frame {number} is damaged"
     if wanted.pix_fmt and not _same_layout(shown.pix_fmt, wanted.pix_fmt):

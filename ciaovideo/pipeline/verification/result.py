@@ -45,6 +45,7 @@ def check_result(
         hdr10=not external and plan.encoding.codec.name in WRITERS,
         given_size=plan.info.stored_size,
         cut=plan.info.cut,
+        pad=plan.pad,
         crop=NO_MARGINS if external else target.crop,
     )
     return _verified(path, plan, contract, decoded)

@@ -13,19 +13,23 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from ciaovideo.errors import VerificationError
+from ciaovideo.color import PixelLayout
+from ciaovideo.errors import OptionError, VerificationError
 from ciaovideo.findings import Finding
+from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
+from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import Numbered, is_sequence
 from ciaovideo.media.streams.plan import plan_streams
+from ciaovideo.media.write.framing import margins_around
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import Deinterlace, InputOptions
 from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
@@ -49,11 +53,12 @@ def contract_between(
     output: Path,
     selection: Selection = EVERYTHING,
     options: InputOptions = InputOptions(),
+    inside: tuple[int, int] | None = None,
 ) -> Contract:
     """What a file made earlier must be, as far as its name and its source say.
 
     ``selection``, counted from the source's first frame, says what of it was taken, ``options``
-    which of its streams.
+    which of its streams; ``inside`` is the (height, width) of its pictures if they were padded.
     """
     container = Destination.of(output).container
     facts, located = probe(source, selection, options), selection
@@ -72,7 +77,20 @@ def contract_between(
         given_color=info.color,
         given_size=info.stored_size,
         cut=info.cut,
+        pad=_padding(output, inside) if inside else NO_MARGINS,
     )
+
+
+def _padding(output: Path, inside: tuple[int, int]) -> Margins:
+    """The black around pictures of a size; raises OptionError for a size that does not fit."""
+    rate = FALLBACK_RATE if is_sequence(output) else None
+    info = probe(output, options=InputOptions(rate=rate)).info
+    if inside[0] > info.height or inside[1] > info.width:
+        raise OptionError(
+            f"{output} is smaller than {inside[1]}x{inside[0]}", "give its picture's size"
+        )
+    layout = PixelLayout.of(info.pix_fmt)
+    return margins_around(inside, (info.height, info.width), layout, fields=info.interlaced)
 
 
 def verify(output: Path, contract: Contract) -> Verification:
@@ -82,6 +100,7 @@ def verify(output: Path, contract: Contract) -> Verification:
     size = contract.given_size or source.size
     source = replace(source, cut=contract.cut, size=contract.cut.inner(*size))
     found = scan_file(output, opening=nth_video(output, videos_before(source, contract)))
+    found = replace(found, cut=contract.pad, size=contract.pad.inner(*found.size))
     times, odd_times = expected_times(source, found, contract)
     begin, stop = bounds(times, contract)
     shown = times[begin:stop]
@@ -162,6 +181,7 @@ def _expectation(found: FileScan, contract: Contract) -> Expectation:
         hdr10=holds if contract.hdr10 is None else contract.hdr10,
         coding=coding,
         container=container,
+        padded=bool(contract.pad),
     )
 
 

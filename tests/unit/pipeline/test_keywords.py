@@ -19,6 +19,7 @@ from ciaovideo.pipeline.session import upscale
 WIDER = {
     "size",
     "weights",
+    "pad",
     "rate",
     "start",
     "end",
