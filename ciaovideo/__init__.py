@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         UpscaleOptions,
     )
     from ciaovideo.pipeline.session import Progress, Session, Summary, UpscaleRun, upscale
-    from ciaovideo.pipeline.verification.compare import verify
     from ciaovideo.pipeline.verification.contract import Verification
+    from ciaovideo.pipeline.verification.files import verify
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import Preservation, preservation_report
     from ciaovideo.report.preview import Preview, preview
@@ -114,7 +114,7 @@ _PLACES = {
         "options": "EncodeOptions EngineOptions InputOptions ModelOptions SizeOptions"
         " StreamOptions UpscaleOptions",
         "pipeline.session": "Progress Session Summary UpscaleRun upscale",
-        "pipeline.verification.compare": "verify",
+        "pipeline.verification.files": "verify",
         "pipeline.verification.contract": "Verification",
         "report.page": "write_report",
         "report.preservation": "Preservation preservation_report",

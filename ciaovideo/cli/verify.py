@@ -64,7 +64,7 @@ def run(arguments: Namespace) -> int:
     """Compare and print; raises VerificationError where they do not match."""
     output, source, frames = arguments.output, arguments.against, arguments.frames
     with loading():
-        from ciaovideo.pipeline.verification.compare import verify
+        from ciaovideo.pipeline.verification.files import verify
 
     if arguments.report is not None:
         from ciaovideo.report.preservation import check_report

@@ -6,6 +6,7 @@ finite. The picture depends on the network and the precision alone; tile, batch 
 its last bits at most, and nothing does where ``deterministic`` is asked for.
 
 ``Renderer`` puts colour around it: planes in, larger planes out, for runs of video and for
-``Upscaler``, which scripts and plug-ins hold. ``workers.py`` is the only pool of threads that
-compute. Switches of the whole process are turned only while an engine computes (``flags.py``).
+``Upscaler``, which scripts and plug-ins hold. ``model_choice.py`` loads the network that a user's
+options mean. ``workers.py`` is the only pool of threads that compute. Switches of the whole process
+are turned only while an engine computes (``flags.py``).
 """

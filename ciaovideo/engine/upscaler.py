@@ -2,7 +2,6 @@
 
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +10,12 @@ import torch
 from torch import Tensor
 
 from ciaovideo.engine.engine import Engine, choose_device
+from ciaovideo.engine.model_choice import load_network, model_name, settled
 from ciaovideo.engine.picture import Picture
 from ciaovideo.engine.precision import choose_precision
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool, shared_pool, usual_workers
 from ciaovideo.errors import OptionError
-from ciaovideo.models.networks import NETWORKS
-from ciaovideo.models.networks.interpolation import KERNELS
-from ciaovideo.models.protocols import Network
-from ciaovideo.models.restoration import anchors, load_restored, restore_for
-from ciaovideo.models.weights import choose_weights, load_file
 from ciaovideo.options import EngineOptions, ModelOptions, Precision, SizeOptions
 
 INTEGER_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
@@ -152,43 +147,3 @@ def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> W
     return shared_pool(
         key, lambda: WorkerPool(Engine(load_network(model, options.device)[1], options), count)
     )
-
-
-def model_name(options: ModelOptions, device: str) -> str:
-    """What these options call the network on a device: a bundled name, or the path of a file."""
-    if options.weights is not None:
-        return str(options.weights)
-    return choose_weights(choose_device(device).type) if options.model == "auto" else options.model
-
-
-def settled(options: ModelOptions, device: str, qp: float | None = None) -> ModelOptions:
-    """The options with a number for ``restore``: by ``qp`` where it is auto.
-
-    ``qp`` is how coarsely a video was quantised, on H.264's scale; None where nothing is known.
-    """
-    if options.restore != "auto":
-        return options
-    known = restores(options, device)
-    return replace(options, restore=restore_for(qp) if known else 0.0)
-
-
-def restores(options: ModelOptions, device: str) -> bool:
-    """Whether the network that these options mean has weights of several strengths."""
-    name = model_name(options, device)
-    return options.weights is None and name not in KERNELS and len(anchors(name)) > 1
-
-
-def load_network(options: ModelOptions, device: str) -> tuple[str, Network]:
-    """The network that these options mean on a device, and its name for people."""
-    name, restore = model_name(options, device), settled(options, device).restore
-    assert restore != "auto"
-    if restore and not restores(options, device):
-        raise OptionError(
-            f"{name} has weights of one strength: it cannot restore more",
-            "leave restore out, or choose ciaosr-fast",
-        )
-    if options.weights is None and name in KERNELS:
-        return name, NETWORKS[name]()
-    if options.weights is not None:
-        return name, load_file(options.weights)
-    return name, load_restored(name, restore)

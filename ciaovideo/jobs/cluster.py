@@ -28,8 +28,11 @@ GPU = "GPU"  # the resource that a worker declares, and then each of its tasks t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a worker must match: versions and, if given, its kind of machine."""
+class Requirements:
+    """What a worker must match: versions and, if given, its kind of machine.
+
+    ``on_host`` workers share the cores of its machine.
+    """
 
     versions: dict[str, str]
     kind: str = ""
@@ -95,13 +98,13 @@ class ClusterWorkers:
     def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
         """Give a free worker a task; Dask gives it to another one if that one is lost."""
         hosts = Counter(_host(address) for address in self._known)
-        terms = Terms(versions=self._versions, kind=self._kind, on_host=hosts[_host(worker)])
+        needs = Requirements(versions=self._versions, kind=self._kind, on_host=hosts[_host(worker)])
         gpu = self._resources.get(worker, {}).get(GPU, 0) >= 1
         self._frames[worker] = 0
         self._tasks[worker] = self._client.submit(
             _do,
             worker,
-            terms,
+            needs,
             task,
             words,
             named,
@@ -183,14 +186,18 @@ class ClusterWorkers:
 
 
 def _do(
-    slot: str, terms: Terms, task: Callable[..., Any], words: tuple[Any, ...], named: dict[str, Any]
+    slot: str,
+    needs: Requirements,
+    task: Callable[..., Any],
+    words: tuple[Any, ...],
+    named: dict[str, Any],
 ) -> Any:
-    """Run a task in a worker that matches the terms, and report its progress."""
+    """Run a task in a worker that meets the requirements, and report its progress."""
     kind, theirs = _kind()
-    if _difference(terms.versions, theirs) or terms.kind not in ("", kind):
+    if _difference(needs.versions, theirs) or needs.kind not in ("", kind):
         raise LostWorkerError(f"a worker on {socket.gethostname()} does not fit this batch")
     worker = distributed.get_worker()
-    _share(terms.on_host)
+    _share(needs.on_host)
     last = 0.0
 
     def report(frames: int) -> None:

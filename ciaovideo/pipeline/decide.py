@@ -8,7 +8,7 @@ import torch
 
 from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.upscaler import restores, settled
+from ciaovideo.engine.model_choice import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import ColorError, LossError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.model_choice import load_network
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats

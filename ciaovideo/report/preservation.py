@@ -22,10 +22,10 @@ from ciaovideo.pages.page import check_place
 from ciaovideo.pipeline.session import Progress, Summary
 from ciaovideo.pipeline.verification.contract import Contract, Verification
 from ciaovideo.pipeline.verification.tracks import pair_tracks
-from ciaovideo.pipeline.verification.verify import contract_between, verify, videos_before
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract, videos_before
 from ciaovideo.report.facts import Fact, Side, compare_facts
 from ciaovideo.report.fidelity import Fidelity, measure
-from ciaovideo.storage.endpoints import is_pipe, reads_once
+from ciaovideo.storage.endpoints import reads_once, writes_once
 
 SUFFIXES = (".html", ".json")
 
@@ -122,7 +122,7 @@ def preservation_report(
     inside = summary.picture_size if summary and options.size.pad else inside
     contract = contract_between(given, made, selection, options.input, inside)
     if verification is None:
-        verification = summary.verification if summary else verify(made, contract)
+        verification = summary.verification if summary else verify_contract(made, contract)
     found = (*(summary.findings if summary else ()), *contract.streams.findings)
     findings = without_repeats((*found, *verification.findings))
     facts, fidelity = _compared(made, contract, options, (findings, verification), on_progress)
@@ -191,7 +191,7 @@ def check_report(report: Path, output: Path | None = None) -> None:
         raise OptionError(
             f"{report} is neither HTML nor JSON", f"end it in {' or '.join(SUFFIXES)}"
         )
-    if output is not None and is_pipe(output):
+    if output is not None and writes_once(output):
         raise OptionError("a pipe cannot be read again for a report", "name an output file")
     check_place(report, charts=report.suffix.lower() == ".html")
 

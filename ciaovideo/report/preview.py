@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ciaovideo.color import PixelLayout, PlaneFormat, to_rgb
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.model_choice import restores
 from ciaovideo.engine.renderer import Renderer
-from ciaovideo.engine.upscaler import restores
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.errors import OptionError
 from ciaovideo.media.frame import Frame, VideoInfo

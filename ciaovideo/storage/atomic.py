@@ -9,7 +9,7 @@ from typing import Self
 
 from ciaovideo.errors import CHECK_DISK, EncodeError, OutputExistsError, VerificationError
 from ciaovideo.storage.claims import claim
-from ciaovideo.storage.endpoints import is_pipe
+from ciaovideo.storage.endpoints import writes_once
 
 
 class AtomicWriter(ABC):
@@ -43,7 +43,7 @@ def atomic_output(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
     taken meanwhile. Inside, no other run can write the same output. Pipes and devices are yielded
     unchanged, without these guarantees.
     """
-    if is_pipe(output):
+    if writes_once(output):
         yield output
         return
     with ExitStack() as stack:

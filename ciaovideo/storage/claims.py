@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ciaovideo.errors import OutputExistsError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.storage.endpoints import is_pipe
+from ciaovideo.storage.endpoints import writes_once
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -95,7 +95,7 @@ def remove_leftovers(output: Path) -> None:
 
 def leftovers(output: Path) -> tuple[Finding, ...]:
     """A finding for each temporary file of this output that no run has locked."""
-    if is_pipe(output):
+    if writes_once(output):
         return ()
     found = []
     for path, _ in _temporaries(output):
@@ -110,7 +110,7 @@ def leftovers(output: Path) -> tuple[Finding, ...]:
 
 def kept(output: Path) -> tuple[Finding, ...]:
     """A finding for the segments of a stopped run, for a run that does not resume it."""
-    if is_pipe(output):
+    if writes_once(output):
         return ()
     path = ledger_path(output)
     try:

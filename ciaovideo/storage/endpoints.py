@@ -46,14 +46,14 @@ def kind_of(path: Path) -> EndpointKind:
     return "device" if path.is_char_device() else "file"
 
 
-def is_pipe(path: Path) -> bool:
+def writes_once(path: Path) -> bool:
     """Whether a name is a pipe or a device: what is written there cannot be read back."""
     return kind_of(path) != "file"
 
 
 def reads_once(path: Path) -> bool:
     """Whether a name can be read only once; a file passed as a descriptor can be reopened."""
-    return path == PIPE or (is_pipe(path) and not path.is_file())
+    return path == PIPE or (writes_once(path) and not path.is_file())
 
 
 def open_to_write(path: Path) -> int:
@@ -72,7 +72,7 @@ def check_pipe_output(path: Path, *, overwrite: bool) -> None:
     """Raise OptionError for a pipe or device that cannot be written to."""
     name = "standard output" if path == PIPE else str(path)
     if overwrite:
-        raise OptionError(f"{name} is a pipe and cannot be overwritten", "drop overwrite")
+        raise OptionError(f"{name} cannot be overwritten: not a file", "drop overwrite")
     number = descriptor(path, 1)
     if number is None and not os.access(path, os.W_OK):
         raise OptionError(f"{name} cannot be written to", "check its permissions")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.model_choice import load_network
 from ciaovideo.evaluate.clips import clip
 from ciaovideo.evaluate.coded import Coding, coded_clip
 from ciaovideo.evaluate.protocol import Sample, Score, Upscale, benchmark

@@ -22,7 +22,7 @@ from torch import Tensor
 from ciaovideo.color import from_rgb
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.model_choice import load_network
 from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.clips import reduced, true_frames
 from ciaovideo.evaluate.coded import COLOR, LAYOUT, Coding

@@ -20,7 +20,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.formats.editions import odd_chapters
 from ciaovideo.media.side_data import DolbyVision
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
-from ciaovideo.pipeline.verification.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
 from tests.media import make_clip
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
@@ -186,7 +186,7 @@ def test_a_range_that_changes_midway_is_converted(tmp_path: Path) -> None:
     assert about(summary, "color").kind is CHANGED
     assert lumas(output) == [100] * 3 + [102] * 3  # 16 + 219 * 100 / 255 = 101.9
     contract = contract_between(source, output)
-    assert not verify(output, contract).wrong
+    assert not verify_contract(output, contract).wrong
 
 
 def test_user_data_that_no_encoder_wrote_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.side_data import stated_crop
 from ciaovideo.options import InputOptions
 from ciaovideo.pipeline.session import Summary, upscale
-from ciaovideo.pipeline.verification.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
 from tests.media import make_clip
 
 CROP = Margins(top=6, bottom=5, left=3, right=2)
@@ -76,7 +76,7 @@ def test_a_crop_grows_with_the_picture(tmp_path: Path, given: str, made: str) ->
     assert crop_of(source) == CROP
     assert crop_of(output) == GROWN
     assert [found.kind for found in about(summary)] == [Kind.CHANGED]
-    assert not verify(output, contract_between(source, output)).wrong
+    assert not verify_contract(output, contract_between(source, output)).wrong
 
 
 @pytest.mark.parametrize(("made", "codec"), [(".mkv", "ffv1"), (".mp4", "libx264")])
@@ -145,7 +145,7 @@ def test_a_missing_crop_is_found_by_the_check(tmp_path: Path) -> None:
     enlarge(source, output := tmp_path / "out.mp4")
     store_crop(output, Margins(top=20), (72, 96), 0)  # the last of two boxes counts
     contract = contract_between(source, output)
-    assert [found.subject for found in verify(output, contract).wrong] == ["crop"]
+    assert [found.subject for found in verify_contract(output, contract).wrong] == ["crop"]
 
 
 def test_a_crop_into_the_second_video(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
-from ciaovideo.pipeline.verification.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
 from tests.places import container_of
@@ -276,7 +276,7 @@ def test_chroma_is_where_the_output_says_that_it_sits(
     level = siting.level if chroma == "422" else siting
     moved = (Kind.CHANGED, "chroma siting") in by_kind(summary.findings)
     assert moved == (not tells and level != Siting.LEFT)
-    assert not verify(output, contract_between(source, output)).findings
+    assert not verify_contract(output, contract_between(source, output)).findings
     with VideoReader(output) as found:
         assert found.info.color.siting == siting or not tells
         for plane in next(found.frames()).planes[1:]:

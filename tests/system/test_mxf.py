@@ -23,7 +23,7 @@ from ciaovideo.options import (
     SizeOptions,
     StreamOptions,
 )
-from ciaovideo.pipeline.verification.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
 
@@ -51,7 +51,7 @@ def test_there_and_back(tmp_path: Path, codec: str) -> None:
     for one, other in ((source, middle), (middle, last)):
         if other is last:
             upscale(one, other, scale=1, options=options())
-        assert verify(other, contract_between(one, other)).wrong == ()
+        assert verify_contract(other, contract_between(one, other)).wrong == ()
     for path in (middle, last):
         with VideoReader(path) as reader:
             times = [frame.time for frame in reader.frames()]

@@ -84,7 +84,7 @@ def test_a_pipe_is_not_taken_for_a_container(
     assert "call it .y4m" in said
     os.mkfifo(output := tmp_path / "out.y4m")
     assert run([str(clip), str(output), "-q", "--overwrite"]) == 2
-    assert "nothing to overwrite" in capsys.readouterr().err
+    assert "cannot be overwritten" in capsys.readouterr().err
     assert run([str(output), str(output), "-q"]) == 2
     assert "is the input itself" in capsys.readouterr().err
 

@@ -168,14 +168,14 @@ def test_pictures_that_fail_their_verification_are_kept_aside(
 ) -> None:
     source = make_reel(tmp_path / "in", count=3)
     (tmp_path / "out").mkdir()
-    verify = checks.verify
+    verify = checks.verify_contract
 
     def spoiled(output: Path, contract: Any) -> Any:
         (output.parent / "1002.dpx").unlink()
         (output.parent / "1003.dpx").rename(output.parent / "1002.dpx")
         return verify(output, contract)
 
-    monkeypatch.setattr(result, "verify", spoiled)
+    monkeypatch.setattr(result, "verify_contract", spoiled)
     with pytest.raises(VerificationError):
         ciaovideo.upscale(source, tmp_path / "out" / "%d.dpx", rate="24", **AS_IT_IS)
     (kept,) = (tmp_path / "out").iterdir()

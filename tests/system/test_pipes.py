@@ -222,7 +222,7 @@ def test_what_makes_no_sense_with_a_pipe(
         color=(0, 2, 1, 1, 0),
     )
     cases: list[tuple[list[str], int, str]] = [
-        (["in.mp4", "-", "--overwrite"], 2, "nothing to overwrite"),
+        (["in.mp4", "-", "--overwrite"], 2, "standard output"),
         (["in.mp4", "-", "--codec", "ffv1"], 2, "codec does not apply"),
         (["in.mp4", "-", "--crf", "20"], 2, "crf does not apply"),
         (["in.mp4", "-", "--tag-guessed"], 2, "has no colour tags"),

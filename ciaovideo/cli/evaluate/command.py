@@ -322,7 +322,7 @@ def _open_all(models: list[str], options: EngineOptions) -> list[Method]:
 
 def _open(model: str, options: EngineOptions) -> Method:
     from ciaovideo.engine.engine import Engine
-    from ciaovideo.engine.upscaler import load_network
+    from ciaovideo.engine.model_choice import load_network
     from ciaovideo.evaluate.baselines import BASELINES
 
     if model in BASELINES:

@@ -6,7 +6,7 @@ GIF_LOOP, PNG_LOOP = b"NETSCAPE2.0\3\1", b"\0\0\0\10acTL"
 READ = 1 << 16  # bytes: both come before the first picture, behind tables of colours and profiles
 
 
-def told_loop(path: Path) -> str:
+def lost_loop(path: Path) -> str:
     """What is lost of how often a file is shown, in words; nothing where that is once."""
     with path.open("rb") as file:
         data = file.read(READ)

@@ -21,7 +21,7 @@ from ciaovideo.errors import DecodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
-from ciaovideo.media.formats.loops import told_loop
+from ciaovideo.media.formats.loops import lost_loop
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
@@ -162,7 +162,7 @@ def _lost_loop(path: Path) -> Iterator[Finding]:
     """That an animation which begins again does not, as a video."""
     if is_sequence(path):
         return
-    if loop := told_loop(path):
+    if loop := lost_loop(path):
         yield Finding(kind=Kind.LOST, subject="loop", text=f"{loop}: not carried over")
 
 

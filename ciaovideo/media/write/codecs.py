@@ -361,7 +361,7 @@ def picture_codec(container: Container, asked: str) -> Codec:
     return PICTURE_CODECS[name]
 
 
-def told_sitings(
+def stored_sitings(
     sitings: frozenset[Siting], container: Container, layout: PixelLayout
 ) -> frozenset[Siting]:
     """The sitings that a file can tell of a layout's chroma; what it does not tell is read as left.

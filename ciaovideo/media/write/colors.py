@@ -4,7 +4,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Si
 from ciaovideo.errors import ColorError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import Container
-from ciaovideo.media.write.codecs import Y4M, Codec, told_sitings
+from ciaovideo.media.write.codecs import Y4M, Codec, stored_sitings
 
 
 def check_tags(codec: Codec, container: Container, pix_fmt: str, tags: ColorSpec) -> None:
@@ -64,7 +64,7 @@ def lost_tags(codec: Codec, container: Container, color: ColorSpec, target: str)
 def held_siting(codec: Codec, container: Container, siting: Siting, target: str) -> Siting:
     """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
     layout = PixelLayout.of(target)
-    told = told_sitings(codec.sitings, container, layout)
+    told = stored_sitings(codec.sitings, container, layout)
     if not any(layout.log2_chroma):
         return siting
     return next(

@@ -20,7 +20,7 @@ from ciaovideo.errors import CHECK_DISK, EncodeError
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.options import PIPE
-from ciaovideo.storage.endpoints import is_pipe, open_to_write
+from ciaovideo.storage.endpoints import open_to_write, writes_once
 
 STDOUT = Path("standard output")  # as it is called in messages
 # Siting of 8-bit 4:2:0 by its name in the header; deeper pictures have no place for it.
@@ -57,7 +57,7 @@ class Y4MWriter:
         with self._errors():
             self._file = (
                 os.fdopen(open_to_write(path), "wb", buffering=0)
-                if is_pipe(path)
+                if writes_once(path)
                 else path.open("wb", buffering=0)
             )
         try:

@@ -19,7 +19,7 @@ from ciaovideo.media.inspect.thumbnails import (
     thumbnails_by_time,
 )
 from ciaovideo.media.layouts import planar_name
-from ciaovideo.media.write.codecs import CODING_SITINGS, told_sitings
+from ciaovideo.media.write.codecs import CODING_SITINGS, stored_sitings
 from ciaovideo.pipeline.verification.contract import wrong
 
 BETWEEN = 3  # pictures that are looked at besides the first and the last
@@ -165,7 +165,7 @@ def _check_description(
 def _tellable(wanted: Expectation, shown: Thumbnail) -> frozenset[Siting]:
     """The sitings that the file could tell of its chroma."""
     of_420 = CODING_SITINGS.get(wanted.coding, frozenset())
-    return told_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shown.pix_fmt)))
+    return stored_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shown.pix_fmt)))
 
 
 def _same_layout(found: str, wanted: str) -> bool:

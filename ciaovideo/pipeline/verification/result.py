@@ -17,7 +17,7 @@ from ciaovideo.media.selection import Selection
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.verification.contract import Contract, Verification
-from ciaovideo.pipeline.verification.verify import counted_scan, require, verify
+from ciaovideo.pipeline.verification.verify import counted_scan, require, verify_contract
 
 
 def check_result(
@@ -62,7 +62,7 @@ def _verified(
             "the input was a pipe: the output is verified against the number of frames that came,"
             " without comparing pictures"
         )
-    verification = verify(path, contract)
+    verification = verify_contract(path, contract)
     require(verification, plan.output, path)
     return replace(verification, findings=(*verification.findings, *found))
 

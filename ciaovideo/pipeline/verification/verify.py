@@ -93,7 +93,7 @@ def _padding(output: Path, inside: tuple[int, int]) -> Margins:
     return margins_around(inside, (info.height, info.width), layout, fields=info.interlaced)
 
 
-def verify(output: Path, contract: Contract) -> Verification:
+def verify_contract(output: Path, contract: Contract) -> Verification:
     """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
     given = contract.streams
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)

@@ -22,7 +22,7 @@ from ciaovideo.media.write.choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.pipeline.verification.contract import Contract
-from ciaovideo.pipeline.verification.verify import contract_between, verify
+from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
 from tests.media import make_clip, read_counter
 from tests.places import container_of
 
@@ -130,7 +130,7 @@ def test_every_frame_at_its_time(timeline: Timeline, go: str) -> None:
         plan, contract = through(source, output, InputOptions())
         assert plan.offset == 0
         assert shown_by(output) == shown
-        assert verify(output, contract).findings == ()
+        assert verify_contract(output, contract).findings == ()
 
 
 @given(
@@ -156,7 +156,7 @@ def test_the_frames_of_a_part(timeline: Timeline, go: str, places: tuple[int, in
         plan, contract = through(source, output, options)
         assert plan.offset == (-wanted[0][1] if start else 0)
         assert shown_by(output) == [(n, time + plan.offset) for n, time in wanted]
-        assert verify(output, contract).findings == ()
+        assert verify_contract(output, contract).findings == ()
 
 
 @pytest.mark.parametrize("part", [{}, {"start": "0.04"}, {"start": "0.04", "end": "9"}], ids=str)
@@ -173,5 +173,5 @@ def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> 
     Timeline(".mp4", 0, (40,) * 9, False).make(whole)
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
     assert probe(hiding).packets.frame_times == tuple(time for _, time in shown)
-    wrong = verify(hiding, contract_between(whole, hiding)).wrong
+    wrong = verify_contract(hiding, contract_between(whole, hiding)).wrong
     assert "video: an edit list hides 3 frames" in map(str, wrong)

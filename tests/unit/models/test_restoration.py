@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ciaovideo.engine.upscaler import Upscaler, load_network, restores, settled
+from ciaovideo.engine.model_choice import load_network, restores, settled
+from ciaovideo.engine.upscaler import Upscaler
 from ciaovideo.errors import OptionError
 from ciaovideo.models import weights
 from ciaovideo.models.restoration import anchored, anchors, load_restored, restore_for

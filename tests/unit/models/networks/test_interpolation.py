@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ciaovideo.engine.engine import Engine
-from ciaovideo.engine.upscaler import load_network
+from ciaovideo.engine.model_choice import load_network
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.options import EngineOptions, ModelOptions
 from ciaovideo.tiling import Rect

@@ -27,7 +27,7 @@ from ciaovideo.pipeline.verification.contract import Contract, Verification, wro
 from ciaovideo.pipeline.verification.verify import (
     contract_between,
     require,
-    verify,
+    verify_contract,
 )
 from tests.media import make_clip
 from tests.places import container_of
@@ -126,7 +126,7 @@ def remux(
 
 
 def findings(output: Path, contract: Contract) -> str:
-    return " | ".join(map(str, verify(output, contract).findings))
+    return " | ".join(map(str, verify_contract(output, contract).findings))
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +142,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_right_passes(clip: Path, tmp_path: Path, suffix: str, frames: int | None) -> None:
     output = tmp_path / f"out{suffix}"
     contract = enlarge(clip, output, frames=frames)
-    result = verify(output, contract)
+    result = verify_contract(output, contract)
     assert result.findings == ()
     assert result.frames == (frames or 36)
     assert result.pictures == min(result.frames, 5)
     assert result.streams == 3  # in Matroska, mov_text becomes another kind of text
     assert result.packets > (frames or 36)
-    assert verify(output, contract_between(clip, output, Selection(count=frames))).findings == ()
+    assert (
+        verify_contract(output, contract_between(clip, output, Selection(count=frames))).findings
+        == ()
+    )
 
 
 @settings(max_examples=25)

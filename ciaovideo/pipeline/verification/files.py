@@ -1,4 +1,4 @@
-"""A file made earlier, held against the file it was made from."""
+"""The public ``verify``: an output made earlier and its source, by name."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -29,11 +29,10 @@ def verify(
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
 
-    The options say which part of the source was taken, which of its videos, what was cut off, and
-    what stands for pictures' times and tags, as ``upscale`` has them; with ``every_field`` each
-    field became a frame, and ``inside`` ("WxH") is the size of pictures that were padded. What
-    differs is in ``Verification.wrong``, nothing raises for it. Raises MissingInputError,
-    OptionError, and MediaError for what cannot be read.
+    The options are those of ``upscale``: the part of the source, the video, the crop, the rate and
+    transfer of numbered pictures. With ``every_field`` each field became a frame; ``inside``
+    ("WxH") is the size of pictures that were padded. Differences are in ``Verification.wrong`` and
+    raise nothing. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
     """
     for path in map(Path, (output, against)):
         if not path.is_file() and not is_sequence(path):
@@ -54,4 +53,4 @@ def verify(
     selection = Selection.asked(part, frames)
     size = None if inside is None else parse_size(inside)
     contract = checks.contract_between(Path(against), Path(output), selection, part, size)
-    return checks.verify(Path(output), contract)
+    return checks.verify_contract(Path(output), contract)
