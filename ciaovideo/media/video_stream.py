@@ -31,9 +31,9 @@ STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 SEQUENCE = "image2"  # FFmpeg's name of numbered pictures
 PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
 AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
-TO_HDR10 = (  # FFmpeg's filter that applies Dolby Vision's metadata
-    "libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
-    ":format=yuv420p10le"
+TO_HDR10 = (  # applies Dolby Vision's metadata; FFmpeg 5.1 takes pictures in Vulkan's memory only
+    "hwupload,libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
+    ":format=yuv420p10le,hwdownload,format=yuv420p10le"
 )
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
 GUESSED_LATE = {"h264", "hevc", "vvc"}  # codings whose pictures FFmpeg lets appear later in .avi
@@ -131,12 +131,29 @@ def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Pack
         yield packet
 
 
-def as_hdr10(path: Path) -> str:
-    """A whole command for ffmpeg that applies a video's Dolby Vision, as another file."""
+def as_hdr10(path: Path, index: int) -> str:
+    """A whole command line that applies the Dolby Vision of a video, as another file.
+
+    FFmpeg 5.1 calls what it makes Dolby Vision, too, unless that goes through NUT.
+    """
     source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
-    words = ("ffmpeg", "-init_hw_device", "vulkan", "-i", source, "-map", "0", "-c", "copy")
-    coding = ("-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10)
-    return shlex.join((*words, *coding, f"{path.stem}.hdr10.mkv"))
+    first = ["ffmpeg", "-init_hw_device", "vulkan", "-i", source, "-map", f"0:{index}"]
+    first += ["-c:v", "libx265", "-crf", "10", "-vf", TO_HDR10, "-f", "nut", "-"]
+    second = ["ffmpeg", "-i", "-", "-i", source, "-map", "0", "-map", "1", "-map", f"-1:{index}"]
+    second += ["-map_metadata", "1", "-c", "copy", f"{path.stem}.hdr10.mkv"]
+    return f"{shlex.join(first)} | {shlex.join(second)}"
+
+
+def steps_back(stamps: tuple[int | None, int | None], newest: int | None, last: int | None) -> bool:
+    """Whether another recording begins with a packet of these times of decoding and of display.
+
+    It is to be decoded before the ``newest`` packet, as where files were cut together, and shown no
+    later than the ``last`` picture up to then.
+    """
+    dts, pts = stamps
+    if dts is None or newest is None or dts >= newest:
+        return False
+    return pts is None or last is None or pts <= last
 
 
 def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) -> VideoStream:

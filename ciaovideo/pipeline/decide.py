@@ -289,7 +289,7 @@ def _refuse_unviewable(info: VideoInfo, options: UpscaleOptions) -> None:
     raise ColorError(
         f"{info.path} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
         " green and purple",
-        f"make HDR10 of it first: {as_hdr10(Path(info.path))} (or force it as it is)",
+        f"make HDR10 of it first: {as_hdr10(Path(info.path), info.index)} (or force it as it is)",
     )
 
 

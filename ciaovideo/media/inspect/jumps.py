@@ -31,6 +31,7 @@ from ciaovideo.media.video_stream import (
     packets_of,
     rejoined,
     remuxed,
+    steps_back,
 )
 
 MPEG_CLOCK = 90_000  # ticks a second of the clocks of MPEG-TS and MPEG-PS
@@ -93,6 +94,7 @@ class FrameTimes:
         self._tick = exact(video.time_base) or Fraction(0)
         self._vp8 = codec_name(video) == "vp8"
         self._newest: int | None = None  # decoding time of the last picture
+        self._last: int | None = None  # when the last of them is shown
         self._latest = Fraction(0)  # when the last packet up to now ends
 
     def take(self, packet: "Packet[Stream]") -> bool:
@@ -101,18 +103,19 @@ class FrameTimes:
         if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
             return False
         if packet.dts is not None:
-            self._compare(packet.dts)
+            self._compare(packet.dts, packet.pts)
         if self.again is not None:
             return False
         self.pts.append(packet.pts)
+        self._last = packet.pts if self._last is None else max(self._last, packet.pts)
         return True
 
-    def _compare(self, dts: int) -> None:
-        """Notice where decoding times step back, or leave a hole that no film has."""
+    def _compare(self, dts: int, pts: int) -> None:
+        """Notice where times step back, or leave a hole that no film has."""
         newest, self._newest = self._newest, dts
         if newest is None:
             return
-        if dts < newest and self.again is None:
+        if self.again is None and steps_back((dts, pts), newest, self._last):
             self.again = self._latest
         step = (dts - newest) * self._tick
         if step > HOLE and self.hole is None:

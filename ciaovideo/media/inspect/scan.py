@@ -38,10 +38,12 @@ from ciaovideo.media.video_stream import (
     main_video,
     open_source,
     packets_of,
+    steps_back,
     timecode,
     told_transfer,
 )
 
+MOST_REORDERED = 16  # pictures that a coding hands out later than it could
 EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
 
 
@@ -231,17 +233,18 @@ def _read(
 ) -> tuple[int | None, bool]:
     """Fill the tracks with the times of their packets; the last one's byte, or None at the end.
 
-    A limited scan ends where the video's decoding times step back, which is told: there another
-    recording begins.
+    A limited scan ends where another recording begins, which is told.
     """
-    end, newest = None if until is None else until + READ_ON, None
+    end = None if until is None else until + READ_ON
+    newest: int | None = None
     limited = frames is not None or until is not None
     for packet in packets_of(container):
         track = tracks.get(packet.stream_index)
         if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
             continue
-        if limited and packet.stream_index == main and packet.dts is not None:
-            if newest is not None and packet.dts < newest:
+        if limited and packet.stream_index == main:
+            last = track.pts[-MOST_REORDERED:]  # the latest of them is shown last
+            if steps_back((packet.dts, packet.pts), newest, max(last, default=None)):
                 return packet.pos, True
             newest = packet.dts
         _count(track, packet, hides=packet.stream_index == main)

@@ -452,7 +452,10 @@ class VideoReader:
         if picture.pts is not None and not self._timeless:
             micros = (picture.pts * self._tick - self._origin) * 10**6
             time = f" at {math.floor(micros) / 10**6:.6f} s"  # a part that ends then is before it
-            rest = remuxed(self.path, "-ss", f"{math.ceil(micros) / 10**6:.6f}")
+            seek = micros + self._origin * 10**6 - (self._container.start_time or 0)
+            rest = remuxed(
+                self.path, "-ss", f"{math.ceil(seek) / 10**6:.6f}", then=["-copypriorss", "0"]
+            )
             hint = f"end the run there, and make another file of what follows: {rest}"
         return DecodeError(
             f"{self._place()}{time}: the picture changes from"

@@ -23,7 +23,14 @@ from av.video.stream import VideoStream
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact
-from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source, packets_of
+from ciaovideo.media.video_stream import (
+    USUAL,
+    Opening,
+    main_video,
+    open_source,
+    packets_of,
+    steps_back,
+)
 
 CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
 COMPARED = 64  # packets after a jump that must be the known ones
@@ -106,14 +113,13 @@ class PacketLister:
         self._looked = self._after = 0  # packets compared with the end, and those at or after it
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Take the next packet; one whose decoding time steps back ends the list.
+        """Take the next packet; one of another recording ends the list.
 
         So does one without a time; then the list is of no use.
         """
         listing, newest = self._listing, self._newest
         self._newest = packet.dts
-        if newest is not None and packet.dts is not None:
-            listing.again |= packet.dts < newest
+        listing.again |= steps_back((packet.dts, packet.pts), newest, self._latest)
         if not listing.timed or listing.again:
             return
         if packet.pts is None:

@@ -40,7 +40,7 @@ from ciaovideo.media.streams.sound import (
 from ciaovideo.media.streams.steady import SteadySound
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
 from ciaovideo.media.streams.text import TextConverter
-from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined
+from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined, steps_back
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
 CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
@@ -238,12 +238,13 @@ class StreamCopier:
         """The packets to copy in the order of the file, each with both times or none."""
         undated: dict[int, list[Packet[Stream]]] = {}  # first packets of a video, in decoding order
         newest: int | None = None  # decoding time of the main video
+        last: int | None = None  # when its last picture is shown
         for packet in packets_of(self._container):
             index = packet.stream_index
-            if index == self.plan.main and packet.dts is not None:
-                if self.plan.selection.end and newest is not None and packet.dts < newest:
+            if index == self.plan.main and self.plan.selection.end is not None:
+                if steps_back((packet.dts, packet.pts), newest, last):
                     break  # another recording, whose times may lie in the part
-                newest = packet.dts
+                newest, last = packet.dts, max(packet.pts or 0, last or 0)
             if index not in self._targets or not packet.size:
                 continue
             if packet.dts is None and _moves(packet.stream):

@@ -1,0 +1,117 @@
+"""Commands that errors print: each is run, and what it makes is enlarged."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from ciaovideo.errors import CiaoVideoError, ColorError, DecodeError, EncodeError
+from ciaovideo.pipeline.session import Summary, upscale
+from tests.media import make_clip
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+SMALL = {"width": 64, "height": 48, "seconds": 1}
+
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+
+
+def enlarge(source: Path, output: Path, **options: Any) -> Summary:
+    return upscale(source, output, **{"model": "bicubic", "scale": 1, **options})
+
+
+def made_by(error: CiaoVideoError, folder: Path) -> Path:
+    """What the ffmpeg command in a hint makes."""
+    found = re.search(r"ffmpeg .*?\.mkv(?= \(or|$|,)", error.hint)
+    assert found is not None, error.hint
+    line = found[0].replace("ffmpeg ", "ffmpeg -v error ")
+    done = subprocess.run(line, cwd=folder, shell=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / shlex.split(line)[-1]
+
+
+def packets(path: Path, size: int) -> list[bytes]:
+    """The packets of TS, of ``size`` bytes."""
+    data = path.read_bytes()
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def test_sound_that_nobody_can_decode_is_taken_out(tmp_path: Path) -> None:
+    """Its packets are there, and hold nothing that is sound."""
+    plain, source = tmp_path / "plain.ts", tmp_path / "in.ts"
+    make_clip(plain, sound=True, sound_codec="mp2", **SMALL)
+    with av.open(plain) as container:
+        number = next(stream.id for stream in container.streams if stream.type == "audio")
+    spoiled = b""
+    for packet in packets(plain, 188):
+        mine = int.from_bytes(packet[1:3]) & 0x1FFF == number
+        head = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+        head += 14 if packet[1] & 0x40 else 0  # that of the PES packet
+        spoiled += packet[:head] + bytes(188 - head) if mine else packet
+    source.write_bytes(spoiled)
+    with pytest.raises(EncodeError, match="does not tell how its sound is coded") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    fixed = made_by(caught.value, tmp_path)
+    summary = enlarge(fixed, tmp_path / "out.mkv")
+    assert (summary.frames, summary.kept) == (24, ())
+
+
+def joined_sizes(folder: Path, codec: str) -> Path:
+    """A second of 64x48 and one of 96x48 behind it, both with sound."""
+    data = b""
+    for number, width in enumerate((64, 96)):
+        part = folder / f"{number}.ts"
+        with av.open(part, "w", options={"output_ts_offset": str(1.2 * number)}) as made:
+            video: Any = made.add_stream(codec, rate=25)
+            video.width, video.height, video.pix_fmt = width, 48, "yuv420p"
+            sound: Any = made.add_stream("mp2", rate=48000)
+            sound.layout = "mono"
+            for at in range(25):
+                pixels = np.full((72, width), 40 + 3 * at + number, np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, "yuv420p")
+                frame.pts = at
+                made.mux(video.encode(frame))
+            made.mux(video.encode(None))
+            for at in range(0, 47_000, 1152):
+                tone = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+                tone.sample_rate, tone.pts = 48000, at
+                made.mux(sound.encode(tone))
+        data += part.read_bytes()
+    source = folder / "in.ts"
+    source.write_bytes(data)
+    return source
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_what_follows_a_change_of_size_becomes_a_file(tmp_path: Path, codec: str) -> None:
+    """Of reordered pictures ffmpeg seeks further back; sound begins before the pictures."""
+    source = joined_sizes(tmp_path, codec)
+    with pytest.raises(DecodeError, match="the picture changes from 64x48") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    rest = made_by(caught.value, tmp_path)
+    summary = enlarge(rest, tmp_path / "rest.mkv")
+    assert (summary.frames, summary.out_size) == (25, (48, 96))
+    assert [info.codec for info in summary.kept] == ["mp2"]
+
+
+def test_dolby_vision_is_applied(tmp_path: Path) -> None:
+    stored = CASES / "dv5.mp4"
+    if not stored.is_file():
+        pytest.skip(f"there is no {stored.name} in shared/cases beside the checkout")
+    vulkan = ["ffmpeg", "-v", "error", "-init_hw_device", "vulkan", "-f", "lavfi", "-i", "color"]
+    tried = subprocess.run([*vulkan, "-frames:v", "1", "-f", "null", "-"], check=False)
+    if tried.returncode:
+        pytest.skip("needs Vulkan")
+    shutil.copy(stored, source := tmp_path / "dv5.mp4")
+    with pytest.raises(ColorError, match="profile 5") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    fixed = made_by(caught.value, tmp_path)
+    with av.open(fixed) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 9, 16)
+    assert enlarge(fixed, tmp_path / "out.mkv", preset="ultrafast").frames == 25

@@ -1,0 +1,72 @@
+"""What a system ffmpeg holds of the streams that go along, known before the run."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from ciaovideo.errors import EncodeError
+from ciaovideo.findings import Kind
+from ciaovideo.media.ffmpeg.program import ExternalEncoder, find_encoder
+from ciaovideo.media.ffmpeg.trial import held_by
+from ciaovideo.media.read.probe import probe
+from ciaovideo.media.streams.plan import plan_streams
+from ciaovideo.pipeline.session import upscale
+from tests.media import make_clip
+from tests.places import container_of
+
+SMALL = {"width": 64, "height": 48, "seconds": 0.5}
+
+
+def old(folder: Path) -> ExternalEncoder:
+    """The ffmpeg of this system, or one that refuses PCM in mp4 as FFmpeg 5.1 does."""
+    program = folder / "old" / "ffmpeg"
+    program.parent.mkdir()
+    real = shutil.which("ffmpeg")
+    refuse = 'case "$*" in *"copy"*"-f mp4"*) exit 1;; esac'
+    program.write_text(f'#!/bin/sh\n{refuse}\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    return ExternalEncoder(program=str(program), version=(57, 28), options=())
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+def test_sound_that_this_ffmpeg_does_not_hold_is_known_before(tmp_path: Path) -> None:
+    source = tmp_path / "in.mov"
+    make_clip(source, sound=True, sound_codec="pcm_s16le", **SMALL)
+    facts, encoder = probe(source), old(tmp_path)
+    plan = plan_streams(facts, container_of(".mp4"))
+    with pytest.raises(EncodeError, match=r"does not hold audio 1: pcm_s16le .*audio auto"):
+        held_by(encoder, plan, "copy")
+    made = held_by(encoder, plan, "auto")
+    assert [info.becomes for info in made.kept] == ["alac"]
+    assert [f.kind for f in made.findings if f.subject == "audio 1"] == [Kind.CHANGED]
+    whole = plan_streams(facts, container_of(".mkv"))
+    assert held_by(encoder, whole, "copy") == whole
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+def test_a_stream_that_is_no_sound_is_left_out_with_a_finding(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    make_clip(source, subtitle="Hello", **SMALL)
+    plan = plan_streams(probe(source), container_of(".mkv"))
+    refusing = replace(find_encoder("-c:v ffv1"), program="false")
+    made = held_by(refusing, plan, "auto")
+    assert made.kept == ()
+    assert [f.kind for f in made.findings if f.subject == "subtitle 1"] == [Kind.LOST]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+@pytest.mark.parametrize("codec", ["pcm_s24le", "libopus"])
+def test_the_run_ends_as_the_plan_says(tmp_path: Path, codec: str) -> None:
+    """Of Opus, whose last packet is shorter, FFmpeg 5.1 leaves that out in mp4."""
+    source, output = tmp_path / f"in.{'mov' if codec != 'libopus' else 'mp4'}", tmp_path / "out.mp4"
+    make_clip(source, sound=True, sound_codec=codec, **SMALL)
+    given: dict[str, Any] = {"model": "bicubic", "scale": 1, "audio": "auto"}
+    summary = upscale(source, output, via_ffmpeg="-c:v libx264 -preset ultrafast", **given)
+    assert not summary.verification.wrong
+    with av.open(source) as one, av.open(output) as other:
+        lengths = [sum(f.samples for f in c.decode(audio=0)) for c in (one, other)]
+    assert abs(lengths[0] - lengths[1]) < 1024
