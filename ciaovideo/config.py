@@ -46,6 +46,12 @@ def field_types(config: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(config)
 
 
+def check_word(kind: str, word: str, known: Any) -> None:
+    """Raise OptionError for a word that a ``Literal`` does not list."""
+    if word not in get_args(known):
+        raise OptionError(f"no {kind} is called {word!r}", ", ".join(get_args(known)))
+
+
 def choices(annotation: Any) -> tuple[str, ...]:
     """The words a ``Literal`` field may take, or nothing for other fields."""
     return tuple(

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ciaovideo.config import opt
+from ciaovideo.config import check_word, opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
 from ciaovideo.notation import (
     check_shape,
@@ -26,6 +26,7 @@ MAX_SCALE = 30.0  # beyond it no published network of this family was ever measu
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Deinterlace = Literal["auto", "field", "off"]
+Telecine = Literal["auto", "off"]
 Chroma = Literal["auto", "420", "422", "444"]
 Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
@@ -152,12 +153,6 @@ class SizeOptions:
         )
 
 
-def _check_word(kind: str, word: str, known: Any) -> None:
-    """Raise OptionError for a word that a ``Literal`` does not list."""
-    if word not in get_args(known):
-        raise OptionError(f"no {kind} is called {word!r}", ", ".join(get_args(known)))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
     """Input. How the file is read."""
@@ -166,6 +161,11 @@ class InputOptions:
         "auto",
         "interlaced video: auto makes one frame of two fields, field makes one of each (twice the"
         " frame rate), off refuses it",
+    )
+    telecine: Telecine = opt(
+        "auto",
+        "film that was stretched to video's 30000/1001 frames a second (hard telecine): auto"
+        " recognises it and brings back its frames, off takes it for interlaced video",
     )
     force: bool = opt(
         False,
@@ -215,11 +215,12 @@ class InputOptions:
     )
 
     def __post_init__(self) -> None:
-        _check_word("deinterlacing", self.deinterlace, Deinterlace)
+        check_word("deinterlacing", self.deinterlace, Deinterlace)
+        check_word("telecine", self.telecine, Telecine)
         if self.crop not in (None, CROP_SOURCE, CROP_AUTO):
             parse_box(self.crop)
         if self.transfer is not None:
-            _check_word("transfer", self.transfer, TransferName)
+            check_word("transfer", self.transfer, TransferName)
         if self.rate is not None:
             object.__setattr__(self, "rate", parse_rate(self.rate))
         start, end = self.times
@@ -275,13 +276,12 @@ class EngineOptions:
     )
     consistent: bool = opt(
         False,
-        "correct the picture so that, reduced again by anti-aliased bicubic, it equals the source"
-        " to a fortieth of a step of 8 bits, before it is rounded. Noise and blocks of the source"
-        " come back, too",
+        "correct pictures so that, reduced again by anti-aliased bicubic, they equal the source to"
+        " 1/40 of a step of 8 bits, before they are rounded; its noise and blocks come back",
     )
 
     def __post_init__(self) -> None:
-        _check_word("precision", self.precision, Precision)
+        check_word("precision", self.precision, Precision)
         for name in ("tile", "batch"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} {getattr(self, name)} is negative", "0 means automatic")
@@ -331,8 +331,8 @@ class EncodeOptions:
             raise OptionError(f"crf must be finite, got {self.crf}", "for example 18")
         if self.bit_depth is not None and self.bit_depth not in BIT_DEPTHS:
             raise OptionError(f"unsupported bit depth {self.bit_depth}", "use 8, 10, 12, 14 or 16")
-        _check_word("chroma", self.chroma, Chroma)
-        _check_word("dithering", self.dither, Dithering)
+        check_word("chroma", self.chroma, Chroma)
+        check_word("dithering", self.dither, Dithering)
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")

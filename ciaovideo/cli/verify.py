@@ -2,13 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.errors import VerificationError
 from ciaovideo.notation import parse_size
-from ciaovideo.options import InputOptions, UpscaleOptions
+from ciaovideo.options import InputOptions, Telecine, UpscaleOptions
 
 if TYPE_CHECKING:
     from ciaovideo.pipeline.verification.contract import Verification
@@ -49,6 +49,12 @@ def build_parser(prog: str) -> ArgumentParser:
         "--every-field", action="store_true", help="it was made with every field as a frame"
     )
     parser.add_argument(
+        "--telecine",
+        choices=get_args(Telecine),
+        default="auto",
+        help="it was made with this --telecine (default: %(default)s)",
+    )
+    parser.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
@@ -83,6 +89,7 @@ def run(arguments: Namespace) -> int:
         rate=arguments.rate,
         transfer=arguments.transfer,
         inside=arguments.inside,
+        telecine=arguments.telecine,
     )
     if arguments.report is not None:
         _report(arguments, result)
@@ -114,6 +121,7 @@ def _report(arguments: Namespace, verification: "Verification") -> None:
         start=arguments.start,
         end=arguments.end,
         deinterlace="field" if arguments.every_field else "auto",
+        telecine=arguments.telecine,
         video=arguments.video,
         program=arguments.program,
         crop=arguments.crop,

@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from ciaovideo.media.clock import exact, priming, with_fields
+from ciaovideo.media.read.pulldown import film_times, frames_for
 from ciaovideo.options import InputOptions
 
 CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier
@@ -77,13 +78,15 @@ class Selection:
     """The frames that appear from ``start`` on and before ``end``, ``count`` of them at most.
 
     All in exact seconds, None where nothing bounds it. With ``every_field`` each field of a frame
-    becomes one, and is counted as one. ``tick`` is the clock of the frames.
+    becomes one, and is counted as one; of ``film`` at video's rate, the pictures of film are the
+    frames. ``tick`` is the clock of the frames.
     """
 
     start: Fraction | None = None
     end: Fraction | None = None
     count: int | None = None
     every_field: bool = False
+    film: bool = False
     tick: Fraction = Fraction(1)
 
     @classmethod
@@ -102,6 +105,11 @@ class Selection:
     def per_frame(self) -> int:
         """How many frames become of one."""
         return 2 if self.every_field else 1
+
+    @property
+    def frames_read(self) -> int | None:
+        """How many of the video's frames hold its ``count``, and tell when the next one appears."""
+        return frames_for(self.count) if self.film and self.count is not None else self.count
 
     def after(self, first: Fraction) -> "Selection":
         """It on the file's own clock, on which the first frame appears at a time."""
@@ -133,12 +141,14 @@ class Selection:
 
     def times(self, frames: Sequence[Fraction]) -> list[Fraction]:
         """When its frames appear, of all the video's; that of a last second field is not known."""
-        times = with_fields(list(frames)) if self.every_field else frames
+        times = film_times(frames) if self.film else frames
+        times = with_fields(list(frames)) if self.every_field else times
         return [time for time in times if self.shows(time)][: self.count]
 
     def total(self, frames: Iterable[Fraction]) -> int:
         """How many frames it has, from when the video's appear."""
-        found = sum(map(self.shows, frames)) * self.per_frame
+        shown = film_times(list(frames)) if self.film else frames
+        found = sum(map(self.shows, shown)) * self.per_frame
         return found if self.count is None else min(found, self.count)
 
     def ended(self, frames: Sequence[Fraction]) -> "Selection":

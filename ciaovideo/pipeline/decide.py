@@ -186,7 +186,7 @@ def _rated(
     selection = replace(reader.selection, count=options.frames)
     scan = scan_file(
         reader.path,
-        None if selection.cut else options.frames,
+        None if selection.cut else selection.frames_read,
         selection.end,
         opening=reader.facts.opening if reader.facts else USUAL,
     )
@@ -216,7 +216,8 @@ def _rated(
     found = [Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses]
     if container.in_step:
         found += uneven_ends(scan, selection.end or times[-1] + 1 / rate, selection)
-    return replace(info, frame_rate=rate * fields), selection.total(times), tuple(found)
+    total = replace(selection, film=False).total(times)  # they are film's already
+    return replace(info, frame_rate=rate * fields), total, tuple(found)
 
 
 def _size_and_encoding(

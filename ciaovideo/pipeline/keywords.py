@@ -19,6 +19,7 @@ from ciaovideo.options import (
     Precision,
     SizeOptions,
     SoundPolicy,
+    Telecine,
     TransferName,
     UpscaleOptions,
     option_groups,
@@ -50,6 +51,7 @@ class UpscaleFields(TypedDict, total=False):
     deterministic: bool
     consistent: bool
     deinterlace: Deinterlace
+    telecine: Telecine
     force: bool
     video: int | None
     program: int | None

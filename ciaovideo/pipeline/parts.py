@@ -64,7 +64,7 @@ def find_parts(reader: VideoReader, limit: int | None, length: int) -> tuple[Par
     ``reader`` stands at the beginning. ``limit`` frames at most are taken.
     """
     facts = reader.facts
-    if facts is None or facts.timeless or reader.selection.cut:
+    if facts is None or facts.timeless or reader.selection.cut or reader.selection.film:
         return None
     listing = list_video(facts.path, facts.opening)
     per_frame = reader.selection.per_frame

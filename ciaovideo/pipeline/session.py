@@ -132,6 +132,7 @@ class UpscaleRun:
             self.options = options = replace(options, input=settled)
             self._reader = self._open(facts or source)
             stack.callback(lambda: self._reader.close())  # whichever it is by then
+            self._asked = replace(self._asked, film=self._reader.selection.film)
             self._others = stack.enter_context(StreamSource(facts)) if facts else None
             plan, self.engine = decide(
                 self._reader,
@@ -347,8 +348,7 @@ class UpscaleRun:
         if self.ledger is None:
             return kept(output)
         done = self.finished
-        how = "going on after them, once the input is decoded up to there"
-        text = f"{done} frames are finished: {how}"
+        text = f"{done} frames are finished: going on after them, once those are decoded"
         return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
     def _found(self) -> tuple[Finding, ...]:

@@ -33,6 +33,7 @@ from ciaovideo.storage.claims import ledger_path
 from tests.found import by_kind
 from tests.media import make_clip
 from tests.stopping import FRAMES, SEGMENT, StoppedError, contents, options, stop_at
+from tests.telecine import Reel, write_reels
 
 FINISHED = (Kind.CHOSEN, "finished frames")
 
@@ -161,7 +162,8 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
 
 
 @pytest.mark.parametrize(
-    "kind", ["still", "vfr", "fields", "part", "dither", "network", "batched", "consistent"]
+    "kind",
+    ["still", "vfr", "fields", "film", "part", "dither", "network", "batched", "consistent"],
 )
 def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
     """What is computed from more than one frame, or in groups, begins anew with each segment."""
@@ -188,7 +190,12 @@ def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
             given = options(engine=EngineOptions(batch=3))
         case "consistent":
             given = options(engine=EngineOptions(consistent=True), size=SizeOptions(scale=1.5))
-    make_clip(clip := tmp_path / "in.mkv", **shape)
+    clip = tmp_path / "in.mkv"
+    if kind == "film":
+        write_reels(clip, [Reel(first=0, stop=FRAMES + 4)])
+        given = options(frames=FRAMES)
+    else:
+        make_clip(clip, **shape)
     whole, parts = in_one_go_and_not(clip, ".mp4", given)
     assert whole.read_bytes() == parts.read_bytes()
 

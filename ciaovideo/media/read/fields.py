@@ -6,9 +6,12 @@ FFmpeg's filter ``idet``, which compares fields with those of the frames before 
 and noise fool it (test cards were found that it calls interlaced throughout); where the flags do
 not back it, the combing itself must be measured, too: in the moving parts of a combed frame, the
 nearest rows differ more than those two apart.
+
+Film that was stretched to video's rate (hard telecine) is told by fields that repeat
+(``pulldown``).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,6 +24,8 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.clock import exact
+from ciaovideo.media.read.pulldown import NO_FILM, Pulldown, joined, pulldown_in, telecine_rate
 from ciaovideo.media.video_stream import codec_name, decoded, packets_of
 from ciaovideo.options import InputOptions
 
@@ -37,6 +42,9 @@ MOTION = 0.01  # share of pixels that must move for a sample to say anything aga
 STEP = 8  # of 255: a larger difference between frames is motion, not noise
 COMBED = 1.0  # differences of nearest rows over those two apart: below 0.93 in progressive video
 COLUMNS = 480  # as many columns of a frame are enough
+FILM_FRAMES = 72  # looked at of a place where fields repeat as film's do
+FILM_PLACES = 4  # parts of each third of a file with film, to see whether all of it is
+SUSPECT = 2  # repeated fields where film has them, among the first frames of a place
 
 IDET = "lavfi.idet.multiple.current_frame"
 COMBED_KINDS = ("tff", "bff")  # of what idet tells
@@ -50,7 +58,7 @@ class FieldEvidence:
     ``unflagged_combed`` counts frames that idet takes for interlaced and that carry no flag.
     ``motion`` is the mean share of pixels that move, ``combing`` the measure of ``COMBED`` over
     the frames that idet takes for interlaced, ``declared`` the order of fields that the container
-    tells.
+    tells. ``pulldown`` is what it shows of film.
     """
 
     header: bool = False
@@ -63,6 +71,7 @@ class FieldEvidence:
     motion: float = 0.0
     combing: float = 0.0
     declared: str = ""
+    pulldown: Pulldown = NO_FILM
 
     @property
     def interlaced(self) -> bool:
@@ -113,8 +122,16 @@ class FieldPolicy:
         return self.options.deinterlace == "field"
 
     @property
+    def film(self) -> bool:
+        """Whether film is taken out of video's frames."""
+        asked = self.options.telecine == self.options.deinterlace == "auto"
+        return asked and self.evidence.pulldown.within(*self.options.times).certain
+
+    @property
     def deinterlaces(self) -> bool:
         """Whether the deinterlacer is needed from the first frame on."""
+        if self.film:
+            return False
         if self.options.deinterlace == "auto":
             return self.evidence.interlaced
         return self.every_field
@@ -141,10 +158,24 @@ class FieldPolicy:
     def findings(self) -> tuple[Finding, ...]:
         """What is done and why; nothing for progressive video without flags."""
         text = self._decision()
-        return (Finding(kind=Kind.CHOSEN, subject="interlacing", text=text),) if text else ()
+        made = [Finding(kind=Kind.CHOSEN, subject="interlacing", text=text)] if text else []
+        pulldown = self.evidence.pulldown
+        if self.options.telecine == "auto" and pulldown.mixed and not self.every_field:
+            film, video = (_when(at) for at in (pulldown.film, pulldown.video))
+            here = (
+                "" if self.film else ": nothing is undone (a part of film can be, by start and end)"
+            )
+            text = f"film at video's rate at {film}, other video at {video}{here}"
+            made.append(Finding(kind=Kind.CHOSEN, subject="telecine", text=text))
+        return tuple(made)
 
     def _decision(self) -> str:
         evidence = self.evidence
+        if self.film:
+            return (
+                "film is taken out of video's frames: fields are matched, and one frame of five is"
+                f" left out: {evidence.pulldown}"
+            )
         if self.every_field:
             doubt = "" if evidence.interlaced else ", though the video seems to be progressive"
             return f"every field becomes a frame{doubt}: {evidence}"
@@ -174,6 +205,11 @@ class FieldSample:
         long = (container.duration or 0) >= LONG_S * av.time_base
         self._places = PLACES if long else 1
         self._seen: list[_Look] = []
+        self._pulldown: list[Pulldown] = []
+        self._first: float | None = None  # when the first frame appears, in seconds
+        self._may_be_film = telecine_rate(
+            exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
+        )
         if codec_name(av_stream) in WHOLE_CODINGS:
             self._places = 0
 
@@ -186,20 +222,41 @@ class FieldSample:
         """Look at the other places of a longer file; afterwards the container stands anywhere."""
         start, duration = self._container.start_time or 0, self._container.duration or 0
         for place in range(1, self._places):
-            with suppress(av.error.FFmpegError, ValueError):
-                self._container.seek(start + duration * place // PLACES)
-                self._look(decoded(self._container, packets_of(self._container, self._av_stream)))
+            self._look_at(start + duration * place // PLACES)
+        if self._places > 1 and any(one.film for one in self._pulldown):
+            for place in range(1, FILM_PLACES * PLACES):
+                if place % FILM_PLACES:
+                    self._look_at(start + duration * place // (FILM_PLACES * PLACES))
 
-    def evidence(self) -> FieldEvidence:
-        """What all of them show."""
+    def _look_at(self, time: int) -> None:
+        with suppress(av.error.FFmpegError, ValueError):
+            self._container.seek(time)
+            self._look(decoded(self._container, packets_of(self._container, self._av_stream)))
+
+    def evidence(self, *, matched: bool) -> FieldEvidence:
+        """What all of them show; of film only where fields of the layout can be ``matched``."""
         if not self._places:
             return FieldEvidence()
-        return replace(_summed(self._seen), declared=declared_order(self._av_stream))
+        declared = declared_order(self._av_stream)
+        pulldown = joined(self._pulldown) if matched else NO_FILM
+        return replace(_summed(self._seen), declared=declared, pulldown=pulldown)
 
     def _look(self, pictures: Iterator[av.VideoFrame]) -> None:
         count = PLACES * FRAMES_AT_PLACE // self._places
+        looks: list[_Look] = []
         with suppress(av.error.FFmpegError, ValueError):
-            self._seen += _looks(self._shown(islice(pictures, count)))
+            for look in _looks(self._shown(islice(pictures, max(count, FILM_FRAMES)))):
+                looks.append(look)
+                if len(looks) == count and not self._suspects(looks):
+                    break
+        self._seen += looks
+        if self._may_be_film and looks:
+            self._first = looks[0].time if self._first is None else self._first
+            self._pulldown.append(_pulldown(looks, self._first))
+
+    def _suspects(self, looks: "list[_Look]") -> bool:
+        """Whether it may be film, so that more of the place is looked at."""
+        return self._may_be_film and _pulldown(looks).hits >= SUSPECT
 
     def _shown(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for picture in pictures:
@@ -221,6 +278,9 @@ class _Look:
     motion: float
     near: float
     far: float
+    top: float  # mean difference of the top field from that of the frame before
+    bottom: float
+    time: float
 
 
 def _looks(pictures: Iterator[av.VideoFrame]) -> Iterator[_Look]:
@@ -246,7 +306,8 @@ def _looks(pictures: Iterator[av.VideoFrame]) -> Iterator[_Look]:
         while (seen := _pull(graph)) is not None:
             luma = _luma(seen)
             kind = str(seen.metadata.get(IDET, ""))
-            yield _Look(flags.pop(0), kind, *_rows(luma, before, combed=kind in COMBED_KINDS))
+            rows = _rows(luma, before, combed=kind in COMBED_KINDS)
+            yield _Look(flags.pop(0), kind, *rows, *_fields(luma, before), seen.time or 0.0)
             before = luma
 
 
@@ -282,6 +343,25 @@ def _rows(luma: Tensor, before: Tensor | None, *, combed: bool) -> tuple[float, 
     near = ((2 * middle - luma[1:-3] - luma[3:-1]).abs() * moving).sum()
     far = ((2 * middle - luma[:-4] - luma[4:]).abs() * moving).sum()
     return pixels / moving.numel(), float(near) / pixels, float(far) / pixels
+
+
+def _fields(luma: Tensor, before: Tensor | None) -> tuple[float, float]:
+    """How much the top and the bottom field differ from those of the frame before, on average."""
+    if before is None or luma.shape[0] < 2:
+        return 0.0, 0.0
+    off = (luma - before).abs_().float()
+    return float(off[::2].mean()), float(off[1::2].mean())
+
+
+def _pulldown(looks: list[_Look], first: float = 0.0) -> Pulldown:
+    """What frames that follow each other show of film; the ``first`` of all appears then."""
+    moves = sum(look.motion for look in looks) >= MOTION * len(looks)
+    tops, bottoms = [look.top for look in looks], [look.bottom for look in looks]
+    return pulldown_in(tops, bottoms, looks[0].time - first, moves=moves)
+
+
+def _when(seconds: Sequence[float]) -> str:
+    return ", ".join(dict.fromkeys(f"{second:.0f} s" for second in seconds))
 
 
 def _summed(looks: list[_Look]) -> FieldEvidence:

@@ -15,6 +15,7 @@ from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
 from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, index_clock, look_ahead
 from ciaovideo.media.inspect.truncation import packet_end
 from ciaovideo.media.read.choosing import Choice
+from ciaovideo.media.read.pulldown import frames_for
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
 from ciaovideo.media.video_stream import packets_of
@@ -69,7 +70,8 @@ class FileHead:
         self._times = FrameTimes(video)
         self._sizes: list[int] = []  # bytes of the main video's packets
         self._first: int | None = None  # when the first picture appears, once it is known
-        self._left = max((wanted.count or 0) + 1, PEEK_PACKETS) + PEEK_PACKETS  # frames to be met
+        # Frames to be met.
+        self._left = max(frames_for(wanted.count or 0), PEEK_PACKETS) + PEEK_PACKETS
         self._latest = Fraction(0)  # when the last packet up to now ends
         self.end: Fraction | None = None  # when the last packet ends, once all were read
         self._origin: Fraction | None = None  # when the first frame is shown

@@ -111,6 +111,17 @@ class PictureFindings:
             self._colors[tags] = None if mine == video else mine
         return self._colors[tags]
 
+    def lose_film(self, since: Fraction, until: Fraction) -> None:
+        """Add that a part of film at video's rate is none; LossError under ``strict``."""
+        text = (
+            f"from {_when(since)} to {_when(until)} no frame repeats another, as film at video's"
+            " rate does: one of five is left out all the same (telecine off keeps all)"
+        )
+        loss = Finding(kind=Kind.LOST, subject="telecine", text=text, at=since)
+        if self._strict:
+            raise LossError(f"strict: {self._path}: {loss}")
+        self._found.append(loss)
+
     def damage(self, shown: Fraction | int) -> None:
         """Add that a picture is damaged, by its time or number; DecodeError under ``strict``."""
         if self._strict:

@@ -31,6 +31,7 @@ from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import check_input, choose
 from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.head import FileHead, PacketFacts
+from ciaovideo.media.read.telecine import is_matched
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks
@@ -155,7 +156,8 @@ def _look(
         head.finish()
         sample.look_later()
     bits = head.bits_per_frame / (first.height * first.width)
-    return _Look(first, info, sample.evidence(), coding.evidence(bits))
+    fields = sample.evidence(matched=is_matched(info.pix_fmt))
+    return _Look(first, info, fields, coding.evidence(bits))
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:

@@ -40,7 +40,9 @@ from ciaovideo.media.read.probe import (
     probe,
     with_rate,
 )
+from ciaovideo.media.read.pulldown import FRAMES, PARTS, PICTURES, groups
 from ciaovideo.media.read.seeking import Anchor, Listing, packets_from
+from ciaovideo.media.read.telecine import FilmFilter
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import (
@@ -93,7 +95,7 @@ class VideoReader:
         self.path = self._pipe.name if self._pipe else path
         self._found = PictureFindings(self.path, strict=strict)
         self._pool = pool
-        self._filter: FieldFilter | None = None
+        self._filter: FieldFilter | FilmFilter | None = None
         self._decoded = 0  # frames that came from the decoder
         self._count = 0  # frames handed out
         self._stop: Fraction | None = None  # when the part ends, if it does
@@ -257,7 +259,7 @@ class VideoReader:
 
     def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
         """When the first frame after the part appears; counts those in it, and the end of it."""
-        frames = [pts * listing.tick for pts in listing.frames]
+        frames = self._shown_times(listing)
         if listing.again and len(frames) > 1:
             frames.append(2 * frames[-1] - frames[-2])  # when the last one ends
         times = replace(wanted, start=None, end=None).times(frames)
@@ -287,8 +289,21 @@ class VideoReader:
         )
 
     def _seek(self, listing: Listing, begin: Fraction) -> None:
-        """Skip what need not be decoded."""
-        self._jump(listing.anchor(begin))
+        """Skip what need not be decoded; film begins with a group of frames."""
+        first = None
+        if self.selection.film:
+            starts = [group.times[0] for group in groups(self._shown_times(listing))]
+            begin = max((start for start in starts if start <= begin), default=begin)
+            first = int(begin / self._tick)
+        anchor = listing.anchor(begin)
+        self._jump(anchor)
+        if self.selection.film and anchor is not None:
+            self._start_filter(first)
+
+    def _shown_times(self, listing: Listing) -> list[Fraction]:
+        """When the frames of a listing appear; those before the first picture do not."""
+        times = (pts * listing.tick for pts in listing.frames)
+        return [time for time in times if not self.selection.film or time >= self._origin]
 
     def _jump(self, anchor: Anchor | None) -> None:
         """Go on from an anchor; where that does not lead anywhere, from the beginning."""
@@ -334,7 +349,9 @@ class VideoReader:
             raise InterlacedError(f"{self.path} is interlaced ({evidence})", INTERLACED_HINT)
         if policy.deinterlaces:
             self._start_filter()
-        if policy.every_field:
+        if policy.film:
+            self._take_film()
+        elif policy.every_field:
             rate = info.frame_rate and info.frame_rate * 2
             info = replace(info, time_base=info.time_base / 2, frame_rate=rate)
             self.info = replace(info, frame_count=info.frame_count * 2)
@@ -342,12 +359,33 @@ class VideoReader:
             order = evidence.order or evidence.declared
             self.info = replace(info, interlaced=True, field_order=order)
 
+    def _take_film(self) -> None:
+        """Hand out film's pictures from here on, which are fewer than video's frames."""
+        info, share = self.info, Fraction(PICTURES, FRAMES)
+        self._asked = self.selection = replace(self._asked, film=True)
+        self.info = replace(
+            info,
+            time_base=self._tick / PARTS,
+            frame_rate=info.frame_rate and info.frame_rate * share,
+            frame_count=int(info.frame_count * share),
+        )
+        self._start_filter()
+
     def _crop(self) -> None:
         """Have pixels cut off at the sides, where that is asked for."""
         self.info = self._found.without_margins(self.info, self._layout, self._options.crop)
 
-    def _start_filter(self) -> None:
+    def _start_filter(self, begin: int | None = None) -> None:
         evidence, info = self._policy.evidence, self.info
+        if self._policy.film:
+            self._filter = FilmFilter(
+                info,
+                self._tick,
+                order=evidence.pulldown.order,
+                begin=begin,
+                on_lost=self._found.lose_film,
+            )
+            return
         repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt  # which loses the flag
         order = evidence.order
         if not order and (repacked or not evidence.flagged):

@@ -7,7 +7,7 @@ from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.notation import parse_size
-from ciaovideo.options import Deinterlace, InputOptions, TransferName
+from ciaovideo.options import Deinterlace, InputOptions, Telecine, TransferName
 from ciaovideo.pipeline.verification import verify as checks
 from ciaovideo.pipeline.verification.contract import Verification
 
@@ -26,13 +26,15 @@ def verify(
     rate: Fraction | str | None = None,
     transfer: TransferName | None = None,
     inside: str | None = None,
+    telecine: Telecine = "auto",
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
 
     The options are those of ``upscale``: the part of the source, the video, the crop, the rate and
-    transfer of numbered pictures. With ``every_field`` each field became a frame; ``inside``
-    ("WxH") is the size of pictures that were padded. Differences are in ``Verification.wrong`` and
-    raise nothing. Raises MissingInputError, OptionError, and MediaError for what cannot be read.
+    transfer of numbered pictures. With ``every_field`` each field became a frame; with
+    ``telecine`` off film was left in video's frames; ``inside`` ("WxH") is the size of pictures
+    that were padded. Differences are in ``Verification.wrong`` and raise nothing. Raises
+    MissingInputError, OptionError, and MediaError for what cannot be read.
     """
     for path in map(Path, (output, against)):
         if not path.is_file() and not is_sequence(path):
@@ -44,6 +46,7 @@ def verify(
         start=start,
         end=end,
         deinterlace=fields,
+        telecine=telecine,
         video=video,
         program=program,
         crop=crop,

@@ -57,12 +57,16 @@ def compare_pictures(
     shown: Sequence[Fraction],
     wanted: Expectation,
     before: int = 0,
+    *,
+    later: Sequence[Fraction] = (),
 ) -> tuple[int, list[Finding]]:
     """How many pictures were compared, and what is wrong with them.
 
     ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
     ``before`` the first of them. The pictures are the first, the last, and between them those that
-    cost the least to decode. Without a source only what ``wanted`` says of them is checked.
+    cost the least to decode. Without a source only what ``wanted`` says of them is checked. A
+    picture may be that of another frame of the source, which appears ``later``, where that is
+    given.
     """
     stamps = sorted(found.video.pts)
     starts = _decoding_starts(found.video.keys, stamps)
@@ -87,7 +91,38 @@ def compare_pictures(
         by_tick = thumbnails_by_time(source, [ticks[number] for number in near], in_turn=True)
         given = {number: by_tick[ticks[number]] for number in near if ticks[number] in by_tick}
         unlike = list(_check_contents(made, given))
+    if unlike and later:
+        unlike = _unlike_later(source, made, given, {number: later[number] for number in near})
     return len(given.keys() & made.keys()), findings + unlike
+
+
+def _unlike_later(
+    source: FileScan,
+    made: dict[int, Thumbnail],
+    given: dict[int, Thumbnail],
+    later: dict[int, Fraction],
+) -> list[Finding]:
+    """What is wrong with pictures that are neither the given ones nor those of a later time."""
+    ticks = {number: int(time / source.video.tick) for number, time in later.items()}
+    by_tick = thumbnails_by_time(source, sorted(ticks.values()))
+    others = {number: by_tick[tick] for number, tick in ticks.items() if tick in by_tick}
+    return [
+        finding
+        for number in sorted(given.keys() & made.keys())
+        if all(list(_alone(number, made, known)) for known in (given, others))
+        for finding in _alone(number, made, given)
+    ]
+
+
+def _alone(
+    number: int, made: dict[int, Thumbnail], given: dict[int, Thumbnail]
+) -> Iterator[Finding]:
+    """What is wrong with one picture beside another, without its neighbours."""
+    if number in given:
+        for text in _check_content(number, made[number], given[number]):
+            yield wrong(f"frame {number}", text)
+    else:
+        yield wrong(f"frame {number}", f"frame {number} has no counterpart")
 
 
 def _made(found: FileScan, stamps: Sequence[int], numbers: Sequence[int]) -> dict[int, Thumbnail]:

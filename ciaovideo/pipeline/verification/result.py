@@ -78,7 +78,7 @@ def _count(plan: UpscalePlan, asked: Selection, written: int) -> Verification:
     """
     if not plan.piped_in and written != plan.frames:
         selection = plan.streams.selection
-        limit = None if asked.cut else asked.count
+        limit = None if asked.cut else asked.frames_read
         expected = selection.total(
             decoded_times(scan_file(plan.source, limit, opening=plan.streams.opening), limit)
         )

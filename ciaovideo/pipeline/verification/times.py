@@ -9,6 +9,7 @@ from ciaovideo.media.containers import Clock
 from ciaovideo.media.inspect.scan import FileScan, decoded_times
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 
+PACE = Fraction(25, 1000), Fraction(375, 10000)  # seconds between frames of film at video's rate
 INVISIBLE = {"vp8", "vp9", "av1"}  # codings with packets whose picture is only referred to
 
 
@@ -48,7 +49,7 @@ def limits(contract: Contract) -> tuple[int | None, Fraction | None]:
     """How far the source is read: to a number of frames, or where times cut it to one of these."""
     if contract.selection.cut:
         return None, contract.streams.selection.end
-    return contract.selection.count, None
+    return contract.selection.frames_read, None
 
 
 def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
@@ -64,12 +65,39 @@ def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
 
 
 def spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
-    """When the output's frames appear: with the source's, or one for each of their fields."""
+    """When the output's frames appear: with the source's, or one for each of their fields.
+
+    Or four for five of them, evenly, where film is taken out of video's frames.
+    """
+    if contract.selection.film:
+        return _film(times)
     if not contract.selection.every_field or len(times) < 2:
         return times * (2 if contract.selection.every_field else 1)
     after = [*times[1:], 2 * times[-1] - times[-2]]
     middles = [(one + other) / 2 for one, other in zip(times, after, strict=True)]
     return sorted([*times, *middles])
+
+
+def _film(times: list[Fraction]) -> list[Fraction]:
+    """Four times for each five frames in a row at video's pace; others stay.
+
+    Those that are left at the end, fewer than five, go on at film's pace.
+    """
+    made, at = list[Fraction](), 0
+    while at < len(times):
+        begin, row = times[at], 1
+        while row < 5 and at + row < len(times):
+            if not PACE[0] <= times[at + row] - times[at + row - 1] <= PACE[1]:
+                break
+            row += 1
+        if row == 5:
+            made += [begin + Fraction(5 * n, 16) * (times[at + 4] - begin) for n in range(4)]
+        elif row > 1 and at + row == len(times):
+            made += [begin + Fraction(5 * n, 4) * (times[at + 1] - begin) for n in range(row)]
+        else:
+            made += times[at : at + row]
+        at += row
+    return made
 
 
 def check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[Finding]:

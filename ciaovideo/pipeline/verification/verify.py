@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from ciaovideo.color import PixelLayout
@@ -24,6 +25,7 @@ from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
 from ciaovideo.media.margins import NO_MARGINS, Margins
+from ciaovideo.media.read.fields import FieldPolicy
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
@@ -61,9 +63,11 @@ def contract_between(
     which of its streams; ``inside`` is the (height, width) of its pictures if they were padded.
     """
     container = Destination.of(output).container
-    facts, located = probe(source, selection, options), selection
+    facts = probe(source, selection, options)
     options, _ = settle_crop(facts, options)
     info = facts.info
+    film = FieldPolicy(facts.fields, options).film
+    selection = located = replace(selection, film=film)
     if selection.cut or options.crop:
         field: Deinterlace = "field" if selection.every_field else "auto"
         part = replace(options, start=selection.start, end=selection.end, deinterlace=field)
@@ -119,16 +123,7 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
         findings += _check_chapters(source, found, span, contract.streams.offset)
     pictures = 0
     if len(found.video.pts) == len(shown):
-        step = contract.selection.per_frame  # second fields have no picture of their own
-        skip = begin % step
-        beside = None if contract.counted else source
-        pictures, odd = compare_pictures(
-            beside,
-            _every(found, skip, step),
-            shown[skip::step],
-            _expectation(found, contract),
-            (begin + skip) // step,
-        )
+        pictures, odd = _compare(source, found, contract, (begin, shown))
         findings += odd
     return Verification(
         frames=len(found.video.pts),
@@ -146,6 +141,30 @@ def _check_numbers(scan: FileScan) -> Iterator[Finding]:
         if len(scan.video.pts) != count:
             text = f"{len(scan.video.pts)} of {count} pictures called {scan.path} can be read"
             yield wrong("video", text)
+
+
+def _compare(
+    source: FileScan, found: FileScan, contract: Contract, part: tuple[int, list[Fraction]]
+) -> tuple[int, list[Finding]]:
+    """Some pictures beside those of the source that appear at the same time.
+
+    Second fields have no picture of their own; nor has most of film at video's rate, where a
+    picture may also be that of the frame after.
+    """
+    begin, shown = part
+    beside = None if contract.counted else source
+    wanted = _expectation(found, contract)
+    if contract.selection.film:
+        frames = sorted(pts * source.video.tick for pts in source.video.pts)
+        after = dict(pairwise(frames))
+        numbers = [number for number, time in enumerate(shown) if time in after]
+        times = [shown[number] for number in numbers]
+        later = [after[time] for time in times]
+        return compare_pictures(beside, _only(found, numbers), times, wanted, later=later)
+    step = contract.selection.per_frame
+    skip = begin % step
+    every = found if step == 1 else _only(found, range(skip, len(shown), step))
+    return compare_pictures(beside, every, shown[skip::step], wanted, (begin + skip) // step)
 
 
 def _check_streams(
@@ -238,11 +257,10 @@ def _check_unread(source: FileScan, contract: Contract) -> Iterator[Finding]:
             yield wrong("stream", f"a stream (number {number:#x}) was not read at all")
 
 
-def _every(found: FileScan, skip: int, step: int) -> FileScan:
-    """The scan with every ``step``-th frame of the main video only, ``skip`` left out first."""
-    if step == 1:
-        return found
-    video = replace(found.video, pts=array("q", sorted(found.video.pts)[skip::step]))
+def _only(found: FileScan, numbers: Sequence[int]) -> FileScan:
+    """The scan with some frames of the main video only."""
+    stamps = sorted(found.video.pts)
+    video = replace(found.video, pts=array("q", (stamps[number] for number in numbers)))
     return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
 
 
