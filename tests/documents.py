@@ -15,7 +15,7 @@ DOCUMENTS = (
     "tests/bench/README.md",
     "weights/README.md",
 )
-SIGNS = frozenset("|&;<>()$`\"'*%")  # what makes a line one for a shell
+SIGNS = frozenset("|&;<>()$`\"'*")  # what makes a line one for a shell
 
 
 def text_of(name: str) -> str:
