@@ -23,7 +23,7 @@ from ciaovideo.jobs import tasks
 from ciaovideo.jobs.job import BatchOptions, Event, Job, Snapshot, WorkerState, file_stamp
 from ciaovideo.jobs.ledger import FOLDER, PATIENCE_S, BatchLedger, FileRow, is_unchanged
 from ciaovideo.jobs.lock import batch_lock
-from ciaovideo.jobs.provenance import write_manifest
+from ciaovideo.jobs.provenance import write_manifest, write_report
 from ciaovideo.jobs.work import FileWork
 from ciaovideo.jobs.workers import Workers
 from ciaovideo.pipeline.parts import Part
@@ -93,6 +93,8 @@ class Batch:
                 self._clean()
                 raise
             write_manifest(ledger)
+            if self.options.report:
+                write_report(ledger)
             code = self._exit_code()
             self._tell("end", exit_code=code, stopped=self.stopping, **asdict(ledger.counts()))
             return code

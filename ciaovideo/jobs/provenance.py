@@ -21,6 +21,7 @@ from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.encoder import coding_versions
 from ciaovideo.models.weights import file_sha256, weights_sha256
 from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.report.batch_page import BatchOutcome, FileOutcome, write_batch_report
 from ciaovideo.storage.atomic import sync
 from ciaovideo.storage.segments import UNFINISHED
 
@@ -118,6 +119,38 @@ def write_manifest(ledger: BatchLedger) -> None:
     writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     _write(path.with_suffix(".csv"), table.getvalue())
+
+
+def write_report(ledger: BatchLedger) -> None:
+    """Write a page on all files, with links to those of each, and the same as JSON."""
+    folder = ledger.folder
+    files = (_outcome(folder, row) for row in ledger.rows(everything=True))
+    written = _time(time.time())
+    write_batch_report(BatchOutcome(folder=folder.absolute(), written=written, files=tuple(files)))
+
+
+def _outcome(folder: Path, row: FileRow) -> FileOutcome:
+    """What the ledger tells of one file."""
+    known = row.result
+    told = known.get("report", {})
+    page = Path(told["page"]) if told else None
+    own = page is not None and page.is_file() and page.is_relative_to(folder.absolute())
+    return FileOutcome(
+        name=row.name,
+        source=str(row.source),
+        state=row.state,
+        frames=row.frames if row.state == "done" else row.done,
+        size=(known["width"], known["height"]) if "width" in known else None,
+        seconds=row.seconds,
+        model=known.get("model", ""),
+        restore=known.get("restore", 0.0),
+        page=page.relative_to(folder.absolute()).as_posix() if page and own else "",
+        counts=told.get("counts", {}),
+        psnr=tuple(told["psnr"]) if told.get("psnr") else None,
+        findings=tuple(known.get("findings", ())),
+        problem=row.problem if row.state == "failed" else "",
+        hint=row.hint if row.state == "failed" else "",
+    )
 
 
 def _entry(ledger: BatchLedger, row: FileRow) -> dict[str, Any]:

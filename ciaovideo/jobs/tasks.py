@@ -224,10 +224,9 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
                     f"{_ledger_of(run).path} lacks frames from {done[0][0]} on", "make them again"
                 )
             summary = run.run(end=frames)
-            if report:
-                _report(job, summary)
+            told = {"report": _report(job, summary)} if report else {}
             return Joined(
-                facts=provenance(job, run.plan),
+                facts={**provenance(job, run.plan), **told},
                 findings=summary.findings,
                 stamp=file_stamp(job.output),
                 source_stamp=file_stamp(job.source),
@@ -236,13 +235,22 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
             desk.clear()
 
 
-def _report(job: Job, summary: Summary) -> None:
-    """Write a page on what was kept, changed, lost and invented; draws charts, so loaded late."""
+def _report(job: Job, summary: Summary) -> dict[str, Any]:
+    """Write a page on what was kept, changed, lost and invented, and say it in numbers.
+
+    Draws charts, so that it is loaded late.
+    """
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import preservation_report
 
     told = preservation_report(job.source, job.output, options=job.options, summary=summary)
-    write_report(told, job.output.with_name(f"{job.output.name}.report.html"))
+    write_report(told, page := job.output.with_name(f"{job.output.name}.report.html"))
+    psnr = told.fidelity.psnr
+    return {
+        "page": str(page),
+        "counts": dict(told.counts),
+        "psnr": [round(told.fidelity.mean_psnr, 3), round(min(psnr), 3)] if psnr else None,
+    }
 
 
 def forget(job: Job, start: int) -> None:

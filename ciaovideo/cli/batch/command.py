@@ -100,8 +100,8 @@ def _add_repeating(group: "_ArgumentGroup") -> None:
     group.add_argument(
         "--reports",
         action="store_true",
-        help="write a page beside each output on what was kept, changed, lost and invented; reads"
-        " all pictures of both files once more",
+        help="write a page beside each output on what was kept, changed, lost and invented, and"
+        " report.html and report.json on all files; reads all pictures of both files once more",
     )
     group.add_argument(
         "--no-disk-check",
@@ -132,6 +132,8 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.jobs.ledger import unfinished
         from ciaovideo.jobs.survey import survey
 
+    if arguments.reports:
+        _check_charts()
     listing = find_sources(
         arguments.inputs, arguments.output, pictures=options.input.rate is not None
     )
@@ -162,6 +164,14 @@ def run(arguments: Namespace) -> int:
         with _stops(batch):
             code = batch.run(jobs, frames=frames, pixels=pixels)
     return INTERRUPTED if batch.stopping else code
+
+
+def _check_charts() -> None:
+    """Raise OptionError where no chart can be drawn: now, and not when the first file is made."""
+    from ciaovideo.charts import drawing
+
+    with drawing():
+        pass
 
 
 def _batch_options(arguments: Namespace) -> "BatchOptions":

@@ -1,0 +1,140 @@
+"""The report on a whole batch: one page on all files with links to the page of each, and JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ciaovideo.findings import Kind
+from ciaovideo.pages.page import fill, write_page
+from ciaovideo.report.page import clock
+
+GRAVE = (Kind.WRONG, Kind.DAMAGED, Kind.LOST, Kind.GUESSED)
+STATES = ("done", "failed", "working", "waiting")
+OUTCOMES = ("kept", "changed", "lost", "added")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOutcome:
+    """What became of one file of a batch.
+
+    ``page`` is the report on it, relative to the batch's folder; ``counts`` are how many of its
+    facts had which outcome, ``psnr`` the mean and the worst frame's consistency in dB. Without such
+    a report they are empty. ``findings`` are those of the run, as JSON has them.
+    """
+
+    name: str
+    source: str
+    state: str
+    frames: int = 0
+    size: tuple[int, int] | None = None  # (width, height)
+    seconds: float = 0.0
+    model: str = ""
+    restore: float = 0.0
+    page: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    psnr: tuple[float, float] | None = None
+    findings: tuple[Mapping[str, Any], ...] = ()
+    problem: str = ""
+    hint: str = ""
+
+    @property
+    def grave(self) -> list[Mapping[str, Any]]:
+        """The findings that an archive must know of."""
+        return [one for one in self.findings if one["kind"] in GRAVE]
+
+    @property
+    def link(self) -> str:
+        """The address of its page."""
+        return quote(self.page)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOutcome:
+    """What became of all files of a batch, in their order."""
+
+    folder: Path
+    written: str
+    files: tuple[FileOutcome, ...]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many files are in which state; those without a file are left out."""
+        counts = Counter(one.state for one in self.files)
+        return {state: counts[state] for state in STATES if counts[state]}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many facts of all files had which outcome."""
+        return {word: sum(one.counts.get(word, 0) for one in self.files) for word in OUTCOMES}
+
+    @property
+    def graves(self) -> list[tuple[str, str, int]]:
+        """Kinds and subjects of grave findings, and in how many files there are any."""
+        found = Counter(
+            pair for one in self.files for pair in {(f["kind"], f["subject"]) for f in one.grave}
+        )
+        order = [kind.value for kind in GRAVE]
+        pairs = sorted(found.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0]))
+        return [(kind, subject, count) for (kind, subject), count in pairs]
+
+    def plain(self) -> dict[str, Any]:
+        """It in the types that JSON has."""
+        return {
+            "version": version("ciaovideo"),
+            "folder": str(self.folder),
+            "written": self.written,
+            "states": self.states,
+            "counts": self.counts,
+            "frames": sum(one.frames for one in self.files),
+            "seconds": round(sum(one.seconds for one in self.files), 3),
+            "findings": [
+                {"kind": kind, "subject": subject, "files": count}
+                for kind, subject, count in self.graves
+            ],
+            "files": [asdict(one) for one in self.files],
+        }
+
+
+def batch_html(batch: BatchOutcome) -> str:
+    """The page; it needs nothing else, and links to the pages of files beside their outputs."""
+    return fill(
+        "ciaovideo.report",
+        "batch.html",
+        batch=batch,
+        failed=[one for one in batch.files if one.state == "failed"],
+        numbers=_figures(batch.files),
+        outcomes=OUTCOMES,
+        took=clock,
+    )
+
+
+def write_batch_report(batch: BatchOutcome) -> None:
+    """Write ``report.html`` and ``report.json`` into the batch's folder, over older ones.
+
+    Raises EncodeError where that fails.
+    """
+    data = json.dumps(batch.plain(), indent=1, allow_nan=False)
+    write_page(batch.folder / "report.json", data + "\n")
+    write_page(batch.folder / "report.html", batch_html(batch))
+
+
+def _figures(files: Sequence[FileOutcome]) -> list[tuple[str, str]]:
+    """Names and values of what is said in one line."""
+    done = [one for one in files if one.state == "done"]
+    figures = [
+        ("files", f"{len(done)} of {len(files)}"),
+        ("frames", f"{sum(one.frames for one in done):,}"),
+        ("time of workers", clock(sum(one.seconds for one in files))),
+    ]
+    measured = [one.psnr for one in done if one.psnr]
+    if measured:
+        figures.append(
+            ("consistency, mean", f"{sum(m for m, _ in measured) / len(measured):.1f} dB")
+        )
+        figures.append(("consistency, worst frame", f"{min(w for _, w in measured):.1f} dB"))
+    return figures
