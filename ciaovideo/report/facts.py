@@ -70,7 +70,26 @@ def compare_facts(
         *_streams(given.scan, plan, pairs),
         *_tags(given, made, pairs),
     ]
-    return tuple(_explained(fact, told) for fact in facts)
+    return (*(_explained(fact, told) for fact in facts), *_only_told(facts, told))
+
+
+def _only_told(facts: Sequence[Fact], told: Sequence[Finding]) -> Iterator[Fact]:
+    """What is lost and stands in neither file's description, such as side data: a fact each."""
+    names = {name for fact in facts for name in (fact.name, fact.name.partition(":")[0])}
+    known = names.union(*(ALSO.get(name, ()) for name in names))
+    lost: dict[str, list[str]] = {}
+    for one in told:
+        if one.kind is Kind.LOST and one.subject not in known:
+            lost.setdefault(one.subject, []).append(one.text)
+    for subject, texts in lost.items():
+        yield Fact(
+            part="video",
+            name=subject,
+            source="there",
+            output=NOTHING,
+            outcome=Outcome.LOST,
+            why="; ".join(dict.fromkeys(texts)),
+        )
 
 
 def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
