@@ -30,7 +30,7 @@ NUMBERS: Mapping[Any, type] = {
     int: Integral,
     float: Real,
     Fraction: Rational,
-}  # what is taken for a field of these
+}  # what is accepted for a field of these
 
 
 def opt[T](default: T, text: str, unit: str = "", *, flag: str = "") -> T:
@@ -81,12 +81,12 @@ def from_mapping[C](config: type[C], values: Mapping[str, Any], where: str) -> C
         return config(**arguments)
     except OptionError as cause:
         raise OptionError(f"{where}: {cause.problem}", cause.hint) from cause
-    except TypeError as cause:  # a field without a default was left out
+    except TypeError as cause:  # a field without a default is missing
         raise OptionError(f"{where}: {cause}") from cause
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """The plain values of a config: what ``from_mapping`` takes back; unset options left out."""
+    """The plain values of a config, which ``from_mapping`` reads back; without unset options."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {name: _plain(value) for name, value in values.items() if value is not None}
 
@@ -133,7 +133,7 @@ def require_type(annotation: Any, value: Any, name: str) -> Any:
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types that a union is made of, or the type itself; None left out."""
+    """The types that a union is made of, or the type itself; without None."""
     union = get_origin(annotation) in (types.UnionType, typing.Union)
     kinds = get_args(annotation) if union else (annotation,)
     return tuple(kind for kind in kinds if kind is not types.NoneType)

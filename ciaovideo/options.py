@@ -199,7 +199,8 @@ class InputOptions:
         "N[/D]",
     )
     transfer: TransferName | None = opt(
-        None, "how light became samples, in place of what the input says; the output is tagged so"
+        None,
+        "transfer characteristics to use in place of the input's tag, and to tag the output with",
     )
     start: Fraction | str | None = opt(
         None,
@@ -277,7 +278,7 @@ class EngineOptions:
     consistent: bool = opt(
         False,
         "correct pictures so that, reduced again by anti-aliased bicubic, they equal the source to"
-        " 1/40 of a step of 8 bits, before they are rounded; its noise and blocks come back",
+        " 1/40 of a step of 8 bits, before they are rounded; its noise and blocks stay",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""torch's deterministic kernels, for as long as somebody computes with them."""
+"""torch's deterministic kernels, enabled only while an engine computes with them."""
 
 import os
 from contextlib import ExitStack

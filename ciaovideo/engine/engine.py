@@ -71,7 +71,7 @@ class Engine:
             self._network = copy.deepcopy(self._exact)
             set_precision(self._network, self.precision)
         if self.device.type == "cuda":
-            # Other threads read the weights in streams that wait for nobody.
+            # Other threads read the weights in CUDA streams that do not wait for this one.
             torch.cuda.synchronize(self.device)
         self._plans: dict[tuple[int, ...], EnginePlan] = {}
 

@@ -1,4 +1,4 @@
-"""torch's switches for the whole process, turned for as long as somebody computes with them."""
+"""torch's process-wide flags, set only while an engine computes."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -4,10 +4,10 @@ Opacity is enlarged by the network as a gray picture, and apart from the colours
 mattes drawn 8 times finer and halved to 96x96, at x2 with ciaosr-fast, PSNR of the matte: a disc
 42.2 dB (bicubic 30.4, bilinear 28.4), letters 39.1 (25.8, 24.1), hair 22.0 (15.5, 14.0), a soft
 ramp 59.3 (55.6, 58.6); of a textured disc laid over a background, 45.9 dB where bicubic opacity
-with the network's colours gives 36.1, since edges of the two then differ in sharpness. Whether
-colours were multiplied by opacity, files do not tell; left alone, both kinds stay what they are.
-Of colours that are not, those that stand where nothing is visible count: black there
-darkens the edge (38.6 dB), as it does in every resizer that works this way (bicubic 34.6).
+with the network's colours gives 36.1, since edges of the two then differ in sharpness. Files
+do not state whether colours are premultiplied; both kinds are enlarged as they are. In straight
+alpha the colours of invisible pixels matter: black there darkens the edge (38.6 dB), as in every
+resizer that works this way (bicubic 34.6).
 """
 
 from collections.abc import Callable, Sequence
@@ -194,8 +194,8 @@ class Renderer:
         """Opacity (h, w) -> (1, H, W) in the target's format, floats clamped to [0, 1].
 
         With a ``part`` only that of the result, in output px. A plane of one value, as most are,
-        stays one without the network: opaque to the last code. Given in CPU memory nobody waits
-        for a GPU to tell which it is; what comes back is where it was made.
+        stays one without the network: opaque to the last code. In CPU memory this is checked
+        without a GPU synchronisation; the result stays on the device that made it.
         """
         source, target = (
             kind if kind.opacity else PlaneFormat.of_opacity(kind.layout, kind.dtype)
@@ -226,7 +226,7 @@ class Renderer:
 
 
 def _sent(plane: Tensor, device: torch.device) -> Tensor:
-    """The plane on a device; to a GPU it goes through pinned memory, and nobody waits."""
+    """The plane on a device; to a GPU it is copied asynchronously, through pinned memory."""
     if device.type == "cuda" and plane.device.type == "cpu" and not plane.is_pinned():
         plane = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True).copy_(plane)
     return plane.to(device, non_blocking=True)

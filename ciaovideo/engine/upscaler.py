@@ -79,7 +79,7 @@ class Upscaler:
         return self.size.resolve(height, width, even=even)
 
     def __call__[T: (Tensor, np.ndarray[Any, Any], Picture)](self, picture: T) -> T:
-        """The picture enlarged; raises OptionError for a shape or dtype that is no picture."""
+        """The picture enlarged; raises OptionError for an unsupported shape or dtype."""
         if isinstance(picture, Picture):
             return self._picture(picture)
         if isinstance(picture, Tensor):
@@ -87,7 +87,7 @@ class Upscaler:
         return self._array(picture)
 
     def submit[T: (Tensor, np.ndarray[Any, Any], Picture)](self, picture: T) -> Future[T]:
-        """The picture enlarged by one of ``workers`` threads, while the caller goes on.
+        """The picture enlarged by one of ``workers`` threads, while the caller continues.
 
         Waits as long as ``workers + 1`` pictures are unfinished: so memory is bounded however fast
         pictures come. Pictures must be in CPU memory, and left alone until they are done.
@@ -108,7 +108,7 @@ class Upscaler:
     def _tensor(self, picture: Tensor) -> Tensor:
         if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point():
             raise OptionError(
-                f"a tensor {tuple(picture.shape)} of {picture.dtype} is no picture",
+                f"unsupported tensor {tuple(picture.shape)} of {picture.dtype}",
                 "give floats in [0, 1] of shape (B, 3, H, W)",
             )
         sr = self.engine(picture, self.out_size(picture.shape[2], picture.shape[3]))
@@ -117,7 +117,7 @@ class Upscaler:
     def _array(self, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if picture.ndim not in (3, 4) or picture.shape[-1] != 3 or 0 in picture.shape[-3:]:
             raise OptionError(
-                f"an array {picture.shape} is no picture", "give (H, W, 3) or (B, H, W, 3)"
+                f"unsupported array {picture.shape}", "pass (H, W, 3) or (B, H, W, 3)"
             )
         kind = picture.dtype.newbyteorder("=")
         if kind not in ARRAY_KINDS:
@@ -139,7 +139,7 @@ def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> W
     restore = settled(model, options.device).restore
     key: tuple[object, ...] = (model_name(model, options.device), restore)
     if model.weights is not None:
-        with suppress(OSError, ValueError):  # loading says what is wrong with it
+        with suppress(OSError, ValueError):  # loading reports what is wrong with it
             about = model.weights.stat()
             key = (model.weights.resolve(), about.st_mtime_ns, about.st_size, restore)
     precision = choose_precision(options.precision, device)

@@ -160,7 +160,7 @@ _alive_lock = threading.Lock()
 
 
 def shared_pool(key: tuple[object, ...], make: Callable[[], WorkerPool]) -> WorkerPool:
-    """The pool that somebody holds under this key, else a new one: weights are loaded once."""
+    """The live pool under this key, else a new one; so weights are loaded once."""
     with _alive_lock:
         pool = _alive.get(key)
         if pool is None:

@@ -1,4 +1,4 @@
-"""Equivariance of a method over scales, beside what another measure says of it."""
+"""Equivariance of a method over scales, added to another measure."""
 
 import math
 import statistics
@@ -41,7 +41,7 @@ def equivariance(upscale: Upscale, picture: Tensor, scale: float) -> float:
     """The equivariance error in dB of a method at a scale r, of x (1, 3, h, w) in [0, 1].
 
     x is cropped so that x / r is whole, f is anti-aliased bicubic (of floats, not rounded), and
-    ceil(r) px of border are left out. Raises OptionError for a picture that is too small.
+    ceil(r) px of border are cropped. Raises OptionError for a picture that is too small.
     """
     size = crop_size((picture.shape[-2], picture.shape[-1]), scale)
     x = picture[..., : size[0], : size[1]]

@@ -134,7 +134,7 @@ class _Band:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lines:
-    """One axis of a tile: what is asked of the network, and what is made of it.
+    """One axis of a tile: the queries to the network, and their correction.
 
     ``asked`` are more queries than the tile's ``own``; ``source`` the LR samples, of those at hand,
     that they are compared with. ``reduction`` is D from the one to the other, ``increase`` U back.

@@ -1,4 +1,4 @@
-"""A chart as SVG inside a page: its colours are the page's, and each point tells its figure."""
+"""A chart as SVG inside a page: in the page's colours, each point with its figure as tooltip."""
 
 import io
 import re

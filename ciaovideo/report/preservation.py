@@ -109,7 +109,7 @@ def preservation_report(
 
     ``options`` are those of the run, of which input and number of frames count. ``summary`` is what
     the run returned, ``verification`` what ``verify`` did; without both the output is verified
-    here. ``inside`` is the (height, width) of pictures that were padded, where no run tells it.
+    here. ``inside`` is the (height, width) of padded pictures, where no run is known.
     Raises MissingInputError, OptionError for a pipe, and MediaError for what cannot be read.
     """
     given, made = Path(source), Path(output)

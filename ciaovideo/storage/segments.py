@@ -28,7 +28,7 @@ MAGIC = KIND + b"2\n"
 PACKET, FRAME, END = b"P", b"F", b"E"
 HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that follow
 DIGEST = hashlib.sha256
-MAX_HEADER = 1 << 16  # bytes of the line that says what the packets were made from
+MAX_HEADER = 1 << 16  # bytes of the line with frame, coding and fingerprint
 SUFFIX, UNFINISHED = ".segment", ".part"
 
 
@@ -68,8 +68,8 @@ class Tally(NamedTuple):
 class Segment:
     """A finished segment: frames [start, stop), with their run's ``fingerprint``.
 
-    ``coding`` stands for what a file says once of all its packets: it is the same in all segments
-    of a video.
+    ``coding`` is the digest of what a file's header states of its packets, equal in all segments of
+    a video.
     """
 
     path: Path

@@ -161,7 +161,7 @@ class Trainer:
         return len(store)
 
     def stop(self) -> None:
-        """Have ``run`` save and return after the step at hand; signal handlers may call this.
+        """Have ``run`` save and return after the current step; signal handlers may call this.
 
         Of several processes, one is enough.
         """
@@ -226,7 +226,7 @@ class Trainer:
             raise self._unwritable(cause) from cause
 
     def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
-        """What the step at hand shows; kept in the record too."""
+        """Progress after the current step; kept in the record, too."""
         optim, samples = self.recipe.options.optim, self.recipe.options.data.batch * rate
         if self.record.due(self.step):
             self._check(self._loss.read())

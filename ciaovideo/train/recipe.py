@@ -275,8 +275,8 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A bundled recipe by name, or one from a TOML file; ``overrides`` are ``part.key=value``.
 
     A recipe may name another as its ``base``, by name or by a path relative to its own file, and
-    say only what differs. Options of a network, encoder or decoder are not handed on to another one
-    that the recipe or an override names. Raises UnknownNameError or OptionError.
+    state only what differs. A network, encoder or decoder that differs from the base's does not
+    inherit its options. Raises UnknownNameError or OptionError.
     """
     values = _recipe_values(name_or_path)
     kinds = ("network.network=", *(f"network.{half}=" for half in HALVES))

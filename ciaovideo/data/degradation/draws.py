@@ -45,7 +45,7 @@ class Draws:
         return placed(torch.randint(limit, (count,), generator=self.generator), self.device)
 
     def weighted(self, shares: Sequence[float], count: int) -> Tensor:
-        """Indices of shares, each as often as it says: (count,) int64."""
+        """Indices drawn with these shares as weights: (count,) int64."""
         weights = torch.tensor(shares)
         drawn = torch.multinomial(weights, count, replacement=True, generator=self.generator)
         return placed(drawn, self.device)

@@ -13,7 +13,7 @@ def draw_quality_over_time(
 ) -> None:
     """Write a ``kind``, png or svg: PSNR at a scale over CPU seconds a megapixel, by set.
 
-    A method without a load, or without a score at that scale, is left out. Raises OSError.
+    A method without a load, or without a score at that scale, is skipped. Raises OSError.
     """
     seconds = {load.method: load.cpu_s for load in loads}
     order = {method: index for index, method in enumerate(seconds)}

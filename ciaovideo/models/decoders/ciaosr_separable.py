@@ -24,7 +24,7 @@ class OffsetBasis(nn.Module):
     in the cell (2 / scale): smooth in both, so that any scale and any point can be asked for.
     """
 
-    keep_fp32 = True  # a few hundred values a frame, and every pixel hangs on them
+    keep_fp32 = True  # a few hundred values a frame, and every pixel depends on them
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The decoder of LTE: waves whose amplitudes and frequencies the features say."""
+"""The decoder of LTE: waves whose amplitudes and frequencies follow from the features."""
 
 from collections.abc import Sequence
 from typing import Self

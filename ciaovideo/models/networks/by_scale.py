@@ -20,7 +20,7 @@ from ciaovideo.models.protocols import (
 
 
 class ByScale(Network):
-    """The network of the scale that is asked for; ``members`` by scale, each for that one alone.
+    """The network of the requested scale; ``members`` by scale, each for that one alone.
 
     No registry has it, and no file of weights: the manifest names the files of the members.
     """

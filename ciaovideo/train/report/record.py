@@ -114,7 +114,7 @@ def _append(path: Path, lines: list[list[str]], columns: int, kept: float) -> No
 
 
 def _lines(path: Path, columns: int) -> list[list[str]]:
-    """The lines of as many numbers as there are columns; what else a file holds is left out."""
+    """The lines of as many numbers as there are columns; other lines are skipped."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as source:

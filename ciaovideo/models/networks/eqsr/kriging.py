@@ -15,7 +15,7 @@ MARGIN = 2  # output px that a colour reads around its own: one for each block
 
 
 class Involution(nn.Module):
-    """Weights of the nine neighbours: what the data says, times a covariance of distances.
+    """Weights of the nine neighbours: a kernel of the data, times a covariance of distances.
 
     The first part is a kernel made at each query (involution, arXiv 2103.06255), one for every
     GROUPS channels. The second one is exp(-d^2 / (2 l^2)), d from the query to the code that the
