@@ -199,8 +199,7 @@ class InputOptions:
         "N[/D]",
     )
     transfer: TransferName | None = opt(
-        None,
-        "transfer characteristics to use in place of the input's tag, and to tag the output with",
+        None, "transfer characteristics in place of the input's tag; the output gets this tag"
     )
     start: Fraction | str | None = opt(
         None,

@@ -59,20 +59,6 @@ class PacketHead:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A packet out of its file: its bytes, and how many ticks of its stream's clock it lasts."""
-
-    data: bytes
-    duration: int
-    key: bool
-
-    @classmethod
-    def of(cls, packet: "Packet[Stream]") -> Self:
-        """A copy of a packet."""
-        return cls(bytes(packet), packet.duration or 0, packet.is_keyframe)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The frames that appear from ``start`` on and before ``end``, ``count`` of them at most.

@@ -24,8 +24,8 @@ from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.inspect.jumps import WRAP, ClockWatch
 from ciaovideo.media.inspect.late import LateStreams
+from ciaovideo.media.read.head import TrialPacket
 from ciaovideo.media.read.probe import probe
-from ciaovideo.media.selection import Sample
 from ciaovideo.media.streams.trial import takes
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.keywords import with_fields
@@ -376,7 +376,7 @@ def test_a_muxer_is_tried_with_the_first_packets(tmp_path: Path) -> None:
     facts = probe(source)
     (index,) = facts.packets.samples
     container = CONTAINERS["matroska"]
-    broken = Sample(b"no block" * 25, 1, True)
+    broken = TrialPacket(b"no block" * 25, 1, True)
     with av.open(source) as given:
         sound = given.streams[index]
         assert takes(container, sound, {}, samples=facts.packets.samples[index])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -17,10 +17,24 @@ from ciaovideo.media.inspect.truncation import packet_end
 from ciaovideo.media.read.choosing import Choice
 from ciaovideo.media.read.pulldown import frames_for
 from ciaovideo.media.read.seeking import Listing, PacketLister
-from ciaovideo.media.selection import EVERYTHING, PacketHead, Sample, Selection
+from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import packets_of
 
 SAMPLES = 2  # packets of each stream that are kept to try a muxer with
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPacket:
+    """A packet to try a muxer with: its bytes, and its duration in ticks of its stream's clock."""
+
+    data: bytes
+    duration: int
+    key: bool
+
+    @classmethod
+    def of(cls, packet: "Packet[Stream]") -> Self:
+        """A copy of a packet."""
+        return cls(bytes(packet), packet.duration or 0, packet.is_keyframe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +52,7 @@ class PacketFacts:
     heads: tuple[PacketHead, ...]
     listing: Listing | None
     covers: Mapping[int, bytes]
-    samples: Mapping[int, tuple[Sample, ...]]
+    samples: Mapping[int, tuple[TrialPacket, ...]]
 
     def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
         """When each stream's earliest packet of the part is seen or heard, in seconds.
@@ -77,7 +91,7 @@ class FileHead:
         self._origin: Fraction | None = None  # when the first frame is shown
         self._heads: list[PacketHead] = []
         self._covers: dict[int, bytes] = {}
-        self._samples: dict[int, list[Sample]] = {}
+        self._samples: dict[int, list[TrialPacket]] = {}
         self._lister = PacketLister(video) if wanted.cut else None
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -166,7 +180,7 @@ class FileHead:
             self._sizes.append(packet.size)
             self._note_frame(packet)
         elif len(taken := self._samples.setdefault(index, [])) < SAMPLES:
-            taken.append(Sample.of(packet))
+            taken.append(TrialPacket.of(packet))
         if packet.pts is None or not packet.time_base or len(self._heads) >= PROBE_PACKETS:
             return
         head = PacketHead.of(packet)

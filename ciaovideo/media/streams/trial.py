@@ -15,7 +15,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ciaovideo.media.containers import Container
-from ciaovideo.media.selection import Sample
+from ciaovideo.media.read.head import TrialPacket
 from ciaovideo.media.streams.targets import add_converted, add_copy
 from ciaovideo.media.write.codecs import CODECS
 
@@ -29,7 +29,7 @@ def takes(
     source: Stream,
     covers: Mapping[int, bytes],
     codec: str = "",
-    samples: Sequence[Sample] = (),
+    samples: Sequence[TrialPacket] = (),
 ) -> bool:
     """Whether a container holds a stream as it is, or as ``codec``.
 
@@ -66,7 +66,7 @@ def takes(
 
 
 def _write(
-    trial: OutputContainer, source: Stream, target: Stream, samples: Sequence[Sample]
+    trial: OutputContainer, source: Stream, target: Stream, samples: Sequence[TrialPacket]
 ) -> None:
     """Write packets and the end of the file, one a tick: their own times are seen to elsewhere."""
     for number, sample in enumerate(samples):
