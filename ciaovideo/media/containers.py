@@ -349,6 +349,7 @@ READ_ONLY = {
     "flv": Container(name="flv", tells_end=True),
     "mpegts": Container(name="mpegts", free_clock=True),
     "mpeg": Container(name="mpeg", free_clock=True),
+    "nut": Container(name="nut", lasts_from_zero=True),
 }
 OTHER = Container(name="")
 BY_SUFFIX = {suffix: row for row in CONTAINERS.values() for suffix in row.suffixes}

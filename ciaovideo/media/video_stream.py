@@ -131,6 +131,15 @@ def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Pack
         yield packet
 
 
+def recoded(path: Path, given: av.VideoFormat) -> str:
+    """What to do about a layout that is not read: all samples coded anew, without loss."""
+    deep = "16le" if max(part.bits for part in given.components) > 8 else ""
+    name = f"yuv444p{deep}" if len(given.components) > 1 else f"gray{deep}"
+    if given.is_rgb or given.name.startswith("xyz"):
+        name = "gbrp16le" if deep else "bgr0"
+    return f"code it anew first: {remuxed(path, then=('-c:v', 'ffv1', '-pix_fmt', name))}"
+
+
 def as_hdr10(path: Path, index: int) -> str:
     """A whole command line that applies the Dolby Vision of a video, as another file.
 

@@ -203,7 +203,7 @@ def _compare_length(name: str, made: Any, lasts: float) -> Iterator[str]:
     """That sound lasts as long as the film, whose last frame the muxer may fill up."""
     film = _film(made)
     count, frame = len(frames_of(made, film["index"])), 1 / float(Fraction(film["r_frame_rate"]))
-    if not 0 <= lasts - count * frame + 1e-6 < frame:
+    if not 0 <= lasts - count * frame + 1 / 44100 < frame:
         yield f"{name} lasts {lasts:.3f} s beside {count} frames of {frame:.4f} s"
 
 

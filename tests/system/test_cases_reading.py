@@ -104,6 +104,8 @@ def test_matroska_that_begins_late_lasts_no_longer(tmp_path: Path) -> None:
     info = probe(clip).info
     assert info.duration_s == pytest.approx(0.25, abs=0.001)  # its clock counts milliseconds
     assert info.frame_count == 6
+    make_clip(clip := tmp_path / "in.nut", first_pts=24 * 36000, codec="ffv1", options={}, **SMALL)
+    assert probe(clip).info.frame_count == 5  # how long the last one stays it does not store
 
 
 def test_a_file_of_a_camera_that_counts_from_1970(shared: Path, tmp_path: Path) -> None:

@@ -99,6 +99,23 @@ def test_what_follows_a_change_of_size_becomes_a_file(tmp_path: Path, codec: str
     assert [info.codec for info in summary.kept] == ["mp2"]
 
 
+@pytest.mark.parametrize("pix_fmt", ["rgb555le", "rgb8", "monow"])
+def test_a_layout_that_is_not_read_is_coded_anew(tmp_path: Path, pix_fmt: str) -> None:
+    """As in old captures; what the command makes has as many shades."""
+    source = tmp_path / "in.nut"
+    with av.open(source, "w") as made:
+        video: Any = made.add_stream("rawvideo", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, pix_fmt
+        for number in range(3):
+            pixels = np.full((48, 64, 3), 8 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=pix_fmt)
+            frame.pts = number
+            made.mux(video.encode(frame))
+    with pytest.raises(ColorError, match=f"pixel format '{pix_fmt}'") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    assert enlarge(made_by(caught.value, tmp_path), tmp_path / "out.mkv").frames == 3
+
+
 def test_dolby_vision_is_applied(tmp_path: Path) -> None:
     stored = CASES / "dv5.mp4"
     if not stored.is_file():

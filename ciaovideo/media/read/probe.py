@@ -17,7 +17,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ciaovideo.errors import DecodeError, OpenError, TimestampError
+from ciaovideo.errors import ColorError, DecodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
@@ -45,6 +45,7 @@ from ciaovideo.media.video_stream import (
     indexed_frames,
     main_video,
     pictures_from,
+    recoded,
     retagged,
     retimed,
     tagged_color,
@@ -177,7 +178,7 @@ def describe_video(
         path=str(path),
         height=first.height,
         width=first.width,
-        pix_fmt=planar_layout(first),
+        pix_fmt=_layout(first, path),
         color=tagged_color(first),
         codec=codec_name(av_stream),
         time_base=exact(av_stream.time_base) or Fraction(0),
@@ -192,6 +193,16 @@ def describe_video(
         hdr10=read_hdr10(first.side_data.values()),
         streams=tuple(describe(other) for other in container.streams),
     )
+
+
+def _layout(first: av.VideoFrame, path: Path) -> str:
+    """The planar layout of the pictures; ColorError for another, with a command for a file."""
+    try:
+        return planar_layout(first)
+    except ColorError as error:
+        if not path.is_file():
+            raise
+        raise ColorError(error.problem, recoded(path, first.format)) from error
 
 
 def with_rate(
