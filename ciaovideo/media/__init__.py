@@ -4,9 +4,9 @@ Design note. A picture crosses this part unchanged or not at all. ``VideoReader`
 picture of the main video as integer planes with its exact time; ``VideoWriter`` codes planes at
 exactly these times; ``StreamCopier`` carries everything else in the file, packet by packet: only
 text and, if asked for, sound are coded anew where a container wants it. Nothing here converts
-colour, resizes, drops, doubles or retimes a picture; one thing makes pictures of its own: the
-deinterlacer, where a sample and the flags say that frames hold two fields (``read/fields``), each
-made picture at the time of its field (``read/deinterlacer``).
+colour, resizes, drops, doubles or retimes a picture; one thing makes pictures of its own: where a
+sample and the flags say that frames hold two fields (``interlacing/fields``), the deinterlacer
+makes whole ones, each at the time of its field (``interlacing/deinterlacer``).
 
 - **Time** is a ``pts`` in ticks of a ``Fraction``: seconds never pass through a float. The output
   keeps the input's time base; mp4 and mov store it exactly, Matroska rounds to milliseconds.

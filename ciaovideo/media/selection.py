@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from ciaovideo.media.clock import exact, priming, with_fields
-from ciaovideo.media.read.pulldown import film_times, frames_for
+from ciaovideo.media.interlacing.pulldown import film_times, frames_for
 from ciaovideo.options import InputOptions
 
 CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and end earlier

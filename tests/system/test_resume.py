@@ -17,7 +17,7 @@ from ciaovideo.cli.main import run
 from ciaovideo.errors import OptionError, StaleLedgerError
 from ciaovideo.findings import Kind
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.read.decoding import PictureSource
 from ciaovideo.media.write.encoder import FrameEncoder
 from ciaovideo.media.write.writer import SegmentWriter
 from ciaovideo.options import (
@@ -267,17 +267,17 @@ def test_an_interrupt_need_not_wait_for_what_is_passed_over(
     output = tmp_path / "out.mp4"
     with pytest.raises(StoppedError):
         upscale(clip, output, options=options(), on_progress=stop_at(18))
-    decode = VideoReader._decode
+    decode = PictureSource.next
     count = 0
 
-    def interrupted(self: VideoReader) -> Any:
+    def interrupted(self: PictureSource) -> Any:
         nonlocal count
         count += 1
         if count == 5:
             signal.raise_signal(signal.SIGINT)
         return decode(self)
 
-    monkeypatch.setattr(VideoReader, "_decode", interrupted)
+    monkeypatch.setattr(PictureSource, "next", interrupted)
     with pytest.raises(KeyboardInterrupt):
         upscale(clip, output, options=options())
     assert count == 5

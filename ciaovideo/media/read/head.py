@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
 from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, index_clock, look_ahead
 from ciaovideo.media.inspect.truncation import packet_end
+from ciaovideo.media.interlacing.pulldown import frames_for
 from ciaovideo.media.read.choosing import Choice
-from ciaovideo.media.read.pulldown import frames_for
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import packets_of

@@ -27,11 +27,11 @@ from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
 from ciaovideo.media.inspect.jumps import Jumps
 from ciaovideo.media.inspect.truncation import truncation
+from ciaovideo.media.interlacing.fields import FieldEvidence, FieldSample
+from ciaovideo.media.interlacing.telecine import is_matched
 from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.choosing import check_input, choose
-from ciaovideo.media.read.fields import FieldEvidence, FieldSample
 from ciaovideo.media.read.head import FileHead, PacketFacts
-from ciaovideo.media.read.telecine import is_matched
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks

@@ -24,8 +24,8 @@ from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
 from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
+from ciaovideo.media.interlacing.fields import FieldPolicy
 from ciaovideo.media.margins import NO_MARGINS, Margins
-from ciaovideo.media.read.fields import FieldPolicy
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection

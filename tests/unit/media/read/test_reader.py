@@ -23,6 +23,7 @@ from ciaovideo.errors import (
 from ciaovideo.findings import Kind
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
+from ciaovideo.media.read.decoding import PictureSource
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
 from tests.found import by_kind
@@ -203,34 +204,26 @@ def test_a_change_of_size_is_an_error_that_says_where(tmp_path: Path) -> None:
     assert "frame 10: the picture changes from 64x48 yuv420p to 96x48" in str(caught.value)
 
 
-class Pictures:
-    """Stands for the decoder: pictures with these times."""
-
-    def __init__(self, *stamps: int | None) -> None:
-        self.stamps = iter(stamps)
-
-    def __next__(self) -> av.VideoFrame:
-        picture = av.VideoFrame(64, 48, "yuv420p")
-        picture.pts = next(self.stamps)
-        return picture
-
-    def __iter__(self) -> Iterator[av.VideoFrame]:
-        return self
-
-
 @pytest.mark.parametrize(
     ("stamps", "words"),
     [((512, 512), "frame 2: its time 512 is not after 512"), ((None,), "frame 1 has no time")],
 )
 def test_times_must_be_there_and_increase(
-    tmp_path: Path, stamps: tuple[int | None, ...], words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stamps: tuple[int | None, ...], words: str
 ) -> None:
     path = tmp_path / "clip.mp4"
     make_clip(path, seconds=0.5, **SMALL)
-    with VideoReader(path) as reader:
-        reader._decoder = Pictures(*stamps)
-        with pytest.raises(TimestampError, match=words):
-            list(reader.frames())
+    decode = PictureSource.next
+
+    def stamped(source: PictureSource) -> av.VideoFrame | None:
+        picture = decode(source)
+        if picture and source.number:
+            picture.pts = stamps[source.number - 1]
+        return picture
+
+    monkeypatch.setattr(PictureSource, "next", stamped)
+    with VideoReader(path) as reader, pytest.raises(TimestampError, match=words):
+        list(reader.frames())
 
 
 def cut(path: Path, clip: Clip, share: float) -> int:

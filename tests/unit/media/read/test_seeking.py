@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.read import reader as reader_module
+from ciaovideo.media.read import decoding
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.seeking import AnchorJudge, Listing, packets_from
@@ -109,7 +109,7 @@ def test_the_same_frames_come_out(
         jumps.append(packets is not None)
         return packets
 
-    monkeypatch.setattr(reader_module, "packets_from", jump)
+    monkeypatch.setattr(decoding, "packets_from", jump)
     found = part(path, asked)
     assert jumps == [True]
     assert len(anchors(path)) > 3
@@ -156,7 +156,7 @@ def test_an_index_that_leads_astray_is_not_followed(
     def jump(container: Any, *rest: Any) -> Any:
         return packets_from(cast(Any, Astray(container)), *rest)
 
-    monkeypatch.setattr(reader_module, "packets_from", jump)
+    monkeypatch.setattr(decoding, "packets_from", jump)
     again = part(path, asked)
     assert same(again, found)
 

@@ -7,7 +7,7 @@ from typing import Any
 import av
 import pytest
 
-from ciaovideo.media.read.fields import FieldEvidence, FieldPolicy
+from ciaovideo.media.interlacing.fields import FieldEvidence, FieldPolicy
 from ciaovideo.media.read.probe import probe
 from ciaovideo.options import InputOptions
 from tests.media import make_clip

@@ -25,7 +25,13 @@ from torch import Tensor
 
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import exact
-from ciaovideo.media.read.pulldown import NO_FILM, Pulldown, joined, pulldown_in, telecine_rate
+from ciaovideo.media.interlacing.pulldown import (
+    NO_FILM,
+    Pulldown,
+    joined,
+    pulldown_in,
+    telecine_rate,
+)
 from ciaovideo.media.video_stream import codec_name, decoded, packets_of
 from ciaovideo.options import InputOptions
 

@@ -24,9 +24,9 @@ from torch import Tensor
 from ciaovideo.errors import DecodeError, TimestampError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.interlacing.deinterlacer import TAKEN, Shown
+from ciaovideo.media.interlacing.pulldown import PARTS, Group, Grouping
 from ciaovideo.media.layouts import repacked, samples_of
-from ciaovideo.media.read.deinterlacer import TAKEN, Shown
-from ciaovideo.media.read.pulldown import PARTS, Group, Grouping
 
 MATCHED = frozenset(
     name for name in TAKEN if name.startswith(("yuv420", "yuv422", "yuv444", "yuv411"))

@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 from ciaovideo.errors import LossError
 from ciaovideo.findings import Kind
 from ciaovideo.media.frame import Frame
+from ciaovideo.media.interlacing.pulldown import (
+    Pulldown,
+    film_times,
+    frames_for,
+    joined,
+    pulldown_in,
+)
 from ciaovideo.media.read.probe import probe
-from ciaovideo.media.read.pulldown import Pulldown, film_times, frames_for, joined, pulldown_in
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.options import InputOptions

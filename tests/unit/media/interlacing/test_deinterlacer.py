@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.errors import DecodeError, InterlacedError, TimestampError
 from ciaovideo.media.frame import VideoInfo
-from ciaovideo.media.read.deinterlacer import TAKEN, FieldFilter, Shown
+from ciaovideo.media.interlacing.deinterlacer import TAKEN, FieldFilter, Shown
 
 TICK = Fraction(1, 1001)
 FULL = {"yuvj411p", "yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p"}

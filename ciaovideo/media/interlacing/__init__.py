@@ -1,0 +1,1 @@
+"""Frames of two fields: recognised, and made whole pictures, of video or of film."""

@@ -1,0 +1,77 @@
+"""What has to hold from picture to picture: one size and layout, and times that rise."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from ciaovideo.errors import DecodeError, TimestampError
+from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.video_stream import rejoined, remuxed, retimed
+
+
+class Continuity:
+    """Holds each picture of a video against those before it.
+
+    ``tick`` is the clock of its times, None where the container stores none, ``origin`` when its
+    first frame appears, in seconds, ``asked`` the part that is read. ``last`` is the newest time
+    stamp, ``following`` the one that comes next if the step stays.
+    """
+
+    def __init__(
+        self, path: Path, tick: Fraction | None, origin: Fraction, asked: Selection
+    ) -> None:
+        self._path, self._tick, self._origin, self._asked = path, tick, origin, asked
+        self.last: int | None = None
+        self.following = 0
+
+    def fits(self, picture: av.VideoFrame, info: VideoInfo, *, any_range: bool) -> bool:
+        """Whether it has the size and layout of the video; with ``any_range`` but for its range."""
+        names = {picture.format.name, info.coded_pix_fmt}
+        if any_range:
+            names = {name.replace("yuvj", "yuv") for name in names}  # that is a range, no layout
+        return len(names) == 1 and (picture.height, picture.width) == info.stored_size
+
+    def changed(
+        self, picture: av.VideoFrame, info: VideoInfo, number: int, begins: int
+    ) -> DecodeError:
+        """The error for a picture of another size or layout, with both ways on.
+
+        ``begins`` is when the file does, in microseconds: ffmpeg seeks from there.
+        """
+        time, hint = "", "cut the file there and process the parts one by one"
+        if picture.pts is not None and self._tick is not None:
+            micros = (picture.pts * self._tick - self._origin) * 10**6
+            time = f" at {math.floor(micros) / 10**6:.6f} s"  # a part that ends then is before it
+            seek = micros + self._origin * 10**6 - begins
+            rest = remuxed(
+                self._path, "-ss", f"{math.ceil(seek) / 10**6:.6f}", then=["-copypriorss", "0"]
+            )
+            hint = f"end the run there, and make another file of what follows: {rest}"
+        return DecodeError(
+            f"{self._path}: frame {number}{time}: the picture changes from"
+            f" {info.stored_size[1]}x{info.stored_size[0]}"
+            f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {picture.format.name}",
+            hint,
+        )
+
+    def later(self, pts: int | None, number: int) -> int:
+        """A time stamp that is there and later than the one before; raises TimestampError."""
+        place = f"{self._path}: frame {number}"
+        if pts is None:
+            raise TimestampError(f"{place} has no time", retimed(self._path))
+        if self.last is not None and pts <= self.last:
+            raise TimestampError(
+                f"{place}: its time {pts} is not after {self.last} (ticks of {self._tick} s)",
+                f"{rejoined(self._path)}{self._or_fewer(number)}",
+            )
+        self.following, self.last = 2 * pts - (self.last or pts), pts
+        return pts
+
+    def _or_fewer(self, count: int) -> str:
+        """The other way on where times go wrong: what comes before, which a start would shift."""
+        if self._asked.start is not None or not count:
+            return ""
+        return f", or take the first {count * self._asked.per_frame} frames only"
