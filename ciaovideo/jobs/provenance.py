@@ -94,7 +94,7 @@ def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
         "model": plan.model,
         "restore": plan.restore,
         "consistent": plan.consistent,
-        "weights_sha256": weights_sha256(job.options.model, plan.model),
+        "weights_sha256": weights_sha256(plan.model, job.options.model.weights),
         "precision": plan.precision,
         "device": plan.device,
         "settings": to_mapping(job.options),

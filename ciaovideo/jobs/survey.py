@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,14 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.workers import Workers
-from ciaovideo.media.inspect.borders import settle_crop
 from ciaovideo.media.read.probe import probe
-from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import source_files
-from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination
 from ciaovideo.pipeline.decide import decide
 from ciaovideo.pipeline.fingerprint import Sharing, reproducible
 from ciaovideo.pipeline.parts import Part
 from ciaovideo.pipeline.session import UpscaleRun
+from ciaovideo.pipeline.source import InputWishes, RunSource
 
 TICK_S = 1.0
 SAMPLES = 3  # sorts of files that are timed, those with the most work
@@ -158,24 +154,14 @@ def survey(
 
 def look_at(job: Job) -> Look:
     """Decide everything for a file, and write nothing; raises CiaoVideoError. In a worker."""
-    with tasks.desk.lock, ExitStack() as stack:
-        destination = Destination.of(job.output)
-        options = reproducible(job.source, destination, replace(job.options, resume=True))
-        asked = Selection.asked(options.input, options.frames)
-        facts = probe(job.source, asked, options.input)
-        settled, _ = settle_crop(facts, options.input)
-        options = replace(options, input=settled)
-        reader = stack.enter_context(
-            VideoReader(facts, options=options.input, strict=options.streams.strict)
-        )
-        others = stack.enter_context(StreamSource(facts))
-        plan, _ = decide(
-            reader,
-            destination,
-            options,
-            lambda model: tasks.desk.engine(model, options),
-            others,
-        )
+    destination = Destination.of(job.output)
+    destination.check_segments()
+    options = reproducible(job.source, replace(job.options, resume=True))
+    wishes = InputWishes(options=options.input, count=options.frames, strict=options.streams.strict)
+    with tasks.desk.lock, RunSource(job.source, wishes) as source:
+        plan = decide(
+            source, destination, options, lambda model: tasks.desk.engine(model, options)
+        ).plan
         frames = min(plan.frames, options.frames) if options.frames else plan.frames
         rate = float(plan.info.frame_rate or 0)
         return Look(

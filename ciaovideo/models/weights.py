@@ -24,7 +24,6 @@ from ciaovideo.models.networks.by_scale import ByScale
 from ciaovideo.models.protocols import Network, Scales
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read, write
-from ciaovideo.options import ModelOptions
 
 # What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
 UNBUILT = (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError)
@@ -261,10 +260,13 @@ def read_tensors(path: Path) -> tuple[NetworkSpec, dict[str, Tensor]]:
         ) from cause
 
 
-def weights_sha256(options: ModelOptions, name: str) -> str:
-    """The SHA-256 of the file of weights behind a network's name; "" without a file."""
-    if options.weights is not None:
-        return file_sha256(options.weights)
+def weights_sha256(name: str, file: Path | None = None) -> str:
+    """The SHA-256 of the weights of this name, or in a file in place of bundled ones.
+
+    "" for a network without weights.
+    """
+    if file is not None:
+        return file_sha256(file)
     entries = read_manifest()
     return entries[name].sha256 if name in entries else ""
 

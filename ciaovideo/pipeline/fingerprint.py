@@ -18,12 +18,11 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
 from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.encoder import coding_versions
-from ciaovideo.media.write.output import Destination
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.storage.claims import ledger_path
 from ciaovideo.storage.endpoints import reads_once
-from ciaovideo.storage.ledger import Ledger
+from ciaovideo.storage.ledger import Fingerprint, Ledger
 
 CPU = Path("/proc/cpuinfo")
 ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
@@ -40,22 +39,12 @@ class Sharing:
 ALONE = Sharing()
 
 
-def reproducible(source: Path, destination: Destination, options: UpscaleOptions) -> UpscaleOptions:
+def reproducible(source: Path, options: UpscaleOptions) -> UpscaleOptions:
     """The options with which a run gives the same bits again; raises OptionError."""
     if not options.resume:
         return options
     if reads_once(source):
         raise OptionError(f"{source} is a pipe: it cannot be read again to resume", "name a file")
-    if destination.container.numbered_pictures:
-        raise OptionError(
-            f"{destination.path}: numbered pictures have no segments that could be kept to resume",
-            "name a .mkv, and make pictures of it afterwards",
-        )
-    if destination.piped or destination.container.bare:
-        raise OptionError(
-            f"{destination.path} has no coded segments that could be kept to resume",
-            "name a .mkv, or .mp4",
-        )
     if options.encode.via_ffmpeg is not None:
         raise OptionError(
             "what a system ffmpeg codes cannot be kept to resume", "choose a codec instead"
@@ -75,8 +64,7 @@ def find_ledger(
     """
     if not options.resume:
         return None
-    return Ledger(
-        ledger_path(plan.output),
+    fingerprint = Fingerprint(
         {
             **_source(plan.source),
             "network": f"{plan.model} {_digest(engine.network)}",
@@ -84,11 +72,11 @@ def find_ledger(
             "set of versions": f"{_versions()} {coding_versions()}",
             "machine": f"{_processors(plan)} {plan.precision}",
         },
-        given=("network", "set of options"),
-        mixed=("machine",) if sharing.mixed else (),
-        read=sharing.read,
-        length=options.segment,
+        given=frozenset({"network", "set of options"}),
+        mixed=frozenset({"machine"} if sharing.mixed else ()),
     )
+    path = ledger_path(plan.output)
+    return Ledger(path, fingerprint, read=sharing.read, length=options.segment)
 
 
 def _source(path: Path) -> dict[str, str]:

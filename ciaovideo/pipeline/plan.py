@@ -18,7 +18,6 @@ from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.models.weights import weights_sha256
-from ciaovideo.options import UpscaleOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,38 +69,41 @@ class UpscalePlan:
         return color_words(output_tags(self, tag_guessed=False))
 
 
-def describe_run(plan: UpscalePlan, options: UpscaleOptions) -> str:
-    """One line for a resumable run's tags: version, source, sizes, network, weights, encoder."""
-    if not (options.resume and options.streams.tags):
-        return ""
+def describe_run(plan: UpscalePlan, weights: Path | None) -> str:
+    """One line for a resumable run's tags: version, source, sizes, network, weights, encoder.
+
+    ``weights`` are a file in place of bundled ones.
+    """
     info, (height, width) = plan.info, plan.full_size
-    digest = weights_sha256(options.model, plan.model)
-    weights = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
-    agrees = ", consistent" if plan.consistent else ""
+    digest = weights_sha256(plan.model, weights)
+    about = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
+    about += ", consistent" if plan.consistent else ""
     device = plan.device.partition(":")[0]
     quality = f" {plan.encoding.own_quality}" if plan.encoding.own_quality else ""
     return (
         f"ciaovideo {version('ciaovideo')}: {plan.source.name}, {info.width}x{info.height} to"
-        f" {width}x{height}, model {plan.model}{weights}{agrees}, {plan.precision} on {device},"
+        f" {width}x{height}, model {plan.model}{about}, {plan.precision} on {device},"
         f" {plan.encoding.codec.name}{quality}"
     )
 
 
-def target_of(plan: UpscalePlan, options: UpscaleOptions) -> VideoTarget:
+def target_of(
+    plan: UpscalePlan, *, tag_guessed: bool, square_pixels: bool, reproducible: bool
+) -> VideoTarget:
     """What the written video looks like."""
-    color = output_tags(plan, tag_guessed=options.streams.tag_guessed)
+    color = output_tags(plan, tag_guessed=tag_guessed)
     if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color, plan.pad)
     container = plan.streams.container
-    target = replace(target, reproducible=options.engine.deterministic, provenance=plan.provenance)
+    target = replace(target, reproducible=reproducible, provenance=plan.provenance)
     if container.rotation is Fate.LOST:
         target = replace(target, display_matrix=())
     if container.crop is Fate.LOST:
         target = replace(target, crop=NO_MARGINS)
     if container.clock is Clock.NUMBERS and target.frame_rate:
         target = replace(target, time_base=1 / target.frame_rate)
-    return replace(target, sar=Fraction(1)) if options.size.square_pixels else target
+    return replace(target, sar=Fraction(1)) if square_pixels else target
 
 
 def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:

@@ -12,27 +12,23 @@ from typing import Unpack
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.model_choice import load_network
 from ciaovideo.engine.workers import WorkerPool
-from ciaovideo.errors import MediaError, OptionError, VerificationError
+from ciaovideo.errors import MediaError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
-from ciaovideo.media.read.probe import SourceFacts, probe
-from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import is_sequence
-from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.computing import FrameMaker
-from ciaovideo.pipeline.decide import decide, settled_input
+from ciaovideo.pipeline.decide import decide
 from ciaovideo.pipeline.fingerprint import ALONE, Sharing, find_ledger, reproducible
+from ciaovideo.pipeline.frames.computing import FrameMaker
+from ciaovideo.pipeline.frames.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.parts import MadeSegment, Part, find_parts
-from ciaovideo.pipeline.plan import UpscalePlan, describe_run, target_of
-from ciaovideo.pipeline.stages import Rendered, RunCounts, StageClock, mark_changes
+from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.pipeline.source import InputWishes, RunSource
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
-from ciaovideo.pipeline.verification.witness import Witness
 from ciaovideo.pipeline.writers import open_writer, whole_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
@@ -120,32 +116,29 @@ class UpscaleRun:
         destination = Destination.of(output)
         if reads_once(source) or source.is_file() or is_sequence(source):
             check_output(source, destination, overwrite=options.overwrite)
-        self.options = options = reproducible(source, destination, options)
+        if options.resume:
+            destination.check_segments()
+        options = reproducible(source, options)
         session = session or Session()
         self.clock = StageClock()
-        self._at: int | None = 0  # the frame that the source is read to, None where that is lost
+        wishes = InputWishes(
+            options=options.input, count=options.frames, strict=options.streams.strict
+        )
         with ExitStack() as stack:
-            self._witness = None if reads_once(source) else Witness.of(source)
-            self._asked = Selection.asked(options.input, options.frames)
-            facts = None if reads_once(source) else probe(source, self._asked, options.input)
-            settled, bars = settled_input(facts, source, options.input)
-            self.options = options = replace(options, input=settled)
-            self._reader = self._open(facts or source)
-            stack.callback(lambda: self._reader.close())  # whichever it is by then
-            self._asked = replace(self._asked, film=self._reader.selection.film)
-            self._others = stack.enter_context(StreamSource(facts)) if facts else None
-            plan, self.engine = decide(
-                self._reader,
+            self._source = stack.enter_context(RunSource(source, wishes))
+            self.options = options = replace(options, input=self._source.options)
+            decision = decide(
+                self._source,
                 destination,
                 options,
                 lambda model: session.engine(model, options.engine),
-                self._others,
             )
+            self.engine, self.target = decision.engine, decision.target
+            plan = decision.plan
             self.ledger = find_ledger(plan, self.engine, options, sharing)
-            found = (*bars, *plan.findings, *leftovers(output), *self._kept(output))
-            told = describe_run(plan, options)
-            self.plan = replace(plan, findings=found, finished=self.finished, provenance=told)
-            self._target = target_of(self.plan, options)
+            found = (*self._source.findings, *plan.findings, *leftovers(output))
+            found = (*found, *self._kept(output))
+            self.plan = replace(plan, findings=found, finished=self.finished)
             self._maker = FrameMaker(
                 plan,
                 self.engine,
@@ -171,8 +164,8 @@ class UpscaleRun:
 
         A first call warms up, and a second one is timed. A run may follow.
         """
-        self._rewind()
-        frame = self._reader.peek()
+        self._source.rewind()
+        frame = self._source.reader.peek()
         worker = self._maker.worker(PlanePool(2), StageClock())
         tasks = tuple(mark_changes([frame], self._maker.finder(), StageClock()))
         with WorkerPool(self.engine, self.plan.workers) as pool:  # on its part of the cores
@@ -184,13 +177,14 @@ class UpscaleRun:
 
     def check(self) -> Verification:
         """Compare an output that is there with what this run would make; VerificationError."""
-        return check_result(self.plan.output, self.plan, self._target, self._asked, (0, None))
+        asked = self._source.asked
+        return check_result(self.plan.output, self.plan, self.target, asked, (0, None))
 
     def parts(self) -> tuple[Part, ...] | None:
         """The parts that can be made apart from each other, or None; reads the source's packets."""
-        self._rewind()
+        self._source.rewind()
         length = self.ledger.length if self.ledger else 0
-        return find_parts(self._reader, self.options.frames, length)
+        return find_parts(self._source.reader, self.options.frames, length)
 
     def make(self, part: Part, on_frame: Callable[[int], None] = lambda _: None) -> MadeSegment:
         """Compute one segment of a resumable run, and keep it beside the output.
@@ -198,42 +192,30 @@ class UpscaleRun:
         ``on_frame`` gets how many of its frames are done. Raises SegmentError where that cannot be
         done without the frames before it.
         """
-        ledger, plan = self.ledger, self.plan
+        ledger, plan, source = self.ledger, self.plan, self._source
         assert ledger is not None
-        self._stand_before(part)
-        self._at = None
+        with self.clock.measure("decode"):
+            source.stand_before(part)
+        source.at = None
         work = RunCounts(math.prod(plan.out_size))
-        shift = int(plan.streams.offset / self._target.time_base)
+        shift = int(plan.streams.offset / self.target.time_base)
         with (
             WorkerPool(self.engine, plan.workers) as pool,
-            SegmentCoder(self._target, ledger, part.start, shift=shift) as coder,
+            SegmentCoder(self.target, ledger, part.start, shift=shift) as coder,
         ):
-            for rendered, frame in self._maker.frames(self._reader, pool, part.stop - part.start):
+            for rendered, frame in self._maker.frames(source.reader, pool, part.stop - part.start):
                 if not work.frames:
                     part.check_first(frame, plan.source)
                 work.count(rendered.task)
                 with self.clock.measure("encode"):
                     coder.write(frame)
                 on_frame(work.frames)
-            following = self._reader.ahead()
-            part.check_next(following, self._reader)
+            following = source.reader.ahead()
+            part.check_next(following, source.reader)
             segment = coder.finish(work.tally) if work.frames else None
-        self._at = part.start + work.frames
-        ended = following is None or self._at == self.options.frames
+        source.at = part.start + work.frames
+        ended = following is None or source.at == self.options.frames
         return MadeSegment(segment=segment, ended=ended, findings=self._found())
-
-    def _stand_before(self, part: Part) -> None:
-        """Bring the source to the first frame of a part."""
-        if self._at == part.start:
-            return
-        if part.pts is not None:
-            self._at = None  # a look ahead may have been taken
-            self._rewind()
-            self._reader.skip_to(part.pts, part.anchor)
-            return
-        if self._at is None or self._at > part.start:
-            self._rewind()
-        self._pass_over(part.start - (self._at or 0))
 
     def run(
         self,
@@ -248,8 +230,8 @@ class UpscaleRun:
         none is decoded.
         """
         plan, started = self.plan, time.perf_counter()
-        self._rewind()
-        self._at = None
+        self._source.rewind()
+        self._source.at = None
         ledger = self.ledger
         work = RunCounts(math.prod(plan.out_size), self.finished, *(ledger.tally if ledger else ()))
         with ExitStack() as stack:
@@ -262,8 +244,8 @@ class UpscaleRun:
             with open_writer(
                 temporary,
                 plan,
-                self._target,
-                self._others,
+                self.target,
+                self._source.others,
                 ledger=ledger,
                 done=lambda: work.tally,
             ) as writer:
@@ -287,13 +269,13 @@ class UpscaleRun:
 
         Where it cannot be read any more, VerificationError: the finished file is kept.
         """
-        witness = self._witness
-        decoded = self._reader.decoded if self._reader.piped else None
+        witness, reader = self._source.witness, self._source.reader
+        counts = frames, reader.decoded if reader.piped else None
         try:
             if witness and not self.plan.piped_out:
                 witness.require(temporary)
-            counts = (frames, decoded)
-            verification = check_result(temporary, self.plan, self._target, self._asked, counts)
+            asked = self._source.asked
+            verification = check_result(temporary, self.plan, self.target, asked, counts)
         except MediaError as error:
             changed = witness.findings() if witness else ()
             if not changed:
@@ -302,21 +284,6 @@ class UpscaleRun:
             raise VerificationError(text, f"the file is kept as {temporary}") from error
         changed = witness.findings() if witness else ()
         return replace(verification, findings=(*verification.findings, *changed))
-
-    def _open(self, source: Path | SourceFacts) -> VideoReader:
-        options = self.options
-        return VideoReader(source, options=options.input, strict=options.streams.strict)
-
-    def _rewind(self) -> None:
-        """Open the source anew if it was read; raises OptionError for a pipe."""
-        if self._at != 0:
-            if self._reader.facts is None:
-                raise OptionError(
-                    f"{self._reader.path} is a pipe, and was read already", "make a new run"
-                )
-            self._reader.close()
-            self._reader = self._open(self._reader.facts)
-            self._at = 0
 
     def _missing(
         self, pool: WorkerPool, tell: Callable[[], None], end: int | None
@@ -328,20 +295,13 @@ class UpscaleRun:
                 tell()
                 return
             if start > at:
-                self._pass_over(start - at)
+                with self.clock.measure("decode"):
+                    self._source.pass_over(start - at)
                 tell()
             limits = [end for end in (stop, self.options.frames) if end is not None]
             limit = min(limits) - start if limits else None
-            yield from self._maker.frames(self._reader, pool, limit)
+            yield from self._maker.frames(self._source.reader, pool, limit)
             at = start if stop is None else stop
-
-    def _pass_over(self, count: int) -> None:
-        """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
-        pool = PlanePool(1)
-        self._reader.use(pool)
-        with self.clock.measure("decode"):
-            for frame in self._reader.frames(count):
-                pool.release(frame.planes)
 
     def _kept(self, output: Path) -> tuple[Finding, ...]:
         """A finding if a stopped run finished some frames."""
@@ -353,10 +313,11 @@ class UpscaleRun:
 
     def _found(self) -> tuple[Finding, ...]:
         """What was found up to now."""
-        others = self._others.findings if self._others else ()
+        source = self._source
+        others = source.others.findings if source.others else ()
         notices = self.engine.notices
         fallen = [Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in notices]
-        return without_repeats((*self.plan.findings, *self._reader.findings, *others, *fallen))
+        return without_repeats((*self.plan.findings, *source.reader.findings, *others, *fallen))
 
     def _summary(self, work: RunCounts, seconds: float, verification: Verification) -> Summary:
         plan = self.plan

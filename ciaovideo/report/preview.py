@@ -30,10 +30,10 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.options import EngineOptions, InputOptions, ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.computing import FrameMaker
-from ciaovideo.pipeline.plan import UpscalePlan, target_of
+from ciaovideo.pipeline.frames.computing import FrameMaker
+from ciaovideo.pipeline.frames.stages import StageClock
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.session import Progress, Session, UpscaleRun
-from ciaovideo.pipeline.stages import StageClock
 from ciaovideo.pipeline.writers import open_writer
 from ciaovideo.storage.endpoints import reads_once
 
@@ -237,7 +237,7 @@ class _PlaceMaker:
         plan, first = self._plan, None
         started = time.perf_counter()
         with (
-            open_writer(self._file, plan, target_of(plan, self._options), None) as writer,
+            open_writer(self._file, plan, self._run.target, None) as writer,
             WorkerPool(self._run.engine, plan.workers) as pool,
         ):
             frames = 0

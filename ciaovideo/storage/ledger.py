@@ -5,8 +5,9 @@ missing and the damaged ones, so a stopped run loses one segment at most.
 Several processes may add segments at once, in any order; one of them opens the folder.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -25,31 +26,45 @@ from ciaovideo.storage.segments import (
 LENGTH = 120  # frames of a segment: few enough to do again, many enough for an encoder to save bits
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a run that resumes must have in common with the one that was stopped, by name.
+
+    The names that a command decides are ``given``; those that may differ between segments are
+    ``mixed``.
+    """
+
+    parts: Mapping[str, str]
+    given: frozenset[str] = frozenset()
+    mixed: frozenset[str] = frozenset()
+
+    def differing(self, other: Mapping[str, str]) -> list[str]:
+        """The names in which another run differs, of those that count."""
+        counted = (name for name in self.parts if name not in self.mixed)
+        return [name for name in counted if self.parts[name] != other.get(name)]
+
+
 class Ledger:
     """The segments of one output: those that are whole are read, then more are added.
 
-    ``fingerprint`` is what a resumed run must have in common with the stopped one, by name; the
-    names that a command decides are ``given``, those that may differ between segments ``mixed``.
-    Without ``read``, existing segments are not read: for workers that only add. Segments
-    have ``length`` frames, 120 if not given. A context manager once it is opened. Raises
-    StaleLedgerError where segments have another fingerprint, or are another version's; OpenError
-    where they cannot be read.
+    All of them have the ``fingerprint``. Without ``read``, existing segments are not read: for
+    workers that only add. Segments have ``length`` frames, 120 if not given. A context manager once
+    it is opened. Raises StaleLedgerError where segments have another fingerprint, or are another
+    version's; OpenError where they cannot be read.
     """
 
     def __init__(
         self,
         path: Path,
-        fingerprint: Mapping[str, str],
+        fingerprint: Fingerprint,
         *,
-        given: Collection[str] = (),
-        mixed: Collection[str] = (),
         read: bool = True,
         length: int | None = None,
     ) -> None:
         self.path = path
-        self.given, self.mixed = frozenset(given), frozenset(mixed)
         self.length = length or LENGTH
-        self.fingerprint = {**fingerprint, "length of segments": str(self.length)}
+        parts = {**fingerprint.parts, "length of segments": str(self.length)}
+        self._wanted = replace(fingerprint, parts=parts)
         self.segments: dict[int, Segment] = {}  # by first frame, in order
         if path.exists() and not path.is_dir():
             raise other_version(path)
@@ -65,6 +80,11 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         if not self.segments:
             self.delete()
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What its segments have in common, by name."""
+        return dict(self._wanted.parts)
 
     @property
     def frames(self) -> int:
@@ -130,16 +150,12 @@ class Ledger:
 
     def _check(self, segment: Segment) -> None:
         """Raise StaleLedgerError for a segment that was made with another fingerprint."""
-        other = [
-            name
-            for name in self.fingerprint
-            if name not in self.mixed and self.fingerprint[name] != segment.fingerprint.get(name)
-        ]
+        other = self._wanted.differing(segment.fingerprint)
         if other:
             raise StaleLedgerError(
                 f"{self.path} holds segments of a stopped run that had another"
                 f" {' and another '.join(other)}",
                 "repeat its command to resume, or delete that folder to start over"
-                if self.given.issuperset(other)
+                if self._wanted.given.issuperset(other)
                 else "delete that folder to start over",
             )

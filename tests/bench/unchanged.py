@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import ciaovideo
 from ciaovideo.options import UpscaleOptions
-from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.frames.changes import ChangeFinder
 from ciaovideo.tiling import Rect
 from tests.street import scene
 

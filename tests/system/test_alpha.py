@@ -15,7 +15,7 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.frames.changes import ChangeFinder
 from ciaovideo.tiling import Rect
 from tests.alpha import make_alpha_clip, matte, planes_with_alpha
 from tests.media import Clip

@@ -7,7 +7,7 @@ averaged over the file.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -24,7 +24,6 @@ from ciaovideo.media.layouts import repacked, samples_of
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.video_stream import main_video, open_source
-from ciaovideo.options import CROP_AUTO, InputOptions
 
 STEP = Fraction(1, 2)  # seconds between two pictures that are looked at
 BLACK = 10.0  # of 255: the mean of a row of a bar, whose noise and coding are brighter than black
@@ -55,15 +54,11 @@ class _Profile:
         self.pictures += 1
 
 
-def settle_crop(
-    facts: SourceFacts, options: InputOptions
-) -> tuple[InputOptions, tuple[Finding, ...]]:
-    """The options with a box in place of an automatic crop, and what was found.
+def find_crop(facts: SourceFacts) -> tuple[str, tuple[Finding, ...]]:
+    """The box of a file that shows a picture, as the option crop has it, and what lies outside.
 
     Raises DecodeError for what cannot be decoded.
     """
-    if options.crop != CROP_AUTO:
-        return options, ()
     info = facts.info
     profile = _look(facts)
     size = info.height, info.width
@@ -76,7 +71,7 @@ def settle_crop(
     height, width = cut.inner(*size)
     box = f"{width}x{height}+{cut.left}+{cut.top}"
     told = (Finding(kind=Kind.CHOSEN, subject="crop", text=f"{text} ({box})") for text in texts)
-    return replace(options, crop=box), tuple(told)
+    return box, tuple(told)
 
 
 def margins_of(box: tuple[int, int, int, int], size: tuple[int, int]) -> Margins:

@@ -57,6 +57,19 @@ class Destination:
         """Whether what is written goes by, instead of being a file afterwards."""
         return self.kind != "file"
 
+    def check_segments(self) -> None:
+        """Raise OptionError where no finished segments could be kept for it."""
+        if self.container.numbered_pictures:
+            raise OptionError(
+                f"{self.path}: numbered pictures have no segments that could be kept to resume",
+                "name a .mkv, and make pictures of it afterwards",
+            )
+        if self.piped or self.container.bare:
+            raise OptionError(
+                f"{self.path} has no coded segments that could be kept to resume",
+                "name a .mkv, or .mp4",
+            )
+
 
 def _pictures(path: Path) -> Container:
     """The kind of numbered pictures that a name asks for; raises OptionError."""

@@ -22,7 +22,7 @@ from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.frame import StreamInfo, VideoInfo
 from ciaovideo.media.hdr import HDR10_CODINGS
-from ciaovideo.media.inspect.borders import settle_crop
+from ciaovideo.media.inspect.borders import find_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
 from ciaovideo.media.interlacing.fields import FieldPolicy
 from ciaovideo.media.margins import NO_MARGINS, Margins
@@ -33,7 +33,7 @@ from ciaovideo.media.sequence.numbered import Numbered, is_sequence
 from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.framing import margins_around
 from ciaovideo.media.write.output import Destination
-from ciaovideo.options import Deinterlace, InputOptions
+from ciaovideo.options import CROP_AUTO, Deinterlace, InputOptions
 from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong
 from ciaovideo.pipeline.verification.pictures import Expectation, compare_pictures
 from ciaovideo.pipeline.verification.times import bounds, check_times, expected_times, limits
@@ -64,7 +64,8 @@ def contract_between(
     """
     container = Destination.of(output).container
     facts = probe(source, selection, options)
-    options, _ = settle_crop(facts, options)
+    if options.crop == CROP_AUTO:
+        options = replace(options, crop=find_crop(facts)[0])
     info = facts.info
     film = FieldPolicy(facts.fields, options).film
     selection = located = replace(selection, film=film)

@@ -15,7 +15,7 @@ from ciaovideo.errors import VerificationError
 from ciaovideo.findings import Kind
 from ciaovideo.media.selection import EVERYTHING
 from ciaovideo.options import ModelOptions, SizeOptions, UpscaleOptions
-from ciaovideo.pipeline.plan import UpscalePlan, target_of
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
@@ -65,29 +65,29 @@ def test_as_many_frames_at_once_as_there_is_memory_for(
         assert job.plan.memory.tiles == 1
 
 
-def checked(plan: UpscalePlan, counts: tuple[int, int | None]) -> Verification:
+def checked(job: UpscaleRun, plan: UpscalePlan, counts: tuple[int, int | None]) -> Verification:
     """The check of a whole run's output."""
-    return check_result(plan.output, plan, target_of(plan, OPTIONS), EVERYTHING, counts)
+    return check_result(plan.output, plan, job.target, EVERYTHING, counts)
 
 
 def test_frames_that_went_into_a_pipe_are_counted(job: UpscaleRun) -> None:
     plan = replace(job.plan, piped_out=True)
-    result = checked(plan, (FRAMES, None))
+    result = checked(job, plan, (FRAMES, None))
     assert (result.frames, result.wrong) == (FRAMES, ())
     assert [finding.kind for finding in result.findings] == [Kind.FELL_BACK]
     wrong = replace(plan, frames=FRAMES - 1)  # a plan may be wrong, then the source decides
-    assert checked(wrong, (FRAMES, None)).frames == FRAMES
+    assert checked(job, wrong, (FRAMES, None)).frames == FRAMES
     with pytest.raises(VerificationError, match=r"11 frames went into the pipe, and .* has 12"):
-        checked(plan, (FRAMES - 1, None))
+        checked(job, plan, (FRAMES - 1, None))
 
 
 def test_frames_that_came_out_of_a_pipe_are_counted(job: UpscaleRun) -> None:
     job.run()
     info = replace(job.plan.info, time_base=Fraction(1, 24))
     plan = replace(job.plan, info=info)  # a pipe's clock has a tick for each frame
-    assert checked(plan, (FRAMES, FRAMES)).pictures == 0
+    assert checked(job, plan, (FRAMES, FRAMES)).pictures == 0
     with pytest.raises(VerificationError, match="13 expected, 12 found"):
-        checked(plan, (FRAMES, FRAMES + 1))
+        checked(job, plan, (FRAMES, FRAMES + 1))
 
 
 def test_the_header_of_a_bare_video_says_where_chroma_was_taken_to_sit(tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ def test_the_header_of_a_bare_video_says_where_chroma_was_taken_to_sit(tmp_path:
     make_clip(source, width=64, height=48, seconds=0.25, **drawn)
     with UpscaleRun(source, tmp_path / "out.y4m", OPTIONS) as job:
         assert job.plan.info.color.siting == Siting.UNSPECIFIED
-        assert target_of(job.plan, OPTIONS).color.siting == Siting.LEFT
+        assert job.target.color.siting == Siting.LEFT

@@ -22,7 +22,7 @@ from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.models.consistency import BOUND
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.stages import FrameTask, FrameWorker, StageClock
+from ciaovideo.pipeline.frames.stages import FrameTask, FrameWorker, StageClock
 from ciaovideo.tiling import Rect
 
 vs: Any = (

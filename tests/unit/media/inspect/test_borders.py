@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import ciaovideo
 from ciaovideo.errors import OptionError
-from ciaovideo.media.inspect.borders import settle_crop
+from ciaovideo.media.inspect.borders import find_crop
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
@@ -26,10 +26,10 @@ def pictures(height: int, width: int, count: int = 3) -> list[Plane]:
     return [(base + 10 * n).astype(np.uint8) for n in range(count)]
 
 
-def found(path: Path) -> tuple[str | None, list[str]]:
+def found(path: Path) -> tuple[str, list[str]]:
     """The box that an automatic crop keeps, and what is said of it."""
-    options, told = settle_crop(probe(path), AUTO)
-    return options.crop, [one.text for one in told]
+    box, told = find_crop(probe(path))
+    return box, [one.text for one in told]
 
 
 def test_bars_are_what_is_black_in_every_picture(tmp_path: Path) -> None:

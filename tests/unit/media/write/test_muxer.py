@@ -11,7 +11,7 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.media.write.muxer import Muxer
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
-from ciaovideo.storage.ledger import Ledger
+from ciaovideo.storage.ledger import Fingerprint, Ledger
 from ciaovideo.storage.segments import CodedPacket, Entry, NewSegment, Segment, Tally, joined
 from tests.unit.media.write.test_encoder import STEP, TICK, frame, target_for
 
@@ -83,7 +83,7 @@ def test_joining_is_writing_in_segments(
     target = reproducible(codec, suffix)
     whole, apart = tmp_path / f"whole{suffix}", tmp_path / f"apart{suffix}"
     with (
-        Ledger(tmp_path / "ledger", {}).open() as ledger,
+        Ledger(tmp_path / "ledger", Fingerprint({})).open() as ledger,
         SegmentWriter(whole, target, ledger, done=Tally) as writer,
     ):
         for number in range(9):
@@ -132,7 +132,7 @@ def test_a_segment_with_another_header_is_refused(
 ) -> None:
     monkeypatch.setattr("ciaovideo.storage.ledger.LENGTH", 4)
     path = tmp_path / "clip.mkv"
-    with Ledger(tmp_path / "ledger", {}).open() as ledger:
+    with Ledger(tmp_path / "ledger", Fingerprint({})).open() as ledger:
         with ledger.begin(0, "of another encoder") as segment:
             ledger.keep(segment.finish(Tally()))
         with pytest.raises(EncodeError, match="another header"):

@@ -14,8 +14,14 @@ from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.changes import ChangeFinder
-from ciaovideo.pipeline.stages import FrameTask, FrameWorker, RunCounts, StageClock, mark_changes
+from ciaovideo.pipeline.frames.changes import ChangeFinder
+from ciaovideo.pipeline.frames.stages import (
+    FrameTask,
+    FrameWorker,
+    RunCounts,
+    StageClock,
+    mark_changes,
+)
 from ciaovideo.tiling import Rect
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)

@@ -13,10 +13,16 @@ from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.framing import Padder
-from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.frames.changes import ChangeFinder
+from ciaovideo.pipeline.frames.prefetch import ordered_map
+from ciaovideo.pipeline.frames.stages import (
+    FrameWorker,
+    Rendered,
+    StageClock,
+    in_batches,
+    mark_changes,
+)
 from ciaovideo.pipeline.plan import UpscalePlan
-from ciaovideo.pipeline.prefetch import ordered_map
-from ciaovideo.pipeline.stages import FrameWorker, Rendered, StageClock, in_batches, mark_changes
 
 
 class FrameMaker:

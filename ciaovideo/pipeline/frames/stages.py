@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.pipeline.changes import ChangeFinder
+from ciaovideo.pipeline.frames.changes import ChangeFinder
 from ciaovideo.storage.segments import Tally
 from ciaovideo.tiling import Rect
 

@@ -29,7 +29,7 @@ from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.models.protocols import Network
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.stages import FrameTask, FrameWorker, Rendered, StageClock
+from ciaovideo.pipeline.frames.stages import FrameTask, FrameWorker, Rendered, StageClock
 from ciaovideo.tiling import Rect
 
 META = torch.device("meta")

@@ -12,7 +12,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.options import EngineOptions
-from ciaovideo.pipeline.prefetch import ordered_map
+from ciaovideo.pipeline.frames.prefetch import ordered_map
 from tests.waiting import FAR_TOO_LONG_S, wait_until
 
 

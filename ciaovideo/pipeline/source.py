@@ -1,0 +1,110 @@
+"""A run's source: what a look at it told, its frames from any place on, and its other streams."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ciaovideo.errors import OptionError
+from ciaovideo.findings import Finding
+from ciaovideo.media.frame import PlanePool
+from ciaovideo.media.inspect.borders import find_crop
+from ciaovideo.media.read.probe import SourceFacts, probe
+from ciaovideo.media.read.reader import VideoReader
+from ciaovideo.media.selection import Selection
+from ciaovideo.media.streams.source import StreamSource
+from ciaovideo.options import CROP_AUTO, InputOptions
+from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.verification.witness import Witness
+from ciaovideo.storage.endpoints import reads_once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputWishes:
+    """What is asked of a source: how it is read, how many frames of it, and to stop at damage."""
+
+    options: InputOptions
+    count: int | None
+    strict: bool
+
+
+class RunSource:
+    """The source of a run, looked at once and held open. A context manager.
+
+    ``options`` are those wished for, with a box in place of an automatic crop; ``findings`` say how
+    that was found. ``asked`` is the part that is wanted, counted from the first frame. ``reader``
+    hands out its frames and ``at`` is the next one's number, None where that is lost; ``others``
+    are the other streams, which a pipe has not. Raises what ``probe`` and ``VideoReader`` do.
+    """
+
+    def __init__(self, path: Path, wishes: InputWishes) -> None:
+        piped = reads_once(path)
+        self.at: int | None = 0
+        self._strict = wishes.strict
+        with ExitStack() as stack:
+            self.witness = None if piped else Witness.of(path)
+            self.asked = Selection.asked(wishes.options, wishes.count)
+            facts = None if piped else probe(path, self.asked, wishes.options)
+            self.options, self.findings = _with_box(path, facts, wishes.options)
+            self.reader = self._open(facts or path)
+            stack.callback(lambda: self.reader.close())  # whichever it is by then
+            self.asked = replace(self.asked, film=self.reader.selection.film)
+            self.others = stack.enter_context(StreamSource(facts)) if facts else None
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "RunSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def selection(self) -> Selection:
+        """The part that is wanted, on the file's own clock."""
+        return replace(self.reader.selection, count=self.asked.count)
+
+    def _open(self, source: Path | SourceFacts) -> VideoReader:
+        return VideoReader(source, options=self.options, strict=self._strict)
+
+    def rewind(self) -> None:
+        """Open the source anew if it was read; raises OptionError for a pipe."""
+        if self.at == 0:
+            return
+        if self.reader.facts is None:
+            raise OptionError(
+                f"{self.reader.path} is a pipe, and was read already", "make a new run"
+            )
+        self.reader.close()
+        self.reader = self._open(self.reader.facts)
+        self.at = 0
+
+    def stand_before(self, part: Part) -> None:
+        """Bring the reader to the first frame of a part."""
+        if self.at == part.start:
+            return
+        if part.pts is not None:
+            self.at = None  # a look ahead may have been taken
+            self.rewind()
+            self.reader.skip_to(part.pts, part.anchor)
+            return
+        if self.at is None or self.at > part.start:
+            self.rewind()
+        self.pass_over(part.start - (self.at or 0))
+
+    def pass_over(self, count: int) -> None:
+        """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
+        pool = PlanePool(1)
+        self.reader.use(pool)
+        for frame in self.reader.frames(count):
+            pool.release(frame.planes)
+
+
+def _with_box(
+    path: Path, facts: SourceFacts | None, options: InputOptions
+) -> tuple[InputOptions, tuple[Finding, ...]]:
+    """The options with a box in place of an automatic crop, which a pipe cannot be searched for."""
+    if options.crop != CROP_AUTO:
+        return options, ()
+    if facts is None:
+        raise OptionError(f"{path} is a pipe: bars cannot be looked for", "give the box to keep")
+    box, found = find_crop(facts)
+    return replace(options, crop=box), found
