@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StreamOptions,
         UpscaleOptions,
     )
+    from ciaovideo.pipeline.plan import UpscalePlan
     from ciaovideo.pipeline.session import Progress, Session, Summary, UpscaleRun, upscale
     from ciaovideo.pipeline.verification.contract import Verification
     from ciaovideo.pipeline.verification.files import verify
@@ -82,6 +83,7 @@ __all__ = [
     "Summary",
     "Transfer",
     "UpscaleOptions",
+    "UpscalePlan",
     "UpscaleRun",
     "Upscaler",
     "UsageError",
@@ -113,6 +115,7 @@ _PLACES = {
         "models.weights": "list_models load_model",
         "options": "EncodeOptions EngineOptions InputOptions ModelOptions SizeOptions"
         " StreamOptions UpscaleOptions",
+        "pipeline.plan": "UpscalePlan",
         "pipeline.session": "Progress Session Summary UpscaleRun upscale",
         "pipeline.verification.files": "verify",
         "pipeline.verification.contract": "Verification",
