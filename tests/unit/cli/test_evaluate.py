@@ -56,7 +56,7 @@ def test_baselines_as_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert evaluate("bicubic", "lanczos", "--on", str(folder), "--scales", "2,2.5", *CPU) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == "PSNR in dB on Y, 2 pictures"
+    assert ("PSNR" in lines[0], "2" in lines[0]) == (True, True)
     assert lines[1].split() == ["set5", "x2", "x2.5"]
     assert [line.split()[0] for line in lines[2:]] == ["bicubic", "lanczos"]
     assert said.err == ""  # no bar without a terminal
@@ -147,8 +147,8 @@ def test_the_protocol_decides_what_is_compared_and_what_stands_beside(
     for protocol in ("benchmark", "div2k", "eqsr"):
         assert evaluate(*words, "--protocol", protocol) == 0
         said = capsys.readouterr().out
-        assert ("EDSR-baseline-CiaoSR (published)" in said) == (protocol == "div2k")
-        assert said.startswith("PSNR in dB on RGB") == (protocol == "div2k")
+        assert ("EDSR-baseline-CiaoSR" in said) == (protocol == "div2k")
+        assert ("RGB" in said.splitlines()[0]) == (protocol == "div2k")
         found[protocol] = said.splitlines()[2]
     assert len(set(found.values())) == 3
 
@@ -200,7 +200,7 @@ def test_sets_of_the_same_name_keep_their_own_tables(
 
 
 def test_what_is_not_there_is_named_before_anything_is_measured(folder: Path) -> None:
-    with pytest.raises(MissingInputError, match=r"absent\.mkv is not there"):
+    with pytest.raises(MissingInputError, match=r"absent\.mkv"):
         evaluate("bicubic", "--on", str(folder), "absent.mkv")
     with pytest.raises(OptionError, match="got 0"):
         evaluate("bicubic", "--on", str(folder), "--frames", "0")
@@ -216,7 +216,7 @@ def test_without_pyav_pictures_are_measured_and_videos_refused(
     page = tmp_path / "page.html"
     assert evaluate("bicubic", "--on", str(folder), "--scales", "2", "--html", str(page)) == 0
     assert page.is_file()
-    with pytest.raises(OptionError, match=r"a\.mkv: videos are read with PyAV"):
+    with pytest.raises(OptionError, match=r"a\.mkv: .*PyAV"):
         evaluate("bicubic", "--on", str(folder), str(tmp_path / "a.mkv"))
 
 
@@ -245,7 +245,7 @@ def test_lpips_with_weights_of_the_user(
     assert entries[1]["lpips"] == pytest.approx(expected)
     assert entries[0]["lpips"] != entries[1]["lpips"]
     assert evaluate(*words, *given, *CPU) == 0
-    assert "PSNR in dB on Y, LPIPS on RGB, 2 pictures" in capsys.readouterr().out
+    assert "LPIPS" in capsys.readouterr().out.splitlines()[0]
     with pytest.raises(MissingWeightsError):
         evaluate(*words, "--lpips", "none.pth", str(paths[1]))
 
@@ -270,14 +270,14 @@ def test_coded_video_as_a_table_and_a_page(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "named"),
     [
         (("--codings", "clean"), "codings"),
         (("--protocol", "video", "--codings", "av2:1"), "av2"),
     ],
 )
 def test_codings_that_cannot_be_are_refused(
-    words: tuple[str, ...], told: str, folder: Path
+    words: tuple[str, ...], named: str, folder: Path
 ) -> None:
-    with pytest.raises(OptionError, match=told):
+    with pytest.raises(OptionError, match=named):
         evaluate("bicubic", "--on", str(folder), *words, *CPU)

@@ -1,5 +1,6 @@
 """How a command begins and ends: words that are no files, signals, and a full disk under stdout."""
 
+import errno
 import json
 import os
 import signal
@@ -12,21 +13,19 @@ import pytest
 import ciaovideo
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.main import main, run
+from ciaovideo.errors import OptionError
 from tests.media import make_clip
 
 
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [("", "the name is empty"), ("https://example.org/a.mp4", "an address, not a file")],
-)
+@pytest.mark.parametrize("word", ["", "https://example.org/a.mp4"])
 def test_a_word_that_is_no_file_is_told_as_it_was_given(
-    capsys: pytest.CaptureFixture[str], word: str, said: str
+    capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
     with pytest.raises(SystemExit) as end:
         run([word, "out.mkv"])
     assert end.value.code == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert "argument input:" in error
     assert word in error
     assert len(error.splitlines()) == 2  # a line on usage, and a line on this
 
@@ -45,7 +44,8 @@ def test_results_that_cannot_be_printed_are_an_error_in_words(buffered: bool) ->
             env=environment,
         )
     assert process.returncode == 3
-    assert process.stderr.startswith("ciaovideo: what is printed cannot be written: No space left")
+    assert process.stderr.startswith("ciaovideo: ")
+    assert os.strerror(errno.ENOSPC) in process.stderr
     assert len(process.stderr.splitlines()) == 2
 
 
@@ -97,5 +97,5 @@ def test_a_closed_standard_output_is_no_pipe(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.returncode == 2
-    assert "standard output is not open" in process.stderr
+    assert process.returncode == OptionError.exit_code
+    assert len(process.stderr.splitlines()) == 2  # what is wrong, and what to do

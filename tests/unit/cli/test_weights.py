@@ -12,6 +12,15 @@ import torch
 from torch import Tensor
 
 from ciaovideo.cli.main import run
+from ciaovideo.errors import (
+    CorruptWeightsError,
+    MismatchedWeightsError,
+    MissingWeightsError,
+    OptionError,
+    OutputExistsError,
+    UnknownNameError,
+    WeightsError,
+)
 from ciaovideo.grid import View
 from ciaovideo.models.foreign.ciaosr import published_name
 from ciaovideo.models.networks.implicit import RGB_MEAN
@@ -19,9 +28,11 @@ from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import (
     list_models,
     load_file,
+    read_manifest,
     save,
     weights_folder,
 )
+from tests.commands import error_of
 
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +46,8 @@ def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["weights", "show", "ciaosr-fast", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "ciaosr-fast"
     assert run(["weights", "verify"]) == 0
-    assert "is what the manifest names" in capsys.readouterr().out
+    verified = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert verified == list(read_manifest())
 
 
 def test_a_changed_file_and_a_wrong_name(
@@ -47,9 +59,10 @@ def test_a_changed_file_and_a_wrong_name(
     file = next(tmp_path.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     assert run(["weights", "verify"]) == 4
-    assert "SHA-256" in capsys.readouterr().err
+    assert file.name in capsys.readouterr().err
+    assert file.name in error_of(CorruptWeightsError, "weights", "verify").problem
     assert run(["weights", "show", "ciaosr-fats"]) == 2
-    assert "ciaosr-fast" in capsys.readouterr().err
+    assert "ciaosr-fast" in error_of(UnknownNameError, "weights", "show", "ciaosr-fats").hint
 
 
 NETWORKS = {
@@ -121,8 +134,7 @@ def test_import_of_what_export_wrote(ours: Path, capsys: pytest.CaptureFixture[s
     entry = json.loads(capsys.readouterr().out)
     assert entry["name"] == "theirs"
     assert "theirs.pth" in entry["recipe"]
-    assert run(["weights", "import", str(theirs)]) == 2
-    assert "already there" in capsys.readouterr().err
+    assert str(out) in error_of(OutputExistsError, "weights", "import", theirs).problem
     # Averaged weights win; a state dict without a prefix, or in safetensors, is one too.
     state = {name.removeprefix("generator."): x for name, x in content["state_dict"].items()}
     averaged = {f"generator_ema.{name}": x for name, x in state.items() if "loss" not in name}
@@ -186,104 +198,114 @@ class Harmful:
         return Path.touch, (Path("harmful-ran"),)  # type: ignore[return-value]
 
 
-WRONG: dict[str, tuple[object, str]] = {
-    "object": ({"state_dict": {}, "meta": Harmful()}, "nothing from a file is executed"),
-    "numpy": ({"state_dict": {"conv_first.weight": np.zeros(3)}}, "holds an object of numpy"),
-    "list": ([torch.zeros(3)], "no named tensors"),
-    "empty": ({"state_dict": {}}, "no state_dict and no model.sd"),
-    "params": ({"params": {"conv_first.weight": torch.zeros(3)}}, "model.sd, but params"),
-    "other": ({"state_dict": {"layer4.weight": torch.zeros(3)}}, "layer4.weight"),
-    "edsr alone": ({"conv_first.weight": torch.zeros(4, 3, 3, 3)}, "conv_first.weight"),
+# What is no checkpoint, the kind of error, and what its text names.
+WRONG: dict[str, tuple[object, type[WeightsError], str]] = {
+    "object": ({"state_dict": {}, "meta": Harmful()}, CorruptWeightsError, "wrong.pth"),
+    "numpy": ({"state_dict": {"conv_first.weight": np.zeros(3)}}, CorruptWeightsError, "numpy"),
+    "list": ([torch.zeros(3)], MismatchedWeightsError, "wrong.pth"),
+    "empty": ({"state_dict": {}}, MismatchedWeightsError, "model.sd"),
+    "params": (
+        {"params": {"conv_first.weight": torch.zeros(3)}},
+        MismatchedWeightsError,
+        "params",
+    ),
+    "other": (
+        {"state_dict": {"layer4.weight": torch.zeros(3)}},
+        MismatchedWeightsError,
+        "layer4.weight",
+    ),
+    "edsr alone": (
+        {"conv_first.weight": torch.zeros(4, 3, 3, 3)},
+        MismatchedWeightsError,
+        "conv_first.weight",
+    ),
     "liif": (
         {"model": {"name": "liif", "sd": {"encoder.head.0.weight": torch.zeros(4, 3, 3, 3)}}},
-        "unknown network",
+        MismatchedWeightsError,
+        "encoder.head.0.weight",
     ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_files_that_are_not_imported(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    content, said = WRONG[name]
+    content, kind, named = WRONG[name]
     torch.save(content, "wrong.pth")
-    assert run(["weights", "import", "wrong.pth"]) == 4
-    assert said in capsys.readouterr().err
+    assert named in error_of(kind, "weights", "import", "wrong.pth").problem
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.pth"]
 
 
 @pytest.mark.parametrize("ours", ["edsr"], indirect=True)
-def test_keys_that_differ_are_named(ours: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_that_differ_are_named(ours: Path) -> None:
     theirs, content = published(ours)
     state: dict[str, Tensor] = content["state_dict"]
     del state["generator.body.1.conv1.bias"]
     state["generator.body.1.bn.weight"] = torch.zeros(4)
     state["generator.conv_after_body.bias"] = torch.zeros(5)
     torch.save(content, theirs)
-    assert run(["weights", "import", str(theirs)]) == 4
-    said = capsys.readouterr().err
-    assert "missing body.1.conv1.bias" in said
-    assert "unknown body.1.bn.weight" in said
-    assert "of another shape conv_after_body.bias" in said
+    _, missing, unknown, reshaped = (
+        error_of(MismatchedWeightsError, "weights", "import", theirs)
+        .problem.replace(":", ";")
+        .split(";")
+    )
+    assert "body.1.conv1.bias" in missing
+    assert "body.1.bn.weight" in unknown
+    assert "conv_after_body.bias" in reshaped
     for content_bytes in (b"", b"some text", theirs.read_bytes()[:200]):
         theirs.write_bytes(content_bytes)
-        assert run(["weights", "import", str(theirs)]) == 4
-        assert "theirs.pth" in capsys.readouterr().err
-    assert run(["weights", "import", str(theirs) + "x"]) == 4
+        assert "theirs.pth" in error_of(CorruptWeightsError, "weights", "import", theirs).problem
+    error_of(MissingWeightsError, "weights", "import", f"{theirs}x")
 
 
 @pytest.mark.parametrize("ours", ["edsr"], indirect=True)
 @pytest.mark.parametrize(
-    ("name", "made", "said"),
+    ("name", "made", "kind"),
     [
-        ("imnet_q.layers.0.weight", lambda x: x.sum(), "no matrices"),
-        ("imnet_q.layers.2.weight", lambda x: x.sum(), "imnet_q.layers.2"),
-        ("imnet_k.layers.0.weight", lambda x: x.sum(), "no matrices"),
-        ("conv_first.weight", lambda x: x / 0, ": conv_first.weight is"),
-        ("conv_first.weight", lambda x: x.to_sparse(), ": conv_first.weight is"),
-        ("conv_first.weight", lambda x: x.to("meta"), ": conv_first.weight is"),
-        ("body.99999.conv1.weight", lambda _: torch.zeros(3), "unknown body.99999"),
+        ("imnet_q.layers.0.weight", lambda x: x.sum(), MismatchedWeightsError),
+        ("imnet_q.layers.2.weight", lambda x: x.sum(), MismatchedWeightsError),
+        ("imnet_k.layers.0.weight", lambda x: x.sum(), MismatchedWeightsError),
+        ("conv_first.weight", lambda x: x / 0, CorruptWeightsError),
+        ("conv_first.weight", lambda x: x.to_sparse(), CorruptWeightsError),
+        ("conv_first.weight", lambda x: x.to("meta"), CorruptWeightsError),
+        ("body.99999.conv1.weight", lambda _: torch.zeros(3), MismatchedWeightsError),
     ],
 )
 @pytest.mark.heavy
 def test_tensors_that_are_no_weights(
     name: str,
     made: Callable[[Tensor], Tensor],
-    said: str,
+    kind: type[WeightsError],
     ours: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     theirs, content = published(ours)
     state = content["state_dict"]
     state[f"generator.{name}"] = made(state.get(f"generator.{name}", torch.zeros(0)))
     torch.save(content, theirs)
-    assert run(["weights", "import", str(theirs)]) == 4
-    assert said in capsys.readouterr().err
+    assert name.removesuffix(".weight") in error_of(kind, "weights", "import", theirs).problem
     assert not theirs.with_suffix(".safetensors").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "x = 3", "[x]", "[x]\nscales = 3", "\0"])
-def test_notes_that_are_none(
-    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notes_that_are_none(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "my.toml").write_text(text, encoding="utf-8")
-    assert run(["weights", "show", str(tmp_path / "my.safetensors")]) == 4
-    said = capsys.readouterr().err
-    assert "my.toml" in said
-    assert "`weights import` writes it" in said
+    kind = MissingWeightsError if text is None else CorruptWeightsError
+    error = error_of(kind, "weights", "show", tmp_path / "my.safetensors")
+    assert "my.toml" in error.problem
+    assert "weights import" in error.hint
 
 
-def test_export_of_bundled_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_of_bundled_weights(tmp_path: Path) -> None:
     out = tmp_path / "fast.safetensors"
     assert run(["weights", "export", "ciaosr-fast", str(out)]) == 0
     same_network(out, weights_folder() / "ciaosr-fast.safetensors")
-    assert run(["weights", "export", "ciaosr-fast", str(out)]) == 2
-    assert run(["weights", "export", str(out), str(out), "--overwrite"]) == 2
-    assert run(["weights", "export", "ciaosr-fast", str(tmp_path / "fast.txt")]) == 2
-    assert run(["weights", "export", "ciaosr-fast", str(tmp_path / "fast.pth")]) == 4
-    assert "ciaosr-separable" in capsys.readouterr().err
+    error_of(OutputExistsError, "weights", "export", "ciaosr-fast", out)
+    error_of(OutputExistsError, "weights", "export", out, out, "--overwrite")
+    error_of(OptionError, "weights", "export", "ciaosr-fast", tmp_path / "fast.txt")
+    error_of(MismatchedWeightsError, "weights", "export", "ciaosr-fast", tmp_path / "fast.pth")
     assert not (tmp_path / "fast.pth").exists()
 
 
