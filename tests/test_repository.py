@@ -23,6 +23,8 @@ TOP_LEVEL = {
     "constraints.txt",
 }
 
+SOURCES = sorted((ROOT / "ciaovideo").rglob("*.py"))
+
 
 def tracked() -> list[str]:
     """What git holds or would hold, as paths from the root."""
@@ -138,3 +140,17 @@ def test_make_has_the_targets_that_the_readme_names() -> None:
     assert {"demo", "test", "check", "lint", "types"} <= targets
     readme = text_of("README.md")
     assert set(re.findall(r"^(?:\$ )?make (\w+)", readme, re.MULTILINE)) <= targets
+
+
+def test_the_way_of_a_frame_names_what_is_there() -> None:
+    """Each name stands in the file that the page names after it, one or more in a row."""
+    text = (ROOT / ".github/docs/design.md").read_text(encoding="utf-8")
+    files = [path.relative_to(ROOT / "ciaovideo").as_posix() for path in SOURCES]
+    for name, listed in re.findall(r"`(\w+)(?:\.\w+)?`s?\s\((`[^)]*\.py`)", text):
+        named = re.findall(r"`([\w/]+\.py)`", listed)
+        found = [file for file in files if file.endswith(tuple(f"/{one}" for one in named))]
+        found += [file for file in files if file in named]
+        assert found, f"{listed} is not there"
+        defined = re.compile(rf"^(class|def) {name}\b", re.MULTILINE)
+        places = [(ROOT / "ciaovideo" / file).read_text(encoding="utf-8") for file in found]
+        assert any(map(defined.search, places)), f"{name} is not in {listed}"
