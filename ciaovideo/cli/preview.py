@@ -7,16 +7,7 @@ from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group
 from ciaovideo.cli.upscale import print_findings, read_options
 from ciaovideo.errors import OptionError
-from ciaovideo.options import (
-    EncodeOptions,
-    EngineOptions,
-    InputOptions,
-    ModelOptions,
-    SizeOptions,
-    StreamOptions,
-)
-
-GROUPS = (SizeOptions, InputOptions, ModelOptions, EngineOptions, EncodeOptions, StreamOptions)
+from ciaovideo.options import option_groups
 
 
 def build_parser(prog: str) -> ArgumentParser:
@@ -38,7 +29,7 @@ def build_parser(prog: str) -> ArgumentParser:
         " Nothing is written there",
     )
     parser.add_argument("-o", "--page", type=Path, required=True, metavar="PAGE", help="the page")
-    for config in GROUPS:
+    for config in option_groups().values():
         add_group(parser, config)
     parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")

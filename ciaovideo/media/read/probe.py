@@ -130,7 +130,7 @@ def probe(
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _FirstLook:
     """The first picture, what it tells of the video, and what a sample tells of all of it."""
 
     first: av.VideoFrame
@@ -141,7 +141,7 @@ class _Look:
 
 def _look(
     container: InputContainer, video: VideoStream, head: FileHead, path: Path, opening: Opening
-) -> _Look:
+) -> _FirstLook:
     """Decode some pictures, of which the head reads the packets."""
     with av_errors("decoding frame 0 of", path, DecodeError):
         pictures = retagged(pictures_from(container, video, head.packets()), opening)
@@ -158,7 +158,7 @@ def _look(
         sample.look_later()
     bits = head.bits_per_frame / (first.height * first.width)
     fields = sample.evidence(matched=is_matched(info.pix_fmt))
-    return _Look(first, info, fields, coding.evidence(bits))
+    return _FirstLook(first, info, fields, coding.evidence(bits))
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, dropwhile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
@@ -104,12 +103,7 @@ class VideoReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

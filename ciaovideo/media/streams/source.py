@@ -1,6 +1,5 @@
 """A file's other streams, opened once: to plan what becomes of them, then to copy them."""
 
-from types import TracebackType
 from typing import Self
 
 from av.container import InputContainer
@@ -30,12 +29,7 @@ class StreamSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._opened is not None:
             self._opened.close()
 

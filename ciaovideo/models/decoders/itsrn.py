@@ -8,19 +8,14 @@ import torch
 from torch import Tensor
 
 from ciaovideo.errors import OptionError
-from ciaovideo.grid import Axis, View, placed
+from ciaovideo.grid import placed
 from ciaovideo.models.decoders.ciaosr import corner_codes
 from ciaovideo.models.parts.blocks import QUERY_BLOCK, blocks, queries_at_once
-from ciaovideo.models.parts.matrices import (
-    COLORS,
-    few_phases,
-    through_last,
-    times_hidden,
-    times_matrices,
-)
+from ciaovideo.models.parts.matrices import COLORS, MatrixDecoder, times_hidden, times_matrices
 from ciaovideo.models.parts.mlp import MLP
-from ciaovideo.models.parts.points import Grid, PointDecoder, Points, take
-from ciaovideo.models.protocols import Footprint, Latent, Reach
+from ciaovideo.models.parts.points import Grid, Points, take
+from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.ops.linear import Layer
 
 CORNERS = 4
 
@@ -30,7 +25,7 @@ def corners(coord: Tensor, count: int, cell: Tensor) -> list[tuple[Tensor, Tenso
     return corner_codes(coord, count, cell, (-1, 1))
 
 
-class ITSRN(PointDecoder):
+class ITSRN(MatrixDecoder):
     """Implicit transformer for continuous screen content (Yang et al., NeurIPS 2021, 2112.06174).
 
     For each of the four codes V around a query an MLP makes a matrix M from the offset and the
@@ -67,28 +62,13 @@ class ITSRN(PointDecoder):
         """One for tests."""
         return cls(latent_dim, hidden=(10, 12), score=8, blend=8)
 
-    def reach(self, view: View) -> Reach:
-        """The four codes, and what a code is made of."""
-        return Reach(2)
+    def last(self) -> Layer:
+        """That of the MLP ``matrix``."""
+        return self.matrix.linears()[-1]
 
-    def footprint(self, view: View) -> Footprint:
-        """The same at every scale."""
-        return self._footprint
-
-    def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
-        """The features themselves: (B, C, h, w)."""
-        return {"codes": features}
-
-    def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
-        """Colour at scattered points: coord (B, Q, 2), cell (B, 2) -> (B, Q, 3)."""
-        return super().query(self._through_last(latent), coord, cell)
-
-    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
-        """Colour on a grid: -> (B, 3, rows, columns)."""
-        features = latent["codes"]
-        grid = Grid.of(rows, columns, self.along, features)
-        if not few_phases(grid.rows, grid.columns):
-            return super().decode(self._through_last(latent), rows, columns)
+    def by_matrices(self, grid: Grid) -> Tensor:
+        """Colour on a grid of few phases: -> (B, 3, rows, columns)."""
+        features = grid.codes
         size = (len(grid.rows.phases), len(grid.columns.phases))
         offset = torch.cartesian_prod(grid.rows.phases, grid.columns.phases)
         matrices = self.matrix(self._place(offset, grid.cell[0])).view(*size, -1, COLORS)
@@ -109,9 +89,6 @@ class ITSRN(PointDecoder):
             made.append(color + self.score(offset.to(codes.dtype)))
         blended: Tensor = self.blend(torch.stack(made, dim=-1)).squeeze(-1)
         return blended
-
-    def _through_last(self, latent: Latent) -> Latent:
-        return {"codes": through_last(latent["codes"], self.matrix.linears()[-1])}
 
     def _place(self, offset: Tensor, cell: Tensor) -> Tensor:
         """Offsets (..., Q, 2) and cells: (..., Q, 4)."""

@@ -5,19 +5,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ciaovideo.grid import Axis, View, code_centre, nearest_index, shifted
+from ciaovideo.grid import code_centre, nearest_index, shifted
 from ciaovideo.models.parts.blocks import QUERY_BLOCK
-from ciaovideo.models.parts.matrices import (
-    COLORS,
-    few_phases,
-    through_last,
-    times_hidden,
-    times_matrices,
-)
+from ciaovideo.models.parts.matrices import COLORS, MatrixDecoder, times_hidden, times_matrices
 from ciaovideo.models.parts.mlp import MLP
-from ciaovideo.models.parts.points import AxisReads, Grid, PointDecoder, Points, take
-from ciaovideo.models.protocols import Footprint, Latent, Reach
-from ciaovideo.ops.linear import perceptron
+from ciaovideo.models.parts.points import AxisReads, Grid, Points, take
+from ciaovideo.models.protocols import Footprint, Latent
+from ciaovideo.ops.linear import Layer, perceptron
 
 
 def projected(coord: Tensor, count: int, cell: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -30,7 +24,7 @@ def projected(coord: Tensor, count: int, cell: Tensor) -> list[tuple[Tensor, Ten
     return [(index, (coord - cell / 2 - corner) * (count / 2))]
 
 
-class MetaSR(PointDecoder):
+class MetaSR(MatrixDecoder):
     """Magnification-arbitrary upscaling (Hu et al., arXiv 1903.00875, section 3).
 
     A pixel (i, j) of the picture belongs to LR pixel (floor(i / s), floor(j / s)) (equation 3). An
@@ -55,32 +49,17 @@ class MetaSR(PointDecoder):
         """One for tests."""
         return cls(latent_dim, hidden=12)
 
-    def reach(self, view: View) -> Reach:
-        """The code, and what it is made of."""
-        return Reach(2)
+    def last(self) -> Layer:
+        """That of the only MLP."""
+        return self.mlp.linears()[-1]
 
-    def footprint(self, view: View) -> Footprint:
-        """The same at every scale."""
-        return self._footprint
-
-    def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
-        """The features themselves: (B, C, h, w)."""
-        return {"codes": features}
-
-    def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
-        """Colour at scattered points: coord (B, Q, 2), cell (B, 2) -> (B, Q, 3)."""
-        return super().query(self._through_last(latent), coord, cell)
-
-    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
-        """Colour on a grid: -> (B, 3, rows, columns)."""
-        grid = Grid.of(rows, columns, self.along, latent["codes"])
-        if not few_phases(grid.rows, grid.columns):
-            return super().decode(self._through_last(latent), rows, columns)
+    def by_matrices(self, grid: Grid) -> Tensor:
+        """Colour on a grid of few phases: -> (B, 3, rows, columns)."""
         places = (_places(reads, grid.cell[0, 0, k]) for k, reads in enumerate(grid.axes))
         pairs = torch.cartesian_prod(*places)
         matrices = self.mlp(self._with_scale(pairs, grid.cell[0]))
         matrices = matrices.view(*(len(reads.phases) for reads in grid.axes), -1, COLORS)
-        return times_matrices(latent["codes"], grid.axes, matrices)[:, 0]
+        return times_matrices(grid.codes, grid.axes, matrices)[:, 0]
 
     def colors(self, latent: Latent, points: Points) -> Tensor:
         """Colour at queries: (B, Q, 3)."""
@@ -88,9 +67,6 @@ class MetaSR(PointDecoder):
         place = self._with_scale(points.offset[0], points.cell)
         hidden = perceptron(place, [first], relu_last=True)
         return times_hidden(take(latent["codes"], points.index[0]), hidden)
-
-    def _through_last(self, latent: Latent) -> Latent:
-        return {"codes": through_last(latent["codes"], self.mlp.linears()[-1])}
 
     def _with_scale(self, places: Tensor, cell: Tensor) -> Tensor:
         """Places (..., Q, 2) and 1 / s: (..., Q, 3)."""

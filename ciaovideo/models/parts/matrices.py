@@ -7,14 +7,16 @@ matrix for each pair is made once. Otherwise U goes through the last layer befor
 a convolution, once per LR pixel, and a short product is left for each query.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ciaovideo.grid import placed
-from ciaovideo.models.parts.points import AxisReads
+from ciaovideo.grid import Axis, View, placed
+from ciaovideo.models.parts.points import AxisReads, Grid, PointDecoder
+from ciaovideo.models.protocols import Footprint, Latent, Reach
 from ciaovideo.ops.linear import Layer
 
 COLORS = 3
@@ -73,3 +75,47 @@ def alike(phase: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor]]:
     """Each phase that occurs in (N,), on the CPU, and the queries that have it, on a device."""
     for value in phase.unique().tolist():
         yield int(value), placed((phase == value).nonzero().squeeze(1), device)
+
+
+class MatrixDecoder(PointDecoder):
+    """A decoder whose colour is the features around a code times a matrix that an MLP predicts.
+
+    ``colors`` gets codes from ``through_last``. A subclass says which MLP it is, what it needs of
+    memory, and what becomes of a grid of few phases.
+    """
+
+    _footprint: Footprint
+
+    @abstractmethod
+    def last(self) -> Layer:
+        """The last layer of the MLP that predicts the matrix."""
+
+    @abstractmethod
+    def by_matrices(self, grid: Grid) -> Tensor:
+        """Colour on a grid of few phases, whose codes are the features: (B, 3, rows, columns)."""
+
+    def reach(self, view: View) -> Reach:
+        """The codes next to a query, and what a code is made of."""
+        return Reach(2)
+
+    def footprint(self, view: View) -> Footprint:
+        """The same at every scale."""
+        return self._footprint
+
+    def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
+        """The features themselves: (B, C, h, w)."""
+        return {"codes": features}
+
+    def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
+        """Colour at scattered points: coord (B, Q, 2), cell (B, 2) -> (B, Q, 3)."""
+        return super().query(self._through_last(latent), coord, cell)
+
+    def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        """Colour on a grid: -> (B, 3, rows, columns)."""
+        grid = Grid.of(rows, columns, self.along, latent["codes"])
+        if few_phases(grid.rows, grid.columns):
+            return self.by_matrices(grid)
+        return super().decode(self._through_last(latent), rows, columns)
+
+    def _through_last(self, latent: Latent) -> Latent:
+        return {"codes": through_last(latent["codes"], self.last())}
