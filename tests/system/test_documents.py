@@ -22,6 +22,7 @@ from ciaovideo.models.weights import save
 from tests.documents import DOCUMENTS, ROOT, blocks, plain_commands, shell_blocks
 from tests.media import make_clip
 from tests.reel import make_reel
+from tests.telecine import Reel, write_reels
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, settings in CLIPS.items():
         make_clip(folder / name, **settings)
     make_reel(folder / "frames", count=4, first=1, name="%06d")
+    write_reels(folder / "telecined.mkv", [Reel(first=0, stop=24)])
     rng = np.random.default_rng(0)
     for name in SETS:
         (folder / name).mkdir(parents=True)
