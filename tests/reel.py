@@ -42,15 +42,16 @@ def make_reel(
     first: int = 1001,
     head: DpxHead = HEAD,
     name: str = "shot.%06d",
+    size: tuple[int, int] = (48, 64),
 ) -> Path:
     """A sequence of so many pictures in a new folder; its name with a place for the number."""
     folder.mkdir(parents=True, exist_ok=True)
     codec, pix_fmt, bits = CODERS[kind]
     context = cast(VideoCodecContext, av.CodecContext.create(codec, "w"))
-    context.width, context.height, context.pix_fmt = 64, 48, pix_fmt
+    (context.height, context.width), context.pix_fmt = size, pix_fmt
     context.time_base = Fraction(1, 24)
     for number in range(count):
-        picture = picture_of(samples(number, bits), pix_fmt)
+        picture = picture_of(samples(number, bits, size), pix_fmt)
         picture.pts = number
         (packet, *_) = [*context.encode(picture)] or [*context.encode(None)]
         file = folder / f"{name % (first + number)}.{kind}"

@@ -13,7 +13,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.framing import Padder
-from ciaovideo.pipeline import computing
+from ciaovideo.pipeline.frames import computing
 from tests.media import make_clip, read_counter
 from tests.stopping import StoppedError, stop_at
 

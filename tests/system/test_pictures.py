@@ -239,3 +239,14 @@ def test_the_command_reports_on_pictures(
     words = ["verify", str(output), "--against", str(source), "--rate", "24"]
     assert run(words) == 0
     assert "3 frames" in capsys.readouterr().out
+
+
+def test_pictures_of_two_sizes_are_an_error_with_a_hint_for_pictures(tmp_path: Path) -> None:
+    source = make_reel(tmp_path / "in", "png", count=3)
+    (odd,) = tmp_path.glob("in/*1003.png")
+    larger = make_reel(tmp_path / "large", "png", count=1, size=(64, 80))
+    odd.write_bytes(next(larger.parent.iterdir()).read_bytes())
+    with pytest.raises(ciaovideo.MediaError, match="changes from 64x48") as changed:
+        ciaovideo.upscale(source, tmp_path / "out.mkv", rate="24", **AS_IT_IS)
+    assert "apart from others" in changed.value.hint
+    assert not (tmp_path / "out.mkv").exists()

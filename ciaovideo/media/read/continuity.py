@@ -9,6 +9,7 @@ import av
 from ciaovideo.errors import DecodeError, TimestampError
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.video_stream import rejoined, remuxed, retimed
 
 
@@ -50,6 +51,8 @@ class Continuity:
                 self._path, "-ss", f"{math.ceil(seek) / 10**6:.6f}", then=["-copypriorss", "0"]
             )
             hint = f"end the run there, and make another file of what follows: {rest}"
+        if is_sequence(self._path):
+            hint = "number pictures of one size and kind apart from others"
         return DecodeError(
             f"{self._path}: frame {number}{time}: the picture changes from"
             f" {info.stored_size[1]}x{info.stored_size[0]}"
