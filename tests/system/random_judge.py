@@ -50,9 +50,10 @@ def frames_of(probed: Any, index: int) -> list[float]:
     frames = [f for f in probed["frames"] if f["stream_index"] == index]
     told = [f["best_effort_timestamp_time"] for f in frames if "best_effort_timestamp_time" in f]
     times = sorted(float(time) for time in told if time != "N/A")
-    step = 1 / float(Fraction(probed["streams"][index]["r_frame_rate"]))
-    while len(times) < len(frames):
-        times.append(times[-1] + step if times else 0.0)
+    stream = probed["streams"][index]
+    step = 1 / float(Fraction(stream["r_frame_rate"]))
+    while len(times) < len(frames):  # the first one waits for those that are reordered
+        times.append(times[-1] + step if times else int(stream.get("has_b_frames", 0)) * step)
     return times
 
 

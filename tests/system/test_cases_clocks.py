@@ -83,6 +83,8 @@ def test_times_that_begin_again_are_refused_with_two_ways_on(tmp_path: Path) -> 
     found = re.search(r"the first (\d+) frames", hint)
     assert found is not None
     assert enlarge(source, tmp_path / "first.mkv", frames=int(found[1])).frames == int(found[1])
+    with pytest.raises(TimestampError, match="begin again"):
+        UpscaleRun(source, tmp_path / "more.mkv", with_fields(BICUBIC, {"frames": 40}))
     fixed = command_in(hint, tmp_path)
     assert enlarge(fixed, tmp_path / "whole.mkv", strict=False).frames in (49, 50)
 

@@ -30,7 +30,7 @@ from ciaovideo.media.inspect.truncation import truncation
 from ciaovideo.media.interlacing.fields import FieldEvidence, FieldSample
 from ciaovideo.media.interlacing.telecine import is_matched
 from ciaovideo.media.layouts import planar_layout
-from ciaovideo.media.read.choosing import check_input, choose
+from ciaovideo.media.read.choosing import Choice, check_input, choose
 from ciaovideo.media.read.head import FileHead, PacketFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import is_sequence
@@ -104,7 +104,7 @@ def probe(
         look = _look(container, video, head, path, choice.opening)
         info, timeless, guessed = with_rate(look.info, look.first, head.frame_times(), container)
         whole = wanted.end is None and wanted.count is None
-        jumps = head.jumps(path, choice) if whole else Jumps()
+        jumps = _jumps(head, path, choice, wanted)
         findings = (
             *choice.findings,
             *_lost_loop(path),
@@ -193,6 +193,18 @@ def describe_video(
         hdr10=read_hdr10(first.side_data.values()),
         streams=tuple(describe(other) for other in container.streams),
     )
+
+
+def _jumps(head: FileHead, path: Path, choice: Choice, wanted: Selection) -> Jumps:
+    """Where the times jump in what is wanted, as far as that is known before a run.
+
+    A part that ends at a time is looked at where its packets are listed.
+    """
+    if wanted.end is not None or (wanted.count is not None and wanted.start is not None):
+        return Jumps()
+    jumps = head.jumps(path, choice)
+    fewer = wanted.count is not None and wanted.count <= jumps.frames * wanted.per_frame
+    return Jumps() if fewer else jumps
 
 
 def _layout(first: av.VideoFrame, path: Path) -> str:
