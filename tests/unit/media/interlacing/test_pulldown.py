@@ -104,6 +104,7 @@ def test_a_part_of_a_mixed_video_is_what_its_places_are() -> None:
 
 @pytest.mark.parametrize("field", ["top", "bottom"])
 @pytest.mark.parametrize("skip", [0, 1, 2, 4])
+@pytest.mark.heavy
 def test_every_picture_of_film_comes_once(field: str, skip: int, tmp_path: Path) -> None:
     count = write_reels(
         clip := tmp_path / "a.mp4", [Reel(first=0, stop=48, field=field, skip=skip)]
@@ -128,6 +129,7 @@ def test_every_picture_of_film_comes_once(field: str, skip: int, tmp_path: Path)
         {"codec": "mpeg2video", "options": {"qscale": "4"}},
     ],
 )
+@pytest.mark.heavy
 def test_noise_depth_and_coding_change_nothing(settings: dict[str, object], tmp_path: Path) -> None:
     write_reels(clip := tmp_path / "a.mp4", [Reel(first=0, stop=48)], **settings)  # type: ignore[arg-type]
     frames = read(clip)
@@ -141,6 +143,7 @@ def test_after_a_cut_the_phase_may_be_another(tmp_path: Path) -> None:
     assert numbers(read(clip)) == [*range(22), *range(102, 124)]
 
 
+@pytest.mark.heavy
 def test_a_picture_made_of_ten_bits_keeps_them(tmp_path: Path) -> None:
     write_reels(clip := tmp_path / "a.mp4", [Reel(first=0, stop=48)], pix_fmt="yuv422p10le")
     write_reels(
@@ -161,18 +164,21 @@ def test_a_picture_made_of_ten_bits_keeps_them(tmp_path: Path) -> None:
         ("video", FILM),
     ],
 )
+@pytest.mark.heavy
 def test_other_video_is_not_taken_for_film(kind: str, rate: Fraction, tmp_path: Path) -> None:
     count = write_reels(clip := tmp_path / "a.mp4", [Reel(first=0, stop=100, kind=kind)], rate=rate)
     assert not probe(clip).fields.pulldown.film
     assert len(read(clip)) == count
 
 
+@pytest.mark.heavy
 def test_film_can_be_left_as_it_is(tmp_path: Path) -> None:
     count = write_reels(clip := tmp_path / "a.mp4", [Reel(first=0, stop=48)])
     assert len(read(clip, telecine="off")) == count
     assert len(read(clip, deinterlace="field")) == 2 * count
 
 
+@pytest.mark.heavy
 def test_mixed_video_is_said_with_its_times_and_parts_of_it_are_film(tmp_path: Path) -> None:
     reels = [
         Reel(first=0, stop=80),
@@ -190,6 +196,7 @@ def test_mixed_video_is_said_with_its_times_and_parts_of_it_are_film(tmp_path: P
     assert part == list(range(part[0], 348))
 
 
+@pytest.mark.heavy
 def test_a_section_that_is_no_film_is_lost_of_and_told(tmp_path: Path) -> None:
     reels = [Reel(first=0, stop=56), Reel(first=200, stop=219, kind="video")]
     write_reels(clip := tmp_path / "a.mp4", reels)
@@ -207,6 +214,7 @@ def test_a_section_that_is_no_film_is_lost_of_and_told(tmp_path: Path) -> None:
         list(reader.frames())
 
 
+@pytest.mark.heavy
 def test_a_part_of_film_holds_the_pictures_of_the_whole(tmp_path: Path) -> None:
     options = {"g": "12", "bf": "0", "crf": "4", "preset": "ultrafast"}
     write_reels(
