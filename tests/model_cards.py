@@ -50,7 +50,8 @@ def card(name: str, table: Mapping[str, Any]) -> str:
     with safe_open(path, framework="numpy") as file:
         network = json.loads(file.metadata()["ciaovideo.network"])
         count = sum(file.get_tensor(key).size for key in file.keys())  # noqa: SIM118
-    rows = {
+    family = {"also by": f"`{table['family']}`, at its scale"} if "family" in table else {}
+    rows = family | {
         "network": _network(network),
         "weights": f"{count:,} in `{path.name}`, {path.stat().st_size / 1e6:.1f} MB",
         "trained at": f"scale{_scales(table['scales'])}, {table['steps']:,} steps",

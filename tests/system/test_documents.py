@@ -92,6 +92,7 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setattr(growth, "LR_SIZES", ((24, 32), (48, 64)))
     monkeypatch.setattr(growth, "SCALES", (1.5, 3.0))
     monkeypatch.setattr(growth, "LENGTHS", (2, 6))
+    monkeypatch.setattr("ciaovideo.evaluate.suites.load.SIDE", 16)
     measure = {"least_s": 0.01, "device": None}
     monkeypatch.setattr("ciaovideo.bench.harness.measure.__kwdefaults__", measure)
     return tmp_path
