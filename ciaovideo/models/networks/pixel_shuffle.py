@@ -23,6 +23,8 @@ from ciaovideo.models.protocols import (
     Statistics,
 )
 
+INIT_STD = 1e-3
+
 
 class PixelShuffleSR(Network):
     """An encoder, a 3x3 convolution to 3 scale^2 channels, and a pixel shuffle.
@@ -51,6 +53,10 @@ class PixelShuffleSR(Network):
         make: Any = ENCODERS[encoder]
         self.encoder = cast(Encoder, make(**(encoder_options or {})))
         self.colors = nn.Conv2d(self.encoder.out_channels, 3 * scale**2, 3, padding=1)
+        # Features of a first stage are large: it begins close to the residual, not with noise.
+        nn.init.normal_(self.colors.weight, std=INIT_STD)
+        assert self.colors.bias is not None
+        nn.init.zeros_(self.colors.bias)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
