@@ -26,7 +26,6 @@ from ciaovideo.models.foreign.ciaosr import published_name
 from ciaovideo.models.networks.implicit import RGB_MEAN
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import (
-    list_models,
     load_file,
     read_manifest,
     save,
@@ -37,8 +36,11 @@ from tests.commands import error_of
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["weights", "list"]) == 0
-    listed = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert sorted(listed) == list_models()
+    text = capsys.readouterr().out
+    assert [line.split(":")[0] for line in text.splitlines()] == list(read_manifest())
+    families = {entry.family for entry in read_manifest().values() if entry.family}
+    assert families == {"c2d"}
+    assert text.count("(of c2d)") == 3
     assert run(["weights", "show", "ciaosr-fast"]) == 0
     text = capsys.readouterr().out
     assert "licence" in text
