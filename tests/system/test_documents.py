@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PIL import Image
 
 from ciaovideo.bench import growth
 from ciaovideo.cli.main import run
+from ciaovideo.evaluate import suites
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import save
 from tests.documents import DOCUMENTS, ROOT, blocks, plain_commands, shell_blocks
@@ -93,6 +95,10 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setattr(growth, "SCALES", (1.5, 3.0))
     monkeypatch.setattr(growth, "LENGTHS", (2, 6))
     monkeypatch.setattr("ciaovideo.evaluate.suites.load.SIDE", 16)
+    monkeypatch.setattr("ciaovideo.evaluate.suites.load.SIDE", 24)
+    names = ("bicubic", "metasr", "fsdn", "ciaosr-fast")
+    few = replace(suites.SUITES["neighbours"], names=names, scales=(1.55, 2.0, 12.0))
+    monkeypatch.setattr(suites, "SUITES", {"neighbours": few})
     measure = {"least_s": 0.01, "device": None}
     monkeypatch.setattr("ciaovideo.bench.harness.measure.__kwdefaults__", measure)
     return tmp_path
