@@ -179,6 +179,7 @@ def test_colours_that_would_be_falsified_are_refused(
 @every_place_of_chroma
 @pytest.mark.parametrize("siting", list(Siting)[1:], ids=lambda siting: siting.name)
 @pytest.mark.parametrize("chroma", ["420", "422"])
+@pytest.mark.heavy
 def test_chroma_sits_where_readers_take_it_to_sit(
     tmp_path: Path, codec: str, suffix: str, siting: Siting, chroma: str
 ) -> None:
@@ -213,6 +214,7 @@ def test_chroma_stays_in_its_column_where_its_row_counts_for_nothing() -> None:
 
 @every_place
 @pytest.mark.parametrize("more", [(1, 1), (0, 1), (1, 0)])
+@pytest.mark.heavy
 def test_odd_sides(tmp_path: Path, codec: str, suffix: str, more: tuple[int, int]) -> None:
     path = tmp_path / f"clip{suffix}"
     height, width = size_of(codec)
@@ -228,6 +230,7 @@ def test_odd_sides(tmp_path: Path, codec: str, suffix: str, more: tuple[int, int
 
 
 @every_codec
+@pytest.mark.heavy
 def test_every_layout_comes_back(tmp_path: Path, codec: str) -> None:
     suffix = next(suffix for name, suffix in PLACES if name == codec)
     # In a small picture a detail is few samples, of which lossy coding changes more.

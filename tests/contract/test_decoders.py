@@ -88,6 +88,7 @@ def decode_all(decoder: Decoder, codes: Tensor, view: View) -> Tensor:
 @every_decoder
 @pytest.mark.parametrize("scale", SCALES, ids=str)
 @torch.no_grad()
+@pytest.mark.heavy
 def test_decode_equals_query(
     name: str, options: dict[str, Any], scale: tuple[float, float]
 ) -> None:

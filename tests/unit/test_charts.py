@@ -29,6 +29,7 @@ def told(svg: ElementTree.Element) -> dict[str, tuple[float, float]]:
     }
 
 
+@pytest.mark.heavy
 def test_points_lie_where_their_values_are() -> None:
     lines = [
         Line(((2, 30.0), (4, 20.0), (3, 25.0)), "a <b>"),
@@ -78,6 +79,7 @@ def test_ticks_have_numbers_that_differ(span: float) -> None:
     assert len(set(texts)) == len(texts) >= 3
 
 
+@pytest.mark.heavy
 def test_a_run_is_drawn_with_its_crops(tmp_path: Path) -> None:
     red = torch.tensor([1.0, 0.0, 0.0])[:, None, None].expand(3, 8, 16)
     losses, psnrs = [(1.0, 0.5), (2.0, 0.25)], {"x2": [(1.0, 30.0)], "x3": [(1.0, 28.0)]}

@@ -68,6 +68,7 @@ jobs = st.builds(
 
 
 @given(job=jobs)
+@pytest.mark.heavy
 def test_a_config_comes_back_from_its_plain_values(job: Job) -> None:
     assert from_mapping(Job, to_mapping(job), "test") == job
 

@@ -26,6 +26,7 @@ def test_convolutions_and_linear_layers_are_counted() -> None:
     assert twice - encoder < 2.2 * (counted - encoder)
 
 
+@pytest.mark.heavy
 def test_interpolation_has_no_products() -> None:
     assert flop_per_pixel(Bicubic(), (2.0, 2.0)) == 0
 

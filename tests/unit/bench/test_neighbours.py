@@ -42,6 +42,7 @@ def test_every_recipe_can_be_built(name: str) -> None:
     recipe.build()
 
 
+@pytest.mark.heavy
 def test_a_second_stage_begins_with_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_second_stage_begins_with_the_first(
     assert all(float(seconds) > 0 for line in lines for seconds in line[3:])
 
 
+@pytest.mark.heavy
 def test_a_probe_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ from ciaovideo.tiling import plan_tiles
     room=st.integers(1 << 20, 1 << 34),
     halo=st.integers(0, 60),
 )
+@pytest.mark.heavy
 def test_what_is_fitted_takes_no_more_than_the_room(
     height: int, width: int, area: float, room: int, halo: int
 ) -> None:

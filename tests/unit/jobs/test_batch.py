@@ -95,6 +95,7 @@ def test_packets_that_lie_about_frames_are_not_believed(
     assert tree(output) == {"a.mkv": expected}
 
 
+@pytest.mark.heavy
 def test_what_is_there_is_skipped_and_what_changed_is_refused(tmp_path: Path) -> None:
     source = make_sources(tmp_path / "in", a=3, b=3)
     output = tmp_path / "out"
@@ -116,6 +117,7 @@ def test_what_is_there_is_skipped_and_what_changed_is_refused(tmp_path: Path) ->
     assert all(len(data) < len(made[name]) for name, data in tree(output).items())
 
 
+@pytest.mark.heavy
 def test_outputs_that_others_made_are_verified(tmp_path: Path) -> None:
     source = make_sources(tmp_path / "in", a=3, b=5)
     (output := tmp_path / "out").mkdir()
@@ -176,6 +178,7 @@ def test_what_passes_is_tried_again(
     assert tree(output) == {"a.mkv": alone(source / "a.mkv", tmp_path / "alone.mkv")}
 
 
+@pytest.mark.heavy
 def test_a_damaged_segment_is_made_anew_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +260,7 @@ def test_a_second_command_is_told_who_is_at_work(tmp_path: Path) -> None:
     assert carry_out(source, output)[0] == 0
 
 
+@pytest.mark.heavy
 def test_a_folder_of_numbered_pictures_is_one_job(tmp_path: Path) -> None:
     """It has the bytes of a single run, and a later batch knows it again, or that it changed."""
     make_reel(tmp_path / "in" / "reel", count=20, name="%04d")

@@ -100,6 +100,7 @@ def test_framemd5_is_ffmpegs(tmp_path: Path, pix_fmt: str) -> None:
         (".mp4", {"comment": "mine"}, "description"),
     ],
 )
+@pytest.mark.heavy
 def test_outputs_say_how_they_were_made(
     tmp_path: Path, suffix: str, tags: dict[str, str], name: str
 ) -> None:

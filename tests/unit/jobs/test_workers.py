@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 from ciaovideo.jobs.workers import LocalWorkers
 from tests.waiting import wait_until
 
@@ -32,6 +34,7 @@ def lives(process: int) -> bool:
     return True
 
 
+@pytest.mark.heavy
 def test_when_stop_returns_no_worker_lives(tmp_path: Path) -> None:
     """Whoever cleans up after them finds nothing that is still held or written."""
     with LocalWorkers(1, cores=1) as workers:

@@ -79,6 +79,7 @@ def test_no_picture_that_agrees_with_the_source_gets_further_away() -> None:
 
 @pytest.mark.parametrize("network", ["", "ciaosr-fast"])
 @pytest.mark.parametrize("out_size", [(180, 210), (225, 262), (333, 120)])
+@pytest.mark.heavy
 def test_tiles_and_parts_are_those_of_the_whole(network: str, out_size: tuple[int, int]) -> None:
     lr = torch.rand(1, 3, 90, 105)
     whole = engine(network, precision="fp32")(lr, out_size)

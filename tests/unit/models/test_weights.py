@@ -92,6 +92,7 @@ def test_a_round_trip_keeps_every_bit(path: Path) -> None:
     assert read_tensors(path)[0] == SPEC
 
 
+@pytest.mark.heavy
 def test_half_precision_halves_the_file_and_is_read_as_fp32(path: Path, tmp_path: Path) -> None:
     half = tmp_path / "half.safetensors"
     save(half, SPEC, weights(), torch.float16)

@@ -31,6 +31,7 @@ def test_frames_in_any_order_are_the_same(num_streams: int) -> None:
             assert_same(large.get_frame(n), forward[n])
 
 
+@pytest.mark.heavy
 def test_frames_asked_for_by_many_threads_are_the_same() -> None:
     clip = source(_Matrix=1, frames=8)
     forward = list(upscale(clip, 1.5).frames())
@@ -41,6 +42,7 @@ def test_frames_asked_for_by_many_threads_are_the_same() -> None:
             assert_same(frame, forward[n])
 
 
+@pytest.mark.heavy
 def test_several_frames_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compute, counting, at_work = Engine.start, threading.Lock(), [0]
     team = min(2, vs.core.num_threads)
@@ -84,6 +86,7 @@ def test_a_clip_may_be_shorter_than_the_streams_are_many() -> None:
     assert_same(large.get_frame(0), upscale(clip, 1.5).get_frame(0))
 
 
+@pytest.mark.heavy
 def test_clips_share_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()
     loaded: list[str] = []
@@ -121,6 +124,7 @@ def test_a_clip_of_a_host_that_plays_is_left_alone_until_it_plays() -> None:
         assert abs(planes_of(large.get_frame(n))[0].mean() - 200) < 1
 
 
+@pytest.mark.heavy
 def test_a_clip_without_a_frame_rate_keeps_its_durations() -> None:
     slow, fast = (source(_Matrix=1).std.AssumeFPS(fpsnum=rate, fpsden=1) for rate in (24, 50))
     clip = vs.core.std.Splice([slow, fast], mismatch=True)

@@ -248,6 +248,7 @@ def test_size_and_format_may_change_within_a_clip() -> None:
     assert fixed.get_frame(FRAMES).width == 120
 
 
+@pytest.mark.heavy
 def test_a_size_may_change_with_the_format_alone() -> None:
     """4:2:0 rounds to even sides what RGB does not."""
     parts = [source("YUV420P8", _Matrix=1), source("RGBS")]
@@ -262,6 +263,7 @@ def test_a_size_may_change_with_the_format_alone() -> None:
 # --- properties ----------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_each_frame_keeps_its_own_properties() -> None:
     clip = source(
         _Matrix=1, _DurationNum=lambda n: n + 1, _DurationDen=25, Note=lambda n: f"no. {n}", X=1.5

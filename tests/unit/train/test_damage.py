@@ -54,6 +54,7 @@ def test_a_checkpoint_that_is_cut_off(share: float, whole: bytes) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
+@pytest.mark.heavy
 def test_a_checkpoint_with_another_byte(place: float, value: int, whole: bytes) -> None:
     at = int(place * len(whole))
     resume(whole[:at] + bytes([value]) + whole[at + 1 :])

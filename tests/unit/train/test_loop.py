@@ -80,6 +80,7 @@ def files_in(folder: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.heavy
 def test_it_learns() -> None:
     losses: list[float] = []
     run = trainer("run", "optim.steps=150")

@@ -98,6 +98,7 @@ def test_windows_are_predicted_as_an_engine_makes_them() -> None:
         first += target.samples
 
 
+@pytest.mark.heavy
 def test_a_run_resumes_exactly_and_its_weights_load() -> None:
     losses: list[float] = []
     trainer("asdn", "whole").run(lambda progress: losses.append(progress.loss))

@@ -60,6 +60,7 @@ def test_a_stream_that_is_no_sound_is_left_out_with_a_finding(tmp_path: Path) ->
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
 @pytest.mark.parametrize("codec", ["pcm_s24le", "libopus"])
+@pytest.mark.heavy
 def test_the_run_ends_as_the_plan_says(tmp_path: Path, codec: str) -> None:
     """Of Opus, whose last packet is shorter, FFmpeg 5.1 leaves that out in mp4."""
     source, output = tmp_path / f"in.{'mov' if codec != 'libopus' else 'mp4'}", tmp_path / "out.mp4"

@@ -40,6 +40,7 @@ def faststart(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "ffv1")])
+@pytest.mark.heavy
 def test_a_cut_file_says_so(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"clip{suffix}"
     make_clip(path, seconds=10, codec=codec, **SMALL)

@@ -74,6 +74,7 @@ def test_interlaced_frames_are_made_whole(
 
 @pytest.mark.parametrize("flagged", [False, True])
 @pytest.mark.parametrize("bottom_first", [False, True])
+@pytest.mark.heavy
 def test_every_field_is_a_frame(tmp_path: Path, bottom_first: bool, flagged: bool) -> None:
     path = tmp_path / "clip.mp4"
     pts = (-3003, 0, 3003, 3004, 9009, 50000, 50001, 90000, 99000, 99999)

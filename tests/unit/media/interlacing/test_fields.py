@@ -79,6 +79,7 @@ def test_the_policy(
 
 @pytest.mark.parametrize("bottom_first", [False, True])
 @pytest.mark.parametrize("flagged", [False, True])
+@pytest.mark.heavy
 def test_woven_clips_are_found_with_their_order(
     tmp_path: Path, bottom_first: bool, flagged: bool
 ) -> None:

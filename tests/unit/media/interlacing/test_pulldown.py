@@ -137,6 +137,7 @@ def test_noise_depth_and_coding_change_nothing(settings: dict[str, object], tmp_
     assert [frame.time - frames[0].time for frame in frames] == [n / FILM for n in range(48)]
 
 
+@pytest.mark.heavy
 def test_after_a_cut_the_phase_may_be_another(tmp_path: Path) -> None:
     reels = [Reel(first=0, stop=24, until=27), Reel(first=100, stop=124, skip=2)]
     write_reels(clip := tmp_path / "a.mp4", reels)

@@ -272,6 +272,7 @@ def test_pictures_before_zero_move_all_streams(
         assert abs(start - Fraction(1, 3) - plan.offset) < MILLISECOND
 
 
+@pytest.mark.heavy
 def test_priming_of_sound_moves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, sound=True, **SMALL)

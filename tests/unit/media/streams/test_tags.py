@@ -48,6 +48,7 @@ def test_the_names_of_tracks_survive(tmp_path: Path, kinds: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+@pytest.mark.heavy
 def test_marks_of_sound_are_kept_or_said_to_be_lost(tmp_path: Path, suffix: str) -> None:
     clip, source, output = (tmp_path / name for name in ("clip.mkv", "in.mkv", f"out{suffix}"))
     make_clip(clip, sound=True, sound_codec="libopus", options={"preset": "ultrafast"}, **SMALL)

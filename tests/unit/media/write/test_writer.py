@@ -186,6 +186,7 @@ def test_rotation_survives(tmp_path: Path, codec: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("pix_fmt", sorted(CODECS["ffv1"].pix_fmts))
 @pytest.mark.parametrize("size", [(48, 64), (47, 65)], ids=["even", "odd"])
+@pytest.mark.heavy
 def test_ffv1_returns_every_sample(tmp_path: Path, pix_fmt: str, size: tuple[int, int]) -> None:
     path = tmp_path / "clip.mkv"
     height, width = size

@@ -63,6 +63,7 @@ def test_frames_of_one_scene_grow_alike() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.heavy
 def test_stopped_and_resumed_equals_uninterrupted(threads: int) -> None:
     torch.set_num_threads(threads)
     trainer("whole", *LATTICE).run()

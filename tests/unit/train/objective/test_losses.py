@@ -80,6 +80,7 @@ def vgg_tensors() -> dict[str, Tensor]:
     return tensors
 
 
+@pytest.mark.heavy
 def test_features_of_vgg_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "vgg19.pth"
     tensors = vgg_tensors()
