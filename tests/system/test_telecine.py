@@ -12,7 +12,7 @@ from ciaovideo.cli.main import run
 from tests.media import read_counter
 from tests.telecine import FILM, Reel, write_reels
 
-CODED = {"codec": "libx264", "options": {"crf": "12", "preset": "ultrafast"}}
+CODED: dict[str, Any] = {"codec": "libx264", "options": {"crf": "12", "preset": "ultrafast"}}
 
 
 def shown(path: Path) -> list[tuple[Fraction, int]]:
@@ -39,7 +39,7 @@ def shown(path: Path) -> list[tuple[Fraction, int]]:
 def test_film_comes_out_at_its_own_rate(
     name: str, options: dict[str, Any], numbers: range, tmp_path: Path
 ) -> None:
-    write_reels(source := tmp_path / "in.mp4", [Reel(first=0, stop=48)], **CODED)  # type: ignore[arg-type]
+    write_reels(source := tmp_path / "in.mp4", [Reel(first=0, stop=48)], **CODED)
     summary = ciaovideo.upscale(source, output := tmp_path / name, model="bicubic", **options)
     assert shown(output) == [(n / FILM, number) for n, number in enumerate(numbers)]
     assert summary.frames == len(numbers)
@@ -52,7 +52,7 @@ def test_film_comes_out_at_its_own_rate(
 def test_what_it_was_made_with_is_told_when_it_is_verified(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_reels(source := tmp_path / "in.mp4", [Reel(first=0, stop=24)], **CODED)  # type: ignore[arg-type]
+    write_reels(source := tmp_path / "in.mp4", [Reel(first=0, stop=24)], **CODED)
     output = tmp_path / "out.mp4"
     words = ["--model", "bicubic", "--telecine", "off", "--quiet"]
     assert run([str(source), str(output), *words]) == 0

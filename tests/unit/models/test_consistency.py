@@ -1,5 +1,7 @@
 """Consistent pictures: reduced again they are the source, in any tiles, at any scale."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from ciaovideo.grid import View
 from ciaovideo.models.consistency import BOUND, LEAST, Consistent
 from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.models.weights import load_model
-from ciaovideo.options import EngineOptions
+from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.tiling import Rect
 
 SAME = 1e-5  # tiles add up in another order
@@ -26,9 +28,9 @@ def reduced(sr: Tensor, lr_size: tuple[int, int]) -> Tensor:
     return result
 
 
-def engine(network: str = "", **options: object) -> Engine:
+def engine(network: str = "", **options: Any) -> Engine:
     made = load_model(network) if network else Bicubic()
-    return Engine(made, EngineOptions(device="cpu", consistent=True, **options))  # type: ignore[arg-type]
+    return Engine(made, EngineOptions(device="cpu", consistent=True, **options))
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,11 +59,11 @@ def test_at_the_least_scale_the_bound_holds() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_networks_picture_is_corrected_whatever_its_precision(precision: str) -> None:
+def test_a_networks_picture_is_corrected_whatever_its_precision(precision: Precision) -> None:
     lr = torch.rand(1, 3, 30, 40)
     plain = Engine(
         load_model("ciaosr-fast"),
-        EngineOptions(device="cpu", precision=precision),  # type: ignore[arg-type]
+        EngineOptions(device="cpu", precision=precision),
     )
     off = (reduced(plain(lr, (75, 100)), (30, 40)) - lr).abs().max()
     made = engine("ciaosr-fast", precision=precision)(lr, (75, 100))
