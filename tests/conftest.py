@@ -113,12 +113,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _priority() -> Iterator[None]:
-    """Undo what SVT-AV1 does to a superuser's process where a test opens it by itself."""
-    yield
-    if "av" in sys.modules and hasattr(os, "sched_getscheduler"):
-        policy = os.sched_getscheduler(0)
-        if policy in (os.SCHED_FIFO, os.SCHED_RR):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    """Undo what SVT-AV1 does to all threads of a superuser's process that opens it by itself."""
+    from ciaovideo.media.scheduling import ordinary_priority
+
+    with ordinary_priority():
+        yield
 
 
 @pytest.fixture(autouse=True)
