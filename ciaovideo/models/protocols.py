@@ -124,10 +124,12 @@ class Decoder(nn.Module, ABC):
     """Latent codes to colour at any point.
 
     With ``passes``, ``summarize`` is called for every tile, and added up, so many times before
-    the first is decoded; ``decode`` finds the sums in the latent.
+    the first is decoded; ``decode`` finds the sums in the latent. With ``sums_at_hand``, ``decode``
+    makes those it does not find from the grid it is given, which then is the whole picture.
     """
 
     passes: int = 0
+    sums_at_hand: bool = False
 
     @classmethod
     @abstractmethod

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.grid import View, make_coord
-from ciaovideo.models.decoders import DECODERS
+from ciaovideo.models.decoders import DECODERS, hiif
 from ciaovideo.models.parts.matrices import few_phases
 from ciaovideo.models.parts.points import Grid, PointDecoder
 from ciaovideo.models.protocols import Decoder
@@ -50,6 +50,18 @@ def test_query_and_decode_are_the_formula(name: str, scale: float) -> None:
     torch.testing.assert_close(decoder.query(latent, coord, cell), expected, rtol=0, atol=bound)
     picture = decoder.decode(latent, view.rows, view.columns)
     torch.testing.assert_close(picture.flatten(2).mT, expected, rtol=0, atol=bound)
+
+
+@torch.no_grad()
+def test_a_picture_too_large_to_be_kept_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, codes = decoder_of("hiif"), features()
+    view = View(SIZE, (61, 47))
+    latent = decoder.prepare(codes, torch.tensor([view.cell]), view)
+    kept = decoder.decode(latent, view.rows, view.columns)
+    monkeypatch.setattr(hiif, "HELD", 61 * 47 * 12 - 1)  # floats, one less than it takes
+    monkeypatch.delattr(hiif.HIIF, "_decode_at_once")
+    made = decoder.decode(latent, view.rows, view.columns)
+    torch.testing.assert_close(made, kept, rtol=0, atol=SAME * float(kept.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["itsrn", "metasr"])

@@ -17,6 +17,7 @@ from ciaovideo.models.protocols import Core, Footprint, Latent, Reach, Statistic
 CORNERS = 4
 CODES = ("codes", "codes_right", "codes_below", "codes_across")  # in the latent, by corner
 SUMS = ("first_sums", "second_sums")  # in the latent, by block of attention behind the first stage
+HELD = 1 << 26  # floats: a picture in one piece keeps its hidden values up to here
 SNAP = 1024  # positions in an LR pixel are rounded to this fraction before they are cut into halves
 
 
@@ -53,6 +54,7 @@ class HIIF(PointDecoder):
     """
 
     passes = len(SUMS)
+    sums_at_hand = True
 
     def __init__(
         self, latent_dim: int, *, width: int = 256, heads: int = 16, levels: int = 6
@@ -71,7 +73,7 @@ class HIIF(PointDecoder):
         )
         self.attention = nn.ModuleList(LinearAttention(width, heads) for _ in SUMS)
         # Four tables of each code and what makes them, and what a block of queries takes.
-        self._footprint = Footprint(8 * width, 3, QUERY_BLOCK["cuda"] * 14 * width)
+        self._footprint = Footprint(8 * width, 3, HELD + QUERY_BLOCK["cuda"] * 14 * width)
 
     @classmethod
     def small(cls, latent_dim: int = 8) -> Self:
@@ -105,11 +107,34 @@ class HIIF(PointDecoder):
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """Colour on a grid: -> (B, 3, rows, columns).
 
-        Where sums over the picture are missing, this grid is the picture.
+        Where sums over the picture are missing, this grid is the picture. One that is small enough
+        then goes through each part once; a larger one comes back to the first for each sum.
         """
-        for _ in range(len(SUMS) - _known(latent)):
+        known = _known(latent)
+        if known < len(SUMS) and self._fits(latent, rows, columns):
+            return self._decode_at_once(latent, rows, columns)
+        for _ in range(len(SUMS) - known):
             latent = {**latent, **self._sums(latent, rows, columns)}
         return super().decode(latent, rows, columns)
+
+    def _fits(self, latent: Latent, rows: Axis, columns: Axis) -> bool:
+        pictures = len(latent[CODES[0]])
+        return pictures * len(rows) * len(columns) * self.width <= HELD
+
+    def _decode_at_once(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+        """The picture, its hidden values kept while sums over them are made."""
+        codes, known = latent[CODES[0]], _known(latent)
+        blocks = list(Grid.of(rows, columns, self.along, codes).blocks())
+        held = [self._attended(latent, points, known) for _, points in blocks]
+        for block in self._attention(known):
+            products = reduce(torch.add, map(block.products, held))
+            for index, hidden in enumerate(held):
+                held[index] = block(hidden, products)
+        picture = codes.new_empty(len(codes), 3, len(rows), len(columns))
+        for (place, points), hidden in zip(blocks, held, strict=True):
+            made = self._colored(hidden, points).mT
+            picture[(..., *place)] = made.unflatten(-1, picture[(..., *place)].shape[-2:])
+        return picture
 
     def summarize(self, latent: Latent, core: Core) -> Statistics:
         """Keys times values of the first block whose sums are not known, and how many queries."""
@@ -117,7 +142,10 @@ class HIIF(PointDecoder):
 
     def colors(self, latent: Latent, points: Points) -> Tensor:
         """Colour at queries: (B, Q, 3)."""
-        hidden = self._attended(latent, points, len(SUMS))
+        return self._colored(self._attended(latent, points, len(SUMS)), points)
+
+    def _colored(self, hidden: Tensor, points: Points) -> Tensor:
+        """The stages behind the attention: (B, Q, width) -> (B, Q, 3)."""
         position = _position(points)
         for level, stage in enumerate(self.stages):
             if level:
@@ -127,8 +155,7 @@ class HIIF(PointDecoder):
 
     def _sums(self, latent: Latent, rows: Axis, columns: Axis) -> dict[str, Tensor]:
         known = _known(latent)
-        block = self.attention[known]
-        assert isinstance(block, LinearAttention)
+        block = self._attention(known)[0]
         grid = Grid.of(rows, columns, self.along, latent["codes"])
         shares = (
             block.products(self._attended(latent, points, known)) for _, points in grid.blocks()
@@ -138,7 +165,7 @@ class HIIF(PointDecoder):
     def _attended(self, latent: Latent, points: Points, blocks: int) -> Tensor:
         """Behind the first stage and so many blocks of attention: (B, Q, width)."""
         hidden = self._first_stage(latent, points)
-        for name, block in zip(SUMS[:blocks], self.attention, strict=False):
+        for name, block in zip(SUMS[:blocks], self._attention(0), strict=False):
             hidden = block(hidden, latent.get(name))
         return hidden
 
@@ -173,6 +200,10 @@ class HIIF(PointDecoder):
         stage = self._stage(0)
         weight = stage.first.weight * stage.norm.weight
         return list(weight[:, : CORNERS * self.width].split(self.width, dim=1))
+
+    def _attention(self, first: int) -> list[LinearAttention]:
+        """Blocks of attention from one on."""
+        return [block for block in self.attention[first:] if isinstance(block, LinearAttention)]
 
     def _stage(self, index: int) -> Stage:
         stage = self.stages[index]

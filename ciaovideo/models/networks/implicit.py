@@ -48,7 +48,7 @@ class ImplicitSR(Network):
         self.residual = residual
         self.encoder = encoder
         self.decoder = decoder
-        self.passes = decoder.passes
+        self.passes, self.sums_at_hand = decoder.passes, decoder.sums_at_hand
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
