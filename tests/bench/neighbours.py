@@ -32,8 +32,12 @@ from ciaovideo.train.recipe import Recipe, read_recipe
 COMMON = "neighbours"
 COSTS = "costs.csv"
 DECODERS = ("metasr", "liif", "lte", "itsrn", "hiif", "ciaosr", "lm-ciaosr", "ciaosr-separable")
-# At its published size HIIF takes five times as long per step as LIIF.
-SMALLER = {"hiif": ("network.decoder_options={ width = 128, heads = 8 }",)}
+# At their published sizes HIIF takes five times as long per step as LIIF, CiaoSR more than three.
+WIDTHS = "hidden = [128, 128, 128, 128]"
+SMALLER = {
+    "hiif": ("network.decoder_options={ width = 128, heads = 8 }",),
+    "ciaosr": (f"network.decoder_options={{ {WIDTHS} }}",),
+}
 STEPS, SECOND = 600, 200  # of all, and of a second stage
 SHORT = ("optim.learning_rate=2e-3",)  # that of the common recipe; theirs are for 20 000 steps
 DECAY, WARMUP = 3, 12  # the rate of a short run falls in its last third, and rises in a twelfth
@@ -55,6 +59,34 @@ def _at(scale: int) -> tuple[str, ...]:
     return tuple(f"{name}={scale}" for name in names)
 
 
+def _drawn(low: int, high: int) -> tuple[str, ...]:
+    """No scales are drawn but whole ones."""
+    return f"data.low_scale={low}", f"data.high_scale={high}", "data.whole_scales=true"
+
+
+# Columns of CiaoSR's table 4; the last, with both kinds of attention, is ``ciaosr`` itself.
+PARTS = {
+    "ciaosr-mlp": "non_local_scales = [], attention = false",
+    "ciaosr-local": "non_local_scales = []",
+}
+# Rows of its table 5, by the decoder that costs least; the last, with all scales, is that itself.
+TRAINED_AT = {
+    **{f"ciaosr-separable-x{scale}": _drawn(scale, scale) for scale in (2, 3, 4)},
+    "ciaosr-separable-x234": _drawn(2, 4),
+}
+ABLATIONS: Mapping[str, Member] = {
+    **{
+        name: Member(
+            COMMON,
+            ("network.decoder=ciaosr", f"network.decoder_options={{ {WIDTHS}, {options} }}"),
+        )
+        for name, options in PARTS.items()
+    },
+    **{
+        name: Member(COMMON, ("network.decoder=ciaosr-separable", *scales))
+        for name, scales in TRAINED_AT.items()
+    },
+}
 MEMBERS: Mapping[str, Member] = {
     **{
         name: Member(COMMON, (f"network.decoder={name}", *SMALLER.get(name, ())))
@@ -70,6 +102,7 @@ MEMBERS: Mapping[str, Member] = {
     },
     # What C2D-ISR is compared with: the same network and as many steps, without its first stage.
     "direct-x2": Member("c2d-small", SHORT),
+    **ABLATIONS,
 }
 
 

@@ -42,6 +42,14 @@ def test_every_recipe_can_be_built(name: str) -> None:
     recipe.build()
 
 
+@pytest.mark.parametrize("name", [*neighbours.DECODERS, *neighbours.ABLATIONS])
+def test_every_decoder_begins_with_nothing(name: str) -> None:
+    """Also where the file that they take the encoder of has the same decoder."""
+    recipe = neighbours.recipe_of(name, Path("pictures"), Path("start.safetensors"))
+    assert recipe.options.start_with == ("encoder",)
+    assert recipe.options.optim.encoder_rate == 0
+
+
 @pytest.mark.heavy
 def test_a_second_stage_begins_with_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
