@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of

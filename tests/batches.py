@@ -27,12 +27,12 @@ class DirectWorkers:
         self.count = count
         self.given: list[tuple[str, str]] = []  # workers and names of tasks, in order
         self.stopped = False
-        self._desks = {str(number): tasks.Desk() for number in range(count)}
+        self._contexts = {str(number): tasks.WorkerContext() for number in range(count)}
         self._tasks: dict[str, Callable[[], Any]] = {}
 
     @property
     def free(self) -> list[str]:
-        return [worker for worker in self._desks if worker not in self._tasks]
+        return [worker for worker in self._contexts if worker not in self._tasks]
 
     def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
         self.given.append((worker, task.__name__))
@@ -42,11 +42,11 @@ class DirectWorkers:
         worker, work = self._tasks.popitem()
 
         def outcome() -> Any:
-            before, tasks.desk = tasks.desk, self._desks[worker]
+            before, tasks.context = tasks.context, self._contexts[worker]
             try:
                 return work()
             finally:
-                tasks.desk = before
+                tasks.context = before
 
         yield worker, outcome
 
@@ -55,8 +55,8 @@ class DirectWorkers:
 
     def stop(self) -> None:
         self.stopped = True
-        for desk in self._desks.values():
-            desk.clear()
+        for context in self._contexts.values():
+            context.clear()
 
 
 def make_sources(folder: Path, **frames: int) -> Path:

@@ -155,10 +155,10 @@ def _processes(device: str, threads: int) -> "Iterator[tuple[str, Ranks]]":
     import torch
 
     from ciaovideo.engine.engine import choose_device
-    from ciaovideo.train.ranks import ALONE, joined
+    from ciaovideo.train.ranks import SINGLE_PROCESS, joined
 
     if not all(os.environ.get(name) for name in LAUNCHED) or os.environ["WORLD_SIZE"] == "1":
-        yield device, ALONE
+        yield device, SINGLE_PROCESS
         return
     kind = choose_device(device)
     if kind.type == "mps" or kind.index is not None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
-from ciaovideo.options import PIPE, UpscaleOptions, option_groups
+from ciaovideo.options import UpscaleOptions, option_groups
+from ciaovideo.storage.endpoints import PIPE
 
 if TYPE_CHECKING:
     from ciaovideo.findings import Finding

@@ -113,7 +113,7 @@ class Siting(_Tag):
 
 
 # Defaults for missing tags in the standard of each codec. FFmpeg fills in other sitings itself.
-LIMITED_CODINGS = {
+LIMITED_CODECS = {
     "h264",  # H.264 E.2.1: video_full_range_flag, when not present, is 0
     "hevc",  # H.265 E.3.1: the same
     "vvc",  # H.274 7.3: the same
@@ -124,7 +124,7 @@ LIMITED_CODINGS = {
     "prores",  # SMPTE RDD 36, as BT.601 and BT.709 do
     "theora",  # Theora specification 4.2
 }
-LEFT_CODINGS = {
+LEFT_CODECS = {
     "h264",  # H.264 E.2.1: chroma_sample_loc_type, when not present, is 0
     "hevc",  # H.265 E.3.1: the same
     "mpeg2video",  # H.262 6.1.1.8
@@ -152,16 +152,16 @@ class ColorSpec:
     siting: Siting = Siting.UNSPECIFIED
 
     def resolved(
-        self, height: int, width: int, layout: PixelLayout, coding: str = ""
+        self, height: int, width: int, layout: PixelLayout, codec: str = ""
     ) -> tuple[Self, tuple[Finding, ...]]:
         """The tags to compute with, and a finding for each that had to be guessed.
 
-        Guesses are those of video players. A default in the standard of a ``coding`` (FFmpeg's
-        name of the codec) is no guess. Give the size of the source: an upscaled picture must be
+        Guesses are those of video players. A default in the standard of a ``codec`` (by FFmpeg's
+        name) is no guess. Give the size of the source: an upscaled picture must be
         converted back with its source's spec, and only tags from the file go into a file.
         """
-        if coding:
-            return self._as_defined(layout, coding).resolved(height, width, layout)
+        if codec:
+            return self._as_defined(layout, codec).resolved(height, width, layout)
         matrix, of_matrix = self._resolved_matrix(height, width, layout)
         color_range, of_range = self._resolved_range(layout)
         siting, of_siting = self._resolved_siting(layout)
@@ -173,12 +173,12 @@ class ColorSpec:
             if text
         )
 
-    def _as_defined(self, layout: PixelLayout, coding: str) -> Self:
-        """The tags with those that a coding's standard gives to files without."""
+    def _as_defined(self, layout: PixelLayout, codec: str) -> Self:
+        """The tags with those that a codec's standard gives to files without."""
         color_range, siting = self.color_range, self.siting
-        if layout.family != "rgb" and not color_range and coding in LIMITED_CODINGS:
+        if layout.family != "rgb" and not color_range and codec in LIMITED_CODECS:
             color_range = Range.FULL if layout.full_range_name else Range.LIMITED
-        if any(layout.log2_chroma) and not siting and coding in LEFT_CODINGS:
+        if any(layout.log2_chroma) and not siting and codec in LEFT_CODECS:
             siting = Siting.LEFT
         return replace(self, color_range=color_range, siting=siting)
 

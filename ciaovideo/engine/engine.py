@@ -29,7 +29,7 @@ from ciaovideo.errors import (
     UnsupportedScaleError,
 )
 from ciaovideo.grid import View
-from ciaovideo.models.consistency import Consistent
+from ciaovideo.models.networks.consistent import Consistent
 from ciaovideo.models.protocols import Footprint, Network, Scales
 from ciaovideo.ops.dispatch import Setbacks
 from ciaovideo.options import EngineOptions, Precision

@@ -26,7 +26,7 @@ from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.jobs.provenance import write_manifest, write_report
 from ciaovideo.jobs.work import FileWork
 from ciaovideo.jobs.workers import Workers
-from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.storage.claims import ledger_path, remove_leftovers
 from ciaovideo.storage.segments import remove_unfinished
 
@@ -63,7 +63,7 @@ class Batch:
         self._workers = workers
         self._on_event, self._on_tick = on_event, on_tick
         self._works: dict[str, FileWork] = {}
-        self._tasks: dict[str, tuple[str, FileWork, Part | None]] = {}  # by worker
+        self._tasks: dict[str, tuple[str, FileWork, SegmentPlan | None]] = {}  # by worker
         self._last: dict[str, tuple[str, int]] = {}  # a worker's last file, and how far it got
         self._new_frames = self._new_pixels = self._pixels = self._frames = 0
         self._away_since: float | None = None
@@ -128,8 +128,8 @@ class Batch:
         name, at = self._last.get(worker, ("", 0))
         ready = [work for work in self._works.values() if work.due <= time.monotonic()]
         own = self._works.get(name)
-        if own in ready and (part := own.next_part(at)) and part.start == at:
-            self._make(worker, own, part)
+        if own in ready and (segment := own.next_segment(at)) and segment.start == at:
+            self._make(worker, own, segment)
             return
         for work in ready:
             if self._finishing(worker, work):
@@ -137,8 +137,8 @@ class Batch:
         if self._begin_another(worker):
             return
         for work in ready:
-            if part := work.next_part():
-                self._make(worker, work, part)
+            if segment := work.next_segment():
+                self._make(worker, work, segment)
                 return
         for work in ready:
             if work.worth_splitting and self._workers.count > 1:
@@ -190,29 +190,29 @@ class Batch:
             joined_from=row.fingerprint if row.done >= row.frames > 0 else None,
         )
 
-    def _make(self, worker: str, work: FileWork, part: Part) -> None:
-        work.taken.add(part.start)
+    def _make(self, worker: str, work: FileWork, segment: SegmentPlan) -> None:
+        work.taken.add(segment.start)
         mixed = self.options.mixed
-        self._submit(worker, "make", work, part, tasks.make, work.job, part, mixed=mixed)
+        self._submit(worker, "make", work, segment, tasks.make, work.job, segment, mixed=mixed)
 
     def _submit(
         self,
         worker: str,
         kind: str,
         work: FileWork,
-        part: Part | None,
+        segment: SegmentPlan | None,
         task: Callable[..., Any],
         *words: Any,
         **named: Any,
     ) -> None:
-        self._tasks[worker] = kind, work, part
+        self._tasks[worker] = kind, work, segment
         self._workers.submit(worker, task, *words, **named)
 
     def _take(self, worker: str, outcome: Callable[[], Any]) -> None:
         """Record how a task ended."""
-        kind, work, part = self._tasks.pop(worker)
-        if part:
-            work.taken.discard(part.start)
+        kind, work, segment = self._tasks.pop(worker)
+        if segment:
+            work.taken.discard(segment.start)
         try:
             result = outcome()
         except SegmentError as error:
@@ -259,8 +259,10 @@ class Batch:
             findings=[finding.plain() for finding in planned.findings],
         )
 
-    def _took_split(self, worker: str, work: FileWork, parts: tuple[Part, ...] | None) -> None:
-        work.split(parts)
+    def _took_split(
+        self, worker: str, work: FileWork, planned: tuple[SegmentPlan, ...] | None
+    ) -> None:
+        work.split(planned)
         self._ledger.update(work.job.name, frames=work.frames)
 
     def _took_make(self, worker: str, work: FileWork, made: tasks.Made) -> None:
@@ -388,8 +390,8 @@ class Batch:
         )
 
     def _states(self) -> Iterator[WorkerState]:
-        for worker, (kind, work, part) in self._tasks.items():
-            total = min(part.stop, work.frames or part.stop) - part.start if part else 0
+        for worker, (kind, work, segment) in self._tasks.items():
+            total = min(segment.stop, work.frames or segment.stop) - segment.start if segment else 0
             frames = min(self._workers.frames(worker), total)
             yield WorkerState(
                 worker=worker, task=kind, name=work.job.name, frames=frames, total=total

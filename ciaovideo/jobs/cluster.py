@@ -206,7 +206,7 @@ def _do(
             last = time.monotonic()
             worker.log_event(TOPIC, {"slot": slot, "frames": frames})
 
-    tasks.desk.report = report
+    tasks.context.report = report
     return task(*words, **named)
 
 
@@ -214,8 +214,8 @@ def _share(workers: int) -> None:
     """Use this worker's part of the cores of its machine."""
     import torch
 
-    tasks.desk.cores = tasks.desk.cores or torch.get_num_threads()
-    torch.set_num_threads(max(1, tasks.desk.cores // workers))
+    tasks.context.cores = tasks.context.cores or torch.get_num_threads()
+    torch.set_num_threads(max(1, tasks.context.cores // workers))
 
 
 def _kind() -> tuple[str, dict[str, str]]:

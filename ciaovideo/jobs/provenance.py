@@ -18,7 +18,7 @@ from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.ledger import BatchLedger, FileRow
 from ciaovideo.media.pictures.framemd5 import write_framemd5
 from ciaovideo.media.sequence.numbered import source_files
-from ciaovideo.media.write.encoder import coding_versions
+from ciaovideo.media.write.encoder import codec_versions
 from ciaovideo.models.weights import file_sha256, weights_sha256
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.report.batch_page import BatchOutcome, FileOutcome, write_batch_report
@@ -105,7 +105,7 @@ def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what computes and encodes, by name."""
     own = {name: version(name) for name in ("ciaovideo", "torch", "av")}
-    coding = re.findall(r"(\S+) (\([^)]*\)|\S+)", coding_versions())
+    coding = re.findall(r"(\S+) (\([^)]*\)|\S+)", codec_versions())
     return {**own, "python": platform.python_version(), **dict(coding)}
 
 

@@ -19,24 +19,26 @@ from ciaovideo.media.read.probe import probe
 from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.output import Destination
 from ciaovideo.pipeline.decide import decide
-from ciaovideo.pipeline.fingerprint import Sharing, reproducible
-from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.fingerprint import LedgerAccess, reproducible
+from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.pipeline.source import InputWishes, RunSource
 
 TICK_S = 1.0
-SAMPLES = 3  # sorts of files that are timed, those with the most work
+SAMPLES = 3  # classes of files that are timed, those with the most work
 SAMPLE_S = 5.0  # of computing in each
 MOST_SAMPLED = 48  # frames
 INTO_S = 60  # seconds: where a sample begins, or at a third; before that there are titles
 SPARE = 0.02  # of a disk that is left alone
 
-type Sort = tuple[str, tuple[int, int], tuple[int, int], str]  # model, sizes in and out, encoder
+type CostClass = tuple[
+    str, tuple[int, int], tuple[int, int], str
+]  # model, sizes in and out, encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What a look at one file found. ``memory`` in bytes, of one worker."""
+class SurveyedFile:
+    """What is known of one file before it is made. ``memory`` in bytes, of one worker."""
 
     frames: int
     duration_s: float
@@ -49,8 +51,8 @@ class Look:
     findings: tuple[Finding, ...]
 
     @property
-    def sort(self) -> Sort:
-        """Files of one sort take equally long for a frame."""
+    def cost_class(self) -> CostClass:
+        """Files of one class take equally long for a frame."""
         return self.model, self.in_size, self.out_size, self.codec
 
     @property
@@ -87,22 +89,24 @@ class Survey:
     disk_free: int = 0
     losses: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     problems: dict[str, CiaoVideoError] = field(default_factory=dict)
-    sorts: dict[Sort, tuple[int, Job]] = field(default_factory=dict)  # pixels, and one of them
-    samples: dict[Sort, Sample] = field(default_factory=dict)
+    cost_classes: dict[CostClass, tuple[int, Job]] = field(
+        default_factory=dict
+    )  # pixels, and one of them
+    samples: dict[CostClass, Sample] = field(default_factory=dict)
     largest: list[int] = field(default_factory=list)  # pixels of files, the largest first
 
-    def add(self, job: Job, look: Look, workers: int) -> None:
+    def add(self, job: Job, file: SurveyedFile, workers: int) -> None:
         """Count a file."""
         self.files += 1
-        self.frames += look.frames
-        self.pixels += look.pixels
-        self.duration_s += look.duration_s
-        self.source_bytes += look.source_bytes
-        self.memory = max(self.memory, look.memory)
-        self.losses.update({(one.kind, one.subject) for one in look.findings})
-        pixels, example = self.sorts.get(look.sort, (0, job))
-        self.sorts[look.sort] = pixels + look.pixels, example
-        self.largest = sorted([*self.largest, look.pixels], reverse=True)[:workers]
+        self.frames += file.frames
+        self.pixels += file.pixels
+        self.duration_s += file.duration_s
+        self.source_bytes += file.source_bytes
+        self.memory = max(self.memory, file.memory)
+        self.losses.update({(one.kind, one.subject) for one in file.findings})
+        pixels, example = self.cost_classes.get(file.cost_class, (0, job))
+        self.cost_classes[file.cost_class] = pixels + file.pixels, example
+        self.largest = sorted([*self.largest, file.pixels], reverse=True)[:workers]
 
     def estimate(self, folder: Path, workers: int) -> None:
         """Work out time and disk from the samples."""
@@ -112,8 +116,8 @@ class Survey:
             return
         usual = max(self.samples.values(), key=lambda sample: sample.seconds)
         coded = max(sample.bytes for sample in self.samples.values())
-        for sort, (pixels, _) in self.sorts.items():
-            sample = self.samples.get(sort, usual)
+        for cost_class, (pixels, _) in self.cost_classes.items():
+            sample = self.samples.get(cost_class, usual)
             self.seconds += pixels * sample.seconds / workers
             self.disk += int(pixels * sample.bytes)
         self.disk += int(sum(self.largest) * coded)
@@ -132,19 +136,19 @@ def survey(
     jobs: Iterable[Job],
     workers: Workers,
     folder: Path,
-    on_look: Callable[[Job, Look | CiaoVideoError], None] = lambda *_: None,
+    on_file: Callable[[Job, SurveyedFile | CiaoVideoError], None] = lambda *_: None,
 ) -> Survey:
     """Look at all files, as many at once as there are workers, and time some frames."""
     found = Survey()
-    for job, look in _spread(workers, ((job, look_at, (job,)) for job in jobs)):
-        if isinstance(look, CiaoVideoError):
-            found.problems[job.name] = look
+    for job, file in _spread(workers, ((job, survey_file, (job,)) for job in jobs)):
+        if isinstance(file, CiaoVideoError):
+            found.problems[job.name] = file
         else:
-            found.add(job, look, workers.count)
-        on_look(job, look)
-    most = sorted(found.sorts.items(), key=lambda item: -item[1][0])[:SAMPLES]
+            found.add(job, file, workers.count)
+        on_file(job, file)
+    most = sorted(found.cost_classes.items(), key=lambda item: -item[1][0])[:SAMPLES]
     tried = ((example, sample, (example,)) for _, (_, example) in most)
-    by_example = {example.name: sort for sort, (_, example) in most}
+    by_example = {example.name: cost_class for cost_class, (_, example) in most}
     for job, result in _spread(workers, tried):
         if isinstance(result, Sample):
             found.samples[by_example[job.name]] = result
@@ -152,19 +156,19 @@ def survey(
     return found
 
 
-def look_at(job: Job) -> Look:
+def survey_file(job: Job) -> SurveyedFile:
     """Decide everything for a file, and write nothing; raises CiaoVideoError. In a worker."""
     destination = Destination.of(job.output)
     destination.check_segments()
     options = reproducible(job.source, replace(job.options, resume=True))
     wishes = InputWishes(options=options.input, count=options.frames, strict=options.streams.strict)
-    with tasks.desk.lock, RunSource(job.source, wishes) as source:
+    with tasks.context.lock, RunSource(job.source, wishes) as source:
         plan = decide(
-            source, destination, options, lambda model: tasks.desk.engine(model, options)
+            source, destination, options, lambda model: tasks.context.engine(model, options)
         ).plan
         frames = min(plan.frames, options.frames) if options.frames else plan.frames
         rate = float(plan.info.frame_rate or 0)
-        return Look(
+        return SurveyedFile(
             frames=frames,
             duration_s=frames / rate if rate else plan.info.duration_s or 0.0,
             in_size=(plan.info.height, plan.info.width),
@@ -179,7 +183,7 @@ def look_at(job: Job) -> Look:
 
 def sample(job: Job) -> Sample:
     """Make some frames of a file as a run would, in a temporary folder; in a worker."""
-    with tasks.desk.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
+    with tasks.context.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
         output = Path(folder) / job.output.name
         options = replace(job.options, resume=True, overwrite=False, frames=None, segment=None)
         start, end = options.input.times
@@ -188,30 +192,32 @@ def sample(job: Job) -> Sample:
         into = start + int(min(INTO_S, length / 3))
         options = replace(options, input=replace(options.input, start=into))
         with UpscaleRun(
-            job.source, output, options, tasks.desk.session, sharing=Sharing(read=False)
+            job.source, output, options, tasks.context.session, access=LedgerAccess(read=False)
         ) as run:
             ledger = run.ledger
             assert ledger is not None
             ledger.open()
-            warm = _timed(run, Part(start=0, stop=run.plan.workers))
-            first = _timed(run, Part(start=run.plan.workers, stop=2 * run.plan.workers)) or warm
+            warm = _timed(run, SegmentPlan(start=0, stop=run.plan.workers))
+            first = (
+                _timed(run, SegmentPlan(start=run.plan.workers, stop=2 * run.plan.workers)) or warm
+            )
             if first is None:
                 raise DecodeError(f"{job.source} has no frame after {into} s", "check the file")
             each = first[0] / run.plan.workers
             at = 2 * run.plan.workers
             count = max(run.plan.workers, min(MOST_SAMPLED, int(SAMPLE_S / max(each, 1e-6))))
-            seconds, frames, size = _timed(run, Part(start=at, stop=at + count)) or first
+            seconds, frames, size = _timed(run, SegmentPlan(start=at, stop=at + count)) or first
             pixels = frames * math.prod(run.plan.out_size)
             return Sample(seconds=seconds / pixels, bytes=size / pixels)
 
 
-def _timed(run: UpscaleRun, part: Part) -> tuple[float, int, int] | None:
+def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, int, int] | None:
     """Seconds, frames and bytes of a segment; None where the source ended before it."""
     started = time.perf_counter()
-    segment = run.make(part).segment
-    if segment is None:
+    made = run.make(segment).segment
+    if made is None:
         return None
-    return time.perf_counter() - started, segment.frames, segment.path.stat().st_size
+    return time.perf_counter() - started, made.frames, made.path.stat().st_size
 
 
 def _spread(

@@ -20,8 +20,8 @@ from ciaovideo.findings import Finding
 from ciaovideo.jobs.job import Job, file_stamp
 from ciaovideo.jobs.provenance import fixity, provenance
 from ciaovideo.options import ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.fingerprint import Sharing
-from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.fingerprint import LedgerAccess
+from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.pipeline.session import Session, Summary, UpscaleRun
 from ciaovideo.storage.claims import remove_leftovers
 from ciaovideo.storage.ledger import Ledger
@@ -91,7 +91,7 @@ class Joined:
     source_stamp: str
 
 
-class Desk:
+class WorkerContext:
     """What a worker keeps between tasks.
 
     ``report`` is called with the number of a task's finished frames. ``device`` is the worker's
@@ -107,13 +107,13 @@ class Desk:
         self._job: Job | None = None
         self._run: UpscaleRun | None = None
 
-    def open(self, job: Job, sharing: Sharing, *, anew: bool = False) -> UpscaleRun:
+    def open(self, job: Job, access: LedgerAccess, *, anew: bool = False) -> UpscaleRun:
         """The run of a job: the open one, or a new one."""
         if anew or self._run is None or self._job != job:
             self.clear()
             options = replace(job.options, resume=True, overwrite=True)  # tasks look themselves
             options = self._own(options)
-            self._run = UpscaleRun(job.source, job.output, options, self.session, sharing=sharing)
+            self._run = UpscaleRun(job.source, job.output, options, self.session, access=access)
             self._job = job
         return self._run
 
@@ -135,7 +135,7 @@ class Desk:
                 run.__exit__()
 
 
-desk = Desk()
+context = WorkerContext()
 
 
 def plan(job: Job, terms: Terms) -> Planned:
@@ -144,18 +144,18 @@ def plan(job: Job, terms: Terms) -> Planned:
     StaleLedgerError where existing segments were made otherwise, unless they are to be redone;
     OutputExistsError where the output exists and differs.
     """
-    with desk.lock:
+    with context.lock:
         _make_folder(job, terms)
-        sharing = Sharing(mixed=terms.mixed)
+        access = LedgerAccess(mixed=terms.mixed)
         remove_leftovers(job.output)
         try:
-            run = desk.open(job, sharing, anew=True)
+            run = context.open(job, access, anew=True)
         except StaleLedgerError:
             if not terms.redo:
                 raise
-            desk.open(job, Sharing(read=False), anew=True)
-            _ledger_of(desk.open(job, Sharing(read=False))).delete()
-            run = desk.open(job, sharing, anew=True)
+            context.open(job, LedgerAccess(read=False), anew=True)
+            _ledger_of(context.open(job, LedgerAccess(read=False))).delete()
+            run = context.open(job, access, anew=True)
         ledger = _ledger_of(run)
         whole = job.output.exists() and _is_right(run, job, terms, ledger.fingerprint)
         adopted: dict[str, Any] = {}
@@ -181,26 +181,26 @@ def plan(job: Job, terms: Terms) -> Planned:
         )
 
 
-def split(job: Job) -> tuple[Part, ...] | None:
+def split(job: Job) -> tuple[SegmentPlan, ...] | None:
     """Where the segments of a file begin, so that several workers can make them; None: unknown."""
-    with desk.lock:
-        return desk.open(job, Sharing(read=False)).parts()
+    with context.lock:
+        return context.open(job, LedgerAccess(read=False)).segments()
 
 
-def make(job: Job, part: Part, *, mixed: bool = False) -> Made:
+def make(job: Job, wanted: SegmentPlan, *, mixed: bool = False) -> Made:
     """Make one segment; raises CiaoVideoError, and SegmentError where it depends on others."""
-    with desk.lock:
+    with context.lock:
         started = time.monotonic()
         try:
-            run = desk.open(job, Sharing(mixed=mixed, read=False))
-            made = run.make(part, desk.report)
+            run = context.open(job, LedgerAccess(mixed=mixed, read=False))
+            made = run.make(wanted, context.report)
         except BaseException:
-            desk.clear()  # where the source stands is not known
+            context.clear()  # where the source stands is not known
             raise
         segment = made.segment
         return Made(
-            start=part.start,
-            stop=segment.stop if segment else part.start,
+            start=wanted.start,
+            stop=segment.stop if segment else wanted.start,
             ended=made.ended,
             size=segment.path.stat().st_size if segment else 0,
             seconds=time.monotonic() - started,
@@ -215,9 +215,9 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
 
     With ``report``, a preservation report is written beside it.
     """
-    with desk.lock:
+    with context.lock:
         try:
-            run = desk.open(job, Sharing(mixed=mixed), anew=True)
+            run = context.open(job, LedgerAccess(mixed=mixed), anew=True)
             done = _ledger_of(run).missing()
             if done != [(frames, None)]:
                 raise StaleLedgerError(
@@ -232,7 +232,7 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
                 source_stamp=file_stamp(job.source),
             )
         finally:
-            desk.clear()
+            context.clear()
 
 
 def _report(job: Job, summary: Summary) -> dict[str, Any]:
@@ -255,13 +255,13 @@ def _report(job: Job, summary: Summary) -> dict[str, Any]:
 
 def forget(job: Job, start: int) -> None:
     """Delete the segments of a file from a frame on: they hold other frames than they state."""
-    with desk.lock:
-        desk.clear()
-        ledger = _ledger_of(desk.open(job, Sharing(mixed=True)))
+    with context.lock:
+        context.clear()
+        ledger = _ledger_of(context.open(job, LedgerAccess(mixed=True)))
         for segment in ledger.segments.values():
             if segment.start >= start:
                 segment.path.unlink(missing_ok=True)
-        desk.clear()
+        context.clear()
 
 
 def host() -> str:

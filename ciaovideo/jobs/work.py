@@ -7,7 +7,7 @@ from typing import Literal
 from ciaovideo.findings import Finding
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.tasks import Planned
-from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.segmenting import SegmentPlan
 
 type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
 
@@ -19,7 +19,7 @@ class FileWork:
     """One open file of a batch.
 
     ``segments`` maps first frames of finished segments to the frames after their last, ``taken``
-    holds the first frames of the running ones. Until ``parts`` are known, one worker makes the
+    holds the first frames of the running ones. Until all are ``planned``, one worker makes the
     segments in order. ``due`` is when work may continue after a failure, in monotonic seconds.
     """
 
@@ -31,9 +31,9 @@ class FileWork:
     total: int | None = None
     segments: dict[int, int] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
-    parts: tuple[Part, ...] | None = None
-    splitting: bool = False  # a worker is finding out where the parts begin
-    in_order: bool = False  # where the parts begin is unknown
+    planned: tuple[SegmentPlan, ...] | None = None
+    splitting: bool = False  # a worker is finding out where segments begin
+    in_order: bool = False  # where segments begin is unknown
     untrue_from: int | None = None  # segments from this frame on were made from wrong places
     failures: int = 0
     problem: str = ""  # the error of the last look that failed
@@ -47,7 +47,7 @@ class FileWork:
         self.length, self.expected = planned.length, planned.frames
         self.area = math.prod(planned.out_size)
         self.segments = dict(planned.segments)
-        self.parts, self.in_order, self.total = None, self.in_order, None
+        self.planned, self.in_order, self.total = None, self.in_order, None
         self.findings |= dict.fromkeys(planned.findings)
         limit = self.job.options.frames
         self.expected = min(self.expected, limit) if limit and self.expected else self.expected
@@ -55,13 +55,13 @@ class FileWork:
             if stop - start < self.length or stop == limit:  # the last one
                 self.total = stop
 
-    def split(self, parts: tuple[Part, ...] | None) -> None:
-        """Take where the parts begin; None if that is unknown."""
+    def split(self, planned: tuple[SegmentPlan, ...] | None) -> None:
+        """Take where segments begin; None if that is unknown."""
         self.splitting = False
-        self.in_order = parts is None
-        self.parts = parts
-        if parts:
-            self.total = parts[-1].stop
+        self.in_order = planned is None
+        self.planned = planned
+        if planned:
+            self.total = planned[-1].stop
 
     def made(self, start: int, stop: int, *, ended: bool) -> None:
         """A segment is finished; without any frame, the source ended before it."""
@@ -95,23 +95,25 @@ class FileWork:
     @property
     def worth_splitting(self) -> bool:
         """Whether a second worker would help, and where it could begin was not yet looked up."""
-        known = self.in_order or self.splitting or self.parts is not None
+        known = self.in_order or self.splitting or self.planned is not None
         return self.stage == "making" and not known and self.left >= WORTH_SPLITTING
 
-    def next_part(self, after: int | None = None) -> Part | None:
-        """The next part to make, if possible the one that begins at ``after``; None without any."""
+    def next_segment(self, after: int | None = None) -> SegmentPlan | None:
+        """The next segment to make, the one at ``after`` if that is free; None without any."""
         if self.stage != "making" or self.untrue_from is not None:
             return None
-        if self.parts is None:
+        if self.planned is None:
             return None if self.taken else self._next_in_order()
-        free = [p for p in self.parts if p.start not in self.segments and p.start not in self.taken]
-        for part in free:
-            if part.start == after:
-                return part
+        free = [
+            p for p in self.planned if p.start not in self.segments and p.start not in self.taken
+        ]
+        for segment in free:
+            if segment.start == after:
+                return segment
         return _begin_of_longest(free, self.taken, self.length)
 
     def distrust(self) -> None:
-        """Parts begin elsewhere than packets state: segments after the first gap are wrong."""
+        """Segments begin elsewhere than packets state: segments after the first gap are wrong."""
         first = self.first_missing()
         self.untrue_from = first if self.untrue_from is None else min(first, self.untrue_from)
 
@@ -119,7 +121,7 @@ class FileWork:
         """The wrong segments are deleted; all from there on is made in order."""
         start = self.untrue_from or 0
         self.segments = {at: stop for at, stop in self.segments.items() if at < start}
-        self.total, self.parts, self.in_order = None, None, True
+        self.total, self.planned, self.in_order = None, None, True
         self.untrue_from, self.stage = None, "making"
 
     def first_missing(self) -> int:
@@ -129,26 +131,26 @@ class FileWork:
             at = self.segments[at]
         return at
 
-    def _next_in_order(self) -> Part | None:
+    def _next_in_order(self) -> SegmentPlan | None:
         start = self.first_missing()
         if self.total is not None and start >= self.total:
             return None
         stop = start + self.length
         limit = self.job.options.frames
-        return Part(start=start, stop=min(stop, limit) if limit else stop)
+        return SegmentPlan(start=start, stop=min(stop, limit) if limit else stop)
 
 
-def _begin_of_longest(free: list[Part], taken: set[int], length: int) -> Part | None:
+def _begin_of_longest(free: list[SegmentPlan], taken: set[int], length: int) -> SegmentPlan | None:
     """Where a new worker begins: in the longest gap.
 
-    At its first part, or in the middle where another worker is about to enter the gap.
+    At its first segment, or in the middle where another worker is about to enter the gap.
     """
-    gaps: list[list[Part]] = []
-    for part in free:
-        if gaps and gaps[-1][-1].stop == part.start:
-            gaps[-1].append(part)
+    gaps: list[list[SegmentPlan]] = []
+    for segment in free:
+        if gaps and gaps[-1][-1].stop == segment.start:
+            gaps[-1].append(segment)
         else:
-            gaps.append([part])
+            gaps.append([segment])
     if not gaps:
         return None
     longest = max(gaps, key=len)

@@ -185,4 +185,4 @@ def _begin(shared: Any, cores: int, device: str) -> None:
     def report(frames: int) -> None:
         shared[FRAMES] = frames
 
-    tasks.desk = tasks.Desk(report, device=device)
+    tasks.context = tasks.WorkerContext(report, device=device)

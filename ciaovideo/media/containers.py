@@ -22,7 +22,7 @@ from types import MappingProxyType
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Siting, Transfer
 
-TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
+COLOR_TAGS = ("matrix", "color_range", "primaries", "transfer", "siting")
 GENERATIONS = tuple(f"CIAOVIDEO{number}" for number in ("", "_2", "_3"))  # of one film
 MATROSKA_SITINGS = frozenset({Siting.LEFT, Siting.CENTER, Siting.TOPLEFT, Siting.TOP})
 # Encoders for Y'CbCr of so many bits, and whether they take R'G'B', too; the first that fits.
@@ -47,7 +47,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TagNames:
+class ColorNames:
     """How colour tags come back that a container itself stores: by another name, or unspecified.
 
     A tag that is not listed keeps its name; another name means the same numbers.
@@ -112,9 +112,9 @@ class Container:
     keeps_empty_streams: bool = False  # a stream without packets is there when the file is read
     covers_attached: bool = False  # cover pictures are attachments, not streams
     chapters: bool = True
-    metadata: bool = True  # tags of the file and of its streams
+    metadata: bool = True  # of the file and of its streams
     timecode: bool = True  # the timecode of the first frame
-    held_tags: tuple[str, ...] = ()  # tags that it has a place for, where it holds no others
+    held_metadata: tuple[str, ...] = ()  # keys that it has a place for, where it holds no others
     blank_timecode: str = ""  # what a file without a timecode gets
     text: str = ""  # the codec that text becomes
     # The codecs that lossless sound and other sound become: of each the first that opens.
@@ -128,8 +128,8 @@ class Container:
     # Colour and shape
     sitings: frozenset[Siting] = frozenset()  # that it stores itself, where the bitstream cannot
     siting_layout: str = ""  # the only layout of which it stores a siting
-    stored_tags: tuple[str, ...] = TAGS  # the colour tags that come back
-    tag_names: TagNames = TagNames()  # how they come back, where the bitstream has none
+    stored_colors: tuple[str, ...] = COLOR_TAGS  # the colour tags that come back
+    color_names: ColorNames = ColorNames()  # how they come back, where the bitstream has none
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
     crop: Fate = Fate.LOST
@@ -139,7 +139,7 @@ class Container:
     # The muxer
     iso: bool = False  # an ISO base media file
     # Names under which a run may tell of itself; the first that the source left free is used:
-    own_tags: tuple[str, ...] = ("comment", "description")
+    provenance_keys: tuple[str, ...] = ("comment", "description")
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # Those that make its bytes the same in every run:
     steady_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -171,7 +171,7 @@ class Container:
 BITEXACT = MappingProxyType({"fflags": "+bitexact"})
 
 # MXF's labels, as FFmpeg has them; it calls gamma 2.8 gamma 2.2, which would be false.
-MXF_TAGS = TagNames(
+MXF_COLORS = ColorNames(
     matrix={
         Matrix.SMPTE170M: Matrix.BT470BG,
         **{
@@ -209,7 +209,7 @@ YUV4MPEG = Container(
     metadata=False,
     timecode=False,
     siting_layout="yuv420p",
-    stored_tags=("color_range",),
+    stored_colors=("color_range",),
     rotation=Fate.LOST,
 )
 MATROSKA = Container(
@@ -237,7 +237,7 @@ MATROSKA = Container(
     stereo=True,
     tells_end=True,
     lasts_from_zero=True,
-    own_tags=GENERATIONS,
+    provenance_keys=GENERATIONS,
     steady_options=BITEXACT,
 )
 MP4 = Container(
@@ -303,7 +303,7 @@ CONTAINERS: dict[str, Container] = {
             crop=Fate.PATCHED,
             tells_end=True,
             lasts_from_zero=True,
-            own_tags=GENERATIONS,
+            provenance_keys=GENERATIONS,
             steady_options=BITEXACT,
         ),
         Container(
@@ -315,8 +315,8 @@ CONTAINERS: dict[str, Container] = {
             streams=False,
             chapters=False,
             timecode=False,
-            stored_tags=("matrix",),
-            tag_names=TagNames(matrix={Matrix.SMPTE170M: Matrix.BT470BG}),
+            stored_colors=("matrix",),
+            color_names=ColorNames(matrix={Matrix.SMPTE170M: Matrix.BT470BG}),
             rotation=Fate.REFUSED,
             sar=Fate.REFUSED,
             coding_times=True,
@@ -335,9 +335,9 @@ CONTAINERS: dict[str, Container] = {
             sound=(("pcm_s24le",), ("pcm_s24le",)),
             sound_rate=48000,
             languages=False,
-            tag_names=MXF_TAGS,
+            color_names=MXF_COLORS,
             rotation=Fate.LOST,
-            own_tags=(),
+            provenance_keys=(),
             options=MappingProxyType({"strict": "unofficial"}),  # for rates that are not broadcast
             steady_options=BITEXACT,
         ),

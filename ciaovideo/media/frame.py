@@ -50,7 +50,7 @@ class StreamInfo:
     codec: str
     language: str = ""
     title: str = ""
-    becomes: str = ""  # the coding in the output, where it is not copied as it is
+    becomes: str = ""  # the codec in the output, where it is not copied as it is
 
     @property
     def name(self) -> str:

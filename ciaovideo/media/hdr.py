@@ -16,7 +16,7 @@ DISPLAY = struct.Struct("<22i")
 LIGHT = struct.Struct("<2I")
 CHROMATICITY_STEPS, LUMINANCE_STEPS = 50000, 10000  # in H.265, of 1 and of 1 cd/m²
 BRIGHTEST_STEPS = 128  # AV1 and four decimals before it: at most 1 / 256 and some more
-HDR10_CODINGS = {"h264", "hevc", "av1"}  # that hold it
+HDR10_CODECS = {"h264", "hevc", "av1"}  # that hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def hdr10_params(codec: str, hdr10: Hdr10) -> str:
 
 
 def same_hdr10(given: Hdr10 | None, made: Hdr10 | None) -> bool:
-    """Whether two are alike but for the steps that codings count in.
+    """Whether two are alike but for the steps that codecs count in.
 
     H.264 and H.265 count chromaticities in 50000ths and luminance in 10000ths of 1 cd/m², AV1 in
     65536ths, 256ths for the brightest and 16384ths for the darkest; a light level of 0 is none.

@@ -1,6 +1,6 @@
 """What hangs on a video or its pictures beside the samples: what of it is carried over, what not.
 
-The tables say what is carried over and what is about the input's own coding. All else is lost, and
+The tables say what is carried over and what is about the input's own codec. All else is lost, and
 named: what nobody here knows by FFmpeg's name.
 """
 
@@ -116,7 +116,7 @@ class StreamMarks:
     """What hangs on a video as a whole: pixels that a player cuts off, stereo.
 
     ``stereo`` names how the two eyes are arranged, ``stereo_tag`` is Matroska's word for it, the
-    source's own or for what its coding says; empty where there is none. ``lost`` names all else
+    source's own or for what its codec says; empty where there is none. ``lost`` names all else
     that is not carried over.
     """
 

@@ -36,7 +36,7 @@ TO_HDR10 = (  # applies Dolby Vision's metadata; FFmpeg 5.1 takes pictures in Vu
     ":format=yuv420p10le,hwdownload,format=yuv420p10le"
 )
 AHEAD = 4  # pictures of .avi that are looked at before one is shown
-GUESSED_LATE = {"h264", "hevc", "vvc"}  # codings whose pictures FFmpeg lets appear later in .avi
+GUESSED_LATE = {"h264", "hevc", "vvc"}  # codecs whose pictures FFmpeg lets appear later in .avi
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -70,18 +70,18 @@ def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
 
 
 def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
-    """Numbered pictures as a container, with what the first one's header says as its tags."""
+    """Numbered pictures as a container, with what the first one's header says as its metadata."""
     options = {
         "pattern_type": "sequence",
         "framerate": str(opening.rate or FALLBACK_RATE),
         "start_number": str(numbered.first),
         "start_number_range": "1",
     }
-    tags = read_head(numbered.file(numbered.first)).tags
+    metadata = read_head(numbered.file(numbered.first)).metadata
     with av_errors("opening", numbered.path, OpenError):
         name = demuxer_name(numbered.path)
         container = av.open(name, format=SEQUENCE, options={**opening.options, **options})
-    container.metadata.update(tags)
+    container.metadata.update(metadata)
     return container
 
 
@@ -116,7 +116,7 @@ def rejoined(path: Path) -> str:
 def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Packet[Any]]":
     """The packets of an opened file, or of some of its streams, in the order of the file.
 
-    AVI stores only when pictures are decoded. Of some codings FFmpeg lets each appear one frame
+    AVI stores only when pictures are decoded. Of some codecs FFmpeg lets each appear one frame
     later (measured with libavformat 63), and not as many as the decoder needs to reorder them.
     """
     counts, late = read_container(container.format.name).coding_times, dict[int, int]()
@@ -276,7 +276,7 @@ def describe(av_stream: Stream) -> StreamInfo:
 
 
 def codec_name(av_stream: Stream) -> str:
-    """The name of the coding, not of the decoder; empty where FFmpeg has no decoder for it."""
+    """The name of the codec, not of the decoder; empty where FFmpeg has no decoder for it."""
     context = av_stream.codec_context
     return context.codec.canonical_name if context is not None else ""
 
@@ -294,15 +294,15 @@ def tagged_color(picture: av.VideoFrame) -> ColorSpec:
 
 
 def timecode(container: InputContainer, video: Stream) -> str:
-    """What a clock in the picture would show in the first frame, as a file's tags say."""
-    tags = (*container.metadata.items(), *video.metadata.items())  # mp4 and mov write the file's
-    return next((text for key, text in tags if key.lower() == "timecode"), "")
+    """What a clock in the picture would show in the first frame, as a file's metadata say."""
+    entries = (*container.metadata.items(), *video.metadata.items())  # mp4 and mov write the file's
+    return next((text for key, text in entries if key.lower() == "timecode"), "")
 
 
 def reel_name(container: InputContainer) -> str:
     """What the reel is called that a film was taken from, as the file's tags say."""
-    tags = container.metadata.items()
-    return next((text for key, text in tags if key.lower() == "reel_name"), "")
+    entries = container.metadata.items()
+    return next((text for key, text in entries if key.lower() == "reel_name"), "")
 
 
 def counts_timecode(av_stream: Stream) -> bool:
@@ -333,7 +333,7 @@ def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fract
 def display_matrix(av_stream: VideoStream, first: av.VideoFrame) -> tuple[int, ...]:
     """How a player turns the picture: nine numbers in FFmpeg's order.
 
-    They are in 16.16 fixed point, those of the last column in 2.30. A picture whose coding turns it
+    They are in 16.16 fixed point, those of the last column in 2.30. A picture whose codec turns it
     (a display orientation SEI) needs no container for that.
     """
     if turn := turn_of(first):

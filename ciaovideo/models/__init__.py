@@ -7,5 +7,5 @@ encoder turns an LR picture into latent codes, a decoder makes the colour at any
 ``weights.py`` loads bundled networks and files of weights, and saves them: ``spec.py`` is the
 network's description in such a file, ``tensor_file.py`` its format. ``foreign/`` reads files of
 other programs. ``restoration.py`` mixes the weights of two networks, ``growth.py`` gives them one
-depth. ``consistency.py`` is a network that corrects the pictures of another.
+depth.
 """

@@ -14,7 +14,7 @@ from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.trial import held_by
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.write.colors import check_tags
+from ciaovideo.media.write.colors import check_colors
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.models.restoration import anchored
@@ -85,7 +85,7 @@ def decide(
         piped_out=destination.piped,
         findings=findings,
     )
-    if options.resume and options.streams.tags:
+    if options.resume and options.streams.provenance:
         plan = replace(plan, provenance=describe_run(plan, options.model.weights))
     return _aimed(plan, engine, options)
 
@@ -105,7 +105,7 @@ def _aimed(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Decisi
     if words is None:
         target.check_shape()
         encoding = plan.encoding
-        check_tags(encoding.codec, encoding.container, encoding.pix_fmt, target.color)
+        check_colors(encoding.codec, encoding.container, encoding.pix_fmt, target.color)
         return Decision(plan, engine, target)
     return Decision(_tried(plan, target, words, strict=strict), engine, target)
 
@@ -132,9 +132,9 @@ def _restoring(
     if not restores(model, device):
         return settled(model, device), ()
     facts = source.reader.facts
-    coding = facts.coding if facts else None
-    wanted = settled(model, device, coding.qp if coding else None)
-    why = str(coding) if coding else "a pipe does not tell how it was coded"
+    evidence = facts.quantiser if facts else None
+    wanted = settled(model, device, evidence.qp if evidence else None)
+    why = str(evidence) if evidence else "a pipe does not tell how it was coded"
     text = f"restore {wanted.restore or 0:g}: {why}"
     return wanted, (Finding(kind=Kind.CHOSEN, subject="restore", text=text),)
 

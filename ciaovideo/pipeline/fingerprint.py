@@ -17,7 +17,7 @@ import torch
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
 from ciaovideo.media.sequence.numbered import source_files
-from ciaovideo.media.write.encoder import coding_versions
+from ciaovideo.media.write.encoder import codec_versions
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.storage.claims import ledger_path
@@ -29,14 +29,14 @@ ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sharing:
-    """How a run shares segments: with other machines (``mixed``), ``read`` first or only added."""
+class LedgerAccess:
+    """How a run uses its ledger.
+
+    With ``mixed`` it accepts segments that other machines made. Without ``read`` it only adds some.
+    """
 
     mixed: bool = False
     read: bool = True
-
-
-ALONE = Sharing()
 
 
 def reproducible(source: Path, options: UpscaleOptions) -> UpscaleOptions:
@@ -56,7 +56,7 @@ def find_ledger(
     plan: UpscalePlan,
     engine: Engine,
     options: UpscaleOptions,
-    sharing: Sharing,
+    access: LedgerAccess,
 ) -> Ledger | None:
     """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError.
 
@@ -69,14 +69,14 @@ def find_ledger(
             **_source(plan.source),
             "network": f"{plan.model} {_digest(engine.network)}",
             "set of options": _options(options),
-            "set of versions": f"{_versions()} {coding_versions()}",
+            "set of versions": f"{_versions()} {codec_versions()}",
             "machine": f"{_processors(plan)} {plan.precision}",
         },
         given=frozenset({"network", "set of options"}),
-        mixed=frozenset({"machine"} if sharing.mixed else ()),
+        mixed=frozenset({"machine"} if access.mixed else ()),
     )
     path = ledger_path(plan.output)
-    return Ledger(path, fingerprint, read=sharing.read, length=options.segment)
+    return Ledger(path, fingerprint, read=access.read, length=options.segment)
 
 
 def _source(path: Path) -> dict[str, str]:

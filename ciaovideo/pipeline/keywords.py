@@ -71,7 +71,7 @@ class UpscaleFields(TypedDict, total=False):
     audio: SoundPolicy
     strict: bool
     tag_guessed: bool
-    tags: bool
+    provenance: bool
     frames: int | None
     overwrite: bool
     resume: bool

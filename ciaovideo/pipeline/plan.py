@@ -13,7 +13,7 @@ from ciaovideo.media.ffmpeg.program import ExternalEncoder
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.write.choice import Encoding
+from ciaovideo.media.write.codec_choice import Encoding
 from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.y4m import color_words
@@ -54,7 +54,7 @@ class UpscalePlan:
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
     finished: int = 0
-    provenance: str = ""  # what the output's tags say of the run
+    provenance: str = ""  # what the output's metadata say of the run
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -66,11 +66,11 @@ class UpscalePlan:
         """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
         if not self.piped_out:
             return ()
-        return color_words(output_tags(self, tag_guessed=False))
+        return color_words(output_color(self, tag_guessed=False))
 
 
 def describe_run(plan: UpscalePlan, weights: Path | None) -> str:
-    """One line for a resumable run's tags: version, source, sizes, network, weights, encoder.
+    """One line for a resumable run's metadata: version, source, sizes, network, weights, encoder.
 
     ``weights`` are a file in place of bundled ones.
     """
@@ -91,7 +91,7 @@ def target_of(
     plan: UpscalePlan, *, tag_guessed: bool, square_pixels: bool, reproducible: bool
 ) -> VideoTarget:
     """What the written video looks like."""
-    color = output_tags(plan, tag_guessed=tag_guessed)
+    color = output_color(plan, tag_guessed=tag_guessed)
     if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color, plan.pad)
@@ -106,7 +106,7 @@ def target_of(
     return replace(target, sar=Fraction(1)) if square_pixels else target
 
 
-def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
+def output_color(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
     """The colour tags of the output: the input's, and a guess where none would mislead."""
     info = plan.info
     color = info.color
@@ -121,7 +121,7 @@ def output_tags(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
         color = replace(color, matrix=plan.out_color.matrix)
     color = plan.out_color if tag_guessed else color
     if not plan.encoding.codec.stores_color:
-        names = plan.encoding.container.tag_names.unknown(color)
+        names = plan.encoding.container.color_names.unknown(color)
         color = replace(color, **{n: type(getattr(color, n))["UNSPECIFIED"] for n in names})
     unknown = color.primaries in plan.encoding.codec.unknown_primaries
     return replace(color, primaries=Primaries.UNSPECIFIED) if unknown else color

@@ -20,12 +20,12 @@ from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import decide
-from ciaovideo.pipeline.fingerprint import ALONE, Sharing, find_ledger, reproducible
+from ciaovideo.pipeline.fingerprint import LedgerAccess, find_ledger, reproducible
 from ciaovideo.pipeline.frames.computing import FrameMaker
 from ciaovideo.pipeline.frames.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
-from ciaovideo.pipeline.parts import MadeSegment, Part, find_parts
 from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.pipeline.segmenting import MadeSegment, SegmentPlan, plan_segments
 from ciaovideo.pipeline.source import InputWishes, RunSource
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
@@ -101,7 +101,7 @@ class UpscaleRun:
     A context manager, which holds the source open. Raises on construction whatever can be known
     to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
     Runs of one ``session`` share their engine; they are carried out one after the other.
-    ``sharing`` says how a resumable run shares its segments with others; ``ledger`` has them.
+    ``access`` says how a resumable run uses its ``ledger``, which has the finished segments.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class UpscaleRun:
         options: UpscaleOptions = UpscaleOptions(),
         session: Session | None = None,
         *,
-        sharing: Sharing = ALONE,
+        access: LedgerAccess = LedgerAccess(),
     ) -> None:
         destination = Destination.of(output)
         if reads_once(source) or source.is_file() or is_sequence(source):
@@ -135,7 +135,7 @@ class UpscaleRun:
             )
             self.engine, self.target = decision.engine, decision.target
             plan = decision.plan
-            self.ledger = find_ledger(plan, self.engine, options, sharing)
+            self.ledger = find_ledger(plan, self.engine, options, access)
             found = (*self._source.findings, *plan.findings, *leftovers(output))
             found = (*found, *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)
@@ -180,13 +180,15 @@ class UpscaleRun:
         asked = self._source.asked
         return check_result(self.plan.output, self.plan, self.target, asked, (0, None))
 
-    def parts(self) -> tuple[Part, ...] | None:
-        """The parts that can be made apart from each other, or None; reads the source's packets."""
+    def segments(self) -> tuple[SegmentPlan, ...] | None:
+        """Segments that can be made apart from each other, or None; reads the source's packets."""
         self._source.rewind()
         length = self.ledger.length if self.ledger else 0
-        return find_parts(self._source.reader, self.options.frames, length)
+        return plan_segments(self._source.reader, self.options.frames, length)
 
-    def make(self, part: Part, on_frame: Callable[[int], None] = lambda _: None) -> MadeSegment:
+    def make(
+        self, wanted: SegmentPlan, on_frame: Callable[[int], None] = lambda _: None
+    ) -> MadeSegment:
         """Compute one segment of a resumable run, and keep it beside the output.
 
         ``on_frame`` gets how many of its frames are done. Raises SegmentError where that cannot be
@@ -195,25 +197,27 @@ class UpscaleRun:
         ledger, plan, source = self.ledger, self.plan, self._source
         assert ledger is not None
         with self.clock.measure("decode"):
-            source.stand_before(part)
+            source.stand_before(wanted)
         source.at = None
         work = RunCounts(math.prod(plan.out_size))
         shift = int(plan.streams.offset / self.target.time_base)
         with (
             WorkerPool(self.engine, plan.workers) as pool,
-            SegmentCoder(self.target, ledger, part.start, shift=shift) as coder,
+            SegmentCoder(self.target, ledger, wanted.start, shift=shift) as coder,
         ):
-            for rendered, frame in self._maker.frames(source.reader, pool, part.stop - part.start):
+            for rendered, frame in self._maker.frames(
+                source.reader, pool, wanted.stop - wanted.start
+            ):
                 if not work.frames:
-                    part.check_first(frame, plan.source)
+                    wanted.check_first(frame, plan.source)
                 work.count(rendered.task)
                 with self.clock.measure("encode"):
                     coder.write(frame)
                 on_frame(work.frames)
             following = source.reader.ahead()
-            part.check_next(following, source.reader)
+            wanted.check_next(following, source.reader)
             segment = coder.finish(work.tally) if work.frames else None
-        source.at = part.start + work.frames
+        source.at = wanted.start + work.frames
         ended = following is None or source.at == self.options.frames
         return MadeSegment(segment=segment, ended=ended, findings=self._found())
 

@@ -13,7 +13,7 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.options import CROP_AUTO, InputOptions
-from ciaovideo.pipeline.parts import Part
+from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.pipeline.verification.witness import Witness
 from ciaovideo.storage.endpoints import reads_once
 
@@ -77,18 +77,18 @@ class RunSource:
         self.reader = self._open(self.reader.facts)
         self.at = 0
 
-    def stand_before(self, part: Part) -> None:
-        """Bring the reader to the first frame of a part."""
-        if self.at == part.start:
+    def stand_before(self, segment: SegmentPlan) -> None:
+        """Bring the reader to the first frame of a segment."""
+        if self.at == segment.start:
             return
-        if part.pts is not None:
+        if segment.pts is not None:
             self.at = None  # a look ahead may have been taken
             self.rewind()
-            self.reader.skip_to(part.pts, part.anchor)
+            self.reader.skip_to(segment.pts, segment.anchor)
             return
-        if self.at is None or self.at > part.start:
+        if self.at is None or self.at > segment.start:
             self.rewind()
-        self.pass_over(part.start - (self.at or 0))
+        self.pass_over(segment.start - (self.at or 0))
 
     def pass_over(self, count: int) -> None:
         """Decode frames that are finished, here and not in a thread: an interrupt ends it."""

@@ -14,7 +14,7 @@ from ciaovideo.media.inspect.scan import scan_file
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.streams.steady import uneven_ends
 from ciaovideo.media.video_stream import USUAL, as_hdr10
-from ciaovideo.media.write.choice import Encoding, choose_codec, sides_to_round
+from ciaovideo.media.write.codec_choice import Encoding, choose_codec, sides_to_round
 from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.framing import crop_findings, margins_around, padding_findings
 from ciaovideo.options import EncodeOptions, SizeOptions, StreamOptions

@@ -8,8 +8,8 @@ from fractions import Fraction
 from ciaovideo.color import ColorSpec
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import StreamInfo, VideoInfo
+from ciaovideo.media.inspect.metadata import FileMetadata
 from ciaovideo.media.inspect.scan import FileScan, Track
-from ciaovideo.media.inspect.tags import FileTags
 from ciaovideo.media.streams.plan import StreamPlan
 
 NOTHING = "none"
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 class Fact:
     """One property: its values in source and output, what became of it, and why.
 
-    ``part`` groups facts: "video", "color", "times", "streams", "tags". ``why`` is the text of
+    ``part`` groups facts: "video", "color", "times", "streams", "metadata". ``why`` is the text of
     findings.
     """
 
@@ -48,7 +48,7 @@ class Side:
 
     scan: FileScan
     info: VideoInfo
-    tags: FileTags
+    metadata: FileMetadata
 
 
 def compare_facts(
@@ -68,7 +68,7 @@ def compare_facts(
         *_colors(given.info, made.info),
         *_times(given.scan, made.scan, plan),
         *_streams(given.scan, plan, pairs),
-        *_tags(given, made, pairs),
+        *_metadata(given, made, pairs),
     ]
     return (*(_explained(fact, told) for fact in facts), *_only_told(facts, told))
 
@@ -103,7 +103,7 @@ def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
 # Subjects of findings about a fact, beside its own name.
 ALSO: Mapping[str, tuple[str, ...]] = {
     "size": ("video",),
-    "coding": ("level",),
+    "video codec": ("level",),
     "chroma siting": ("color siting",),
     "interlacing": ("fields", "deinterlacing"),
     "first frame": ("times", "frame times"),
@@ -131,7 +131,7 @@ def _video(given: Side, made: Side) -> Iterator[Fact]:
     yield _fact("video", "size", _size(one), _size(other), f"enlarged: {scale}")
     yield Fact(
         part="video",
-        name="coding",
+        name="video codec",
         source=one.codec,
         output=other.codec,
         outcome=Outcome.CHANGED,
@@ -219,26 +219,33 @@ def _stream(info: StreamInfo, packets: int) -> str:
     return f"{info.codec or 'unknown'}{language}{count}"
 
 
-def _tags(given: Side, made: Side, pairs: Sequence[tuple[Track, Track]]) -> Iterator[Fact]:
-    yield from _words("metadata", given.tags.file, made.tags.file)
+def _metadata(given: Side, made: Side, pairs: Sequence[tuple[Track, Track]]) -> Iterator[Fact]:
+    yield from _words("metadata", given.metadata.file, made.metadata.file)
     main = given.scan.main, made.scan.main
     partners = [(one.info.index, other.info.index) for one, other in pairs]
     for one, other in sorted([main, *partners]):
         name = next(t.info.name for t in given.scan.tracks if t.info.index == one)
-        yield from _words(name, given.tags.streams.get(one, {}), made.tags.streams.get(other, {}))
-        marks = given.tags.marks.get(one, frozenset()), made.tags.marks.get(other, frozenset())
+        yield from _words(
+            name, given.metadata.streams.get(one, {}), made.metadata.streams.get(other, {})
+        )
+        marks = (
+            given.metadata.marks.get(one, frozenset()),
+            made.metadata.marks.get(other, frozenset()),
+        )
         if any(marks):
-            yield _fact("tags", f"{name}: marks", *(", ".join(sorted(m)) or NOTHING for m in marks))
+            yield _fact(
+                "metadata", f"{name}: marks", *(", ".join(sorted(m)) or NOTHING for m in marks)
+            )
 
 
 def _words(name: str, given: Mapping[str, str], made: Mapping[str, str]) -> Iterator[Fact]:
-    """A fact for each tag; names are the same in any case of letters."""
+    """A fact for each entry; keys are the same in any case of letters."""
     given, made = (
-        {key: text for key, text in tags.items() if (key, text) != UNDETERMINED}
-        for tags in (given, made)
+        {key: text for key, text in entries.items() if (key, text) != UNDETERMINED}
+        for entries in (given, made)
     )
     lower = {key.lower(): text for key, text in made.items()}
     for key, text in given.items():
-        yield _fact("tags", f"{name}: {key}", text, lower.pop(key.lower(), NOTHING))
+        yield _fact("metadata", f"{name}: {key}", text, lower.pop(key.lower(), NOTHING))
     for key, text in lower.items():
-        yield _fact("tags", f"{name}: {key}", NOTHING, text)
+        yield _fact("metadata", f"{name}: {key}", NOTHING, text)

@@ -17,7 +17,7 @@ PARTS = {
     "color": "Colour",
     "times": "Times",
     "streams": "Sound, subtitles and other streams",
-    "tags": "Tags",
+    "metadata": "Metadata",
 }
 GRAVE = (Kind.WRONG, Kind.DAMAGED, Kind.LOST, Kind.GUESSED)
 

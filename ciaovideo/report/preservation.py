@@ -12,8 +12,8 @@ from typing import Any
 from ciaovideo.errors import MissingInputError, OptionError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.clock import FALLBACK_RATE
+from ciaovideo.media.inspect.metadata import read_metadata
 from ciaovideo.media.inspect.scan import nth_video, scan_file
-from ciaovideo.media.inspect.tags import read_tags
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import is_sequence
@@ -164,8 +164,8 @@ def _compared(
     ):
         fidelity = measure(reader, result, total, limit=options.frames, on_frame=begun.tell)
         facts = compare_facts(
-            Side(scan=given, info=reader.info, tags=read_tags(plan.source, plan.opening)),
-            Side(scan=made, info=result.info, tags=read_tags(output, opening)),
+            Side(scan=given, info=reader.info, metadata=read_metadata(plan.source, plan.opening)),
+            Side(scan=made, info=result.info, metadata=read_metadata(output, opening)),
             plan,
             pairs,
             (*findings, *reader.findings),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from ciaovideo.errors import OptionError
-from ciaovideo.options import PIPE
 
+PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/([0-9]{1,6})|std(in|out|err))")
 type EndpointKind = Literal["file", "pipe", "device"]
 

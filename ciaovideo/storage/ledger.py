@@ -119,9 +119,11 @@ class Ledger:
         sync_folder(self.path.parent)
         return self
 
-    def begin(self, start: int, coding: str) -> NewSegment:
+    def begin(self, start: int, config_digest: str) -> NewSegment:
         """A new segment, to be finished and then kept."""
-        return NewSegment(self.path / f"{start:010d}{SUFFIX}", start, coding, self.fingerprint)
+        return NewSegment(
+            self.path / f"{start:010d}{SUFFIX}", start, config_digest, self.fingerprint
+        )
 
     def keep(self, segment: Segment) -> None:
         """Count a finished segment."""

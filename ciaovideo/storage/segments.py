@@ -24,11 +24,11 @@ from ciaovideo.storage.atomic import sync_folder
 from ciaovideo.storage.claims import is_held, try_lock
 
 KIND = b"ciaovideo segment "
-MAGIC = KIND + b"2\n"
+MAGIC = KIND + b"3\n"
 PACKET, FRAME, END = b"P", b"F", b"E"
 HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that follow
 DIGEST = hashlib.sha256
-MAX_HEADER = 1 << 16  # bytes of the line with frame, coding and fingerprint
+MAX_HEADER = 1 << 16  # bytes of the line with frame, configuration and fingerprint
 SUFFIX, UNFINISHED = ".segment", ".part"
 
 
@@ -68,7 +68,7 @@ class Tally(NamedTuple):
 class Segment:
     """A finished segment: frames [start, stop), with their run's ``fingerprint``.
 
-    ``coding`` is the digest of what a file's header states of its packets, equal in all segments of
+    ``config_digest`` is that of what a file states once of all packets, equal in all segments of
     a video.
     """
 
@@ -76,7 +76,7 @@ class Segment:
     start: int
     stop: int
     tally: Tally
-    coding: str
+    config_digest: str
     fingerprint: Mapping[str, str] = field(repr=False)
 
     @classmethod
@@ -91,7 +91,7 @@ class Segment:
                 return None
             for entry in _entries(file, header):
                 if isinstance(entry, _End):
-                    return cls(path, header.start, *entry, header.coding, header.fingerprint)
+                    return cls(path, header.start, *entry, header.config_digest, header.fingerprint)
         return None
 
     @property
@@ -119,9 +119,11 @@ class NewSegment:
     A context manager: what is not finished leaves nothing behind.
     """
 
-    def __init__(self, path: Path, start: int, coding: str, fingerprint: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, start: int, config_digest: str, fingerprint: Mapping[str, str]
+    ) -> None:
         self.path, self.start, self.stop = path, start, start
-        self._coding, self._fingerprint = coding, dict(fingerprint)
+        self._config_digest, self._fingerprint = config_digest, dict(fingerprint)
         # Two workers may make one segment, where the first was given up too early.
         self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         self._digest = DIGEST()
@@ -129,7 +131,9 @@ class NewSegment:
             self._file = self._part.open("xb")
         try_lock(self._file.fileno())  # no other run takes it for a leftover
         try:
-            line = json.dumps({"start": start, "coding": coding, "fingerprint": self._fingerprint})
+            line = json.dumps(
+                {"start": start, "config_digest": config_digest, "fingerprint": self._fingerprint}
+            )
             self._put(MAGIC + line.encode() + b"\n")
         except BaseException:
             self.discard()
@@ -168,7 +172,9 @@ class NewSegment:
             self._file.close()
             self._part.replace(self.path)
         sync_folder(self.path.parent)  # the name of a file is not in it
-        return Segment(self.path, self.start, self.stop, tally, self._coding, self._fingerprint)
+        return Segment(
+            self.path, self.start, self.stop, tally, self._config_digest, self._fingerprint
+        )
 
     def discard(self) -> None:
         """Drop it, unless it is finished."""
@@ -224,10 +230,10 @@ def joined(segments: Iterable[Segment]) -> Iterator[Entry]:
 
 
 class _Header(NamedTuple):
-    """The head of a file: first frame, coding, fingerprint, and the bytes of all that."""
+    """The head of a file: first frame, configuration, fingerprint, and the bytes of all that."""
 
     start: int
-    coding: str
+    config_digest: str
     fingerprint: dict[str, str]
     raw: bytes
 
@@ -261,7 +267,7 @@ def _header(file: BinaryIO) -> _Header | None:
     line = file.readline(MAX_HEADER)
     try:
         said = json.loads(line)
-        return _Header(said["start"], said["coding"], said["fingerprint"], kind + line)
+        return _Header(said["start"], said["config_digest"], said["fingerprint"], kind + line)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -28,7 +28,7 @@ from ciaovideo.storage.atomic import replacing
 from ciaovideo.train.gradients.learner import Learner
 from ciaovideo.train.objective.losses import Objective
 from ciaovideo.train.optimizer import PART_RATE, make_optimizer
-from ciaovideo.train.ranks import ALONE, Ranks, gradients
+from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks, gradients
 from ciaovideo.train.recipe import Recipe
 from ciaovideo.train.report.curves import CURVES, draw_run
 from ciaovideo.train.report.meter import DataShare, SmoothedLoss
@@ -89,7 +89,7 @@ class RunOptions:
     device: str = "cpu"
     minutes: float = math.inf
     save_minutes: float = 5.0
-    ranks: Ranks = ALONE
+    ranks: Ranks = SINGLE_PROCESS
 
 
 class Trainer:

@@ -76,7 +76,7 @@ class Ranks:
             )
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 def gradients(network: nn.Module) -> list[Tensor]:

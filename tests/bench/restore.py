@@ -109,7 +109,7 @@ def main() -> None:
                 frames = [lr[n : n + 1] for n in range(len(lr))]
                 if coding.kind:
                     frames = list(true_frames(file, None))
-                auto = restore_for(probe(file).coding.qp)
+                auto = restore_for(probe(file).quantiser.qp)
             lanczos = psnr(BASELINES["lanczos"], frames, hr)
             found = {strength: psnr(engine(strength), frames, hr) for strength in STRENGTHS}
             chosen = found.get(auto) or psnr(engine(auto), frames, hr)

@@ -59,7 +59,7 @@ class Row:
         x, y = max(0, left - MARGIN), max(0, top - MARGIN)
         part = frames[number][..., y : top + CROP[1] + MARGIN, x : left + CROP[0] + MARGIN]
         box = (left - x, top - y, left - x + CROP[0], top - y + CROP[1])
-        return cls(found["name"] or file.stem, part, box, restore_for(probe(file).coding.qp))
+        return cls(found["name"] or file.stem, part, box, restore_for(probe(file).quantiser.qp))
 
     def cut(self, picture: Tensor, scale: int) -> Image.Image:
         """The crop of ``picture``, which is this one's enlarged ``scale`` times."""

@@ -15,7 +15,7 @@ from ciaovideo.findings import Kind
 from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.choice import Encoding, choose_codec
+from ciaovideo.media.write.codec_choice import Encoding, choose_codec
 from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
@@ -170,7 +170,7 @@ def test_colours_that_would_be_falsified_are_refused(
         except ColorError:
             continue
         read = written(path, clip, target)[0].color
-        names = container_of(suffix).tag_names
+        names = container_of(suffix).color_names
         assert names.shown(read).matrix == names.shown(color).matrix
         assert read.color_range in (color.color_range, Range.UNSPECIFIED)
         assert read.color_range or color.color_range != Range.FULL

@@ -66,7 +66,7 @@ def test_a_row_is_all_that_a_container_takes(
         automatic=((16, True, "ffv1"),),
         keeps_empty_streams=True,
         timecode=False,
-        stored_tags=(),
+        stored_colors=(),
         rotation=Fate.LOST,
         sar=Fate.REFUSED,
     )

@@ -18,7 +18,7 @@ from ciaovideo.errors import ColorError
 from ciaovideo.findings import Kind
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions

@@ -21,7 +21,7 @@ import ciaovideo
 from ciaovideo.cli.main import run
 from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.media.clock import exact
-from ciaovideo.models.consistency import BOUND
+from ciaovideo.models.networks.consistent import BOUND
 from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until

@@ -125,7 +125,7 @@ def test_matrix_is_guessed_by_size(height: int, width: int, matrix: Matrix) -> N
 
 
 @pytest.mark.parametrize(
-    ("coding", "guessed"),
+    ("codec", "guessed"),
     [
         ("h264", ("matrix",)),
         ("hevc", ("matrix",)),
@@ -138,8 +138,8 @@ def test_matrix_is_guessed_by_size(height: int, width: int, matrix: Matrix) -> N
         ("ffv1", ("matrix", "range", "siting")),
     ],
 )
-def test_what_a_standard_says_of_silence_is_no_guess(coding: str, guessed: tuple[str, ...]) -> None:
-    spec, guesses = ColorSpec().resolved(480, 640, YUV420, coding)
+def test_what_a_standard_says_of_silence_is_no_guess(codec: str, guessed: tuple[str, ...]) -> None:
+    spec, guesses = ColorSpec().resolved(480, 640, YUV420, codec)
     assert spec == ColorSpec(Matrix.SMPTE170M, Range.LIMITED, siting=Siting.LEFT)
     assert [guess.subject.split()[-1] for guess in guesses] == list(guessed)
 

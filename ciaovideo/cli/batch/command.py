@@ -147,7 +147,7 @@ def run(arguments: Namespace) -> int:
         if arguments.dry_run or not arguments.no_disk_check:
             left = jobs if arguments.dry_run else unfinished(arguments.output, jobs)
             looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
-            found = survey(left, workers, arguments.output, looks.look)
+            found = survey(left, workers, arguments.output, looks.add)
             if arguments.dry_run:
                 looks.result(found)
                 return dry_run_code(found)

@@ -10,7 +10,7 @@ from ciaovideo.errors import CiaoVideoError
 
 if TYPE_CHECKING:
     from ciaovideo.jobs.job import Job
-    from ciaovideo.jobs.survey import Look, Survey
+    from ciaovideo.jobs.survey import Survey, SurveyedFile
 
 SOME_FAIL = 7
 TELLS = ("lost", "guessed", "damaged", "changed")
@@ -23,12 +23,12 @@ class SurveyPrinter:
         self._json, self._quiet = as_json, quiet
         self._files: list[dict[str, Any]] = []
 
-    def look(self, job: "Job", look: "Look | CiaoVideoError") -> None:
+    def add(self, job: "Job", file: "SurveyedFile | CiaoVideoError") -> None:
         """Take what a look at one file found."""
-        if isinstance(look, CiaoVideoError):
-            facts: dict[str, Any] = {"problem": look.problem, "hint": look.hint}
+        if isinstance(file, CiaoVideoError):
+            facts: dict[str, Any] = {"problem": file.problem, "hint": file.hint}
         else:
-            facts = to_plain(look)
+            facts = to_plain(file)
         self._files.append({"file": job.name, "source": str(job.source), **facts})
 
     def result(self, survey: "Survey") -> None:
@@ -69,7 +69,7 @@ def _table(survey: "Survey") -> list[str]:
     rows = {
         "files": f"{survey.files}, {timedelta(seconds=round(survey.duration_s))},"
         f" {survey.frames} frames, {survey.source_bytes / 1e9:.2f} GB",
-        "models": ", ".join(sorted({sort[0] for sort in survey.sorts})),
+        "models": ", ".join(sorted({kind[0] for kind in survey.cost_classes})),
         "memory": f"about {survey.memory / 1e6:.0f} MB for each worker",
     }
     if survey.samples:

@@ -157,7 +157,7 @@ def command(
         *others.with_chapters(args),
         *others.words,
         *own,
-        *others.codings,
+        *others.codecs,
         f"file:{path}",
     ]
 

@@ -21,7 +21,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import exact
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.streams.targets import fresh_tags, stream_tags
+from ciaovideo.media.streams.targets import fresh_metadata, stream_metadata
 from ciaovideo.media.video_stream import open_source
 
 
@@ -40,11 +40,11 @@ class OtherStreams:
     cut: bool = False
     chapters: str = ""
     words: tuple[str, ...] = ()
-    codings: tuple[str, ...] = ()
+    codecs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: StreamPlan, folder: Path) -> Self:
-        """Those of a plan. Tags are named one by one: what was true of the input's bytes is not."""
+        """Those of a plan. Each entry of metadata is named: not all are true of other bytes."""
         words = ["-map_metadata:g", "-1", "-map_metadata:s", "-1"]
         cut = plan.selection.cut
         source = chapters = f"file:{plan.source.resolve()}"
@@ -62,11 +62,13 @@ class OtherStreams:
         early = [row for row in kept if row[1] < plan.main]
         late = [row for row in kept if row[1] > plan.main]
         with open_source(plan.source, plan.opening) as container:
-            words += _tag_words("", fresh_tags(container.metadata))
+            words += _metadata_words("", fresh_metadata(container.metadata))
             order = [*(row[1] for row in early), plan.main, *(row[1] for row in late)]
             for place, index in enumerate(order):
                 av_stream = container.streams[index]
-                words += _tag_words(f":s:{place}", stream_tags(av_stream.metadata, plan.container))
+                words += _metadata_words(
+                    f":s:{place}", stream_metadata(av_stream.metadata, plan.container)
+                )
                 words += [f"-disposition:{place}", _disposition(av_stream)]
         places = (*enumerate(early), *enumerate(late, len(early) + 1))
         return cls(
@@ -77,7 +79,7 @@ class OtherStreams:
             cut=cut,
             chapters=chapters if listed else "",
             words=tuple(words),
-            codings=tuple(w for place, row in places for w in (f"-c:{place}", row[2] or "copy")),
+            codecs=tuple(w for place, row in places for w in (f"-c:{place}", row[2] or "copy")),
         )
 
     @property
@@ -145,8 +147,10 @@ def _as_text(chapters: list[Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tag_words(place: str, tags: dict[str, str]) -> list[str]:
-    return [word for key, text in tags.items() for word in (f"-metadata{place}", f"{key}={text}")]
+def _metadata_words(place: str, metadata: dict[str, str]) -> list[str]:
+    return [
+        word for key, text in metadata.items() for word in (f"-metadata{place}", f"{key}={text}")
+    ]
 
 
 def _disposition(av_stream: Stream) -> str:

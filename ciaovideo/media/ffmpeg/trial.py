@@ -34,7 +34,7 @@ ELSEWHERE = "end the output's name in .mkv"
 
 
 def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> StreamPlan:
-    """The plan with what this ffmpeg does hold; sound may become another coding under ``auto``.
+    """The plan with what this ffmpeg does hold; sound may become another codec under ``auto``.
 
     Raises EncodeError for sound that it does not hold otherwise. Other streams are left out, which
     is a finding.
@@ -71,7 +71,7 @@ def _left_out(info: StreamInfo, container: Container) -> Finding:
 
 
 def _ways(plan: StreamPlan, info: StreamInfo, sound: SoundPolicy) -> Iterator[StreamInfo]:
-    """A stream as it was planned and, if that may be, as another coding."""
+    """A stream as it was planned and, if that may be, as another codec."""
     yield info
     if info.kind == "audio" and sound == "auto":
         with open_source(plan.source, plan.opening) as container:

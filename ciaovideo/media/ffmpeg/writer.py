@@ -38,7 +38,7 @@ from ciaovideo.storage.atomic import AtomicWriter
 
 LAST_LINES = 5  # of what ffmpeg says, in our error
 TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)
-TAG_SUBJECTS = {  # what findings call the five colour tags
+COLOR_SUBJECTS = {  # what findings call the five colour tags
     "matrix": "color matrix",
     "color_range": "color range",
     "primaries": "color primaries",
@@ -261,7 +261,7 @@ def _relaid(encoder: ExternalEncoder, given: str, found: str) -> tuple[Finding, 
 def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[Finding]:
     """Each colour tag that the trial's picture has lost or changed."""
     silent = {Range.LIMITED, Siting.LEFT}  # some coders do not tell these from silence
-    for name in TAG_SUBJECTS:
+    for name in COLOR_SUBJECTS:
         should, is_tagged = getattr(wanted, name), getattr(found, name)
         free = name == "siting" and not any(layout.log2_chroma)
         free = free or (name == "matrix" and layout.family != "yuv")
@@ -270,7 +270,7 @@ def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[
             continue
         if not (unset and any(should is tag for tag in silent)):
             text = f"{name} {should.name} becomes {is_tagged.name} by the words for ffmpeg"
-            yield Finding(kind=Kind.LOST, subject=TAG_SUBJECTS[name], text=text)
+            yield Finding(kind=Kind.LOST, subject=COLOR_SUBJECTS[name], text=text)
 
 
 def _ending(code: int | None) -> str:

@@ -1,6 +1,6 @@
 """Files examined without the reader.
 
-For verification: ``scan`` (streams and packet times), ``thumbnails``, ``tags``. Before a run:
-``coding`` (quantisers), ``borders`` (what an automatic crop cuts off), ``jumps`` (of the clock),
+For verification: ``scan`` (streams and packet times), ``thumbnails``, ``metadata``. Before a run:
+``quantisers``, ``borders`` (what an automatic crop cuts off), ``jumps`` (of the clock),
 ``truncation``. During it: ``late`` (streams that begin late). For estimates: ``sizes``.
 """

@@ -43,7 +43,7 @@ from ciaovideo.media.video_stream import (
     told_transfer,
 )
 
-MOST_REORDERED = 16  # pictures that a coding hands out later than it could
+MOST_REORDERED = 16  # pictures that a codec hands out later than it could
 EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
 
 

@@ -14,6 +14,7 @@ Film that was stretched to video's rate (hard telecine) is told by fields that r
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 
 import av
@@ -33,9 +34,9 @@ from ciaovideo.media.interlacing.pulldown import (
     telecine_rate,
 )
 from ciaovideo.media.video_stream import codec_name, decoded, packets_of
-from ciaovideo.options import InputOptions
+from ciaovideo.options import Deinterlace, Telecine
 
-WHOLE_CODINGS = {"gif", "apng", "webp"}  # made for computers' screens; what idet sees is dither
+WHOLE_CODECS = {"gif", "apng", "webp"}  # made for computers' screens; what idet sees is dither
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder, as fields are shown
 PLACES = 3  # from the start, and from these many thirds of the file
 FRAMES_AT_PLACE = 12
@@ -117,44 +118,51 @@ class FieldEvidence:
 
 @dataclass(frozen=True, slots=True)
 class FieldPolicy:
-    """What is done with interlaced frames, from what a sample shows and a user wants."""
+    """What is done with interlaced frames, from what a sample shows and a user wants.
+
+    Film is looked for from ``start`` to ``end``, in seconds after the first frame.
+    """
 
     evidence: FieldEvidence
-    options: InputOptions
+    deinterlace: Deinterlace = "auto"
+    telecine: Telecine = "auto"
+    force: bool = False
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
 
     @property
     def every_field(self) -> bool:
         """Whether each field becomes a frame."""
-        return self.options.deinterlace == "field"
+        return self.deinterlace == "field"
 
     @property
     def film(self) -> bool:
         """Whether film is taken out of video's frames."""
-        asked = self.options.telecine == self.options.deinterlace == "auto"
-        return asked and self.evidence.pulldown.within(*self.options.times).certain
+        asked = self.telecine == self.deinterlace == "auto"
+        return asked and self.evidence.pulldown.within(self.start, self.end).certain
 
     @property
     def deinterlaces(self) -> bool:
         """Whether the deinterlacer is needed from the first frame on."""
         if self.film:
             return False
-        if self.options.deinterlace == "auto":
+        if self.deinterlace == "auto":
             return self.evidence.interlaced
         return self.every_field
 
     @property
     def refuses(self) -> bool:
         """Whether interlaced frames are an error."""
-        return self.options.deinterlace == "off" and not self.options.force
+        return self.deinterlace == "off" and not self.force
 
     @property
     def forced(self) -> bool:
         """Whether interlaced frames are handed out as they are."""
-        return self.evidence.interlaced and self.options.deinterlace == "off"
+        return self.evidence.interlaced and self.deinterlace == "off"
 
     def whole(self, flagged: bool) -> bool:
         """Whether a frame with this flag counts as progressive."""
-        if self.options.deinterlace == "off" and self.options.force:
+        if self.deinterlace == "off" and self.force:
             return True
         if self.evidence.interlaced:
             return not flagged and not self.evidence.unflagged_combed
@@ -166,7 +174,7 @@ class FieldPolicy:
         text = self._decision()
         made = [Finding(kind=Kind.CHOSEN, subject="interlacing", text=text)] if text else []
         pulldown = self.evidence.pulldown
-        if self.options.telecine == "auto" and pulldown.mixed and not self.every_field:
+        if self.telecine == "auto" and pulldown.mixed and not self.every_field:
             film, video = (_when(at) for at in (pulldown.film, pulldown.video))
             here = (
                 "" if self.film else ": nothing is undone (a part of film can be, by start and end)"
@@ -216,7 +224,7 @@ class FieldSample:
         self._may_be_film = telecine_rate(
             exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
         )
-        if codec_name(av_stream) in WHOLE_CODINGS:
+        if codec_name(av_stream) in WHOLE_CODECS:
             self._places = 0
 
     def look_at_start(self, pictures: Iterator[av.VideoFrame]) -> None:

@@ -115,7 +115,7 @@ def _with_shape(track: Element, shape: _Shape) -> Element:
 def _shaped(video: Element, shape: _Shape) -> Iterator[Element]:
     """The parts of a video's description, with those of its shape on screen.
 
-    Without a SAR a player takes the pixels that are shown for square, unless the coding says more.
+    Without a SAR a player takes the pixels that are shown for square, unless the codec says more.
     """
     numbers = {part.ident: part.body for part in elements(video.body)}
     sides = (int.from_bytes(numbers[ident]) for ident in (PIXEL_HEIGHT, PIXEL_WIDTH))

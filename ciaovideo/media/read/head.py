@@ -15,8 +15,8 @@ from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
 from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, index_clock, look_ahead
 from ciaovideo.media.inspect.truncation import packet_end
 from ciaovideo.media.interlacing.pulldown import frames_for
-from ciaovideo.media.read.choosing import Choice
 from ciaovideo.media.read.seeking import Listing, PacketLister
+from ciaovideo.media.read.stream_choice import StreamChoice
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import packets_of
 
@@ -142,7 +142,7 @@ class FileHead:
             samples={index: tuple(packets) for index, packets in self._samples.items()},
         )
 
-    def jumps(self, path: Path, choice: Choice) -> Jumps:
+    def jumps(self, path: Path, choice: StreamChoice) -> Jumps:
         """Where the times of the whole file jump, which was not read further than up to here."""
         clock = index_clock(self._container, self._video, path) or choice.inside.clock
         return look_ahead(path, choice.opening, clock, self._times, self._first)

@@ -24,14 +24,14 @@ from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
 from ciaovideo.media.formats.loops import lost_loop
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
-from ciaovideo.media.inspect.coding import CodingEvidence, CodingSample, tell_quantisers
 from ciaovideo.media.inspect.jumps import Jumps
+from ciaovideo.media.inspect.quantisers import QuantiserEvidence, QuantiserSample, tell_quantisers
 from ciaovideo.media.inspect.truncation import truncation
 from ciaovideo.media.interlacing.fields import FieldEvidence, FieldSample
 from ciaovideo.media.interlacing.telecine import is_matched
 from ciaovideo.media.layouts import planar_layout
-from ciaovideo.media.read.choosing import Choice, check_input, choose
 from ciaovideo.media.read.head import FileHead, PacketFacts
+from ciaovideo.media.read.stream_choice import StreamChoice, check_input, choose_streams
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks
@@ -59,9 +59,9 @@ class SourceFacts:
 
     ``info`` describes the main video as its first picture shows it. ``timeless`` says that the
     container stores no times, so that frames follow each other at the nominal rate. ``fields`` is
-    what a sample of frames shows of interlacing, ``coding`` of how coarsely it was quantised;
+    what a sample of frames shows of interlacing, ``quantiser`` of how coarsely it was coded;
     ``packets`` are those at the beginning. Whoever opens the file again does it by ``opening``;
-    ``strangers`` are streams that do not go along, ``unopened`` the numbers of those that cannot be
+    ``excluded`` are streams that do not go along, ``unopened`` the numbers of those that cannot be
     read. ``partly`` says that more may be found: a file without a header was looked at in places.
     ``jumps`` is where the times of a whole file begin again or jump ahead, as far as is known;
     ``findings`` what a user should know.
@@ -72,10 +72,10 @@ class SourceFacts:
     info: VideoInfo
     timeless: bool
     fields: FieldEvidence
-    coding: CodingEvidence
+    quantiser: QuantiserEvidence
     packets: PacketFacts
     opening: Opening = USUAL
-    strangers: frozenset[int] = frozenset()
+    excluded: frozenset[int] = frozenset()
     unopened: frozenset[int] = frozenset()
     partly: bool = False
     jumps: Jumps = field(default_factory=Jumps)
@@ -96,7 +96,13 @@ def probe(
     """
     path = Path(file)
     check_input(path)
-    choice, container = choose(path, options)
+    choice, container = choose_streams(
+        path,
+        video=options.video,
+        program=options.program,
+        rate=None if options.rate is None else Fraction(options.rate),
+        transfer=options.transfer,
+    )
     with container:
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
@@ -118,10 +124,10 @@ def probe(
             info=info,
             timeless=timeless,
             fields=look.fields,
-            coding=look.coding,
+            quantiser=look.quantiser,
             packets=head.facts(timeless=timeless),
             opening=choice.opening,
-            strangers=choice.strangers,
+            excluded=choice.excluded,
             unopened=choice.unopened,
             partly=not choice.inside.whole,
             jumps=jumps,
@@ -136,7 +142,7 @@ class _FirstLook:
     first: av.VideoFrame
     info: VideoInfo
     fields: FieldEvidence
-    coding: CodingEvidence
+    quantiser: QuantiserEvidence
 
 
 def _look(
@@ -150,15 +156,15 @@ def _look(
         raise OpenError(f"{path} holds no picture that can be decoded")
     info = describe_video(container, video, first, path)
     head.begin_at(first.pts)
-    coding = CodingSample(video)
-    sample = FieldSample(container, video, coding.look)
+    quantiser = QuantiserSample(video)
+    sample = FieldSample(container, video, quantiser.look)
     with av_errors("reading", path, OpenError):
         sample.look_at_start(chain([first], pictures))
         head.finish()
         sample.look_later()
     bits = head.bits_per_frame / (first.height * first.width)
     fields = sample.evidence(matched=is_matched(info.pix_fmt))
-    return _FirstLook(first, info, fields, coding.evidence(bits))
+    return _FirstLook(first, info, fields, quantiser.evidence(bits))
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
@@ -195,7 +201,7 @@ def describe_video(
     )
 
 
-def _jumps(head: FileHead, path: Path, choice: Choice, wanted: Selection) -> Jumps:
+def _jumps(head: FileHead, path: Path, choice: StreamChoice, wanted: Selection) -> Jumps:
     """Where the times jump in what is wanted, as far as that is known before a run.
 
     A part that ends at a time is looked at where its packets are listed.

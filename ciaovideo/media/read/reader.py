@@ -71,7 +71,7 @@ class VideoReader:
         self._ahead: Frame | None = None  # read, and not handed out
         self._stop: Fraction | None = None  # when the part ends, if it does
         self._begun = True  # whether a frame of the part was met
-        self._closed_books = False
+        self._end_checked = False
         self.late_fields = False  # interlaced frames came where the sample had none
         self._source = PictureSource(path, self.facts.opening if self.facts else USUAL)
         self.path = self._source.path
@@ -144,7 +144,7 @@ class VideoReader:
         while stop is None or self._count < stop:
             frame, self._ahead = self._ahead or self._next(), None
             if frame is None:
-                self._close_books()
+                self._check_end()
                 return
             self._count += 1
             yield frame
@@ -160,7 +160,7 @@ class VideoReader:
         """The next frame, which ``frames`` will hand out all the same; None at the end."""
         self._ahead = self._ahead or self._next()
         if self._ahead is None:
-            self._close_books()
+            self._check_end()
         return self._ahead
 
     def skip_to(self, pts: int, anchor: Anchor | None) -> None:
@@ -252,7 +252,7 @@ class VideoReader:
         for shown in pictures:
             time = shown.pts * self.info.time_base
             if wanted.end is not None and time >= wanted.end:
-                self._closed_books = True  # how the file ends was not looked at
+                self._end_checked = True  # how the file ends was not looked at
                 self._found.forget_damage(since=wanted.end)
                 return
             if wanted.shows(time):
@@ -266,7 +266,15 @@ class VideoReader:
         else:
             flagged, order = int(first.interlaced_frame), self._source.declared_order
             evidence = FieldEvidence(header=True, frames=1, flagged=flagged, declared=order)
-        policy = FieldPolicy(evidence, self._options)
+        start, end = self._options.times
+        policy = FieldPolicy(
+            evidence,
+            deinterlace=self._options.deinterlace,
+            telecine=self._options.telecine,
+            force=self._options.force,
+            start=start,
+            end=end,
+        )
         self._fields = WholeFrames(policy, self._tick, self._found.lose_film)
         self.info = self._fields.begin(self.info)
         if policy.film:
@@ -299,7 +307,7 @@ class VideoReader:
             past = self._continuity.following * self._tick >= self._stop
         else:
             past = not self._fits(picture) and picture.pts * self._tick >= self._stop
-        self._closed_books = self._closed_books or past  # how the file ends is not looked at
+        self._end_checked = self._end_checked or past  # how the file ends is not looked at
         return past
 
     def _begin_anew(self, picture: av.VideoFrame) -> None:
@@ -361,11 +369,11 @@ class VideoReader:
             return self._pool.acquire(shapes, dtype)
         return tuple(torch.empty(shape, dtype=dtype) for shape in shapes)
 
-    def _close_books(self) -> None:
+    def _check_end(self) -> None:
         """Find, once, what is odd about a file that was read to its end."""
-        if self._closed_books:
+        if self._end_checked:
             return
-        self._closed_books = True
+        self._end_checked = True
         if text := self._source.missing_end(self._continuity.last):
             self._found.add(Kind.DAMAGED, "file", text)
 

@@ -1,6 +1,6 @@
 """From where decoding later frames gives the same pictures as decoding all from the beginning.
 
-A key frame of a container is a claim. It is believed only where the coding's own bits say that
+A key frame of a container is a claim. It is believed only where the codec's own bits say that
 nothing after it, in the order of display, can refer to anything before it: that no reference is
 left (IDR pictures, key frames of VP8, VP9 and AV1), or none that such pictures may use (CRA and BLA
 pictures of H.265, intra pictures of MPEG-1 and MPEG-2). Nor is an index believed: after the jump,

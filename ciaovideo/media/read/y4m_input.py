@@ -17,8 +17,7 @@ from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.containers import YUV4MPEG
-from ciaovideo.options import PIPE
-from ciaovideo.storage.endpoints import open_to_read
+from ciaovideo.storage.endpoints import PIPE, open_to_read
 
 STDIN = Path("standard input")  # as it is called in messages
 FEED_HINT = "pipe YUV4MPEG2 into it, for example from ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -"

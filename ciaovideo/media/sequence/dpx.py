@@ -46,8 +46,8 @@ class DpxHead:
         return LOGS.get(self.transfer, "")
 
     @property
-    def tags(self) -> dict[str, str]:
-        """The same as the tags that containers have."""
+    def metadata(self) -> dict[str, str]:
+        """The same under the keys that containers have."""
         told = {"timecode": self.timecode, "reel_name": self.reel}
         return {name: text for name, text in told.items() if text}
 

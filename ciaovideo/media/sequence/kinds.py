@@ -1,7 +1,7 @@
 """Kinds of numbered pictures that can be written, each a row as those of ``CONTAINERS``."""
 
 from ciaovideo.color import Primaries, Transfer
-from ciaovideo.media.containers import Clock, Container, Fate, TagNames
+from ciaovideo.media.containers import Clock, ColorNames, Container, Fate
 
 
 def _untold[T: (Primaries, Transfer)](tags: type[T], *told: str) -> dict[T, T]:
@@ -10,16 +10,16 @@ def _untold[T: (Primaries, Transfer)](tags: type[T], *told: str) -> dict[T, T]:
 
 
 # Of DPX, whose header has numbers for few; LOG is written and read here.
-DPX_TAGS = TagNames(
+DPX_COLORS = ColorNames(
     primaries=_untold(Primaries, "BT709", "BT470BG", "SMPTE170M"),
     transfer=_untold(Transfer, "BT709", "GAMMA28", "SMPTE170M", "LINEAR", "LOG"),
 )
-PNG_TAGS = TagNames(primaries={Primaries.SMPTE240M: Primaries.SMPTE170M})
-TIFF_TAGS = TagNames(primaries=_untold(Primaries), transfer=_untold(Transfer))
+PNG_COLORS = ColorNames(primaries={Primaries.SMPTE240M: Primaries.SMPTE170M})
+TIFF_COLORS = ColorNames(primaries=_untold(Primaries), transfer=_untold(Transfer))
 
 
 def _pictures(
-    codec: str, suffixes: tuple[str, ...], names: TagNames, tags: tuple[str, ...] = ()
+    codec: str, suffixes: tuple[str, ...], names: ColorNames, tags: tuple[str, ...] = ()
 ) -> Container:
     """Numbered pictures of one kind; what their names end in says which encoder makes them."""
     dpx = codec == "dpx"
@@ -36,11 +36,11 @@ def _pictures(
         metadata=False,
         timecode=dpx,
         stores_rate=dpx,
-        held_tags=("timecode", "reel_name") if dpx else (),
-        stored_tags=tags,
-        tag_names=names,
+        held_metadata=("timecode", "reel_name") if dpx else (),
+        stored_colors=tags,
+        color_names=names,
         rotation=Fate.LOST,
-        own_tags=(),
+        provenance_keys=(),
     )
 
 
@@ -48,9 +48,9 @@ def _pictures(
 PICTURES = {
     suffix: row
     for row in (
-        _pictures("dpx", (".dpx",), DPX_TAGS, ("primaries", "transfer")),
-        _pictures("png", (".png",), PNG_TAGS, ("primaries", "transfer")),
-        _pictures("tiff", (".tif", ".tiff"), TIFF_TAGS),
+        _pictures("dpx", (".dpx",), DPX_COLORS, ("primaries", "transfer")),
+        _pictures("png", (".png",), PNG_COLORS, ("primaries", "transfer")),
+        _pictures("tiff", (".tif", ".tiff"), TIFF_COLORS),
     )
     for suffix in row.suffixes
 }

@@ -38,16 +38,16 @@ from ciaovideo.media.streams.sound import (
     rate_changes,
 )
 from ciaovideo.media.streams.steady import SteadySound
-from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_tags, stream_tags
+from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_metadata, stream_metadata
 from ciaovideo.media.streams.text import TextConverter
 from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined, steps_back
 
 # What mp4 and mov store in the classic way; anything else makes them store all by free names.
-CLASSIC_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
-CLASSIC_TAGS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
-CLASSIC_TAGS |= {"network", "keywords", "creation_time", "location", "location-eng"}
+CLASSIC_KEYS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
+CLASSIC_KEYS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
+CLASSIC_KEYS |= {"network", "keywords", "creation_time", "location", "location-eng"}
 CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
-MOST_REORDERED = 16  # pictures that a coding hands out later than it could: H.264's and H.265's
+MOST_REORDERED = 16  # pictures that a codec hands out later than it could: H.264's and H.265's
 STEP_BACK = Fraction(2)  # seconds; what steps back further is another recording
 AFTER = Fraction(1, 1000)  # seconds between such packets: the coarsest clock counts these
 
@@ -80,13 +80,13 @@ class StreamCopier:
 
     @property
     def container_options(self) -> dict[str, str]:
-        """Options with which the output must be opened so that all tags and times fit in."""
+        """Options with which the output must be opened so that all metadata and times fit in."""
         options = dict(self.plan.container.options)
         if not self.plan.container.iso:
             return options
         clock = movie_clock(self._container, self.plan.starts, self.offset)
         options |= {} if clock == MOVIE_CLOCK else {"movie_timescale": str(clock)}
-        if not CLASSIC_TAGS.issuperset(fresh_tags(self._container.metadata)):
+        if not CLASSIC_KEYS.issuperset(fresh_metadata(self._container.metadata)):
             options["movflags"] = "use_metadata_tags"
         return options
 
@@ -107,19 +107,19 @@ class StreamCopier:
             self._declare(range(self.plan.main))
 
     def declare_after(self, output: OutputContainer, video: Stream) -> None:
-        """Add the other streams, then chapters and tags; nothing is written yet."""
+        """Add the other streams, then chapters and metadata; nothing is written yet."""
         first = 0 if self.plan.container.video_first else self.plan.main
         self._declare(range(first, len(self._container.streams)))
         source = self._container.streams[self.plan.main]
-        video.metadata.update(stream_tags(source.metadata, self.plan.container))
+        video.metadata.update(stream_metadata(source.metadata, self.plan.container))
         video.disposition = source.disposition
-        output.metadata.update(fresh_tags(self._container.metadata))
+        output.metadata.update(fresh_metadata(self._container.metadata))
         chapters = self.chapters()
         if chapters:
             output.set_chapters(chapters)
 
     def write_apart(self, path: Path) -> tuple[int, ...]:
-        """Write the streams into a file of their own; tags and chapters are left out.
+        """Write the streams into a file of their own; metadata and chapters are left out.
 
         Returns the index in the input of each stream in it, in order: mp4 and mov leave out those
         without a packet. Nothing is written if there is nothing to write.

@@ -28,7 +28,7 @@ from ciaovideo.media.streams.sound import (
     sound_codecs,
 )
 from ciaovideo.media.streams.steady import uneven_starts
-from ciaovideo.media.streams.targets import fresh_tags
+from ciaovideo.media.streams.targets import fresh_metadata
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
 from ciaovideo.media.video_stream import (
@@ -57,8 +57,8 @@ class StreamPlan:
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
     covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
     that cannot be read, and ``partly`` says that more may be found. ``timecode`` and ``reel`` are
-    what the source's tags say. ``findings`` are what the output will not have, and what it has in
-    another form.
+    what the source's metadata say. ``findings`` are what the output will not have, and what it has
+    in another form.
     """
 
     source: Path
@@ -158,7 +158,7 @@ def _fates(
     """Try each stream."""
     fates = _Fates()
     for av_stream in _others(av_container, facts.info.index, container):
-        if av_stream.index in facts.strangers:
+        if av_stream.index in facts.excluded:
             fates.gone.append(describe(av_stream))
             continue
         outdated = _about_bytes(av_stream)
@@ -260,11 +260,13 @@ def _left_out(
         yield _lost("frame rate", f"{container} hold no rate: what reads them has to be told it")
     if av_container.chapters() and not container.chapters:
         yield _lost("chapters", f"{container} cannot hold chapters: they are left out")
-    tags = fresh_tags(av_container.metadata)
+    metadata = fresh_metadata(av_container.metadata)
     held = ("timecode",) if container.timecode else ()
-    tags = {key: text for key, text in tags.items() if key not in (*held, *container.held_tags)}
-    if tags and not container.metadata:
-        listed = ", ".join(tags)
+    metadata = {
+        key: text for key, text in metadata.items() if key not in (*held, *container.held_metadata)
+    }
+    if metadata and not container.metadata:
+        listed = ", ".join(metadata)
         yield _lost("metadata", f"{container} cannot hold metadata ({listed}): it is left out")
 
 
@@ -312,7 +314,7 @@ def _lost_marks(container: Container, info: StreamInfo, source: Stream) -> Itera
 def _becoming(
     container: Container, source: Stream, facts: SourceFacts, sound: SoundPolicy
 ) -> str | None:
-    """What a stream becomes: the name of another coding, "" as it is, None if it is left out."""
+    """What a stream becomes: the name of another codec, "" as it is, None if it is left out."""
     codecs = ["", text_codec(container, source)]
     if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(container, source)
@@ -324,7 +326,7 @@ def _becoming(
 
 
 def _converted(info: StreamInfo) -> Finding:
-    """That a stream becomes another coding; a loss beyond what that coding is known for."""
+    """That a stream becomes another codec; a loss beyond what that codec is known for."""
     if info.codec == STYLED:
         return _lost(info.name, f"{info}: its styles are simplified")
     if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):

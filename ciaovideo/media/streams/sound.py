@@ -57,7 +57,7 @@ AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears 
 
 
 class SoundTranscoder:
-    """A sound stream on its way into a container that does not hold its coding."""
+    """A sound stream on its way into a container that does not hold its codec."""
 
     def __init__(self, output: OutputContainer, source: Stream, codec: str) -> None:
         assert isinstance(source, AudioStream)
@@ -192,7 +192,7 @@ def rate_changes(path: Path, at: Fraction, rates: tuple[int, int], byte: int) ->
 def lossless_length(packet: "Packet[Stream]") -> Fraction:
     """How long the sound of a packet is, in seconds, by decoding it; 0 where that does not do.
 
-    Only of lossless codings, of which a packet needs no other: Matroska stores no length of them.
+    Only of lossless codecs, of which a packet needs no other: Matroska stores no length of them.
     """
     context = packet.stream.codec_context
     if packet.stream.type != "audio" or context is None or context.name not in LOSSLESS:

@@ -1,4 +1,4 @@
-"""Streams of an output that stand for those of a source: copies, and the same in another coding."""
+"""Streams of an output that stand for those of a source: copies, and the same in another codec."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from ciaovideo.media.streams.sound import SoundTranscoder, usual_layout
 from ciaovideo.media.streams.text import TextConverter
 
 # Facts about the input's bytes, wrong for the output's.
-STALE_TAGS = (
+STALE_KEYS = (
     *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
     # of MXF: which program wrote it, and numbers that must differ between any two files
     *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
@@ -23,22 +23,22 @@ HEVC_TAG = "hvc1"  # without it FFmpeg writes hev1, which Apple's players refuse
 STALE_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_")
 
 
-def fresh_tags(tags: Mapping[str, str]) -> dict[str, str]:
+def fresh_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """Metadata without the entries that describe the input's own bytes."""
     return {
         key: text
-        for key, text in tags.items()
-        if key.upper().partition("-")[0] not in STALE_TAGS
+        for key, text in metadata.items()
+        if key.upper().partition("-")[0] not in STALE_KEYS
         and not key.upper().startswith(STALE_PREFIXES)
     }
 
 
-def stream_tags(tags: Mapping[str, str], container: Container) -> dict[str, str]:
+def stream_metadata(metadata: Mapping[str, str], container: Container) -> dict[str, str]:
     """The same of a stream, with its language under the code that the container knows.
 
     FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
     """
-    fresh = fresh_tags(tags)
+    fresh = fresh_metadata(metadata)
     if "name" in fresh and "title" not in fresh:
         fresh["title"] = fresh.pop("name")
     if held := held_language(container, fresh.get("language", "")):
@@ -54,11 +54,11 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
     Raises ValueError or FFmpeg's error if the container does not take it.
     """
     container = CONTAINERS[output.format.name]
-    tags = stream_tags(source.metadata, container)
+    metadata = stream_metadata(source.metadata, container)
     if isinstance(source, AttachmentStream):
-        name = source.name or tags.get("filename", "attachment")
+        name = source.name or metadata.get("filename", "attachment")
         kind = source.mimetype or "application/octet-stream"
-        output.add_attachment(name, kind, source.data).metadata.update(tags)
+        output.add_attachment(name, kind, source.data).metadata.update(metadata)
         return None
     if container.covers_attached and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
@@ -72,7 +72,7 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
         target.codec_context.codec_tag = HEVC_TAG
     if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
         target.codec_context.layout = usual_layout(target.codec_context.layout)
-    target.metadata.update(tags)
+    target.metadata.update(metadata)
     target.disposition = source.disposition
     return target
 
@@ -80,13 +80,13 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
 def add_converted(
     output: OutputContainer, source: Stream, codec: str
 ) -> TextConverter | SoundTranscoder:
-    """Add a stream to a container that holds what ``source`` does in another coding.
+    """Add a stream to a container that holds what ``source`` does in another codec.
 
     Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
     """
     kind = SoundTranscoder if source.type == "audio" else TextConverter
     converter = kind(output, source, codec)
-    tags = stream_tags(source.metadata, CONTAINERS[output.format.name])
-    converter.target.metadata.update(tags)
+    metadata = stream_metadata(source.metadata, CONTAINERS[output.format.name])
+    converter.target.metadata.update(metadata)
     converter.target.disposition = source.disposition
     return converter

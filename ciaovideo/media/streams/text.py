@@ -1,4 +1,4 @@
-"""Text subtitles from one coding to another: SRT, ASS, WebVTT and mov_text (3GPP timed text).
+"""Text subtitles from one codec to another: SRT, ASS, WebVTT and mov_text (3GPP timed text).
 
 All of FFmpeg's text decoders speak ASS, and all its text encoders take it, so that italics, bold,
 colours and line breaks come along as far as the target knows them. Fonts, places and effects of

@@ -35,7 +35,7 @@ def takes(
 
     A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
     write theirs at the end, a whole file. Of a stream as it is ``samples`` go along, its first
-    packets: some muxers look into them, and some codings state there what a header does not. What
+    packets: some muxers look into them, and some codecs state there what a header does not. What
     wants video first (MXF) cannot end without a picture, and gets none here.
 
     Not asked of those that hold the video alone.

@@ -38,7 +38,7 @@ from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.media.containers import Container
 from ciaovideo.options import EncodeOptions
 
-CODING_SITINGS = {  # those that a coding itself tells of 4:2:0
+CODEC_SITINGS = {  # those that a codec itself tells of 4:2:0
     "h264": frozenset(Siting),
     "hevc": frozenset(Siting),
     "av1": frozenset({Siting.LEFT, Siting.TOPLEFT}),
@@ -174,7 +174,7 @@ def _x26x(
         presets=X26X_PRESETS,
         default_preset="medium",
         params=params,
-        sitings=CODING_SITINGS["h264"],
+        sitings=CODEC_SITINGS["h264"],
         unknown_primaries=frozenset({Primaries.EBU3213}),
         fixed=MappingProxyType({params: fixed} if fixed else {}),
     )
@@ -213,7 +213,7 @@ CODECS: dict[str, Codec] = {
             params="svtav1-params",
             even=False,
             stores_sar=False,
-            sitings=CODING_SITINGS["av1"],
+            sitings=CODEC_SITINGS["av1"],
         ),
         Codec(
             name="ffv1",
@@ -366,7 +366,7 @@ def stored_sitings(
 ) -> frozenset[Siting]:
     """The sitings that a file can tell of a layout's chroma; what it does not tell is read as left.
 
-    ``sitings`` are those that its coding tells of 4:2:0.
+    ``sitings`` are those that its codec tells of 4:2:0.
     """
     of_420 = layout.log2_chroma == (1, 1)
     told = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
@@ -374,5 +374,5 @@ def stored_sitings(
         return told
     if of_420:
         told |= sitings
-    # A coding that has a word for it has the last one, also where that is silence.
+    # A codec that has a word for it has the last one, also where that is silence.
     return told | container.sitings if of_420 or not sitings else told

@@ -7,7 +7,7 @@ from ciaovideo.media.containers import Container
 from ciaovideo.media.write.codecs import Y4M, Codec, stored_sitings
 
 
-def check_tags(codec: Codec, container: Container, pix_fmt: str, tags: ColorSpec) -> None:
+def check_colors(codec: Codec, container: Container, pix_fmt: str, tags: ColorSpec) -> None:
     """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
 
     Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
@@ -36,9 +36,9 @@ def check_color(codec: Codec, color: ColorSpec, target: str) -> None:
         raise ColorError(f"{codec.name} cannot hold {color.color_range.name} range")
 
 
-def lost_tags(codec: Codec, container: Container, color: ColorSpec, target: str) -> list[Finding]:
+def lost_colors(codec: Codec, container: Container, color: ColorSpec, target: str) -> list[Finding]:
     """A finding for each tag of the frames that is not stored."""
-    names = () if codec.stores_color else container.tag_names.unknown(color)
+    names = () if codec.stores_color else container.color_names.unknown(color)
     losses = [
         lost(f"color {name}", f"{name} {getattr(color, name).name}: {container} cannot hold it")
         for name in names

@@ -22,7 +22,7 @@ from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.scheduling import ordinary_priority
-from ciaovideo.media.write.choice import Encoding
+from ciaovideo.media.write.codec_choice import Encoding
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
@@ -36,7 +36,7 @@ class VideoTarget:
 
     ``stereo`` is Matroska's word for how two eyes are arranged. ``reproducible`` asks for the same
     bits from the same pictures, in every run on one machine.
-    ``provenance`` is what the file's tags say of how it was made.
+    ``provenance`` is what the file's metadata say of how it was made.
     """
 
     height: int
@@ -143,7 +143,7 @@ class FrameEncoder:
         self._nowhere.close()
 
     @property
-    def coding(self) -> str:
+    def config_digest(self) -> str:
         """A digest of what a file says once of all packets: they go together where it is equal."""
         said = f"{self._context.name} {self._context.codec_tag!r} {self.tick} "
         return hashlib.sha256(said.encode() + (self._context.extradata or b"")).hexdigest()
@@ -221,7 +221,7 @@ class FrameEncoder:
         return picture
 
 
-def coding_versions() -> str:
+def codec_versions() -> str:
     """The versions of what codes, whose bits may differ from those of others."""
     return " ".join(f"{name} {version}" for name, version in sorted(av.library_versions.items()))
 

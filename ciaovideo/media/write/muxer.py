@@ -86,7 +86,7 @@ class Muxer(AtomicWriter):
             store_crop(self.path, target.crop, (target.height, target.width), before)
         elif self._has_room:
             # Beside a crop the container's shape counts, square where it states none, and no
-            # longer the coding's.
+            # longer the codec's.
             sar = self._late_sar or (target.sar if target.crop else None)
             store_shape(self.path, sar, target.crop, webm=not self._container.display_units)
 
@@ -123,10 +123,10 @@ class Muxer(AtomicWriter):
         self._av_container.start_encoding()
 
     def _tell_provenance(self, text: str) -> None:
-        """Say in the file's tags how it was made, beside what its source says."""
-        tags, names = self._av_container.metadata, self._container.own_tags
+        """Say in the file's metadata how it was made, beside what its source says."""
+        metadata, names = self._av_container.metadata, self._container.provenance_keys
         for name in names:
-            if name not in tags:
+            if name not in metadata:
                 self._av_container.metadata.update({name: text})
                 return
 

@@ -45,7 +45,7 @@ def recode(
     as people do: H.264 and H.265 with their encoders' own settings. Raises EncodeError.
     """
     frames, height, width = planes[0].shape
-    with av_errors("coding", Path(f"a clip in {kind}"), EncodeError):
+    with av_errors("encoding", Path(f"a clip in {kind}"), EncodeError):
         encoder = _encoder(kind, quality, (height, width), as_shared=as_shared)
         decoder = CodecContext.create(CODECS[kind][1], "r")
         assert isinstance(decoder, VideoCodecContext)

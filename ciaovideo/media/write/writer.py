@@ -76,7 +76,7 @@ class SegmentCoder:
         with av_errors("setting up", self._path, EncodeError):
             self._encoder = FrameEncoder(target, shift=shift, first=start)
         try:
-            self._segment = ledger.begin(start, self._encoder.coding)
+            self._segment = ledger.begin(start, self._encoder.config_digest)
         except BaseException:
             self._encoder.close()
             raise
@@ -146,7 +146,7 @@ class SegmentWriter(AtomicWriter):
         with av_errors("setting up", path, EncodeError):
             speaker = FrameEncoder(target, shift=self._shift)
         with speaker:  # it codes nothing: it says what a file says once of all packets
-            self._coding = speaker.coding
+            self._config_digest = speaker.config_digest
             self._muxer = Muxer(path, speaker, copier)
         try:
             self._join()
@@ -203,7 +203,7 @@ class SegmentWriter(AtomicWriter):
     def _join(self) -> None:
         """Hand the muxer all segments that follow each other from where it stands."""
         while segment := self._ledger.segments.get(self._next):
-            if segment.coding != self._coding:
+            if segment.config_digest != self._config_digest:
                 raise EncodeError(
                     f"{segment.path} has another header than {self.path}", "resume with one encoder"
                 )

@@ -19,8 +19,7 @@ from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfe
 from ciaovideo.errors import CHECK_DISK, EncodeError
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.write.encoder import VideoTarget
-from ciaovideo.options import PIPE
-from ciaovideo.storage.endpoints import open_to_write, writes_once
+from ciaovideo.storage.endpoints import PIPE, open_to_write, writes_once
 
 STDOUT = Path("standard output")  # as it is called in messages
 # Siting of 8-bit 4:2:0 by its name in the header; deeper pictures have no place for it.

@@ -1,8 +1,9 @@
 """Whole networks: LR image in, colour at any point out.
 
 ``implicit`` joins any encoder with any decoder, ``pixel-shuffle`` any encoder with one scale; the
-others are networks as they are. bicubic and lanczos have no weights. ``by_scale`` is several
-networks of one scale each under one name, and in no file.
+others are networks as they are. bicubic and lanczos have no weights. Two are in no file, and so not
+listed: ``by_scale`` is several networks of one scale each under one name, ``consistent`` corrects
+the pictures of another network.
 """
 
 from ciaovideo.models.protocols import Network

@@ -1,4 +1,4 @@
-"""The output compared with its source: times, packets, tags, pictures.
+"""The output compared with its source: times, packets, colour tags, pictures.
 
 ``contract.Contract`` is what an output must be. ``result.check_result`` writes it for a run, and
 ``files.verify``, the public one, for two files. ``verify.verify_contract`` compares by it: frame

@@ -18,7 +18,7 @@ class Contract:
     ``selection`` says which frames of the source it has, counted from the first one. What a run
     decided for its output is empty where it is not known: then any size and layout goes, and the
     source's own tags, ``given_color`` being those of its first picture. ``hdr10`` says whether its
-    encoder holds HDR10's metadata; where it is not known, the coding is asked. ``counted`` is what
+    encoder holds HDR10's metadata; where it is not known, the codec is asked. ``counted`` is what
     came from a source that cannot be read twice: frames and times are held against it, but no
     picture. ``given_size`` is the (height, width) of the source's pictures as they are stored: a
     part may have another one than the file begins with. ``cut`` was cut off of them; ``crop`` is

@@ -28,7 +28,7 @@ def verify(
     inside: str | None = None,
     telecine: Telecine = "auto",
 ) -> Verification:
-    """Compare an upscaled file with its source: times, packets, chapters, tags, some pictures.
+    """Compare an upscaled file with its source: times, packets, chapters, colours, some pictures.
 
     The options are those of ``upscale``: the part of the source, the video, the crop, the rate and
     transfer of numbered pictures. With ``every_field`` each field became a frame; with

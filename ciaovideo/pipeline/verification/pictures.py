@@ -10,7 +10,7 @@ import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.findings import Finding
-from ciaovideo.media.containers import OTHER, TAGS, Container, Fate
+from ciaovideo.media.containers import COLOR_TAGS, OTHER, Container, Fate
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan
 from ciaovideo.media.inspect.thumbnails import (
@@ -19,7 +19,7 @@ from ciaovideo.media.inspect.thumbnails import (
     thumbnails_by_time,
 )
 from ciaovideo.media.layouts import planar_name
-from ciaovideo.media.write.codecs import CODING_SITINGS, stored_sitings
+from ciaovideo.media.write.codecs import CODEC_SITINGS, stored_sitings
 from ciaovideo.pipeline.verification.contract import wrong
 
 BETWEEN = 3  # pictures that are looked at besides the first and the last
@@ -34,18 +34,18 @@ BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What pictures must be: size (height, width), layout, tags; empty where it is not known.
+    """What pictures must be: size (height, width), layout, colour; empty where it is not known.
 
-    ``tags`` names those of the five that the ``container`` can hold; ``hdr10`` says that the
+    ``color_tags`` names those of the five that the ``container`` can hold; ``hdr10`` says that the
     source's mastering display and light level must be there.
     """
 
     size: tuple[int, int] | None
     pix_fmt: str
     color: ColorSpec | None
-    tags: tuple[str, ...] = TAGS
+    color_tags: tuple[str, ...] = COLOR_TAGS
     hdr10: bool = False
-    coding: str = ""
+    codec: str = ""
     container: Container = OTHER
     given_color: ColorSpec | None = None  # of the source's first picture
     padded: bool = False  # there is black around them
@@ -190,8 +190,8 @@ def _check_description(
         color, tags = _meant(color, layout), _meant(tags, layout)
     if wanted.color is None and color.siting not in _tellable(wanted, shown):
         color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
-    color, tags = (wanted.container.tag_names.shown(spec) for spec in (color, tags))
-    for tag in wanted.tags:
+    color, tags = (wanted.container.color_names.shown(spec) for spec in (color, tags))
+    for tag in wanted.color_tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
         if should != is_tagged:
             yield f"frame {number}: its {tag} is {is_tagged.name} instead of {should.name}"
@@ -199,7 +199,7 @@ def _check_description(
 
 def _tellable(wanted: Expectation, shown: Thumbnail) -> frozenset[Siting]:
     """The sitings that the file could tell of its chroma."""
-    of_420 = CODING_SITINGS.get(wanted.coding, frozenset())
+    of_420 = CODEC_SITINGS.get(wanted.codec, frozenset())
     return stored_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shown.pix_fmt)))
 
 

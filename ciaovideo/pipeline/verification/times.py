@@ -10,7 +10,7 @@ from ciaovideo.media.inspect.scan import FileScan, decoded_times
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 
 PACE = Fraction(25, 1000), Fraction(375, 10000)  # seconds between frames of film at video's rate
-INVISIBLE = {"vp8", "vp9", "av1"}  # codings with packets whose picture is only referred to
+INVISIBLE = {"vp8", "vp9", "av1"}  # codecs with packets whose picture is only referred to
 
 
 def on_clock(time: Fraction, tick: Fraction) -> int:

@@ -14,7 +14,7 @@ from ciaovideo.pipeline.verification.contract import Contract, wrong
 from ciaovideo.pipeline.verification.times import first_difference, on_clock
 
 STEP = Fraction(1, 1000)  # seconds between packets of which one would come before the other
-SOUND_STEP = Fraction(1, 4)  # packets of two sound codings begin at most this far apart
+SOUND_STEP = Fraction(1, 4)  # packets of two sound codecs begin at most this far apart
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
 
@@ -53,7 +53,7 @@ def pair_tracks(
 
 
 def _same_kind(given: Track, made: Track, anew: bool) -> bool:
-    """Whether one may be the copy of the other; ``anew`` if it is in another coding."""
+    """Whether one may be the copy of the other; ``anew`` if it is in another codec."""
     one, other = given.info, made.info
     if given.cover or made.cover:
         return given.cover == made.cover
@@ -123,7 +123,7 @@ def _rising(times: Sequence[Fraction]) -> tuple[list[Fraction], int]:
 def check_coded_anew(
     given: Track, made: Track, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
-    """A stream in another coding: text that is there, sound that begins and ends where it did."""
+    """A stream in another codec: text that is there, sound that begins and ends where it did."""
     wanted, back = _rising(packet_times(given, span))
     if back:
         yield _stepped(given, back)

@@ -21,7 +21,7 @@ from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.frame import StreamInfo, VideoInfo
-from ciaovideo.media.hdr import HDR10_CODINGS
+from ciaovideo.media.hdr import HDR10_CODECS
 from ciaovideo.media.inspect.borders import find_crop
 from ciaovideo.media.inspect.scan import FileScan, Track, is_silent, nth_video, scan_file
 from ciaovideo.media.interlacing.fields import FieldPolicy
@@ -67,7 +67,10 @@ def contract_between(
     if options.crop == CROP_AUTO:
         options = replace(options, crop=find_crop(facts)[0])
     info = facts.info
-    film = FieldPolicy(facts.fields, options).film
+    start, end = options.times
+    film = FieldPolicy(
+        facts.fields, options.deinterlace, options.telecine, start=start, end=end
+    ).film
     selection = located = replace(selection, film=film)
     if selection.cut or options.crop:
         field: Deinterlace = "field" if selection.every_field else "auto"
@@ -190,16 +193,16 @@ def _check_streams(
 
 def _expectation(found: FileScan, contract: Contract) -> Expectation:
     """What the output's pictures must look like."""
-    coding, container = found.video.info.codec, contract.streams.container
-    holds = coding in HDR10_CODINGS
+    codec, container = found.video.info.codec, contract.streams.container
+    holds = codec in HDR10_CODECS
     return Expectation(
         size=contract.size,
         pix_fmt=contract.pix_fmt,
         color=contract.color,
         given_color=contract.given_color,
-        tags=container.stored_tags,
+        color_tags=container.stored_colors,
         hdr10=holds if contract.hdr10 is None else contract.hdr10,
-        coding=coding,
+        codec=codec,
         container=container,
         padded=bool(contract.pad),
     )
@@ -268,7 +271,7 @@ def _only(found: FileScan, numbers: Sequence[int]) -> FileScan:
 def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
     """The size, the shape on screen, how the picture is turned, and the timecode.
 
-    A turn that the source's coding alone tells is compared with the first picture.
+    A turn that the source's codec alone tells is compared with the first picture.
     """
     height, width = found.size
     if contract.size and found.size != contract.size:

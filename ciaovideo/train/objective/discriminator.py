@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ciaovideo.train.ranks import ALONE, Ranks, gradients
+from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks, gradients
 
 SLOPE = 0.2  # of the leaky rectifiers
 
@@ -63,7 +63,7 @@ class Adversary:
         return F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
 
     def learn(
-        self, made: Tensor, real: Tensor, learning_rate: float, *, ranks: Ranks = ALONE
+        self, made: Tensor, real: Tensor, learning_rate: float, *, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         """One step towards telling pictures (B, 3, H, W) made from real ones."""
         for group in self.optimizer.param_groups:

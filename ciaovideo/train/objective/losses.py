@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.train.objective.discriminator import Adversary
-from ciaovideo.train.ranks import ALONE, Ranks
+from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks
 from ciaovideo.train.recipe import LossOptions
 from ciaovideo.train.state import load_tensors
 
@@ -174,7 +174,7 @@ class Objective:
         step: int,
         learning_rate: float,
         *,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         """Let the adversary learn from what was made (B, Q, 3), and real pictures unsharpened.
 

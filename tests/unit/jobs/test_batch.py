@@ -87,7 +87,7 @@ def test_packets_that_lie_about_frames_are_not_believed(
         listing.frames.insert(12, listing.frames[11] + 1)
         return listing
 
-    monkeypatch.setattr("ciaovideo.pipeline.parts.list_video", with_one_more)
+    monkeypatch.setattr("ciaovideo.pipeline.segmenting.list_video", with_one_more)
     workers = DirectWorkers(2)
     code, _ = carry_out(source, output := tmp_path / "out", workers)
     assert code == 0

@@ -111,7 +111,7 @@ def test_outputs_say_how_they_were_made(
         found = dict(container.metadata)
     assert found[name].startswith(f"ciaovideo 0.2.0: in{suffix}, 48x32 to 96x64, model bicubic")
     assert all(found[key] == text for key, text in tags.items())
-    plain = replace(PLAIN, resume=True, overwrite=True, streams=StreamOptions(tags=False))
+    plain = replace(PLAIN, resume=True, overwrite=True, streams=StreamOptions(provenance=False))
     upscale(clip, output, options=plain)
     with av.open(output) as container:
         assert name not in container.metadata

@@ -33,8 +33,8 @@ def test_files_are_counted_and_tried_and_nothing_is_written(tmp_path: Path) -> N
     assert found.duration_s == pytest.approx(50 / 24)
     assert isinstance(found.problems["c.mkv"], OpenError)
     assert found.losses[Kind.CHOSEN, "codec"] == 2
-    ((sort, tried),) = found.samples.items()
-    assert sort == ("bicubic", (32, 48), (64, 96), "libx264")
+    ((cost_class, tried),) = found.samples.items()
+    assert cost_class == ("bicubic", (32, 48), (64, 96), "libx264")
     assert found.seconds == pytest.approx(found.pixels * tried.seconds / 2)
     coded = found.pixels * tried.bytes
     assert found.disk == pytest.approx(2 * coded, abs=4)  # with the segments of both at work
@@ -53,9 +53,9 @@ def test_sorts_without_a_sample_cost_what_the_dearest_does(tmp_path: Path) -> No
     source = make_sources(tmp_path / "in", a=2)
     one = survey_of(source, tmp_path / "out")
     assert math.isfinite(one.seconds)
-    (sort,) = one.samples
+    (cost_class,) = one.samples
     other = ("bicubic", (1, 1), (2, 2), "ffv1")
-    one.sorts[other] = one.sorts[sort]
+    one.cost_classes[other] = one.cost_classes[cost_class]
     before = one.seconds
     one.seconds, one.disk = 0.0, 0
     one.estimate(tmp_path, 2)

@@ -22,7 +22,7 @@ from ciaovideo.media.hdr import (
     same_hdr10,
 )
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.found import losses_of

@@ -19,7 +19,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.media.frame import Frame, PlanePool
-from ciaovideo.models.consistency import BOUND
+from ciaovideo.models.networks.consistent import BOUND
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.frames.stages import FrameTask, FrameWorker, StageClock

@@ -12,7 +12,9 @@ def finding(kind: Kind, subject: str, text: str) -> Finding:
 def test_a_loss_that_neither_file_describes_is_a_fact() -> None:
     """What both describe, or a tag of, has one already."""
     size = Fact(part="video", name="size", source="1", output="2", outcome=Outcome.CHANGED)
-    tag = Fact(part="tags", name="metadata: reel", source="A", output="none", outcome=Outcome.LOST)
+    tag = Fact(
+        part="metadata", name="metadata: reel", source="A", output="none", outcome=Outcome.LOST
+    )
     told = [
         finding(Kind.LOST, "side data", "captions"),
         finding(Kind.LOST, "side data", "user data"),

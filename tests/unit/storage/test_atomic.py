@@ -6,8 +6,8 @@ import pytest
 
 from ciaovideo.errors import EncodeError, OptionError, OutputExistsError, VerificationError
 from ciaovideo.media.write.output import Destination, check_output
-from ciaovideo.options import PIPE
 from ciaovideo.storage.atomic import atomic_output
+from ciaovideo.storage.endpoints import PIPE
 
 
 @pytest.fixture

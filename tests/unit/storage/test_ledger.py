@@ -17,7 +17,7 @@ def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add(ledger: Ledger, start: int, stop: int) -> None:
-    with ledger.begin(start, "coding") as segment:
+    with ledger.begin(start, "config") as segment:
         for number in range(start, stop):
             segment.add(CodedFrame(number, 1), CodedPacket(b"data", number, number, 1, True))
         ledger.keep(segment.finish(Tally(1, 10)))
@@ -64,7 +64,7 @@ def test_what_is_damaged_is_missing_and_made_anew(tmp_path: Path) -> None:
 
 def test_without_a_segment_nothing_stays(tmp_path: Path) -> None:
     with Ledger(path := tmp_path / "ledger", Fingerprint(FACTS)).open() as ledger:
-        segment = ledger.begin(0, "coding")
+        segment = ledger.begin(0, "config")
         assert len(list(path.iterdir())) == 1
         segment.discard()
     assert not path.exists()

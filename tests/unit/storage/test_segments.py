@@ -39,7 +39,7 @@ def entries(start: int, stop: int, *, late: int = 0) -> list[Entry]:
 
 
 def written(path: Path, start: int = 0, stop: int = 4, *, late: int = 0) -> Segment:
-    with NewSegment(path, start, "coding", FACTS) as segment:
+    with NewSegment(path, start, "config", FACTS) as segment:
         segment.add(*entries(start, stop, late=late))
         return segment.finish(Tally(stop - start, 100))
 
@@ -88,7 +88,7 @@ def test_it_has_its_name_once_it_is_whole(tmp_path: Path, monkeypatch: pytest.Mo
         fsync(handle)
 
     monkeypatch.setattr("os.fsync", noted)
-    with NewSegment(path, 0, "coding", FACTS) as segment:
+    with NewSegment(path, 0, "config", FACTS) as segment:
         segment.add(*entries(0, 4))
         assert not path.exists()
         segment.finish(Tally())
@@ -100,7 +100,7 @@ def test_what_is_not_finished_leaves_nothing(tmp_path: Path, error: type[BaseExc
     path = tmp_path / "one.segment"
 
     def stopped() -> None:
-        with NewSegment(path, 0, "coding", FACTS) as segment:
+        with NewSegment(path, 0, "config", FACTS) as segment:
             segment.add(*entries(0, 4))
             raise error
 
@@ -112,8 +112,8 @@ def test_what_is_not_finished_leaves_nothing(tmp_path: Path, error: type[BaseExc
 def test_two_may_make_the_same_segment(tmp_path: Path) -> None:
     path = tmp_path / "one.segment"
     with (
-        NewSegment(path, 0, "coding", FACTS) as first,
-        NewSegment(path, 0, "coding", FACTS) as other,
+        NewSegment(path, 0, "config", FACTS) as first,
+        NewSegment(path, 0, "config", FACTS) as other,
     ):
         for number, entry in enumerate(entries(0, 4)):
             first.add(entry)
@@ -145,7 +145,7 @@ def test_memory_is_bounded_by_a_packet(tmp_path: Path) -> None:
     path = tmp_path / "one.segment"
     tracemalloc.start()
     try:
-        with NewSegment(path, 0, "coding", FACTS) as segment:
+        with NewSegment(path, 0, "config", FACTS) as segment:
             for entry in many():
                 segment.add(entry)
             finished = segment.finish(Tally())

@@ -17,7 +17,7 @@ import torch
 from ciaovideo.cli import train
 from ciaovideo.errors import OptionError
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS
-from ciaovideo.train.ranks import ALONE, Ranks
+from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks
 from ciaovideo.train.report.record import LOG, VALIDATION
 from tests.runs import TWO_STAGES, saved, small_runs, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
@@ -217,7 +217,7 @@ def test_torchrun_starts_them(tmp_path: Path) -> None:
 
 def test_a_batch_that_cannot_be_shared_out() -> None:
     assert [Ranks(rank, 2).share(6) for rank in range(2)] == [slice(0, 3), slice(3, 6)]
-    assert ALONE.share(5) == slice(0, 5)
+    assert SINGLE_PROCESS.share(5) == slice(0, 5)
     with pytest.raises(OptionError, match="multiple of 3"):
         trainer("run", ranks=Ranks(0, 3))
 

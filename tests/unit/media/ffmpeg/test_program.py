@@ -19,7 +19,7 @@ from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.plan import plan_streams
-from ciaovideo.media.write.choice import Encoding
+from ciaovideo.media.write.codec_choice import Encoding
 from ciaovideo.media.write.codecs import VIA_FFMPEG
 from ciaovideo.media.write.writer import VideoTarget
 from tests.found import by_kind, losses_of

@@ -9,7 +9,6 @@ import pytest
 
 from ciaovideo.media.interlacing.fields import FieldEvidence, FieldPolicy
 from ciaovideo.media.read.probe import probe
-from ciaovideo.options import InputOptions
 from tests.media import make_clip
 
 MOVING = FieldEvidence(frames=36, motion=0.2)
@@ -69,7 +68,7 @@ def test_the_policy(
     whole: tuple[bool, bool],
     words: str,
 ) -> None:
-    policy = FieldPolicy(evidence, InputOptions(deinterlace=mode, force=force))
+    policy = FieldPolicy(evidence, deinterlace=mode, force=force)
     assert policy.deinterlaces == filtered
     assert (policy.whole(False), policy.whole(True)) == whole
     assert all(words in finding.text for finding in policy.findings)

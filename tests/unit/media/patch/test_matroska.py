@@ -16,7 +16,7 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.media.clock import exact
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.patch.matroska import ROOM, store_shape
-from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.places import container_of

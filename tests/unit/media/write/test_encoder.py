@@ -8,7 +8,7 @@ import torch
 
 from ciaovideo.color import ColorSpec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.write.choice import choose_codec
+from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.options import EncodeOptions
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
@@ -66,10 +66,12 @@ def test_equal_encoders_say_the_same_and_make_the_same() -> None:
     made = []
     for _ in range(2):
         with FrameEncoder(target_for("libx265")) as encoder:
-            made.append((encoder.coding, [bytes(packet.data) for packet in coded(encoder, 5)]))
+            made.append(
+                (encoder.config_digest, [bytes(packet.data) for packet in coded(encoder, 5)])
+            )
     assert made[0] == made[1]
     with FrameEncoder(target_for("libx264")) as encoder:
-        assert encoder.coding != made[0][0]
+        assert encoder.config_digest != made[0][0]
 
 
 def test_headers_stand_apart_where_the_container_wants_it() -> None:

@@ -46,7 +46,7 @@ def segments_of(folder: Path, target: VideoTarget) -> list[Segment]:
         path = folder / f"{start}.segment"
         with (
             FrameEncoder(target, first=start) as encoder,
-            NewSegment(path, start, encoder.coding, {}) as segment,
+            NewSegment(path, start, encoder.config_digest, {}) as segment,
         ):
             for number in range(start, stop):
                 timed = encoder.timed(frame(number))

@@ -41,7 +41,7 @@ from ciaovideo.media.write.codecs import (
     Codec,
     picture_codec,
 )
-from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_tags
+from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_colors
 from ciaovideo.options import EncodeOptions
 
 # Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
@@ -197,7 +197,7 @@ def _choose(
         place = f"{target} by {codec.name} in {container}"
         text = f"chroma moves from {color.siting.name} to {siting.name}, where it sits in {place}"
         findings.append(Finding(kind=Kind.CHANGED, subject="chroma siting", text=text))
-    losses += lost_tags(codec, container, color, target)
+    losses += lost_colors(codec, container, color, target)
     if hdr10:
         params = hdr10_params(codec.name, hdr10)
         chosen = _joined(chosen, {codec.params: params} if params else {}, codec)

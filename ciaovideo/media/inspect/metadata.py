@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
-from ciaovideo.media.streams.targets import fresh_tags
+from ciaovideo.media.streams.targets import fresh_metadata
 from ciaovideo.media.video_stream import USUAL, Opening, open_source
 
 
 @dataclass(frozen=True, slots=True)
-class FileTags:
+class FileMetadata:
     """Metadata of a file and of its streams by index, without what describes its own bytes.
 
     ``marks`` are the streams' dispositions by FFmpeg's names.
@@ -21,12 +21,12 @@ class FileTags:
     marks: dict[int, frozenset[str]]
 
 
-def read_tags(path: Path, opening: Opening = USUAL) -> FileTags:
+def read_metadata(path: Path, opening: Opening = USUAL) -> FileMetadata:
     """Read them from the header; raises OpenError for what cannot be read."""
     with av_errors("reading", path, OpenError), open_source(path, opening) as container:
-        return FileTags(
-            file=fresh_tags(container.metadata),
-            streams={s.index: fresh_tags(s.metadata) for s in container.streams},
+        return FileMetadata(
+            file=fresh_metadata(container.metadata),
+            streams={s.index: fresh_metadata(s.metadata) for s in container.streams},
             marks={
                 s.index: frozenset(
                     bit.name or "" for bit in type(s.disposition) if bit in s.disposition

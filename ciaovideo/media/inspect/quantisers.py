@@ -47,7 +47,7 @@ LUMA_STEP = 2  # px between samples of the pictures that are measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodingEvidence:
+class QuantiserEvidence:
     """What a sample of frames shows of how a video was coded.
 
     ``qp`` is the mean quantiser parameter on H.264's scale, None where nothing was lost or nothing
@@ -73,7 +73,7 @@ def tell_quantisers(av_stream: VideoStream) -> None:
     av_stream.codec_context.options = EXPORT
 
 
-class CodingSample:
+class QuantiserSample:
     """Frames of a video that are looked at for how it was coded."""
 
     def __init__(self, av_stream: VideoStream) -> None:
@@ -97,25 +97,25 @@ class CodingSample:
         if not self._quantisers and self._settings is None:
             self._measure(picture)
 
-    def evidence(self, bits_per_pixel: float | None) -> CodingEvidence:
+    def evidence(self, bits_per_pixel: float | None) -> QuantiserEvidence:
         """What all frames show; ``bits_per_pixel`` of the coded video, where it is known."""
         codec = codec_name(self._av_stream)
         if lossless(self._av_stream):
-            return CodingEvidence(codec=codec, qp=None, source="lossless")
+            return QuantiserEvidence(codec=codec, qp=None, source="lossless")
         if codec in INTERMEDIATE:
-            return CodingEvidence(codec=codec, qp=None, source="a codec for production")
+            return QuantiserEvidence(codec=codec, qp=None, source="a codec for production")
         if self._quantisers:
             qp = sum(self._quantisers) / len(self._quantisers)
-            return CodingEvidence(codec=codec, qp=qp, source="as its blocks tell")
+            return QuantiserEvidence(codec=codec, qp=qp, source="as its blocks tell")
         if self._settings is not None:
-            return CodingEvidence(codec=codec, qp=self._settings, source="the encoder's own crf")
+            return QuantiserEvidence(codec=codec, qp=self._settings, source="the encoder's own crf")
         if bits_per_pixel and self._residuals:
             residual = sum(self._residuals) / len(self._residuals)
             worth = bits_per_pixel * EFFICIENCY.get(codec, UNKNOWN)
             qp = _qp(max(RATE * residual / worth, STEP_AT_0))
             source = f"from {bits_per_pixel:.3f} bits a pixel"
-            return CodingEvidence(codec=codec, qp=min(max(qp, 10.0), 40.0), source=source)
-        return CodingEvidence(codec=codec, qp=None, source="nothing known of its quantisers")
+            return QuantiserEvidence(codec=codec, qp=min(max(qp, 10.0), 40.0), source=source)
+        return QuantiserEvidence(codec=codec, qp=None, source="nothing known of its quantisers")
 
     def _measure(self, picture: av.VideoFrame) -> None:
         """How much of a picture has to be coded: the smaller of two mean differences.

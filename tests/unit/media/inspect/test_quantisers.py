@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from ciaovideo.media.inspect.coding import CodingEvidence
+from ciaovideo.media.inspect.quantisers import QuantiserEvidence
 from ciaovideo.media.read.probe import probe
 from tests.media import make_clip
 
 SIDE = 96
 
 
-def evidence(path: Path, codec: str, **options: str) -> CodingEvidence:
+def evidence(path: Path, codec: str, **options: str) -> QuantiserEvidence:
     make_clip(path, width=SIDE, height=SIDE, seconds=0.5, codec=codec, options=options)
-    return probe(path).coding
+    return probe(path).quantiser
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_fields_tell_their_quantisers(flags: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     options = {"crf": "30", "x264-params": flags}
     make_clip(path, width=144, height=144, seconds=0.3, codec="libx264", options=options)
-    assert probe(path).coding.qp == pytest.approx(35, abs=5)
+    assert probe(path).quantiser.qp == pytest.approx(35, abs=5)
 
 
 @pytest.mark.heavy
@@ -52,7 +52,7 @@ def test_every_look_at_a_file_tells_the_same(tmp_path: Path) -> None:
     """FFmpeg's frame threads tell the quantisers of pictures that are not decoded yet."""
     path = tmp_path / "clip.mkv"
     make_clip(path, width=320, height=240, seconds=0.5, codec="libx264", options={"crf": "30"})
-    found = {probe(path).coding.qp for _ in range(8)}
+    found = {probe(path).quantiser.qp for _ in range(8)}
     assert len(found) == 1
 
 
@@ -88,6 +88,6 @@ def test_what_loses_nothing_to_speak_of(
 ) -> None:
     path = tmp_path / f"clip{suffix}"
     make_clip(path, width=SIDE, height=SIDE, seconds=0.2, codec=codec, options={}, pix_fmt=pix_fmt)
-    found = probe(path).coding
+    found = probe(path).quantiser
     assert (found.qp, found.source) == (None, source)
     assert str(found).endswith(source)

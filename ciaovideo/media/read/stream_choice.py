@@ -1,4 +1,4 @@
-"""Which of a file's videos is the film, and how the file is opened so that no stream is missing."""
+"""Which of a file's videos is enlarged, and how the file is opened so that no stream is missing."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ from ciaovideo.media.video_stream import (
     open_source,
     told_transfer,
 )
-from ciaovideo.options import InputOptions
+from ciaovideo.options import TransferName
 from ciaovideo.storage.endpoints import is_loop
 
 TRANSFERS = {
@@ -49,26 +49,35 @@ AS_LARGE = 4  # nor is one with a quarter of the most pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class StreamChoice:
     """How a source is opened, and which of its streams go along.
 
-    ``strangers`` are the streams of other programmes, ``unopened`` the numbers of those that begin
+    ``excluded`` are the streams of other programmes, ``unopened`` the numbers of those that begin
     too late to be opened. ``inside`` is what the file's bytes tell, where it has no header.
     """
 
     opening: Opening
-    strangers: frozenset[int] = frozenset()
+    excluded: frozenset[int] = frozenset()
     unopened: frozenset[int] = frozenset()
     inside: Elementary = field(default_factory=Elementary)
     findings: tuple[Finding, ...] = field(default=())
 
 
-def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
-    """Find the film in a file, and open that so that no stream is missing; no packet is read yet.
+def choose_streams(
+    path: Path,
+    *,
+    video: int | None = None,
+    program: int | None = None,
+    rate: Fraction | None = None,
+    transfer: TransferName | None = None,
+) -> tuple[StreamChoice, InputContainer]:
+    """Find the main video of a file, and open that so that no stream is missing.
 
-    Raises OpenError, and OptionError for what is not in it.
+    No packet is read yet. ``video`` and ``program`` are the numbers that a user asks for, ``rate``
+    that of numbered pictures, ``transfer`` stands in place of the file's own. Raises OpenError, and
+    OptionError for what is not in it.
     """
-    asked = _asked(path, options)
+    asked = _asked(path, rate, transfer)
     container = open_source(path, asked)
     try:
         inside = _inside(path, container)
@@ -77,16 +86,22 @@ def choose(path: Path, options: InputOptions) -> tuple[Choice, InputContainer]:
             container.close()
             container = open_source(path, opening)
         unopened = set(inside.first) - known_to(container)
-        film, strangers = _film(container, inside, path, opening, options)
-        found = [_left_out(container, index, inside, options) for index in sorted(strangers)]
-        found += _transfer_findings(path, options)
+        wanted = _programme(inside, path, program)
+        videos = _candidates(container, wanted)
+        if not videos and wanted is not None:
+            raise OptionError(f"programme {program} of {path} has no video", "name another")
+        main = _named(videos, path, video) or _main(videos, path, opening)
+        excluded = _excluded(container, inside, wanted, main)
+        kind = Kind.LOST if program is None else Kind.CHOSEN
+        found = [_left_out(container, index, inside, kind) for index in sorted(excluded)]
+        found += _transfer_findings(path, transfer)
     except BaseException:
         container.close()
         raise
     found += [_unopened(number, inside) for number in sorted(unopened)]
-    choice = Choice(
-        opening=replace(opening, main=film),
-        strangers=frozenset(strangers),
+    choice = StreamChoice(
+        opening=replace(opening, main=None if main is None else main.index),
+        excluded=frozenset(excluded),
         unopened=frozenset(unopened),
         inside=inside,
         findings=tuple(found),
@@ -105,10 +120,9 @@ def check_input(path: Path) -> None:
         raise MissingInputError(f"the input {path} {missing}", hint)
 
 
-def _asked(path: Path, options: InputOptions) -> Opening:
-    """What the options say of how a source is opened; OptionError where that does not fit it."""
-    transfer = TRANSFERS[options.transfer] if options.transfer else None
-    rate = None if options.rate is None else Fraction(options.rate)
+def _asked(path: Path, rate: Fraction | None, transfer_name: TransferName | None) -> Opening:
+    """What a user says of how a source is opened; OptionError where that does not fit it."""
+    transfer = TRANSFERS[transfer_name] if transfer_name else None
     if not is_sequence(path):
         if rate is not None:
             raise OptionError(
@@ -127,7 +141,7 @@ def _asked(path: Path, options: InputOptions) -> Opening:
     return Opening(rate=rate, transfer=transfer or told_transfer(path))
 
 
-def _transfer_findings(path: Path, options: InputOptions) -> Iterator[Finding]:
+def _transfer_findings(path: Path, transfer: TransferName | None) -> Iterator[Finding]:
     """Whose word is taken for how light became samples, where it is not that of FFmpeg's decoder.
 
     Printing density is no transfer of H.273, whose logarithmic one spans 100:1.
@@ -136,9 +150,9 @@ def _transfer_findings(path: Path, options: InputOptions) -> Iterator[Finding]:
     if is_sequence(path):
         numbered = Numbered.find(path)
         said = read_head(numbered.file(numbered.first)).log
-    if options.transfer:
+    if transfer:
         instead = f", and not the header's {said}" if said else ""
-        text = f"transfer {options.transfer}, as asked{instead}"
+        text = f"transfer {transfer}, as asked{instead}"
         yield Finding(kind=Kind.CHOSEN, subject="color transfer", text=text)
     elif said:
         kind = Kind.CHOSEN if said == LOGS[LOGARITHMIC] else Kind.CHANGED
@@ -165,50 +179,51 @@ def _reaching(container: InputContainer, inside: Elementary) -> dict[str, str]:
     return {"probesize": str(max(reached) + PROBED), "analyzeduration": AS_LONG_AS_IT_TAKES}
 
 
-def _film(
+def _candidates(container: InputContainer, wanted: set[int] | None) -> list[VideoStream]:
+    """The videos that are no still; of a programme's streams, if those are wanted."""
+    videos = [video for video in container.streams.video if not video.disposition & STILL]
+    return [video for video in videos if wanted is None or video.id in wanted]
+
+
+def _main(videos: Sequence[VideoStream], path: Path, opening: Opening) -> VideoStream | None:
+    """The video to enlarge where nobody names one; None where there is none."""
+    return videos[0] if len(videos) == 1 else _most(videos, path, opening)
+
+
+def _excluded(
     container: InputContainer,
     inside: Elementary,
-    path: Path,
-    opening: Opening,
-    options: InputOptions,
-) -> tuple[int | None, set[int]]:
-    """The index of the film, None where it is not to be chosen; the streams of other programmes."""
-    videos = [v for v in container.streams.video if not v.disposition & STILL]
-    wanted = _programme(inside, path, options)
-    if wanted is not None:
-        videos = [video for video in videos if video.id in wanted]
-        if not videos:
-            raise OptionError(f"programme {options.program} of {path} has no video", "name another")
-    film = _named(videos, path, options)
-    if film is None:
-        film = videos[0] if len(videos) == 1 else _most(videos, path, opening)
-    if film is None:
-        return None, set()
+    wanted: set[int] | None,
+    main: VideoStream | None,
+) -> set[int]:
+    """The indices of the streams that are in other programmes than the wanted, or the main's."""
+    if main is None:
+        return set()
     if wanted is None:
-        own = [ids for ids in inside.programs.values() if film.id in ids]
+        own = [ids for ids in inside.programs.values() if main.id in ids]
         wanted = set().union(*own[:1])
     others = set().union(*inside.programs.values()) - wanted if wanted else set()
-    return film.index, {s.index for s in container.streams if s.id in others}
+    return {s.index for s in container.streams if s.id in others}
 
 
-def _programme(inside: Elementary, path: Path, options: InputOptions) -> set[int] | None:
+def _programme(inside: Elementary, path: Path, program: int | None) -> set[int] | None:
     """The numbers of the streams of the programme that is asked for, if one is."""
-    if options.program is None:
+    if program is None:
         return None
-    if options.program not in inside.programs:
+    if program not in inside.programs:
         listed = ", ".join(map(str, sorted(inside.programs))) or "none"
-        raise OptionError(f"{path} has no programme {options.program}", f"it has {listed}")
-    return inside.programs[options.program]
+        raise OptionError(f"{path} has no programme {program}", f"it has {listed}")
+    return inside.programs[program]
 
 
-def _named(videos: Sequence[VideoStream], path: Path, options: InputOptions) -> VideoStream | None:
+def _named(videos: Sequence[VideoStream], path: Path, index: int | None) -> VideoStream | None:
     """The video that is asked for, if one is."""
-    if options.video is None:
+    if index is None:
         return None
-    named = next((video for video in videos if video.index == options.video), None)
+    named = next((video for video in videos if video.index == index), None)
     if named is None:
         listed = ", ".join(str(describe(video)) for video in videos) or "no video"
-        raise OptionError(f"stream {options.video} of {path} is no video", f"it has {listed}")
+        raise OptionError(f"stream {index} of {path} is no video", f"it has {listed}")
     return named
 
 
@@ -239,15 +254,12 @@ def _counted(videos: Sequence[VideoStream], path: Path, opening: Opening) -> "Co
     return counts
 
 
-def _left_out(
-    container: InputContainer, index: int, inside: Elementary, options: InputOptions
-) -> Finding:
-    """That a stream belongs to another programme; a loss where nobody chose one."""
+def _left_out(container: InputContainer, index: int, inside: Elementary, kind: Kind) -> Finding:
+    """That a stream belongs to another programme."""
     av_stream = container.streams[index]
     info = describe(av_stream)
     numbers = [str(n) for n, ids in inside.programs.items() if av_stream.id in ids]
     text = f"{info} belongs to programme {', '.join(numbers)}: it is left out"
-    kind = Kind.LOST if options.program is None else Kind.CHOSEN
     return Finding(kind=kind, subject=info.name, text=text)
 
 

@@ -12,7 +12,7 @@ from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import UnsupportedScaleError
 from ciaovideo.grid import View
-from ciaovideo.models.consistency import BOUND, LEAST, Consistent
+from ciaovideo.models.networks.consistent import BOUND, LEAST, Consistent
 from ciaovideo.models.networks.interpolation import Bicubic
 from ciaovideo.models.weights import load_model
 from ciaovideo.options import EngineOptions, Precision

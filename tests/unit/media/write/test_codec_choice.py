@@ -10,7 +10,7 @@ from ciaovideo.errors import CiaoVideoError, EncodeError, OptionError, UnknownNa
 from ciaovideo.findings import Kind
 from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.write import advice
-from ciaovideo.media.write.choice import Encoding, choose_codec
+from ciaovideo.media.write.codec_choice import Encoding, choose_codec
 from ciaovideo.media.write.codecs import CODECS, DEFAULT_CRF, Codec
 from ciaovideo.options import EncodeOptions
 from tests.found import by_kind

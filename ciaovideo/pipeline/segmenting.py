@@ -12,8 +12,8 @@ from ciaovideo.storage.segments import Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The frames [start, stop) of an output, which become one segment.
+class SegmentPlan:
+    """A segment to make: the frames [start, stop) of an output.
 
     ``pts`` is when its first frame appears in ticks of the reader, ``after`` when the first one
     after it does. Where ``pts`` is None, nothing is known but their numbers, and the frames before
@@ -28,7 +28,7 @@ class Part:
     last: bool = False
 
     def check_first(self, frame: Frame, path: object) -> None:
-        """Raise SegmentError unless this is the frame that the part begins with."""
+        """Raise SegmentError unless this is its first frame."""
         if self.pts is not None and frame.pts != self.pts:
             raise _astray(path, self.start, self.pts, frame)
 
@@ -58,8 +58,10 @@ class MadeSegment:
     findings: tuple[Finding, ...]
 
 
-def find_parts(reader: VideoReader, limit: int | None, length: int) -> tuple[Part, ...] | None:
-    """The parts of a video, from a look at its packets; None where these do not tell.
+def plan_segments(
+    reader: VideoReader, limit: int | None, length: int
+) -> tuple[SegmentPlan, ...] | None:
+    """The segments of a video, from a look at its packets; None where these do not tell.
 
     ``reader`` stands at the beginning. ``limit`` frames at most are taken.
     """
@@ -75,17 +77,19 @@ def find_parts(reader: VideoReader, limit: int | None, length: int) -> tuple[Par
     count = len(frames) * per_frame
     total = min(count, limit or count)
     return tuple(
-        _part(listing, frames, per_frame, (start, min(start + length, total)))
+        _planned(listing, frames, per_frame, (start, min(start + length, total)))
         for start in range(0, total, length)
     )
 
 
-def _part(listing: Listing, frames: list[int], per_frame: int, span: tuple[int, int]) -> Part:
+def _planned(
+    listing: Listing, frames: list[int], per_frame: int, span: tuple[int, int]
+) -> SegmentPlan:
     start, stop = span
     begin = frames[start // per_frame]
     whole = stop % per_frame == 0  # when a second field appears, packets do not tell
     following = frames[stop // per_frame : stop // per_frame + 1] if whole else []
-    return Part(
+    return SegmentPlan(
         start=start,
         stop=stop,
         pts=begin * per_frame,
