@@ -52,7 +52,7 @@ HOME = {
 }
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
 WITHOUT_TORCH = {
-    *("errors", "findings", "config", "registry", "notation", "options"),
+    *("errors", "findings", "config", "registry", "notation", "options", "storage"),
     *("__init__", "__main__"),
 }
 

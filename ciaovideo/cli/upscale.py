@@ -14,7 +14,7 @@ from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
 from ciaovideo.options import UpscaleOptions, option_groups
-from ciaovideo.storage.endpoints import PIPE
+from ciaovideo.storage.endpoints import PIPE, descriptor
 
 if TYPE_CHECKING:
     from ciaovideo.findings import Finding
@@ -87,7 +87,6 @@ def run(arguments: Namespace) -> int:
     with loading():
         from ciaovideo.cli.progress import frame_bar
         from ciaovideo.pipeline.session import UpscaleRun
-        from ciaovideo.storage.endpoints import descriptor
 
     if arguments.report is not None:
         from ciaovideo.report.preservation import check_report

@@ -96,13 +96,7 @@ def probe(
     """
     path = Path(file)
     check_input(path)
-    choice, container = choose_streams(
-        path,
-        video=options.video,
-        program=options.program,
-        rate=None if options.rate is None else Fraction(options.rate),
-        transfer=options.transfer,
-    )
+    choice, container = _opened(path, options)
     with container:
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
@@ -133,6 +127,16 @@ def probe(
             jumps=jumps,
             findings=findings,
         )
+
+
+def _opened(path: Path, options: InputOptions) -> tuple[StreamChoice, InputContainer]:
+    return choose_streams(
+        path,
+        video=options.video,
+        program=options.program,
+        rate=None if options.rate is None else Fraction(options.rate),
+        transfer=options.transfer,
+    )
 
 
 @dataclass(frozen=True, slots=True)
