@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ciaovideo.color import ColorSpec, PixelLayout
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from ciaovideo.storage.atomic import atomic_output

@@ -15,7 +15,7 @@ makes whole ones, each at the time of its field (``interlacing/deinterlacer``).
   repacked sample by sample; what cannot be repacked without loss is refused.
 - **FFmpeg's words stay here.** Its rationals become ``Fraction`` or ``None``, its errors become
   ours in ``av_errors`` and nowhere else.
-- **An encoder is an entry** in ``write/codecs.CODECS``, and ``tests/contract`` proves each: what it
+- **An encoder is an entry** in ``codecs/table.CODECS``, and ``tests/contract`` proves each: what it
   would falsify is refused, what it cannot store is a loss that is listed.
 - **A container is a row** of ``containers.CONTAINERS``: muxer, clock, what it holds, what becomes
   of the rest. An output's name is parsed once (``write/output.Destination``); what follows gets the
@@ -44,11 +44,12 @@ makes whole ones, each at the time of its field (``interlacing/deinterlacer``).
   files of their own. The muxer gets all packets from these files, so that the output is made in one
   way only, and has the bits of a run never stopped.
 
-Rooms: ``read``, ``streams`` and ``write`` are the way of a file; ``ffmpeg`` is the encoder outside.
-``inspect`` examines files for verification and estimates; ``formats`` reads what their bytes say
-and FFmpeg does not, ``patch`` writes what its muxers cannot. ``sequence`` is numbered pictures as
-one video, ``pictures`` single ones. The modules beside the rooms are shared by all of them; their
-nouns are ``frame`` and ``selection``.
+Rooms: ``read``, ``streams`` and ``write`` are the way of a file. ``interlacing`` makes whole frames
+of fields, ``codecs`` chooses the encoder, ``ffmpeg`` is the one outside. ``inspect`` examines files
+for verification and estimates; ``formats`` reads what their bytes say and FFmpeg does not,
+``patch`` writes what its muxers cannot. ``sequence`` is numbered pictures as one video,
+``pictures`` single ones. The modules beside the rooms are shared by all of them; their nouns are
+``frame`` and ``selection``.
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream
 that does beyond its own priming) would lose pictures, so that all streams are moved together by

@@ -10,11 +10,11 @@ from ciaovideo.engine.model_choice import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
+from ciaovideo.media.codecs.colors import check_colors
 from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.trial import held_by
 from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.write.colors import check_colors
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.models.restoration import anchored

@@ -8,13 +8,13 @@ from pathlib import Path
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries
 from ciaovideo.engine.engine import EnginePlan
 from ciaovideo.findings import Finding
+from ciaovideo.media.codecs.choice import Encoding
+from ciaovideo.media.codecs.table import Y4M
 from ciaovideo.media.containers import Clock, Fate
 from ciaovideo.media.ffmpeg.program import ExternalEncoder
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.streams.plan import StreamPlan
-from ciaovideo.media.write.codec_choice import Encoding
-from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.models.weights import weights_sha256

@@ -8,14 +8,14 @@ from ciaovideo.color import ColorSpec, PixelLayout, Range, Siting
 from ciaovideo.errors import ColorError, OptionError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import FALLBACK_RATE, average_rate, constant_rate
+from ciaovideo.media.codecs.choice import Encoding, choose_codec, sides_to_round
+from ciaovideo.media.codecs.table import VIA_FFMPEG, Y4M
 from ciaovideo.media.containers import YUV4MPEG, Clock, Container, Fate
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.streams.steady import uneven_ends
 from ciaovideo.media.video_stream import USUAL, as_hdr10
-from ciaovideo.media.write.codec_choice import Encoding, choose_codec, sides_to_round
-from ciaovideo.media.write.codecs import VIA_FFMPEG, Y4M
 from ciaovideo.media.write.framing import crop_findings, margins_around, padding_findings
 from ciaovideo.options import EncodeOptions, SizeOptions, StreamOptions
 from ciaovideo.pipeline.plan import assumed_matrices
@@ -31,6 +31,11 @@ class OutputWishes:
     encode: EncodeOptions
     streams: StreamOptions
     force: bool
+
+    @property
+    def holds_crop(self) -> bool:
+        """Whether the output can say that some of its pixels are not shown."""
+        return self.container.crop is not Fate.LOST and self.encode.via_ffmpeg is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ def decide_video(source: RunSource, wishes: OutputWishes) -> VideoDecision:
             *retimed,
             *padding_findings(pad, out_size, info),
             *_unturned(info, container),
-            *crop_findings(info, container, wishes.encode, out_size),
+            *crop_findings(info, out_size, holds_crop=wishes.holds_crop),
         ),
     )
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from ciaovideo.media.codecs.table import Y4M
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
@@ -16,7 +17,6 @@ from ciaovideo.media.sequence.numbered import Numbered, is_sequence
 from ciaovideo.media.sequence.output import atomic_pictures
 from ciaovideo.media.sequence.writer import PictureWriter
 from ciaovideo.media.streams.source import StreamSource
-from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.media.write.y4m import Y4MWriter

@@ -22,9 +22,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ciaovideo.color import PixelLayout
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.metrics.psnr import psnr
 from ciaovideo.metrics.ssim import ssim

@@ -12,11 +12,11 @@ import torch
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError, EncodeError, UnknownNameError
 from ciaovideo.findings import Kind
+from ciaovideo.media.codecs.choice import Encoding, choose_codec
+from ciaovideo.media.codecs.table import CODECS
 from ciaovideo.media.containers import CONTAINERS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codec_choice import Encoding, choose_codec
-from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha

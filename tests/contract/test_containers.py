@@ -8,6 +8,7 @@ import pytest
 
 from ciaovideo import UpscaleOptions, upscale
 from ciaovideo.cli.upscale import build_parser
+from ciaovideo.media.codecs.table import CODECS, VIA_FFMPEG, Y4M
 from ciaovideo.media.containers import (
     BY_SUFFIX,
     CONTAINERS,
@@ -19,7 +20,6 @@ from ciaovideo.media.containers import (
 )
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.streams.sound import FORMATS
-from ciaovideo.media.write.codecs import CODECS, VIA_FFMPEG, Y4M
 from ciaovideo.media.write.output import Destination
 from ciaovideo.options import EncodeOptions, ModelOptions
 from tests.media import make_clip

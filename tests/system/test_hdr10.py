@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.media.codecs import choice as codecs
 from ciaovideo.media.hdr import Hdr10, LightLevel, hdr10_params
-from ciaovideo.media.write import choice as codecs
 from tests.media import make_clip
 
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"

@@ -16,10 +16,10 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Si
 from ciaovideo.color.coefficients import RED_BLUE
 from ciaovideo.errors import ColorError
 from ciaovideo.findings import Kind
+from ciaovideo.media.codecs.choice import choose_codec
+from ciaovideo.media.codecs.table import CODECS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codec_choice import choose_codec
-from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from ciaovideo.pipeline.verification.verify import contract_between, verify_contract

@@ -39,7 +39,7 @@ RATE = 0.75
 # By how much the steps of a family of codecs are to be multiplied for x264's PSNR at its own: of
 # the clip city at 352x288, MPEG-2 and -4 at quantisers 3 and 6, and VP9 at crf 35.
 AS_X264 = {MPEG2: 1.6, VP9: 0.5}
-X265_OVER_X264 = 1.4  # crf of x265 over x264's of the same quality (see media/write/codecs.py)
+X265_OVER_X264 = 1.4  # crf of x265 over x264's of the same quality (see media/codecs/table.py)
 QP_OVER_CRF = 6.4  # mean QP of I, P and B frames over x264's crf, at crf 18 to 33 (5.4 to 8)
 DELTA_QP = 16  # bytes into AVVideoBlockParams, after its place and size
 SETTING = re.compile(rb"(x26[45]).*? crf=([0-9]+(?:\.[0-9]+)?)", re.DOTALL)

@@ -14,10 +14,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from ciaovideo.media.codecs.table import CODECS
 from ciaovideo.media.containers import Container
 from ciaovideo.media.read.head import TrialPacket
 from ciaovideo.media.streams.targets import add_converted, add_copy
-from ciaovideo.media.write.codecs import CODECS
 
 TRIAL_SIZE = (256, 120)  # the least that each encoder takes
 TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits

@@ -17,12 +17,12 @@ from av.video.stream import VideoStream
 from ciaovideo.color import ColorSpec
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.clock import FALLBACK_RATE
+from ciaovideo.media.codecs.choice import Encoding
 from ciaovideo.media.containers import Fate
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.layouts import picture_of, repacked
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.scheduling import ordinary_priority
-from ciaovideo.media.write.codec_choice import Encoding
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
 UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times

@@ -10,10 +10,9 @@ from ciaovideo.color import ColorSpec, PixelLayout
 from ciaovideo.color.coefficients import Coefficients
 from ciaovideo.errors import OptionError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.containers import Container, Fate
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.margins import NO_MARGINS, Margins
-from ciaovideo.options import CROP_SOURCE, EncodeOptions
+from ciaovideo.options import CROP_SOURCE
 
 
 def margins_around(
@@ -39,14 +38,14 @@ def margins_around(
 
 
 def crop_findings(
-    info: VideoInfo, container: Container, options: EncodeOptions, out_size: tuple[int, int]
+    info: VideoInfo, out_size: tuple[int, int], *, holds_crop: bool
 ) -> Iterator[Finding]:
-    """What becomes of the crop that the source's container states."""
+    """What becomes of the crop that the source states, in an output that ``holds_crop`` or not."""
     crop = info.marks.crop
     if info.cut:
         text = f"cut off before enlarging: {info.cut}"
         yield Finding(kind=Kind.CHOSEN, subject="crop", text=text)
-    elif crop and (container.crop is Fate.LOST or options.via_ffmpeg is not None):
+    elif crop and not holds_crop:
         text = (
             f"the crop ({crop}) is not carried over: all stored pixels are enlarged and shown"
             f" (crop {CROP_SOURCE} cuts them off)"

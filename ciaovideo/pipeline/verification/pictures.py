@@ -10,6 +10,7 @@ import numpy as np
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.findings import Finding
+from ciaovideo.media.codecs.table import CODEC_SITINGS, stored_sitings
 from ciaovideo.media.containers import COLOR_TAGS, OTHER, Container, Fate
 from ciaovideo.media.hdr import same_hdr10
 from ciaovideo.media.inspect.scan import FileScan
@@ -19,7 +20,6 @@ from ciaovideo.media.inspect.thumbnails import (
     thumbnails_by_time,
 )
 from ciaovideo.media.layouts import planar_name
-from ciaovideo.media.write.codecs import CODEC_SITINGS, stored_sitings
 from ciaovideo.pipeline.verification.contract import wrong
 
 BETWEEN = 3  # pictures that are looked at besides the first and the last

@@ -12,6 +12,7 @@ import torch
 from av.sidedata.sidedata import Type
 
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Transfer
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.hdr import (
     Hdr10,
@@ -22,7 +23,6 @@ from ciaovideo.media.hdr import (
     same_hdr10,
 )
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.found import losses_of

@@ -13,14 +13,14 @@ import pytest
 from ciaovideo.color import ColorSpec, Matrix, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError, OptionError
 from ciaovideo.findings import Kind
+from ciaovideo.media.codecs.choice import Encoding
+from ciaovideo.media.codecs.table import VIA_FFMPEG
 from ciaovideo.media.containers import MATROSKA
 from ciaovideo.media.ffmpeg.program import ExternalEncoder, command, find_encoder
 from ciaovideo.media.ffmpeg.streams import carried, other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter, try_out
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.plan import plan_streams
-from ciaovideo.media.write.codec_choice import Encoding
-from ciaovideo.media.write.codecs import VIA_FFMPEG
 from ciaovideo.media.write.writer import VideoTarget
 from tests.found import by_kind, losses_of
 from tests.media import make_clip

@@ -14,9 +14,9 @@ import torch
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range
 from ciaovideo.errors import EncodeError
 from ciaovideo.media.clock import exact
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.patch.matroska import ROOM, store_shape
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.places import container_of

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ciaovideo.color import ColorSpec
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame, VideoInfo
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
 from ciaovideo.options import EncodeOptions
 from ciaovideo.storage.segments import CodedFrame, CodedPacket

@@ -11,10 +11,10 @@ import torch
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import EncodeError
+from ciaovideo.media.codecs.choice import choose_codec
+from ciaovideo.media.codecs.table import CODECS
 from ciaovideo.media.frame import Frame, VideoInfo
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.write.codec_choice import choose_codec
-from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.media import Clip, planes_of, read_counter

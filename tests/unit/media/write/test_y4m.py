@@ -15,13 +15,13 @@ import torch
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import DecodeError, EncodeError, OpenError
+from ciaovideo.media.codecs.choice import Encoding
+from ciaovideo.media.codecs.table import Y4M
 from ciaovideo.media.containers import YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.video_stream import main_video
-from ciaovideo.media.write.codec_choice import Encoding
-from ciaovideo.media.write.codecs import Y4M
 from ciaovideo.media.write.writer import VideoTarget
 from ciaovideo.media.write.y4m import Y4MWriter, color_words, header
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from ciaovideo.color import Matrix, Primaries, Range
 from ciaovideo.errors import VerificationError
+from ciaovideo.media.codecs.choice import choose_codec
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan, plan_streams
-from ciaovideo.media.write.codec_choice import choose_codec
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from ciaovideo.pipeline.verification.contract import Contract, Verification, wrong

@@ -28,7 +28,7 @@ Facts that surprise, measured unless it says otherwise:
 - nvenc takes 10 bits in the upper ones of 16: the same samples in another order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -36,7 +36,6 @@ from types import MappingProxyType
 from ciaovideo.color import Matrix, PixelLayout, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.media.containers import Container
-from ciaovideo.options import EncodeOptions
 
 CODEC_SITINGS = {  # those that a codec itself tells of 4:2:0
     "h264": frozenset(Siting),
@@ -105,13 +104,18 @@ class Codec:
     fixed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refusal: str = "; it may not take this size, or one of its options"
 
-    def options(self, options: EncodeOptions, pix_fmt: str) -> dict[str, str]:
-        """The encoder's own options; raises OptionError for values it does not know."""
-        return dict(self.fixed) | self._quality(options) | self._preset(options, pix_fmt)
+    def options(
+        self, pix_fmt: str, *, crf: float | None, preset: str | None, words: Sequence[str]
+    ) -> dict[str, str]:
+        """The encoder's own options; raises OptionError for values it does not know.
 
-    def _quality(self, options: EncodeOptions) -> dict[str, str]:
+        ``words`` are what a user sets among them as NAME=VALUE: quality is asked for once.
+        """
+        return dict(self.fixed) | self._quality(crf, words) | self._preset(preset, pix_fmt)
+
+    def _quality(self, crf: float | None, words: Sequence[str]) -> dict[str, str]:
         if not self.quality:
-            if options.crf is None:
+            if crf is None:
                 return {}
             presets = dict.fromkeys(p for some in self.layout_presets.values() for p in some)
             raise OptionError(
@@ -120,14 +124,14 @@ class Codec:
                 if presets
                 else "it is lossless: leave crf out",
             )
-        if any(word.startswith(f"{self.quality}=") for word in options.codec_option):
-            if options.crf is None:
+        if any(word.startswith(f"{self.quality}=") for word in words):
+            if crf is None:
                 return {}
             raise OptionError(
-                f"crf {options.crf:g} and {self.name}'s own {self.quality} contradict each other",
+                f"crf {crf:g} and {self.name}'s own {self.quality} contradict each other",
                 "give only one",
             )
-        own = self.own_quality(DEFAULT_CRF if options.crf is None else options.crf)
+        own = self.own_quality(DEFAULT_CRF if crf is None else crf)
         return {self.quality: f"{own:g}"}
 
     def own_quality(self, crf: float) -> float:
@@ -143,13 +147,13 @@ class Codec:
             " on its own scale",
         )
 
-    def _preset(self, options: EncodeOptions, pix_fmt: str) -> dict[str, str]:
+    def _preset(self, preset: str | None, pix_fmt: str) -> dict[str, str]:
         presets = self.layout_presets.get(pix_fmt, self.presets)
         if not presets:
-            if options.preset is not None:
+            if preset is not None:
                 raise OptionError(f"{self.name} has no presets", "leave preset out")
             return {}
-        preset = options.preset or self.default_preset or presets[0]
+        preset = preset or self.default_preset or presets[0]
         if preset not in presets:
             of = f"{self.name} for {pix_fmt}" if self.layout_presets else self.name
             raise UnknownNameError.among(f"preset of {of}", preset, presets)

@@ -3,8 +3,8 @@
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.codecs.table import Y4M, Codec, stored_sitings
 from ciaovideo.media.containers import Container
-from ciaovideo.media.write.codecs import Y4M, Codec, stored_sitings
 
 
 def check_colors(codec: Codec, container: Container, pix_fmt: str, tags: ColorSpec) -> None:

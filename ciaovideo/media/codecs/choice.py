@@ -12,7 +12,6 @@ encoder would falsify are refused; what it merely cannot store is listed as a lo
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
@@ -29,11 +28,10 @@ from ciaovideo.errors import (
     UnknownNameError,
 )
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.containers import CONTAINERS, Container
-from ciaovideo.media.hdr import Hdr10, hdr10_params
-from ciaovideo.media.scheduling import ordinary_priority
-from ciaovideo.media.write.advice import LAST_RESORT, advice, smaller_sizes
-from ciaovideo.media.write.codecs import (
+from ciaovideo.media.codecs.advice import LAST_RESORT, advice, smaller_sizes
+from ciaovideo.media.codecs.colors import check_color, held_siting, level_siting, lost, lost_colors
+from ciaovideo.media.codecs.layouts import LayoutWishes, fitting_layout, is_poorer
+from ciaovideo.media.codecs.table import (
     CODECS,
     SLICES_ALONG,
     VIA_FFMPEG,
@@ -41,17 +39,11 @@ from ciaovideo.media.write.codecs import (
     Codec,
     picture_codec,
 )
-from ciaovideo.media.write.colors import check_color, held_siting, level_siting, lost, lost_colors
+from ciaovideo.media.containers import CONTAINERS, Container
+from ciaovideo.media.hdr import Hdr10, hdr10_params
+from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.options import EncodeOptions
 
-# Finer chroma than each, the nearest first; 4:1:1 fits into 4:2:2, and 4:1:0 into 4:2:0.
-WIDER = {
-    "410": ("420", "422", "444"),
-    "411": ("422", "444"),
-    "420": ("422", "444"),
-    "422": ("444",),
-    "440": ("444",),
-}
 LEVEL_BLOCKS, LEVEL_SPEED = 36864, 2073600  # H.264 level 5.2: macroblocks a frame and a second
 PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
@@ -179,16 +171,18 @@ def _choose(
     findings = []
     if options.codec == "auto" and not container.numbered_pictures:
         findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
-    options, losses = _lowered(codec, options, pix_fmt)
-    target = _fitting(codec, options, pix_fmt, height, width)
+    wishes, losses = _layout_wishes(codec, options, pix_fmt)
+    target = fitting_layout(codec, wishes, pix_fmt, height, width)
     if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
         losses.append(lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
     check_color(codec, color, target)
     if target != pix_fmt:
-        asked = ", as asked" if _poorer(target, pix_fmt) and not losses else ""
+        asked = ", as asked" if is_poorer(target, pix_fmt) and not losses else ""
         text = f"{width}x{height} {pix_fmt} is written as {target}{asked}"
         findings.append(Finding(kind=Kind.CHANGED, subject="pixel format", text=text))
-    chosen = codec.options(options, target)
+    chosen = codec.options(
+        target, crf=options.crf, preset=options.preset, words=options.codec_option
+    )
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
         chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
@@ -239,7 +233,9 @@ def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
         options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
         return Y4M
     if options.codec == "auto":
-        name = _automatic(container, *_wanted(options, pix_fmt))
+        name = _automatic(
+            container, *LayoutWishes(options.chroma, options.bit_depth).family_and_depth(pix_fmt)
+        )
     elif options.codec in CODECS:
         name = options.codec
     else:
@@ -270,88 +266,17 @@ def _automatic(container: Container, family: str, depth: int) -> str:
     return next(fitting, widest)
 
 
-def _lowered(
+def _layout_wishes(
     codec: Codec, options: EncodeOptions, pix_fmt: str
-) -> tuple[EncodeOptions, list[Finding]]:
-    """The wishes with fewer bits, where alpha in .mov costs the others; and that as a loss."""
-    _, depth = _wanted(options, pix_fmt)
+) -> tuple[LayoutWishes, list[Finding]]:
+    """What is asked of the layout; fewer bits, a loss, where alpha in .mov costs the others."""
+    wishes = LayoutWishes(options.chroma, options.bit_depth)
+    _, depth = wishes.family_and_depth(pix_fmt)
     automatic = options.codec == "auto" and not options.bit_depth
     if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
-        return options, []
+        return wishes, []
     text = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
-    return replace(options, bit_depth=PRORES_DEPTH), [lost("bit depth", text)]
-
-
-def _wanted(options: EncodeOptions, pix_fmt: str) -> tuple[str, int]:
-    """Family and depth of the layout that the source and the user's wishes add up to."""
-    family, depth = _split(pix_fmt)
-    if options.chroma != "auto":
-        if not family.startswith("yuv"):
-            what = "R'G'B'" if family.startswith("gbr") else "gray"
-            raise OptionError(f"chroma {options.chroma} does not apply to {what}", "leave it out")
-        family = f"{family[:-4]}{options.chroma}p"
-    return family, options.bit_depth or depth
-
-
-def _fitting(codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int) -> str:
-    """The layout nearest to the wanted one that the encoder takes at this size.
-
-    Depth may rise (9 to 10 bits) and chroma become finer where they were not asked for; neither
-    ever falls below what is wanted. Alpha goes where the encoder has no such layout with it.
-    """
-    layout = PixelLayout.of(pix_fmt)
-    if layout.alpha:
-        with suppress(OptionError):
-            return _fitting_as_is(codec, options, pix_fmt, height, width)
-    return _fitting_as_is(codec, options, layout.opaque.name, height, width)
-
-
-def _fitting_as_is(
-    codec: Codec, options: EncodeOptions, pix_fmt: str, height: int, width: int
-) -> str:
-    family, depth = _wanted(options, pix_fmt)
-    if codec.rgb and family.startswith("yuv"):
-        family = "gbrap" if family.startswith("yuva") else "gbrp"
-    depths = [deeper for deeper in (8, 9, 10, 12, 14, 16) if deeper >= depth]
-    families = [family] if options.chroma != "auto" else _families(family)
-    for candidate in families:
-        for deeper in depths[:1] if options.bit_depth else depths:
-            shallow = "8" if candidate == "ya" else ""
-            name = f"{candidate}{shallow if deeper == 8 else f'{deeper}le'}"
-            if name not in codec.pix_fmts:
-                continue
-            y, x = PixelLayout.of(name).log2_chroma
-            if not codec.even or (height % 2**y == 0 and width % 2**x == 0):
-                return name
-    if not any(_split(name)[0] in families for name in codec.pix_fmts):
-        what = {"gbrp": "R'G'B'", "gray": "gray"}.get(family, f"chroma {family[3:6]}")
-        raise OptionError(f"{codec.name} cannot hold {what}")
-    raise OptionError(
-        f"{codec.name} cannot hold {depth} bits a sample of {family} at {width}x{height}"
-    )
-
-
-def _split(pix_fmt: str) -> tuple[str, int]:
-    """A planar layout's family and its depth: "yuv420p10le" is "yuv420p" and 10."""
-    match = re.fullmatch(r"(yuva?4\d\dp|gray|gbra?p|ya)(?:8|(\d+)le)?", pix_fmt)
-    if match is None:
-        raise OptionError(f"pixel format {pix_fmt} cannot be written", "convert the video first")
-    return match[1], int(match[2] or 8)
-
-
-def _families(family: str) -> list[str]:
-    """The family itself, then those with finer chroma."""
-    if not family.startswith("yuv"):
-        return [family]
-    kind, chroma = family[:-4], family[-4:-1]
-    return [family, *(f"{kind}{name}p" for name in WIDER.get(chroma, ()))]
-
-
-def _poorer(target: str, source: str) -> bool:
-    """Whether a layout has fewer bits, or fewer chroma samples in some direction."""
-    new, old = PixelLayout.of(target), PixelLayout.of(source)
-    coarser = any(n > o for n, o in zip(new.log2_chroma, old.log2_chroma, strict=True))
-    return coarser or new.bit_depth < old.bit_depth
+    return replace(wishes, bit_depth=PRORES_DEPTH), [lost("bit depth", text)]
 
 
 def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:

@@ -8,10 +8,10 @@ import pytest
 
 from ciaovideo.errors import CiaoVideoError, EncodeError, OptionError, UnknownNameError
 from ciaovideo.findings import Kind
+from ciaovideo.media.codecs import advice
+from ciaovideo.media.codecs.choice import Encoding, choose_codec
+from ciaovideo.media.codecs.table import CODECS, DEFAULT_CRF, Codec
 from ciaovideo.media.containers import CONTAINERS
-from ciaovideo.media.write import advice
-from ciaovideo.media.write.codec_choice import Encoding, choose_codec
-from ciaovideo.media.write.codecs import CODECS, DEFAULT_CRF, Codec
 from ciaovideo.options import EncodeOptions
 from tests.found import by_kind
 from tests.places import container_of

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice, product
 
+from ciaovideo.media.codecs.table import CODECS
 from ciaovideo.media.containers import MATROSKA, MP4, Container
-from ciaovideo.media.write.codecs import CODECS
 from ciaovideo.options import BIT_DEPTHS, Chroma, EncodeOptions
 
 NAMED = 3  # encoders, at most
