@@ -1,18 +1,15 @@
 """Batches whose targets lie on lattices: some rows and columns of HR pixels, where they cross."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ciaovideo.data.degradation.chain import Degraded
+from ciaovideo.data.degradation.mixture import Degrades
 from ciaovideo.data.images import PictureStore
 from ciaovideo.data.sampling import bicubic_matrix, draw_sides
 from ciaovideo.grid import centres, placed
-
-type Degrades = Callable[[Tensor, Tensor, torch.Generator], Degraded]
-"""HR crops (B, 3, S, S) of sides (B,) to LR patches and their targets."""
 
 STEP = 2  # px between the samples that a crop's liveliness is measured on
 

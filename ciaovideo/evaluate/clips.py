@@ -63,26 +63,29 @@ def frame_scores(
             ssim=METRICS["ssim"](sr, hr, border=border).item() if ssim else None,
             temporal=change,
             shift=color_shift(sr, lr),
+            true_shift=color_shift(sr, hr),
         )
 
 
-def color_shift(sr: Tensor, lr: Tensor) -> float:
-    """How far the mean R', G' or B' of a picture is from that of its LR, in 8-bit steps."""
-    means = (picture.mean(dim=(-2, -1)) for picture in (sr.clamp(0, 1), lr))
+def color_shift(sr: Tensor, other: Tensor) -> float:
+    """How far the mean R', G' or B' of a picture is from another's, in 8-bit steps."""
+    means = (picture.mean(dim=(-2, -1)) for picture in (sr.clamp(0, 1), other))
     return float(next(means).sub(next(means)).abs().max() * 255)
 
 
 def mean_score(scores: Sequence[FrameScore]) -> Score:
-    """The means over frames, and the largest shift of colour."""
+    """The means over frames, and the largest shifts of colour."""
     likeness = [score.ssim for score in scores if score.ssim is not None]
     changes = [score.temporal for score in scores if score.temporal is not None]
     shifts = [score.shift for score in scores if score.shift is not None]
+    true_shifts = [score.true_shift for score in scores if score.true_shift is not None]
     return Score(
         psnr=statistics.fmean(score.psnr for score in scores),
         ssim=statistics.fmean(likeness) if likeness else None,
         pictures=len(scores),
         temporal=statistics.fmean(changes) if changes else None,
         shift=max(shifts, default=None),
+        true_shift=max(true_shifts, default=None),
         frames=tuple(scores),
     )
 

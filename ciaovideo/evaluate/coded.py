@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, from_rgb, to_rgb
@@ -19,7 +18,6 @@ from ciaovideo.evaluate.clips import frame_scores, mean_score, reduced, true_fra
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Score, Upscale, naming
 from ciaovideo.media.write.recompress import CODECS, recode
 
-LEAST_SIDE = 128  # px of what is coded: below two of its blocks of 64, x265 corrupts its heap
 FRAMES = 8  # of a clip, where nothing else is asked for
 PAN = (3, 2)  # HR px that a still moves between frames: right, down
 LAYOUT = PixelLayout.of("yuv420p")
@@ -88,7 +86,8 @@ def coded_clip(
     anti-aliased bicubic. LR is BT.601, limited range, 4:2:0 (chroma sited left), coded as one clip
     with the encoder's own settings; ``clean`` leaves the coding out, and the rounding to 4:2:0 as
     well. Measured on Y without the border (PSNR, SSIM, temporal error); the shift of colour is the
-    largest difference of a frame's mean R', G' or B' from that of its LR, in 8-bit steps.
+    largest difference of a frame's mean R', G' or B' from that of its LR, in 8-bit steps. Encoders
+    shift colours as well, so the difference from HR's is a measure of its own.
     """
     count = frames or FRAMES
     coded = _coded(path, count, scale, coding)
@@ -141,11 +140,8 @@ def _coded(path: Path, frames: int, scale: float, coding: Coding) -> list[Tensor
     for clip in _clips(path, frames, scale):
         small = reduced(clip, lr_size((clip.shape[-2], clip.shape[-1]), scale))
         if coding.kind:
-            height, width = small.shape[-2:]
-            below, beside = max(0, LEAST_SIDE - height), max(0, LEAST_SIDE - width)
-            padded = F.pad(small, (0, beside, 0, below), mode="replicate")
-            planes = [plane.contiguous() for plane in from_rgb(padded, LAYOUT, COLOR)]
+            planes = [plane.contiguous() for plane in from_rgb(small, LAYOUT, COLOR)]
             codes = recode(planes, coding.kind, coding.quality, as_shared=True)
-            small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)[..., :height, :width]
+            small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)
         made.append(small)
     return made

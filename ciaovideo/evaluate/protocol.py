@@ -23,13 +23,15 @@ Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
 class FrameScore:
     """One frame of a video: PSNR in dB, SSIM, and temporal error against the frame before.
 
-    ``shift`` is how far its mean colour is from that of its LR, in 8-bit steps.
+    ``shift`` is how far its mean colour is from that of its LR, in 8-bit steps, and
+    ``true_shift`` from that of HR: encoders shift colours, too.
     """
 
     psnr: float
     ssim: float | None = None
     temporal: float | None = None
     shift: float | None = None
+    true_shift: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Score:
     """Means over a set: PSNR in dB, SSIM if requested; ``pictures`` is 0 if unknown.
 
     LPIPS if its weights were given. A video also has the mean temporal error (8-bit steps of
-    Y), and the scores of each frame; a coded one also the largest shift of a frame's colour.
+    Y), and the scores of each frame; a coded one also the largest shifts of a frame's colour.
     ``equivariance`` is an error in dB, if requested.
     """
 
@@ -48,6 +50,7 @@ class Score:
     pictures: int = 0
     temporal: float | None = None
     shift: float | None = None
+    true_shift: float | None = None
     frames: tuple[FrameScore, ...] = ()
 
 

@@ -132,7 +132,7 @@ def _title(rows: Sequence[Row]) -> str:
     if any(score.temporal is not None for score in scores):
         title += ", temporal error in 8-bit steps of Y"
     if any(score.shift is not None for score in scores):
-        title += ", shift of a frame's mean colour in 8-bit steps"
+        title += ", shift of a frame's mean colour from LR's (from HR's) in 8-bit steps"
     pictures = max((score.pictures for score in scores), default=0)
     kind = "frames" if any(score.frames for score in scores) else "pictures"
     return f"{title}, {pictures} {kind}" if pictures else title
@@ -170,8 +170,8 @@ def _cell(row: Row, scale: float) -> str:
         parts.append(f"{score.equivariance:.2f}")
     if score.temporal is not None:
         parts.append(f"{score.temporal:.2f}")
-    if score.shift is not None:
-        parts.append(f"{score.shift:.2f}")
+    if score.shift is not None and score.true_shift is not None:
+        parts.append(f"{score.shift:.2f} ({score.true_shift:.2f})")
     return " / ".join(parts)
 
 
@@ -202,6 +202,7 @@ def _entries(row: Row) -> list[dict[str, Any]]:
             "equivariance": None if score.equivariance is None else _number(score.equivariance),
             "temporal": score.temporal,
             "shift": score.shift,
+            "true_shift": score.true_shift,
             "coding": row.coding or None,
             "pictures": score.pictures or None,
             "frames": [_number(frame.psnr) for frame in score.frames] or None,

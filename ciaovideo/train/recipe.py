@@ -57,17 +57,20 @@ class DataOptions:
     whole_scales: bool = opt(False, "draw only whole numbers between these scales")
     degradation: DegradationOptions = DegradationOptions()
     coded: CodedOptions = CodedOptions()
+    worn: float = opt(0.5, "groups that are degraded, where others are coded", "P")
 
     def __post_init__(self) -> None:
         _at_least(
             self, 1, "every", "patch", "queries", "batch", "low_scale", "groups", "candidates"
         )
         _at_least(self, 0, "lattice")
-        if self.coded.share and (self.degradation.share or not self.lattice):
+        if self.coded.share and not self.lattice:
             raise OptionError(
-                "coded patches are those of lattices, and not degraded otherwise",
-                "set data.lattice above 0 and data.degradation.share to 0",
+                "coded patches are those of lattices",
+                "set data.lattice above 0, or data.coded.share to 0",
             )
+        if not 0 < self.worn < 1:
+            raise OptionError(f"worn {self.worn:g} is no share", "use a value between 0 and 1")
         if self.whole_scales and (self.low_scale % 1 or self.high_scale % 1):
             raise OptionError("whole_scales needs whole bounds", "round low_scale and high_scale")
         if not self.low_scale <= self.high_scale <= MAX_SCALE:

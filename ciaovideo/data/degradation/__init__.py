@@ -12,6 +12,7 @@ draws a random field; nothing else is random. Lengths are pixels of the picture 
 - ``tape``: chroma subsampling, residual combing, video codecs on short clips
 - ``chain``: all of these in a row, with drawn parameters, for worn film and video
 - ``coded``: a resize, 4:2:0 and one codec, for video that was only coded
+- ``mixture``: one of several, drawn for each group of patches
 - ``draws``: random parameters of a batch
 
 ``chain`` is the second-order one of BSRGAN (Zhang et al., arXiv 2103.14006) and Real-ESRGAN (Wang

@@ -30,9 +30,9 @@ HALO_WEIGHT = (0.2, 0.8)
 # What coded it, how often, and from which qualities, half open. Constant rate factors as people
 # share video, quantisers as on DVDs and in old .avi, libjpeg's qualities for what was a still.
 CODECS: tuple[tuple[str, float, tuple[int, int]], ...] = (
-    ("h264", 0.45, (17, 29)),
-    ("h265", 0.20, (20, 31)),
-    ("mpeg2", 0.15, (2, 9)),
+    ("h264", 0.45, (17, 35)),
+    ("h265", 0.20, (20, 35)),
+    ("mpeg2", 0.15, (2, 11)),
     ("mpeg4", 0.05, (2, 7)),
     ("vp9", 0.05, (30, 45)),
     ("jpeg", 0.10, (70, 96)),

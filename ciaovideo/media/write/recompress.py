@@ -33,6 +33,9 @@ CODECS: dict[str, tuple[str, str, range]] = {
     "dv": ("dvvideo", "dvvideo", range(1)),
 }
 FORMAT = "yuv420p"
+# px a side of what is coded; smaller pictures are padded. With less than two of its blocks of 64,
+# x265 reads and writes outside its memory: equal clips differ, and the process may crash.
+LEAST_SIDE = {"h265": 128}
 
 
 def recode(
@@ -41,17 +44,18 @@ def recode(
     """Planes (T, h_p, w_p) uint8 of a clip in 4:2:0, coded and decoded again: the same shapes.
 
     ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV codes 720 x 576
-    only. One thread, so that equal clips come back equal; but not with ``as_shared``, which codes
-    as people do: H.264 and H.265 with their encoders' own settings. Raises EncodeError.
+    only. Borders are repeated up to the least size of an encoder. One thread, so that equal clips
+    come back equal; but not with ``as_shared``, which codes as people do: H.264 and H.265 with
+    their encoders' own settings. Raises EncodeError.
     """
     frames, height, width = planes[0].shape
     with av_errors("encoding", Path(f"a clip in {kind}"), EncodeError):
-        encoder = _encoder(kind, quality, (height, width), as_shared=as_shared)
+        encoder = _encoder(kind, quality, _padded(kind, height, width), as_shared=as_shared)
         decoder = CodecContext.create(CODECS[kind][1], "r")
         assert isinstance(decoder, VideoCodecContext)
         decoder.thread_count = 1
         pictures = []
-        for picture in (*_pictures(planes), None):
+        for picture in (*_pictures(planes, kind), None):
             for packet in encoder.encode(picture):
                 pictures += decoder.decode(packet)
         pictures += decoder.decode(None)
@@ -90,14 +94,25 @@ def _encoder(
     return encoder
 
 
-def _pictures(planes: Sequence[Tensor]) -> Iterator[av.VideoFrame]:
+def _padded(kind: str, height: int, width: int) -> tuple[int, int]:
+    """Height and width of what is coded."""
+    least = LEAST_SIDE.get(kind, 0)
+    return max(height, least), max(width, least)
+
+
+def _pictures(planes: Sequence[Tensor], kind: str) -> Iterator[av.VideoFrame]:
     """Each frame of the planes, in memory of FFmpeg's own."""
     frames, height, width = planes[0].shape
+    coded_height, coded_width = _padded(kind, height, width)
     for number in range(frames):
-        picture = av.VideoFrame(width, height, FORMAT)
+        picture = av.VideoFrame(coded_width, coded_height, FORMAT)
         for plane, target in zip(planes, picture.planes, strict=True):
-            rows, columns = plane.shape[1:]
-            _view(target)[:rows, :columns].copy_(plane[number])
+            coded = _view(target)[: target.height, : target.width]
+            rows, columns = (
+                torch.arange(side).clamp(max=own - 1)
+                for side, own in zip(coded.shape, plane.shape[1:], strict=True)
+            )
+            coded.copy_(plane[number][rows][:, columns])
         picture.pts, picture.time_base = number, 1 / RATE
         yield picture
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ciaovideo.data.degradation.chain import Degrader
 from ciaovideo.data.degradation.coded import Coder
+from ciaovideo.data.degradation.mixture import Degrades, Mixture
 from ciaovideo.data.images import PictureStore
-from ciaovideo.data.lattice import Degrades, LatticeBatch, LatticeSampler
+from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
 from ciaovideo.data.sampling import Batch, Sampler
 from ciaovideo.models.protocols import Network
 from ciaovideo.train.gradients.prediction import Part, predict
@@ -119,11 +120,6 @@ def point_sampler(data: DataOptions, store: PictureStore) -> Sampler:
 
 def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
     """What draws lattices."""
-    degrader: Degrades | None = None
-    if data.coded.share:
-        degrader = Coder(data.coded, data.patch)
-    elif data.degradation.share:
-        degrader = Degrader(data.degradation, data.patch)
     return LatticeSampler(
         store,
         patch=data.patch,
@@ -133,8 +129,17 @@ def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
         candidates=data.candidates,
         window=data.window,
         whole_scales=data.whole_scales,
-        degrader=degrader,
+        degrader=_degrader(data),
     )
+
+
+def _degrader(data: DataOptions) -> Degrades | None:
+    """What makes LR patches, where that is more than a reduction."""
+    coded = Coder(data.coded, data.patch) if data.coded.share else None
+    worn = Degrader(data.degradation, data.patch) if data.degradation.share else None
+    if coded and worn:
+        return Mixture([worn, coded], [data.worn, 1 - data.worn])
+    return coded or worn
 
 
 @contextmanager

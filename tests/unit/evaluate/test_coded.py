@@ -70,6 +70,17 @@ def test_a_shift_of_colour_is_the_methods_own(video: Path) -> None:
     assert 6 < red <= 8 + plain + 1e-3  # less where red was at its end already
 
 
+def test_a_shift_of_colour_is_measured_from_the_truth_as_well(video: Path) -> None:
+    """Here the method is exact and the codec is not: what it shifts is in the second figure."""
+    seen: list[Sample] = []
+    coding = Coding("mpeg2", 20)
+    score = coded_clip(BICUBIC, video, 2, coding, frames=1, on_sample=seen.append)
+    [sample] = seen
+    off = (sample.sr.mean(dim=(-2, -1)) - sample.hr.mean(dim=(-2, -1))).abs().max() * 255
+    assert score.true_shift == pytest.approx(float(off))
+    assert score.true_shift != score.shift
+
+
 def test_stills_are_panned_by_whole_pixels(tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (80, 90, 3), generator=torch.Generator().manual_seed(2))
     for name in ("a.png", "b.png"):

@@ -73,6 +73,7 @@ def test_json() -> None:
         "equivariance": None,
         "temporal": None,
         "shift": None,
+        "true_shift": None,
         "coding": None,
         "pictures": 5,
         "frames": None,
