@@ -1,6 +1,6 @@
-"""The command line: parses words into configs, prints, and picks exit codes; nothing else does.
+"""The command line: only it parses arguments, prints, and chooses exit codes.
 
-``main.py`` picks the command, ``options.py`` turns configs into options, ``progress.py`` draws, and
-each command has a file of its own, or a folder with a ``command.py``, with ``build_parser`` and
-``run``.
+``main.py`` selects the command, ``options.py`` makes options from configs, ``progress.py`` draws
+progress. Each command has its own file, or a folder with a ``command.py``, with ``build_parser``
+and ``run``.
 """

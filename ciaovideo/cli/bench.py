@@ -1,4 +1,4 @@
-"""``ciaovideo bench FILE``: how fast each stage and the whole run are on this machine."""
+"""``ciaovideo bench FILE``: measures each stage and the whole run on this machine."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -29,7 +29,7 @@ def build_parser(prog: str) -> ArgumentParser:
     """The parser."""
     parser = ArgumentParser(
         prog=prog,
-        description="Measure decoding, network and encoding alone, and the whole, on one file.",
+        description="Measure decoding, network and encoding alone, and the whole run, on one file.",
         allow_abbrev=False,
     )
     parser.add_argument("input", type=Path, help="a video file")
@@ -50,7 +50,7 @@ def build_parser(prog: str) -> ArgumentParser:
         "--against", type=Path, metavar="FILE", help="compare with a stored run (from --json)"
     )
     shown.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more, show tracebacks")
     return parser
 
 
@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> int:
     from ciaovideo.storage.endpoints import reads_once
 
     if reads_once(arguments.input):
-        raise OptionError(f"{arguments.input} can be read only once", "give a file to bench")
+        raise OptionError(f"{arguments.input} can be read only once", "name a file")
     if arguments.growth:
         _check_growth(arguments.growth)
     before, setting = _stored(arguments.against) if arguments.against else ({}, "")
@@ -81,24 +81,26 @@ def run(arguments: Namespace) -> int:
     else:
         print(markdown(report, before))
         if setting not in ("", _setting(to_plain(report))):
-            print(f"the stored run is another case: {setting}")
+            print(f"the stored run has other settings: {setting}")
     return 0
 
 
 def _check_growth(path: Path) -> None:
-    """Refuse a chart that could not be drawn or written, before minutes of measuring."""
+    """Refuse a chart that cannot be drawn or written, before minutes of measuring."""
     from ciaovideo.charts import check_format, drawing
 
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise OptionError(f"there is no folder {folder}", "make it, or name another for --growth")
+        raise OptionError(
+            f"the folder {folder} does not exist", "create it, or choose another for --growth"
+        )
     check_format(path)
     with drawing():
         pass
 
 
 def markdown(report: "Report", before: Mapping[str, float] = {}) -> str:
-    """The figures as a Markdown table, after a line for each thing they depend on.
+    """The figures as a Markdown table, after the settings on which they depend.
 
     ``before``: CPU seconds of the same cases in a stored run.
     """
@@ -132,7 +134,7 @@ def markdown(report: "Report", before: Mapping[str, float] = {}) -> str:
 
 
 def _floor(report: "Report") -> str:
-    """The network's time over the least that its work could take here."""
+    """The network's time relative to the lower bound for its work on this machine."""
     floor = report.floor
     network = next(result for result in report.results if result.case == "network only")
     return (
@@ -162,7 +164,7 @@ def _draw(growth: "Growth", path: Path) -> None:
 
 
 def _stored(path: Path) -> tuple[dict[str, float], str]:
-    """CPU seconds a frame of each case of a stored run, and what it was."""
+    """CPU seconds per frame of each case of a stored run, and the run's settings."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         seconds = {result["case"]: float(result["cpu_s"]) for result in report["results"]}
@@ -173,11 +175,11 @@ def _stored(path: Path) -> tuple[dict[str, float], str]:
         ) from cause
     except (ValueError, KeyError, TypeError) as cause:
         raise OptionError(
-            f"{path} is no stored run", "name a file that bench --json made"
+            f"{path} is not a stored run", "name a file that bench --json made"
         ) from cause
 
 
 def _setting(report: Mapping[str, Any]) -> str:
-    """What the figures of a run, as JSON has them, are comparable by."""
+    """The settings of a stored run on which its figures depend."""
     sizes = (f"{report[size][1]}x{report[size][0]}" for size in ("lr_size", "out_size"))
     return f"{report['model']}, {report['precision']} on {report['device']}, {' to '.join(sizes)}"

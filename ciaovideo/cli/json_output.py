@@ -7,12 +7,12 @@ from typing import Any
 
 
 def as_json(result: Any) -> str:
-    """A result, as a rule a dataclass, as text."""
+    """A result, usually a dataclass, as JSON text."""
     return json.dumps(result, default=to_plain, indent=2)
 
 
 def to_plain(value: Any) -> Any:
-    """A value in the types that JSON has; rationals and paths as text."""
+    """A value in JSON's types; rationals and paths as text."""
     if hasattr(value, "plain"):  # a Finding, a Container
         return value.plain()
     if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""Ctrl-C while libraries load: nothing is at stake yet, and the process ends at once."""
+"""Ends the process at once on Ctrl-C while libraries load, when nothing needs a clean-up."""
 
 import os
 import signal
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# Asked to end from outside; SIGHUP, which not every system has, by a terminal that closes.
+# Signals that ask the process to end; not every system has SIGHUP.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Around the imports of a command that are not quick.
+    """Context manager for slow imports of a command.
 
-    An exception that a signal raises inside the start of a C++ library may abort the process.
+    An exception that a signal raises while a C++ library starts may abort the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""``ciaovideo``: which command is meant, and what its end means to the shell."""
+"""``ciaovideo``: selects the command, and maps its result to an exit code."""
 
 import codecs
 import io
@@ -27,12 +27,12 @@ COMMANDS = {
     "weights": "ciaovideo.cli.weights",
     "batch": "ciaovideo.cli.batch.command",
 }
-PRINTED = "what is printed cannot be written"
+PRINTED = "standard output cannot be written"
 INTERRUPTED = 128 + signal.SIGINT  # what shells report for a program ended by a signal
 
 
 class Terminated(KeyboardInterrupt):
-    """Asked to end by SIGTERM, or SIGHUP as its terminal closes: cleans up like Ctrl-C."""
+    """Raised on SIGTERM, or on SIGHUP as the terminal closes: cleans up like Ctrl-C."""
 
 
 class Command(Protocol):
@@ -43,14 +43,14 @@ class Command(Protocol):
         ...
 
     def run(self, arguments: Namespace) -> int:
-        """Do it; the exit code."""
+        """Run the command; returns the exit code."""
         ...
 
 
 def parse_args(argv: Sequence[str]) -> tuple[str, Namespace]:
-    """The module that is meant, and its parsed arguments; exits with 2 on words that mean nothing.
+    """The command's module, and its parsed arguments; exits with 2 on invalid ones.
 
-    The first word is a command if it is the name of one, else the input of an upscaling: a file of
+    The first word is a command if it is the name of one, else the input to upscale: a file with
     such a name is written ./train.
     """
     words = list(argv)
@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str]) -> tuple[str, Namespace]:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command line; the exit code. Errors are printed in one or two lines."""
+    """Run a command line; returns the exit code. Errors are printed in one or two lines."""
     verbose = False
     try:
         module, arguments = parse_args(argv)
@@ -79,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
         return 128 + int(reason.args[0]) if isinstance(reason, Terminated) else INTERRUPTED
     except BrokenPipeError:
         return 141
-    except OSError as error:  # files of media are spoken for: this is where the words go
+    except OSError as error:  # errors of media files are translated already: this is the output
         if verbose:
             traceback.print_exc()
         _complain(f"{error.filename or PRINTED}: {error.strerror or error}", CHECK_DISK)
@@ -87,13 +87,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """The console script: run, and leave at once even while a worker still computes a frame."""
+    """The console script: run, and exit at once even while a worker still computes a frame."""
     _stand_in()
     _print_any_name()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
-    os.environ.setdefault("SVT_LOG", "0")  # or libsvtav1 tells a page on each start; we tell errors
+    os.environ.setdefault("SVT_LOG", "0")  # libsvtav1 prints a page on each start; we report errors
     for number in ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _terminate)
     code = run(sys.argv[1:])
     code = _flushed(code)
@@ -103,10 +103,10 @@ def main() -> None:
 
 
 def _stand_in() -> None:
-    """Nothing in place of standard streams that were closed (2>&-).
+    """Replace closed standard streams (2>&-) by the null device.
 
-    Their numbers would go to the next files that are opened, and what is meant for standard error
-    would be printed to standard output.
+    Otherwise the next opened files would get their descriptors, and messages for standard error
+    would be written into these files.
     """
     while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
         pass
@@ -116,9 +116,9 @@ def _stand_in() -> None:
 
 
 def _print_any_name() -> None:
-    """Print names of files that standard output's coding has no words for.
+    """Make file names printable that standard output's encoding cannot represent.
 
-    Their own bytes come out again where it is UTF-8, escapes elsewhere.
+    UTF-8 prints their original bytes, other encodings print escapes.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
@@ -126,18 +126,18 @@ def _print_any_name() -> None:
 
 
 def _terminate(number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    signal.signal(number, signal.SIG_DFL)  # a second signal ends it at once
     raise Terminated(number)
 
 
 def _complain(problem: str, hint: str = "") -> None:
-    """Say what went wrong, if there still is a terminal to say it on."""
+    """Print the error, if the terminal is still there."""
     with suppress(OSError):
         print(f"ciaovideo: {problem}", *([hint] if hint else []), sep="\n  ", file=sys.stderr)
 
 
 def _flushed(code: int) -> int:
-    """The exit code once all that was printed is out; the first failure counts."""
+    """The exit code after flushing standard output; the first failure counts."""
     try:
         sys.stdout.flush()
     except OSError as error:

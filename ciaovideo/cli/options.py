@@ -1,4 +1,4 @@
-"""Command-line options read off the config dataclasses: nothing is said twice."""
+"""Makes command-line options from the config dataclasses."""
 
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Collection
@@ -10,10 +10,10 @@ from ciaovideo.errors import OptionError
 
 
 def add_group(parser: ArgumentParser, config: type[Any], *, without: Collection[str] = ()) -> None:
-    """One option for each field of a config; its docstring becomes the group's heading.
+    """Add one option for each field of a config; its docstring becomes the group's heading.
 
-    Fields that are configs themselves are left out: each gets a group of its own. So are those
-    ``without`` which a command does.
+    Fields that are configs themselves are skipped: each gets its own group. So are the fields in
+    ``without``.
     """
     title, _, detail = (config.__doc__ or "").strip().partition(". ")
     group = parser.add_argument_group(title, detail.strip())
@@ -47,7 +47,7 @@ def add_group(parser: ArgumentParser, config: type[Any], *, without: Collection[
 
 
 def read_group[C](config: type[C], arguments: Namespace) -> C:
-    """The config that parsed arguments mean; raises OptionError for what it refuses."""
+    """The config from parsed arguments; raises OptionError for invalid values."""
     names = [
         field.name
         for field in fields(config)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def read_group[C](config: type[C], arguments: Namespace) -> C:
 
 
 def _reader(annotation: Any, name: str) -> Callable[[str], Any]:
-    """What turns a word into a value, with argparse's kind of error."""
+    """A function that parses a word, and raises argparse's error."""
 
     def read(text: str) -> Any:
         try:

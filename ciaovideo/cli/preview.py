@@ -1,4 +1,4 @@
-"""``ciaovideo preview IN -o PAGE``: ten places of a film with the settings at hand."""
+"""``ciaovideo preview IN -o PAGE``: ten places of a film with the given settings."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -25,20 +25,20 @@ def build_parser(prog: str) -> ArgumentParser:
         "output",
         type=Path,
         nargs="?",
-        help="what the film would be called: its end chooses container and encoder (default: .mkv)."
-        " Nothing is written there",
+        help="the name of the whole film's output: its suffix selects container and encoder"
+        " (default: .mkv). Nothing is written there",
     )
     parser.add_argument("-o", "--page", type=Path, required=True, metavar="PAGE", help="the page")
     for config in option_groups().values():
         add_group(parser, config)
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more, show tracebacks")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.set_defaults(frames=None, overwrite=False, resume=False)
     return parser
 
 
 def run(arguments: Namespace) -> int:
-    """Make the page, with progress in places on standard error."""
+    """Make the page, with progress on standard error."""
     options, page = read_options(arguments), arguments.page
     with loading():
         from ciaovideo.cli.progress import frame_bar
@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.report.preview_page import about_size, about_time, write_preview
 
     if page.suffix.lower() not in (".html", ".htm"):
-        raise OptionError(f"{page} is not HTML", "end it in .html")
+        raise OptionError(f"{page} is not an HTML file", "end its name in .html")
     check_place(page, charts=False)
     with frame_bar(PLACES, quiet=arguments.quiet) as on_progress:
         made = preview(arguments.input, arguments.output, options=options, on_progress=on_progress)

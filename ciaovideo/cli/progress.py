@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, elsewhere a plain line now and then."""
+"""Progress on standard error: a bar on a terminal, elsewhere a line a minute."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ LINE_EVERY_S = 60.0  # for logs: a whole day is 1440 lines, and a short run has 
 
 
 class Counts(Protocol):
-    """Anything that says how many frames are done of how many."""
+    """Counts of finished and expected frames."""
 
     @property
     def frames(self) -> int:
@@ -31,12 +31,11 @@ class Counts(Protocol):
 def frame_bar(
     total: int, *, done: int = 0, quiet: bool, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Counts], None]]:
-    """A bar of frames with rate and time left; what it yields takes each new count.
+    """A bar of frames with rate and time left; yields a function that takes each new count.
 
     ``done`` frames come from an earlier run. The rate excludes them.
 
-    Without a terminal, or on one that has no width, it is a ``FrameLog``, whose seconds are those
-    of ``clock``.
+    Without a terminal, or on one without a width, it is a ``FrameLog`` that uses ``clock``.
     """
     if not quiet and not has_width():
         yield FrameLog(clock, done)
@@ -81,7 +80,7 @@ class FrameLog:
 
 
 def has_width() -> bool:
-    """Whether standard error is a terminal that a bar fits on; those of a container may have 0."""
+    """Whether standard error is a terminal with a width; in a container it may be 0."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except OSError:

@@ -1,4 +1,4 @@
-"""``ciaovideo train``: a recipe to weights, in a folder that a stopped run goes on from."""
+"""``ciaovideo train``: trains weights by a recipe, in a folder from which a run resumes."""
 
 import math
 import os
@@ -30,7 +30,7 @@ def build_parser(prog: str) -> ArgumentParser:
     """A recipe, a folder, and how to run."""
     parser = ArgumentParser(
         prog=prog,
-        description="Train a network. The same command goes on where a stopped run saved last."
+        description="Train a network. The same command resumes a run from its last checkpoint."
         " On several GPUs: torchrun --nproc-per-node N -m ciaovideo train RECIPE --out DIR.",
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name, or a TOML file")
@@ -39,9 +39,9 @@ def build_parser(prog: str) -> ArgumentParser:
         "--out", type=Path, metavar="DIR", help="folder of this run: its state, weights and log"
     )
     folder.add_argument(
-        "--resume", type=Path, metavar="DIR", help="the same, but no folder that holds other things"
+        "--resume", type=Path, metavar="DIR", help="the same, but refuse a folder with other files"
     )
-    parser.add_argument("--list", action="store_true", help="list the recipes and leave")
+    parser.add_argument("--list", action="store_true", help="list the recipes and exit")
     parser.add_argument(
         "--set",
         action="append",
@@ -54,9 +54,9 @@ def build_parser(prog: str) -> ArgumentParser:
 
 
 def _add_running(parser: ArgumentParser) -> None:
-    """How long, where to, and on what: nothing that changes the weights."""
+    """Options on time and devices, which do not change the weights."""
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, metavar="M", help="save and leave after so long"
+        "--minutes", type=float, default=math.inf, metavar="M", help="save and exit after this time"
     )
     parser.add_argument(
         "--save-minutes",
@@ -81,15 +81,15 @@ def _add_running(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Train until the end, the time or a signal; the exit code.
+    """Train until the end, the time or a signal; returns the exit code.
 
-    Raises the errors of ours that its parts raise.
+    Raises CiaoVideoError.
     """
     if arguments.list:
         return _list()
     folder = arguments.out or arguments.resume
     if arguments.recipe is None or folder is None:
-        raise OptionError("a recipe and a folder are needed", "RECIPE --out DIR, or --list")
+        raise OptionError("a recipe and a folder are required", "give RECIPE --out DIR, or --list")
     device = EngineOptions(device=arguments.device).device
     _check(arguments)
     import torch
@@ -102,8 +102,8 @@ def run(arguments: Namespace) -> int:
     others = {name for name in there - FILES if not name.startswith(".")}
     if arguments.resume is not None and STATE not in there and others:
         raise MissingInputError(
-            f"{folder} holds other things, and no {STATE}: no run was begun in this folder",
-            "name another folder, or begin with --out",
+            f"{folder} holds other files, and no {STATE}: there is no run to resume",
+            "name another folder, or start with --out",
         )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -120,7 +120,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _check(arguments: Namespace) -> None:
-    """Raise OptionError for a number that cannot be meant."""
+    """Raise OptionError for a negative number."""
     if not (arguments.threads >= 0 and arguments.minutes >= 0 and arguments.save_minutes >= 0):
         raise OptionError("threads and minutes cannot be negative")
 
@@ -132,7 +132,7 @@ def _run(recipe: "Recipe", options: "RunOptions") -> int:
     trainer = Trainer(recipe, options)
     pictures = trainer.prepare()
     ranks = options.ranks
-    begun = f"going on from step {trainer.step}" if trainer.step else "from the beginning"
+    begun = f"resuming from step {trainer.step}" if trainer.step else "from the beginning"
     where = f"{trainer.device}" + (f" and {ranks.count - 1} more" if ranks.count > 1 else "")
     with _stopping(trainer) as received:
         if ranks.first:
@@ -145,13 +145,13 @@ def _run(recipe: "Recipe", options: "RunOptions") -> int:
         steps = recipe.options.optim.steps
         print(f"wrote {options.folder / WEIGHTS} after step {trainer.step} of {steps}")
         if not trainer.finished:
-            print("the same command goes on from here", file=sys.stderr)
+            print("the same command resumes from here", file=sys.stderr)
     return STOPPED + received[0] if received else 0
 
 
 @contextmanager
 def _processes(device: str, threads: int) -> "Iterator[tuple[str, Ranks]]":
-    """This process's device, and its place among those that torchrun started, where it did."""
+    """This process's device, and its rank if torchrun started it."""
     import torch
 
     from ciaovideo.engine.engine import choose_device
@@ -163,12 +163,12 @@ def _processes(device: str, threads: int) -> "Iterator[tuple[str, Ranks]]":
     kind = choose_device(device)
     if kind.type == "mps" or kind.index is not None:
         raise OptionError(
-            f"{device} is one device, and there are {os.environ['WORLD_SIZE']} processes",
+            f"{device} is one device, but there are {os.environ['WORLD_SIZE']} processes",
             "use auto, cuda or cpu",
         )
     if kind.type == "cuda":
         kind = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
-    elif not threads:  # torchrun allows each but one
+    elif not threads:  # torchrun gives each process one thread
         here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // here))
     with joined(kind) as ranks:
@@ -186,7 +186,7 @@ def _list() -> int:
 
 
 def _train(trainer: "Trainer") -> None:
-    """Run with a bar on standard error; where that is no terminal, with a line now and then."""
+    """Run with a bar on standard error, or with a line a minute if that is no terminal."""
     from tqdm import tqdm
 
     steps = trainer.recipe.options.optim.steps
@@ -231,7 +231,7 @@ def _line(progress: "TrainProgress") -> str:
 
 @contextmanager
 def _stopping(trainer: "Trainer") -> Iterator[list[int]]:
-    """While inside, the first Ctrl-C or SIGTERM saves and ends the run; a second one ends it now.
+    """Let the first Ctrl-C or SIGTERM save and end the run; a second one ends it at once.
 
     Yields the numbers of the signals received.
     """

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 EPILOG = """
 commands: ciaovideo batch, train, evaluate, bench, preview, verify and weights; each has its own
 --help.
-An input that is called like a command is written with its folder: ./train.
-- in place of a file is standard input or output, as YUV4MPEG2: bare pictures at a constant rate,
+An input with the name of a command is written with its folder: ./train.
+- in place of a file is standard input or output, as YUV4MPEG2: raw pictures at a constant rate,
 8 to 16 bits, from 4:2:0 to 4:4:4 and gray. All messages and --json then go to standard error; -v
-tells the options that hand the colour tags to the next ffmpeg. A file called - is written ./-.
+prints options that give the colour tags to the next ffmpeg. A file named - is written ./-.
 Named pipes, devices and descriptors (mkfifo out.y4m, /dev/stdout, /dev/fd/3) work like -.
 --json prints one object: the plan of a dry run, else the summary. Each of its findings has kind
 (chosen, fell back, guessed, changed, lost, damaged), subject, text, and time in seconds or null.
 exit codes: 0 done, 2 usage, 3 media, 4 weights, 5 computing, 6 resuming, 129 terminal closed, 130
-interrupted, 141 nobody reads the output any more, 143 terminated.
+interrupted, 141 the output's reader closed the pipe, 143 terminated.
 """
 
 
 class ShowVersion(Action):
-    """Prints the installed version; looked up only then, for it takes a while."""
+    """Prints the installed version, which is looked up only then because that is slow."""
 
     def __call__(self, parser: ArgumentParser, *_: object) -> None:
         print(f"ciaovideo {version('ciaovideo')}")
@@ -45,11 +45,11 @@ class ShowVersion(Action):
 
 
 def build_parser(prog: str) -> ArgumentParser:
-    """The parser; options are read off the config dataclasses."""
+    """The parser; options come from the config dataclasses."""
     parser = ArgumentParser(
         prog=prog,
         usage="%(prog)s input output [options]",
-        description="Upscale a video to any size with CiaoSR, everything else in the file kept.",
+        description="Upscale a video to any size with CiaoSR, and keep all else in the file.",
         epilog=EPILOG,
         allow_abbrev=False,
     )
@@ -70,12 +70,12 @@ def build_parser(prog: str) -> ArgumentParser:
         "--report",
         type=Path,
         metavar="FILE",
-        help="afterwards read all pictures of both files once more, and write what was kept,"
-        " changed, lost and invented to a page (.html) or as data (.json)",
+        help="afterwards read all pictures of both files again, and write a report on what was"
+        " kept, changed, lost and invented, as a page (.html) or as data (.json)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more, show tracebacks")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version")
     return parser
@@ -113,7 +113,7 @@ def run(arguments: Namespace) -> int:
                 summary = job.run(on_progress)
         except BaseException:
             if job.finished and not arguments.quiet:
-                kept = f"{_frames(job.finished)} are kept: the same command goes on after them"
+                kept = f"{_frames(job.finished)} are kept: the same command resumes after them"
                 print(f"note: {kept}", file=sys.stderr)
             raise
     if arguments.report is not None:
@@ -145,19 +145,19 @@ def make_report(file: Path, options: UpscaleOptions, summary: "Summary", *, quie
 
 
 def read_options(arguments: Namespace) -> UpscaleOptions:
-    """The options that parsed arguments mean; raises OptionError."""
+    """The options from parsed arguments; raises OptionError."""
     groups = {name: read_group(kind, arguments) for name, kind in option_groups().items()}
     return replace(read_group(UpscaleOptions, arguments), **groups)
 
 
 def _network(plan: "UpscalePlan") -> str:
-    """The network's name, how much it restores, and whether its pictures are made consistent."""
+    """The network's name, its restoring strength, and whether its pictures are made consistent."""
     restored = f" at restore {plan.restore:g}" if plan.restore else ""
     return f"{plan.model}{restored}{', consistent' if plan.consistent else ''}"
 
 
 def describe_plan(plan: "UpscalePlan") -> str:
-    """A plan in words, a line for each thing that a user may want changed."""
+    """A plan as text, one line for each property that a user may want to change."""
     info, (height, width), encoding = plan.info, plan.full_size, plan.encoding
     down, across = plan.out_size[0] / info.height, plan.out_size[1] / info.width
     memory = plan.memory
@@ -187,13 +187,13 @@ def describe_plan(plan: "UpscalePlan") -> str:
 
 
 def print_findings(findings: "Iterable[Finding]") -> None:
-    """A line for each on standard error."""
+    """Print each finding as a line on standard error."""
     for finding in findings:
         print(f"{finding.kind}: {finding}", file=sys.stderr)
 
 
 def describe_summary(summary: "Summary", *, verbose: bool) -> str:
-    """What was done, in one line; with the seconds of each stage if ``verbose``."""
+    """The result in one line, with the seconds of each stage if ``verbose``."""
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     height, width = summary.out_size
     line = (
@@ -201,10 +201,10 @@ def describe_summary(summary: "Summary", *, verbose: bool) -> str:
         f" in {summary.seconds:.1f} s ({rate:.2f} fps)"
     )
     if summary.reused >= 0.005:
-        line += f", {summary.reused:.0%} of the picture unchanged and not computed again"
+        line += f", {summary.reused:.0%} of the pixels unchanged and not computed again"
     if verbose:
         stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary.stage_seconds.items())
-        line += f"; threads were busy: {stages}"
+        line += f"; busy time of threads: {stages}"
     return line
 
 
@@ -213,7 +213,7 @@ def _place(word: str) -> Path:
     if not word:
         raise ArgumentTypeError("the name is empty")
     if re.match("[a-z]{2,}://", word):
-        raise ArgumentTypeError(f"{word} is an address, not a file: fetch it first")
+        raise ArgumentTypeError(f"{word} is a URL, not a file: download it first")
     path = Path(word)
     return path.absolute() if path == PIPE and word != str(PIPE) else path
 

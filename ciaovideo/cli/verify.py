@@ -1,4 +1,4 @@
-"""``ciaovideo verify OUT --against IN``: a file made earlier against what it was made from."""
+"""``ciaovideo verify OUT --against IN``: checks an upscaled file against its source."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -19,10 +19,10 @@ def build_parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=prog,
         description="Check an upscaled file: every frame at its time, every packet of the other"
-        " streams, chapters, shape, colour tags, and a few decoded pictures.",
-        epilog="exit codes: 0 it is what it should be, 2 usage, 3 it is not, or cannot be read."
-        " --json prints one object; its findings have kind (wrong: the output is not what it should"
-        " be), subject, text and time in seconds.",
+        " streams, chapters, aspect ratio, colour tags, and a few decoded pictures.",
+        epilog="exit codes: 0 verified, 2 usage, 3 it does not match, or cannot be read. --json"
+        " prints one object; its findings have kind (wrong: a difference from the source),"
+        " subject, text and time in seconds.",
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="the upscaled file")
     parser.add_argument(
@@ -42,7 +42,7 @@ def build_parser(prog: str) -> ArgumentParser:
     for name, unit in (("rate", "N[/D]"), ("transfer", "NAME")):
         parser.add_argument(f"--{name}", metavar=unit, help=f"it was made with this --{name}")
     parser.add_argument(
-        "--inside", metavar="WxH", help="it was made with --pad, of pictures of this size"
+        "--inside", metavar="WxH", help="it was made with --pad, from pictures of this size"
     )
     parser.add_argument("--crop", metavar="CROP", help="it was made with this --crop")
     parser.add_argument(
@@ -58,8 +58,8 @@ def build_parser(prog: str) -> ArgumentParser:
         "--report",
         type=Path,
         metavar="FILE",
-        help="compare all pictures too, and write what was kept, changed, lost and invented to a"
-        " page (.html) or as data (.json)",
+        help="also compare all pictures, and write a report on what was kept, changed, lost and"
+        " invented, as a page (.html) or as data (.json)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
@@ -67,7 +67,7 @@ def build_parser(prog: str) -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    """Compare and print; raises VerificationError where they do not match."""
+    """Compare and print; raises VerificationError if they do not match."""
     output, source, frames = arguments.output, arguments.against, arguments.frames
     with loading():
         from ciaovideo.pipeline.verification.files import verify
@@ -113,7 +113,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _report(arguments: Namespace, verification: "Verification") -> None:
-    """Write the preservation report on a file that was made earlier."""
+    """Write the preservation report on an existing file."""
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import preservation_report
 

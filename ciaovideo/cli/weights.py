@@ -1,4 +1,4 @@
-"""``ciaovideo weights``: the bundled weights, and files from and for other programs."""
+"""``ciaovideo weights``: lists bundled weights, and converts files for and from others."""
 
 import dataclasses
 import json
@@ -18,31 +18,31 @@ PUBLISHED_WINDOW = 160  # the published program cuts pictures into 192 px that o
 
 def build_parser(prog: str) -> ArgumentParser:
     """list, show, verify, import or export."""
-    parser = ArgumentParser(prog=prog, description="Files of weights.", allow_abbrev=False)
+    parser = ArgumentParser(prog=prog, description="Manage files of weights.", allow_abbrev=False)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="a line for each of the bundled ones")
-    show = actions.add_parser("show", help="all that is known of one")
+    actions.add_parser("list", help="list the bundled weights")
+    show = actions.add_parser("show", help="print all facts of one")
     show.add_argument("name", help="name of bundled weights, or an imported file")
     show.add_argument("--json", action="store_true", help="print it as JSON")
-    actions.add_parser("verify", help="compare every bundled file with the manifest and load it")
-    _add_import(actions.add_parser("import", help="a published checkpoint to a file for us"))
-    export = actions.add_parser("export", help="weights to a file for other programs")
+    actions.add_parser("verify", help="check every bundled file against the manifest, and load it")
+    _add_import(actions.add_parser("import", help="convert a published checkpoint"))
+    export = actions.add_parser("export", help="write weights for other programs")
     export.add_argument("name", help="name of bundled weights, or a .safetensors file")
     export.add_argument(
         "out",
         type=Path,
         help=".safetensors: tensors with the description of their network, for this program; "
-        ".pth: the layout of the published CiaoSR program, for networks that it has",
+        ".pth: the layout of the published CiaoSR program, for networks that it supports",
     )
-    export.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    export.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     return parser
 
 
 def _add_import(parser: ArgumentParser) -> None:
     parser.description = (
         "Read a published checkpoint of CiaoSR, LIIF or LTE (with EDSR, RDN or SwinIR; layouts "
-        "state_dict or model.sd) without executing anything in it. Writes OUT, which --weights "
-        "takes, and beside it a .toml with where it comes from, in the form of the manifest."
+        "state_dict or model.sd) without executing any code in it. Writes OUT, for --weights, and "
+        "beside it a .toml on its origin, in the form of the manifest."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
     parser.add_argument(
@@ -57,20 +57,20 @@ def _add_import(parser: ArgumentParser) -> None:
         type=int,
         default=PUBLISHED_WINDOW,
         metavar="PX",
-        help="windows of CiaoSR's cross-scale attention; 0 lets it see the whole frame, which only "
-        "small pictures can afford (default: %(default)s, which is what was published)",
+        help="window of CiaoSR's cross-scale attention; 0 attends to the whole frame, which needs "
+        "memory for large pictures (default: %(default)s, as published)",
     )
     parser.add_argument(
         "--no-residual",
         action="store_true",
-        help="the network adds no bilinear enlargement, as the published real-world ones of "
-        "CiaoSR; LIIF never does",
+        help="the network does not add the bilinear enlargement, as the published real-world ones "
+        "of CiaoSR; LIIF never does",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
 def run(arguments: Namespace) -> int:
-    """Do what is asked for; raises WeightsError for a file that is not what it should be."""
+    """Run the action; raises WeightsError for an invalid file."""
     match arguments.action:
         case "list":
             return _list()
@@ -115,8 +115,8 @@ def _verify() -> int:
         network = load_bundled(name)
         count = sum(weight.numel() for weight in network.parameters())
         if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
-            raise CorruptWeightsError(f"{entry.path} holds values that are no numbers")
-        print(f"{name}: {entry.path.name} is what the manifest names, {count} weights")
+            raise CorruptWeightsError(f"{entry.path} contains NaN or Inf")
+        print(f"{name}: {entry.path.name} matches the manifest, {count} weights")
     return 0
 
 
@@ -133,7 +133,9 @@ def _import(arguments: Namespace) -> int:
     out: Path = arguments.out or source.with_suffix(SUFFIX)
     _check_output(source, out, (SUFFIX,), overwrite=arguments.overwrite)
     if arguments.window < 0:
-        raise OptionError(f"a window of {arguments.window} px", "0 or more")
+        raise OptionError(
+            f"window must be 0 px or more, got {arguments.window}", "0 means the whole frame"
+        )
     unsaid = Unsaid(arguments.window or None, not arguments.no_residual)
     spec, tensors = read_foreign(source, unsaid)
     count = sum(tensor.numel() for tensor in tensors.values())
@@ -190,12 +192,12 @@ def _export(arguments: Namespace) -> int:
 def _check_output(source: Path, out: Path, suffixes: tuple[str, ...], *, overwrite: bool) -> None:
     if out.suffix not in suffixes:
         raise OptionError(
-            f"{out} cannot be told to be weights", f"end it in {' or '.join(suffixes)}"
+            f"{out} has no suffix for weights", f"end its name in {' or '.join(suffixes)}"
         )
     if out.exists() and source.exists() and out.samefile(source):
         raise OutputExistsError(f"{out} is the input itself", "name another output")
     if out.exists() and not overwrite:
-        raise OutputExistsError(f"{out} is already there", "name another, or give --overwrite")
+        raise OutputExistsError(f"{out} already exists", "choose another name, or give --overwrite")
 
 
 def _unwritten(out: Path, cause: Exception) -> EncodeError:
@@ -203,7 +205,7 @@ def _unwritten(out: Path, cause: Exception) -> EncodeError:
 
 
 def describe(entry: "WeightsEntry") -> str:
-    """An entry of the manifest in lines."""
+    """An entry of the manifest as lines of text."""
     rows = {
         "file": entry.path,
         "sha256": entry.sha256,

@@ -1,4 +1,4 @@
-"""FFmpeg's errors into ours, in one place."""
+"""Translates FFmpeg's errors into ours, in one place."""
 
 import errno
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ import av.error
 from ciaovideo.errors import DecodeError, EncodeError, MediaError, OpenError
 
 FULL_DISK = "make room on the disk, or write to another one"
-DAMAGED = "the data is damaged, encrypted or not what it claims to be"
+DAMAGED = "the data is damaged, encrypted or of another format"
 FULL_DISK_CODES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# What FFmpeg reports, and what a user can do about it; most specific first. The kind of our error
-# depends on what was being done, which only the caller knows; None keeps it.
+# FFmpeg's error, our class and a hint, most specific first. None keeps the class that the caller
+# gives: only the caller knows what was being done.
 OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.FileNotFoundError, None, "check the name"),
-    (av.error.PermissionError, None, "check who may read and write there"),
+    (av.error.PermissionError, None, "check its permissions"),
     (av.error.IsADirectoryError, None, "name a file, not a folder"),
     (av.error.NotADirectoryError, None, "check the name"),
     (av.error.FileExistsError, None, "choose another name"),
     (av.error.InvalidDataError, None, DAMAGED),
     (av.error.DecoderNotFoundError, OpenError, "FFmpeg has no decoder for it"),
-    (av.error.DemuxerNotFoundError, OpenError, "FFmpeg does not read this kind of file"),
+    (av.error.DemuxerNotFoundError, OpenError, "FFmpeg does not support this file format"),
     (av.error.ProtocolNotFoundError, OpenError, "name a local file"),
     (av.error.EncoderNotFoundError, EncodeError, "choose another codec"),
-    (av.error.MuxerNotFoundError, EncodeError, "choose another kind of file"),
+    (av.error.MuxerNotFoundError, EncodeError, "choose another container"),
     (av.error.BSFNotFoundError, None, ""),
     (av.error.FilterNotFoundError, None, ""),
     (av.error.OptionNotFoundError, None, ""),
@@ -41,7 +41,7 @@ OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.ArgumentError, None, "FFmpeg refuses these parameters"),
     (av.error.BufferTooSmallError, None, ""),
     (av.error.OverflowError, None, ""),
-    (av.error.BrokenPipeError, None, "the other end of the pipe is gone"),
+    (av.error.BrokenPipeError, None, "the other end of the pipe was closed"),
     (av.error.TimeoutError, None, ""),
     (av.error.InterruptedError, None, ""),
     (av.error.ConnectionAbortedError, None, ""),
@@ -58,16 +58,16 @@ OURS: tuple[tuple[type[Exception], type[MediaError] | None, str], ...] = (
     (av.error.UnknownError, None, ""),
     (av.error.UndefinedError, None, ""),
     (av.error.PyAVCallbackError, None, ""),
-    (av.error.OSError, None, "the file may be cut off or damaged, or its disk be failing"),
+    (av.error.OSError, None, "the file may be truncated or damaged, or its disk may be failing"),
     (av.error.FFmpegError, None, ""),
 )
 
 
 @contextmanager
 def av_errors(doing: str, path: Path, kind: type[MediaError]) -> Iterator[None]:
-    """Raise ``kind`` (or what fits better) for FFmpeg's errors: the act, the file, FFmpeg's words.
+    """Raise ``kind`` or a better class for FFmpeg's errors, with ``doing``, the file and its text.
 
-    End of stream and "try again" are control flow: callers handle them inside this block.
+    Callers handle end of stream and "try again" inside this block: these are control flow.
     """
     try:
         yield
@@ -78,5 +78,5 @@ def av_errors(doing: str, path: Path, kind: type[MediaError]) -> Iterator[None]:
         problem = cause.strerror
         gave_up = isinstance(cause, av.error.PermissionError) and cause.errno == errno.EPERM
         if kind is DecodeError and gave_up:  # some decoders return a bare -1, which is this number
-            problem, hint = "the decoder gives up", DAMAGED
+            problem, hint = "the decoder failed", DAMAGED
         raise (ours or kind)(f"{doing} {path}: {problem}", hint) from cause

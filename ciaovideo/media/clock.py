@@ -1,4 +1,4 @@
-"""Times read off packets without decoding them: typical steps, starts, and ends."""
+"""Computes frame rates, steps and clocks from packet timestamps, without decoding."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from av.rational import AVRational
 from av.stream import Stream
 
 PEEK_PACKETS = 64  # enough for a median, and more than any codec reorders
-PROBE_PACKETS = 4000  # a stream without a packet among so many begins late: after zero
-MOVIE_CLOCK = 1000  # ticks a second in which mp4 says where a stream begins, unless told better
+PROBE_PACKETS = 4000  # a stream without a packet among these begins after zero
+MOVIE_CLOCK = 1000  # default ticks per second in which mp4 stores where a stream begins
 MAX_CLOCK = 2**31 - 1
 SANE_RATES = (Fraction(1), Fraction(1000))
-FALLBACK_RATE = Fraction(25)  # frames a second where neither times nor a rate are known
-READ_ON = Fraction(10)  # seconds past an end in which a badly interleaved file may hold more
+FALLBACK_RATE = Fraction(25)  # frames per second where neither timestamps nor a rate are known
+READ_ON = Fraction(10)  # seconds to read past an end, for badly interleaved files
 
 
 def exact(rational: AVRational | None) -> Fraction | None:
@@ -42,9 +42,9 @@ def frame_rate(claimed: Fraction | None, starts: list[Fraction]) -> Fraction | N
 
 
 def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -> Fraction | None:
-    """The rate at which frames follow each other, if each is within a tick of its place at it.
+    """The constant rate of the frames, if each is within a tick of its time at that rate.
 
-    Tried are the ``rates`` that are claimed, then the one that the first step says.
+    The claimed ``rates`` are tried first, then the one from the first step. None if none fits.
     """
     if len(times) > 1 and times[1] > times[0]:
         rates = (*rates, 1 / (times[1] - times[0]))
@@ -55,15 +55,15 @@ def constant_rate(times: Sequence[Fraction], tick: Fraction, *rates: Fraction) -
 
 
 def average_rate(times: Sequence[Fraction]) -> Fraction:
-    """The rate at which as many frames take as long, as near as YUV4MPEG2 need state it."""
+    """The average rate, as a fraction that is short enough for YUV4MPEG2's header."""
     return ((len(times) - 1) / (times[-1] - times[0])).limit_denominator(MOVIE_CLOCK)
 
 
 def movie_clock(container: InputContainer, starts: Mapping[int, Fraction], offset: Fraction) -> int:
-    """Ticks a second in which mp4 and mov can store exactly where each copied stream begins.
+    """Ticks per second in which mp4 and mov can store exactly where each copied stream begins.
 
-    ``starts`` are the times of first packets by stream; sound begins on its own clock, whose
-    ticks are its samples. At the container's default clock streams move by up to a millisecond.
+    ``starts`` are the times of first packets by stream; sound begins on a clock that counts its
+    samples. The container's default clock would move streams by up to a millisecond.
     """
     clock = MOVIE_CLOCK
     for index, start in starts.items():
@@ -91,12 +91,12 @@ def common_tick(ticks: Iterable[Fraction]) -> Fraction:
 
 
 def with_fields(times: list[Fraction]) -> list[Fraction]:
-    """When the fields of frames appear; that of the last frame's second one is not known here."""
+    """The times of the frames' fields, without the last frame's second one, which is unknown."""
     return sorted([*times, *((one + other) / 2 for one, other in pairwise(times))])
 
 
 def priming(av_stream: Stream) -> Fraction:
-    """How long the sound is that a stream's decoder has to throw away at its beginning."""
+    """The duration of the priming samples, which a decoder discards at the beginning."""
     context = av_stream.codec_context
     if not isinstance(context, AudioCodecContext) or not context.initial_padding:
         return Fraction(0)

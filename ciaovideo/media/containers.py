@@ -1,18 +1,18 @@
-"""CONTAINERS: what each container holds, and what its muxer does with it.
+"""CONTAINERS: what each container stores, and how its muxer behaves.
 
-One row has all facts about a container, as a row of ``CODECS`` has those about an encoder: nothing
-else compares containers by name. All of it is measured with FFmpeg's muxers unless it says
-otherwise. To add one, add a row; ``tests/contract`` runs over all of them.
+A row has all facts about a container, as a row of ``CODECS`` has those about an encoder; no other
+code compares containers by name. All facts are measured with FFmpeg's muxers unless stated
+otherwise. To add a container, add a row; ``tests/contract`` covers all of them.
 
 Facts that surprise:
 
-- MXF is written as OP1a. It stores numbers of frames instead of times, one video, which comes
-  first, and PCM of 16 or 24 bits at 48 kHz beside each frame; its timecode is 00:00:00:00 where
-  nobody sets one. DNxHR is not written into it: FFmpeg calls every such picture 16:9.
-- mp4 and mov store steps between decoding times; Matroska and WebM milliseconds and no time before
-  zero, but for the priming of sound.
-- .avi counts frames from 0, and here holds the video alone: FFmpeg's muxer moves most sound.
-- An ISO media file (mp4, mov) keeps colour tags only together, and leaves out empty streams.
+- MXF is written as OP1a. It stores frame numbers instead of timestamps, one video, which must be
+  first, and 16- or 24-bit PCM at 48 kHz beside each frame. Its timecode is 00:00:00:00 by default.
+  DNxHR is not written into it, because FFmpeg tags every such picture as 16:9.
+- mp4 and mov store steps between decoding timestamps. Matroska and WebM store milliseconds, and no
+  timestamp before zero except for the priming of sound.
+- .avi counts frames from 0, and holds only the video here: FFmpeg's muxer moves most sound.
+- ISO media files (mp4, mov) store colour tags only together, and drop empty streams.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ AUTOMATIC = ((10, False, "libx264"), (12, True, "libx265"), (16, True, "ffv1"))
 
 
 class Clock(Enum):
-    """How a container says when a frame appears."""
+    """How a container stores the time of a frame."""
 
     EXACT = "in ticks of the video's own clock"
     MILLISECONDS = "in milliseconds, rounded"
@@ -38,19 +38,19 @@ class Clock(Enum):
 
 
 class Fate(Enum):
-    """What becomes of something that a container may have no place for."""
+    """What happens to a property that a container may not support."""
 
     HELD = "stored by the muxer"
     PATCHED = "stored in the finished file"
-    LOST = "left out, which is a finding"
+    LOST = "dropped, with a finding"
     REFUSED = "an error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColorNames:
-    """How colour tags come back that a container itself stores: by another name, or unspecified.
+    """How the colour tags that a container stores are read back: renamed, or unspecified.
 
-    A tag that is not listed keeps its name; another name means the same numbers.
+    A tag that is not listed keeps its name; a new name means the same numbers.
     """
 
     matrix: Mapping[Matrix, Matrix] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class ColorNames:
     transfer: Mapping[Transfer, Transfer] = field(default_factory=dict)
 
     def shown(self, color: ColorSpec) -> ColorSpec:
-        """The tags as they come back."""
+        """The tags as they are read back."""
         return replace(
             color,
             matrix=self.matrix.get(color.matrix, color.matrix),
@@ -67,7 +67,7 @@ class ColorNames:
         )
 
     def unknown(self, color: ColorSpec) -> tuple[str, ...]:
-        """The names, as fields of the spec, of the tags that do not come back."""
+        """The field names of the tags that are not read back."""
         shown = self.shown(color)
         names = ("matrix", "primaries", "transfer")
         silent = (getattr(shown, name).name == "UNSPECIFIED" for name in names)
@@ -77,68 +77,68 @@ class ColorNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Container:
-    """One container: its muxer, its names, its clock, and what it holds; each field beside itself.
+    """One container: its muxer, names, clock and capabilities; each field has a comment.
 
-    A row is measured: the value says what FFmpeg's muxer does, not what the format's text allows.
+    Rows are measured: a value is what FFmpeg's muxer does, not what the format's standard allows.
     """
 
     # Names
     name: str  # FFmpeg's, of the muxer and among those of the demuxer
     suffixes: tuple[str, ...] = ()  # that end the names of its files, the usual one first
-    title: str = ""  # its word in messages; the usual suffix if empty
+    title: str = ""  # its name in messages; the usual suffix if empty
 
     # Time
     clock: Clock = Clock.EXACT  # how it says when a frame appears
     before_zero: bool = True  # whether times before zero are stored
-    coding_times: bool = False  # it stores decoding times only, and counts dropped frames, too
-    tells_end: bool = False  # its header says how long the file lasts
+    coding_times: bool = False  # it stores decoding timestamps only, and counts dropped frames, too
+    tells_end: bool = False  # its header has the duration of the file
     lasts_from_zero: bool = False  # that duration counts from zero, wherever its streams begin
     free_clock: bool = False  # its clock begins anywhere, as a broadcast's does
-    longest_step: int = 0  # ticks that may lie between two frames; 0 where nothing bounds it
+    longest_step: int = 0  # maximum ticks between two frames; 0 for no limit
 
     # Video
     codecs: frozenset[str] = frozenset()  # the encoders whose bitstreams it holds
     automatic: tuple[tuple[int, bool, str], ...] = AUTOMATIC  # deepest bits, takes R'G'B', encoder
     alpha: Mapping[str, str] = field(default_factory=dict)  # family with alpha: encoder
-    bare: bool = False  # it holds pictures as they are, and nothing else
+    bare: bool = False  # it holds raw pictures, and nothing else
     piped: bool = False  # it can be written in one pass
     numbered_pictures: bool = False  # each picture is a file of its own
-    stores_rate: bool = True  # whether how many frames are shown a second comes back
+    stores_rate: bool = True  # the frame rate is read back
 
     # Other streams
     streams: bool = True  # whether it holds any stream beside the video
     video_first: bool = False  # the video must be its first stream
-    in_step: bool = False  # no times are stored: sound is made to begin and end with the video
-    keeps_empty_streams: bool = False  # a stream without packets is there when the file is read
+    in_step: bool = False  # no timestamps: sound must begin and end with the video
+    keeps_empty_streams: bool = False  # a stream without packets is read back
     covers_attached: bool = False  # cover pictures are attachments, not streams
     chapters: bool = True
     metadata: bool = True  # of the file and of its streams
     timecode: bool = True  # the timecode of the first frame
-    held_metadata: tuple[str, ...] = ()  # keys that it has a place for, where it holds no others
-    blank_timecode: str = ""  # what a file without a timecode gets
+    held_metadata: tuple[str, ...] = ()  # the tags that it stores, if it stores no others
+    blank_timecode: str = ""  # the timecode of a file without one
     text: str = ""  # the codec that text becomes
-    # The codecs that lossless sound and other sound become: of each the first that opens.
+    # The codecs to which lossless sound and other sound are transcoded: the first that opens.
     sound: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sound_rate: int | None = None  # samples a second of that sound; None is the source's
-    young_pcm: bool = False  # PCM is stored in a way that many players do not know yet
+    young_pcm: bool = False  # PCM is stored in a way that many players do not support yet
     marks: tuple[str, ...] = ()  # dispositions that it stores
     text_marks: tuple[str, ...] = ()  # dispositions that it stores of text only
-    languages: bool | None = True  # stores any code; None: only those that a trial gives back
+    languages: bool | None = True  # stores any code; None: those that a trial reads back
 
     # Colour and shape
     sitings: frozenset[Siting] = frozenset()  # that it stores itself, where the bitstream cannot
     siting_layout: str = ""  # the only layout of which it stores a siting
     stored_colors: tuple[str, ...] = COLOR_TAGS  # the colour tags that come back
-    color_names: ColorNames = ColorNames()  # how they come back, where the bitstream has none
+    color_names: ColorNames = ColorNames()  # how they are read back, if the bitstream has none
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
     crop: Fate = Fate.LOST
-    display_units: bool = False  # it can say that a display size is an aspect ratio
-    stereo: bool = False  # it stores how a stereo video is arranged
+    display_units: bool = False  # a display size can be marked as an aspect ratio
+    stereo: bool = False  # it stores the arrangement of stereo video
 
     # The muxer
     iso: bool = False  # an ISO base media file
-    # Names under which a run may tell of itself; the first that the source left free is used:
+    # Names of the tag on how a file was made; the first that the source does not use is taken:
     provenance_keys: tuple[str, ...] = ("comment", "description")
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # Those that make its bytes the same in every run:
@@ -146,12 +146,12 @@ class Container:
 
     @property
     def suffix(self) -> str:
-        """The usual end of a file's name."""
+        """The usual suffix of a file's name."""
         return self.suffixes[0]
 
     @property
     def word(self) -> str:
-        """Its word in messages."""
+        """Its name in messages."""
         return self.title or self.suffix
 
     @property
@@ -160,17 +160,17 @@ class Container:
         return self.clock is Clock.NUMBERS
 
     def plain(self) -> str:
-        """Its name, which stands for it in JSON."""
+        """Its name, for JSON."""
         return self.name
 
     def __str__(self) -> str:
         return self.word
 
 
-# Without it, their muxers draw random numbers for streams or packages.
+# Without it, their muxers write random numbers for streams or packages.
 BITEXACT = MappingProxyType({"fflags": "+bitexact"})
 
-# MXF's labels, as FFmpeg has them; it calls gamma 2.8 gamma 2.2, which would be false.
+# MXF's labels in FFmpeg, which would falsely write gamma 2.8 as gamma 2.2.
 MXF_COLORS = ColorNames(
     matrix={
         Matrix.SMPTE170M: Matrix.BT470BG,
@@ -344,7 +344,7 @@ CONTAINERS: dict[str, Container] = {
         YUV4MPEG,
     )
 }
-# What is only read: FFmpeg's names of demuxers that are no muxers here.
+# Containers that are only read, by the names of FFmpeg's demuxers.
 READ_ONLY = {
     "flv": Container(name="flv", tells_end=True),
     "mpegts": Container(name="mpegts", free_clock=True),
@@ -356,6 +356,6 @@ BY_SUFFIX = {suffix: row for row in CONTAINERS.values() for suffix in row.suffix
 
 
 def read_container(names: str) -> Container:
-    """The container that FFmpeg's demuxer reads, by its names; ``OTHER`` where none is known."""
+    """The container of an FFmpeg demuxer, by its names; ``OTHER`` if unknown."""
     known = {**READ_ONLY, **CONTAINERS}
     return next((known[name] for name in names.split(",") if name in known), OTHER)

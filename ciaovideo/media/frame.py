@@ -1,4 +1,4 @@
-"""Frames and files as plain data: pictures with their time and colour, free of FFmpeg's types."""
+"""Frames and files as plain data: pictures with time and colour, without FFmpeg's types."""
 
 import queue
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from ciaovideo.media.side_data import StreamMarks
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: its planes as integer samples, and when it is shown.
+    """One picture: its planes as integer samples, and its time.
 
     planes: one tensor (h_p, w_p) per component, uint8 or uint16, in FFmpeg's order of the layout
     (Y, U, V; or G, B, R). ``pts`` counts ticks of ``time_base`` seconds; ``duration`` likewise,
-    0 if unknown. ``color`` is what the samples are taken for, where that is not what the
-    video's are.
+    0 if unknown. ``color`` is how to interpret the samples, if differently from the rest of the
+    video.
     """
 
     planes: tuple[Tensor, ...]
@@ -50,11 +50,11 @@ class StreamInfo:
     codec: str
     language: str = ""
     title: str = ""
-    becomes: str = ""  # the codec in the output, where it is not copied as it is
+    becomes: str = ""  # the codec in the output, empty for a copy
 
     @property
     def name(self) -> str:
-        """What findings call it: its kind and its place in the file."""
+        """Its name in findings: its kind and its index in the file."""
         return f"{self.kind} {self.index}"
 
     def __str__(self) -> str:
@@ -65,18 +65,17 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a video before its frames are processed, and of its other streams.
+    """The facts of a video before its frames are processed, and of its other streams.
 
-    ``pix_fmt`` is the planar layout of the frames handed out, ``coded_pix_fmt`` the decoder's.
+    ``pix_fmt`` is the planar layout of the reader's frames, ``coded_pix_fmt`` the decoder's.
     ``sar`` is the sample aspect ratio or None when unset. ``frame_rate`` and ``frame_count`` are
     estimates: good for progress and rate control, never for times. ``rotation`` in degrees
-    counter-clockwise and ``display_matrix`` (nine fixed-point numbers, or nothing) are how a
-    player turns the picture; frames are handed out as stored. ``index`` is the stream's place in
-    the file; ``streams`` holds all streams, this one included. ``interlaced`` says that frames
-    are handed out with both their fields, which a user must have forced, and
-    ``field_order`` ("tff", "bff" or nothing) which of them is shown first.
-    ``marks`` are what hangs on the video beside its samples. ``cut`` is what the reader cuts off
-    of each picture; ``height`` and ``width`` are those of the rest.
+    counter-clockwise and ``display_matrix`` (nine fixed-point numbers, or empty) are how a player
+    turns the picture; frames are returned as stored. ``index`` is the stream's index in the file;
+    ``streams`` are all streams, including this one. ``interlaced`` means that frames keep both
+    fields, which the user forced; ``field_order`` ("tff", "bff" or empty) is the one shown first.
+    ``marks`` is the side data of the stream. ``cut`` is what the reader removes from each picture;
+    ``height`` and ``width`` are those of the rest.
     """
 
     path: str
@@ -103,7 +102,7 @@ class VideoInfo:
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """The (height, width) of the pictures before anything is cut off."""
+        """The (height, width) of the pictures before the crop."""
         top, bottom, left, right = self.cut
         return self.height + top + bottom, self.width + left + right
 
@@ -124,7 +123,7 @@ class PlanePool:
             self._free.put(())
 
     def acquire(self, shapes: Sequence[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Planes of these shapes (h_p, w_p); what they hold is undefined."""
+        """Planes of these shapes (h_p, w_p) with undefined contents."""
         planes = self._free.get()
         if [(tuple(plane.shape), plane.dtype) for plane in planes] == [
             (tuple(shape), dtype) for shape in shapes
@@ -133,5 +132,5 @@ class PlanePool:
         return tuple(torch.empty(shape, dtype=dtype, pin_memory=self._pinned) for shape in shapes)
 
     def release(self, planes: tuple[Tensor, ...]) -> None:
-        """Give planes back once nothing reads them any more."""
+        """Return planes that are no longer read."""
         self._free.put(planes)

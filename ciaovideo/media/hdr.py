@@ -1,7 +1,7 @@
-"""HDR10's static metadata: read off a decoded picture, written as an encoder's parameters.
+"""HDR10's static metadata: read from a decoded picture, written as an encoder's parameters.
 
-FFmpeg hands both blocks over as bytes (AVMasteringDisplayMetadata, AVContentLightMetadata); the
-encoders' libraries take them as text, each in units of its own.
+FFmpeg provides both blocks as bytes (AVMasteringDisplayMetadata, AVContentLightMetadata); the
+encoders' libraries expect text, each in its own units.
 """
 
 import struct
@@ -15,8 +15,8 @@ from av.sidedata.sidedata import SideData, Type
 DISPLAY = struct.Struct("<22i")
 LIGHT = struct.Struct("<2I")
 CHROMATICITY_STEPS, LUMINANCE_STEPS = 50000, 10000  # in H.265, of 1 and of 1 cd/m²
-BRIGHTEST_STEPS = 128  # AV1 and four decimals before it: at most 1 / 256 and some more
-HDR10_CODECS = {"h264", "hevc", "av1"}  # that hold it
+BRIGHTEST_STEPS = 128  # AV1 rounds to 1 / 256, after its parameter's four decimals
+HDR10_CODECS = {"h264", "hevc", "av1"}  # that store it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ NO_LIGHT = LightLevel(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Hdr10:
-    """What a file says of its mastering, as far as it does."""
+    """The HDR10 metadata of a file; absent parts are None."""
 
     display: MasteringDisplay | None = None
     light: LightLevel | None = None
@@ -55,7 +55,7 @@ class Hdr10:
 
 
 def read_hdr10(blocks: Iterable[SideData]) -> Hdr10 | None:
-    """HDR10's metadata among a picture's side data; None where there is none that is whole."""
+    """The HDR10 metadata in a picture's side data; None if there is no complete part."""
     hanging: Mapping[Type, SideData] = {block.type: block for block in blocks}
     display = light = None
     if Type.MASTERING_DISPLAY_METADATA in hanging:
@@ -66,16 +66,16 @@ def read_hdr10(blocks: Iterable[SideData]) -> Hdr10 | None:
 
 
 def hdr10_params(codec: str, hdr10: Hdr10) -> str:
-    """The metadata as parameters of an encoder's library; empty where it cannot hold them."""
+    """The metadata as parameters of an encoder's library; empty if it cannot store them."""
     writer = WRITERS.get(codec)
     return ":".join(writer(hdr10)) if writer else ""
 
 
 def same_hdr10(given: Hdr10 | None, made: Hdr10 | None) -> bool:
-    """Whether two are alike but for the steps that codecs count in.
+    """Whether two are equal up to the codecs' rounding.
 
-    H.264 and H.265 count chromaticities in 50000ths and luminance in 10000ths of 1 cd/m², AV1 in
-    65536ths, 256ths for the brightest and 16384ths for the darkest; a light level of 0 is none.
+    H.264 and H.265 store chromaticities in 50000ths and luminance in 10000ths of 1 cd/m²; AV1 in
+    65536ths, 256ths for the brightest and 16384ths for the darkest. A light level of 0 means none.
     """
     one, other = given or Hdr10(), made or Hdr10()
     if (one.light or NO_LIGHT) != (other.light or NO_LIGHT):
@@ -106,7 +106,7 @@ def _display(data: bytes) -> MasteringDisplay | None:
 
 
 def _whole(display: MasteringDisplay) -> str:
-    """The display in H.265's whole numbers."""
+    """The display in H.265's integers."""
 
     def point(name: str, place: tuple[Fraction, Fraction]) -> str:
         x, y = (round(value * CHROMATICITY_STEPS) for value in place)

@@ -1,4 +1,4 @@
-"""From the decoder's pixel layouts to planar ones, sample by sample, and into tensors."""
+"""Converts the decoder's pixel layouts to planar ones without loss, and to tensors."""
 
 from collections.abc import Callable, Sequence
 
@@ -58,7 +58,7 @@ REPACKED = {
     "ayuv64le": "yuva444p16le",
 }
 PALETTE_HINT = "convert it to RGBA first, for example with ffmpeg -pix_fmt rgba"
-INTERLEAVED = {"ya8", "ya16le"}  # gray and alpha take turns: no layout of FFmpeg's has them apart
+INTERLEAVED = {"ya8", "ya16le"}  # gray and alpha interleaved; FFmpeg has no planar layout
 
 type Acquire = Callable[[Sequence[tuple[int, int]], torch.dtype], tuple[Tensor, ...]]
 
@@ -66,8 +66,8 @@ type Acquire = Callable[[Sequence[tuple[int, int]], torch.dtype], tuple[Tensor, 
 def planar_name(pix_fmt: str) -> str:
     """The planar layout that holds exactly the samples of ``pix_fmt``.
 
-    Full-range doubles such as yuvj420p lose their ``j``: range is a tag, not a layout. A palette
-    is taken for opaque, as ``planar_layout`` does not. Raises ColorError for what has no such
+    Full-range variants such as yuvj420p lose their ``j``: range is a tag, not a layout. A palette
+    counts as opaque here, unlike in ``planar_layout``. Raises ColorError if there is no such
     layout.
     """
     little = f"{pix_fmt[:-2]}le" if av.VideoFormat(pix_fmt).is_big_endian else pix_fmt
@@ -77,7 +77,7 @@ def planar_name(pix_fmt: str) -> str:
 
 
 def planar_layout(picture: av.VideoFrame) -> str:
-    """The planar layout for a picture and those after it; a palette has alpha if colours do."""
+    """The planar layout for a picture and those after it; with alpha if its palette has it."""
     name = picture.format.name
     if name == "pal8" and not _opaque(picture):
         return "gbrap"
@@ -85,9 +85,9 @@ def planar_layout(picture: av.VideoFrame) -> str:
 
 
 def repacked(picture: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
-    """The same samples in another order.
+    """The same samples in another layout.
 
-    In one thread: with more, FFmpeg now and then leaves rows of chroma gray (measured: 3 % of
+    It uses one thread: with more, FFmpeg sometimes leaves rows of chroma gray (measured: in 3 % of
     small p010le pictures).
     """
     return picture.reformat(format=pix_fmt, threads=1)
@@ -107,14 +107,15 @@ def copy_planes(
 ) -> tuple[Tensor, ...]:
     """The picture's planes, copied out of the decoder's memory and without its padding.
 
-    ``acquire`` makes the tensors to copy into. The picture must be in a layout for which
-    ``planar_name`` gives ``layout``. Without what is ``cut`` off, which begins where a chroma
-    sample does.
+    ``acquire`` provides the tensors to copy into. The picture must be in a layout for which
+    ``planar_name`` gives ``layout``. ``cut`` is removed; it must be aligned to chroma samples.
     """
     name = picture.format.name
     if name.replace("yuvj", "yuv") != layout.name:
         if name == "pal8" and not layout.alpha and not _opaque(picture):
-            raise ColorError("the palette has transparent colours from here on", PALETTE_HINT)
+            raise ColorError(
+                "the palette has transparent colours, which those before had not", PALETTE_HINT
+            )
         picture = repacked(picture, layout.name)
     planes = acquire(layout.plane_shapes(*cut.inner(picture.height, picture.width)), layout.dtype)
     if any(plane.line_size < 0 for plane in picture.planes):
@@ -141,6 +142,6 @@ def samples_of(picture: av.VideoFrame) -> tuple[Tensor, ...]:
 
 
 def _opaque(picture: av.VideoFrame) -> bool:
-    """Whether no colour that a picture with a palette uses is transparent."""
+    """Whether a picture with a palette uses no transparent colour."""
     rgba = torch.from_dlpack(repacked(picture, "rgba").planes[0])  # type: ignore[attr-defined]
     return bool(rgba.reshape(picture.height, -1, 4)[..., 3].min() == 255)

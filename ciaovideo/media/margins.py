@@ -1,4 +1,4 @@
-"""Rows and columns at the sides of a picture: what is cut off, or what a file says to cut off."""
+"""Rows and columns at the sides of a picture: a crop, or padding."""
 
 from fractions import Fraction
 from typing import NamedTuple, Self
@@ -7,7 +7,7 @@ from ciaovideo.color import PixelLayout
 
 
 class Margins(NamedTuple):
-    """Pixels at each side of a picture, none of them negative. Nothing at all counts as false."""
+    """Pixels at each side of a picture, none negative; false if all are zero."""
 
     top: int = 0
     bottom: int = 0
@@ -18,24 +18,24 @@ class Margins(NamedTuple):
         return any(tuple(self))
 
     def __str__(self) -> str:
-        """The sides that have any, in words."""
+        """The sides with a margin, as text."""
         named = zip(tuple(self), ("top", "bottom", "left", "right"), strict=True)
         return ", ".join(f"{count} px at the {side}" for count, side in named if count)
 
     def inner(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) of what lies between them in a picture of this size."""
+        """The (height, width) inside the margins of a picture of this size."""
         return height - self.top - self.bottom, width - self.left - self.right
 
     def outer(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) of a picture of this size with them around it."""
+        """The (height, width) of a picture of this size with the margins added."""
         return height + self.top + self.bottom, width + self.left + self.right
 
     def fit(self, height: int, width: int) -> bool:
-        """Whether they leave anything of a picture of this size."""
+        """Whether they leave at least a pixel of a picture of this size."""
         return min(self.inner(height, width)) > 0
 
     def scaled(self, before: tuple[int, int], after: tuple[int, int]) -> Self:
-        """The margins of a picture that goes from one (height, width) to another, whole pixels."""
+        """The margins of a picture scaled from one (height, width) to another, in whole pixels."""
         down, across = (Fraction(new, old) for new, old in zip(after, before, strict=True))
         return type(self)(
             top=round(self.top * down),
@@ -45,9 +45,9 @@ class Margins(NamedTuple):
         )
 
     def aligned(self, layout: PixelLayout, *, fields: bool = False) -> Self:
-        """The largest within them that begin where a chroma sample does.
+        """The margins rounded down to whole chroma samples at top and left.
 
-        Else chroma would come from another place. With ``fields`` rows keep their field as well.
+        Otherwise chroma would shift. With ``fields``, rows keep their field as well.
         """
         rows, columns = (1 << log2 for log2 in layout.log2_chroma)
         rows *= 2 if fields else 1

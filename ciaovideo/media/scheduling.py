@@ -1,8 +1,8 @@
-"""Encoders that make the process a real-time one, undone.
+"""Reverts the real-time priority that an encoder sets.
 
-SVT-AV1 run by the superuser, as in most containers, gives its caller and all its threads the
-highest real-time priority: whatever else the machine does then stands still, and so does whatever
-the process itself begins later, since threads and child processes inherit it.
+When the superuser runs SVT-AV1, as in most containers, it gives its caller and all its threads the
+highest real-time priority. Other programs then stall, and so do later threads and child processes,
+which inherit it.
 """
 
 import os
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-THREADS = Path("/proc/self/task")  # only Linux has it, and only there it happens
+THREADS = Path("/proc/self/task")  # Linux only, as is the problem
 
 
 @contextmanager
 def ordinary_priority() -> Iterator[None]:
-    """Give every thread that the block made a real-time one the caller's own priority again."""
+    """Reset every thread that the block made real-time to the caller's own priority."""
     if not THREADS.is_dir():
         yield
         return

@@ -1,13 +1,13 @@
-"""Which frames of a video a run takes, and what that means for everything beside them.
+"""Which frames of a video a run takes, and which packets of other streams belong to them.
 
-There are two clocks, and a ``Selection`` on each: as it is asked for, its times count from the
-video's first frame; once the frames are known they are the file's own, its start being when its
-first frame appears and its end when the first one after it does. A segment of a run is one, too.
+There are two clocks, and a ``Selection`` on each. As requested, times count from the video's first
+frame. Once the frames are known, times are the file's own: the start is the time of the first
+frame, the end that of the first frame after it. A segment of a run is a selection, too.
 
-Verification uses this noun, and the packets of a part (``PacketHead``) are told here and nowhere
-else. It doubles on purpose, in its own words, what a mistake here would hide from it: which frames
-of the source are in the part, when the fields of a frame appear, which packets of the other
-streams were copied, and where chapters are cut (``pipeline/verification``).
+Verification uses this class, and only this module decides which packets belong to a part
+(``PacketHead``). ``pipeline/verification`` repeats on purpose, in code of its own, the rules in
+which an error here would stay hidden: which frames of the source are in the part, when the fields
+of a frame appear, which packets of the other streams are copied, and where chapters are cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,11 +27,11 @@ CUT_KINDS = ("subtitle", "data")  # of streams whose packets can begin later and
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketHead:
-    """When one packet is seen or heard, in seconds of the file's own time.
+    """The time span of one packet, in seconds of the file's own time.
 
-    ``begin`` counts without the priming that a decoder throws away. ``lasts`` says that what began
-    before a part still belongs to it: sound and subtitles do, pictures and Vorbis before its second
-    packet do not. ``cover`` packets belong to every part, ``hidden`` ones to none.
+    ``begin`` is after the priming that a decoder discards. ``lasts`` means that a packet that
+    begins before a part and reaches into it belongs to the part: true for sound and subtitles,
+    false for pictures and Vorbis. ``cover`` packets belong to every part, ``hidden`` ones to none.
     """
 
     index: int
@@ -44,7 +44,7 @@ class PacketHead:
 
     @classmethod
     def of(cls, packet: "Packet[Stream]") -> "PacketHead":
-        """The head of a packet; one without a time belongs to the beginning."""
+        """The head of a packet; one without a timestamp counts as at zero."""
         tick = exact(packet.time_base) or Fraction(0)
         context = packet.stream.codec_context
         begin = (packet.pts or 0) * tick + priming(packet.stream)
@@ -61,11 +61,11 @@ class PacketHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The frames that appear from ``start`` on and before ``end``, ``count`` of them at most.
+    """The frames from ``start`` on and before ``end``, at most ``count`` of them.
 
-    All in exact seconds, None where nothing bounds it. With ``every_field`` each field of a frame
-    becomes one, and is counted as one; of ``film`` at video's rate, the pictures of film are the
-    frames. ``tick`` is the clock of the frames.
+    Times are in exact seconds, None for no bound. With ``every_field`` each field becomes a frame
+    and counts as one; with ``film`` (reversed telecine) the pictures of film are the frames.
+    ``tick`` is the clock of the frames.
     """
 
     start: Fraction | None = None
@@ -77,28 +77,28 @@ class Selection:
 
     @classmethod
     def asked(cls, options: InputOptions, count: int | None = None) -> Self:
-        """What options ask for, counted from the first frame."""
+        """The selection in the options, with times from the first frame."""
         start, end = options.times
         every_field = options.deinterlace == "field"
         return cls(start=start or None, end=end, count=count, every_field=every_field)
 
     @property
     def cut(self) -> bool:
-        """Whether a time bounds it."""
+        """Whether it is bounded by a time."""
         return self.start is not None or self.end is not None
 
     @property
     def per_frame(self) -> int:
-        """How many frames become of one."""
+        """How many output frames each frame gives."""
         return 2 if self.every_field else 1
 
     @property
     def frames_read(self) -> int | None:
-        """How many of the video's frames hold its ``count``, and tell when the next one appears."""
+        """How many frames of the video to read for its ``count``, and the time of the next one."""
         return frames_for(self.count) if self.film and self.count is not None else self.count
 
     def after(self, first: Fraction) -> "Selection":
-        """It on the file's own clock, on which the first frame appears at a time."""
+        """The selection on the file's own clock; ``first`` is the first frame's time."""
         return replace(
             self,
             start=None if self.start is None else first + self.start,
@@ -106,39 +106,39 @@ class Selection:
         )
 
     def shows(self, time: Fraction) -> bool:
-        """Whether a frame that appears at a time is within its bounds."""
+        """Whether a frame at this time is within the bounds."""
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
     def holds(self, head: PacketHead) -> bool:
-        """Whether something of a packet belongs to it, or to what comes after it.
+        """Whether any of a packet is at or after the start.
 
-        Sound does that is heard after the start, and a subtitle or piece of data that still holds.
-        Priming is not heard, nor is Vorbis before its second packet.
+        That includes sound that is audible after the start, and a subtitle or piece of data that is
+        still valid there. Priming is not audible, nor is Vorbis before its second packet.
         """
         if self.start is None or head.cover:
             return True
         return head.begin >= self.start or (head.lasts and head.end > self.start)
 
     def begin_of(self, head: PacketHead) -> Fraction:
-        """When a packet begins; a subtitle or piece of data not before the part does."""
+        """The time of a packet; of a subtitle or piece of data, at least that of the part."""
         if self.start is None or head.kind not in CUT_KINDS:
             return head.begin
         return max(head.begin, self.start)
 
     def times(self, frames: Sequence[Fraction]) -> list[Fraction]:
-        """When its frames appear, of all the video's; that of a last second field is not known."""
+        """The times of its frames, from all frame times; without a last frame's second field."""
         times = film_times(frames) if self.film else frames
         times = with_fields(list(frames)) if self.every_field else times
         return [time for time in times if self.shows(time)][: self.count]
 
     def total(self, frames: Iterable[Fraction]) -> int:
-        """How many frames it has, from when the video's appear."""
+        """The number of its frames, from the video's frame times."""
         shown = film_times(list(frames)) if self.film else frames
         found = sum(map(self.shows, shown)) * self.per_frame
         return found if self.count is None else min(found, self.count)
 
     def ended(self, frames: Sequence[Fraction]) -> "Selection":
-        """It with the end where its last frame ends: when the next one of these appears."""
+        """The selection with the end of its last frame: the time of the next of ``frames``."""
         if self.count is None:
             return self
         inside = replace(self, count=None, end=None).times(frames)
@@ -146,7 +146,7 @@ class Selection:
         return replace(self, end=min(ends, default=None))
 
     def chapters(self, chapters: Iterable[Any]) -> Iterator[tuple[Any, Fraction, Fraction]]:
-        """FFmpeg's chapters that lie in it, each with its start and end, cut at its bounds."""
+        """FFmpeg's chapters inside it, each with its start and end, cut at the bounds."""
         for chapter in chapters:
             tick = exact(chapter["time_base"]) or Fraction(1)
             start, stop = chapter["start"] * tick, chapter["end"] * tick

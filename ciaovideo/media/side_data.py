@@ -1,7 +1,7 @@
-"""What hangs on a video or its pictures beside the samples: what of it is carried over, what not.
+"""Side data of a video and its pictures: which kinds are carried over, and which are lost.
 
-The tables say what is carried over and what is about the input's own codec. All else is lost, and
-named: what nobody here knows by FFmpeg's name.
+The tables list the kinds that are carried over and those that describe the input's own coding. All
+others are lost and reported, unknown ones by FFmpeg's name.
 """
 
 import re
@@ -14,11 +14,11 @@ from av.video.stream import VideoStream
 
 from ciaovideo.media.margins import NO_MARGINS, Margins
 
-# Carried over: turned by the output's display matrix, graded as HDR10 says.
+# Carried over: as the output's display matrix, and as HDR10 metadata.
 CARRIED = {
     *(Type.DISPLAYMATRIX, Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL),
 }
-# About how the input is coded, and how it was: no word of it holds for the output.
+# On the coding of the input: not valid for the output.
 ABOUT_CODING = {
     *(Type.GOP_TIMECODE, Type.MOTION_VECTORS, Type.VIDEO_ENC_PARAMS, Type.VIDEO_HINT),
     *(Type.SKIP_SAMPLES, Type.REGIONS_OF_INTEREST),
@@ -43,10 +43,10 @@ NAMES = {
     Type.EXIF: "EXIF data",
 }
 SECOND_EYE = "the second eye of a stereo video: only the base view of two is enlarged"
-# The same of a whole stream, by PyAV's names; of those that FFmpeg hangs on each picture, too.
+# The same for a whole stream, by PyAV's names; also kinds that FFmpeg attaches to each picture.
 STREAM_CARRIED = {
     *("display_matrix", "mastering_display_metadata", "content_light_level"),
-    *("frame_cropping", "stereo_3d", "dovi_conf"),  # told of in words of their own
+    *("frame_cropping", "stereo_3d", "dovi_conf"),  # reported separately
     *("palette", "new_extradata", "param_change", "h263_mb_info", "quality_stats"),
     *("fallback_track", "cpb_properties", "skip_samples", "metadata_update", "prft"),
     *("mpegts_stream_id", "rtcp_sr", "hevc_conf"),  # hevc_conf: of layers beside the base
@@ -71,7 +71,7 @@ ARRANGEMENTS = (  # AVStereo3DType; 0 is no stereo
     *("", "side by side", "top and bottom", "alternating frames", "checkerboard"),
     *("side by side, quincunx", "alternating lines", "alternating columns", "unspecified"),
 )
-# Matroska's names for it, which FFmpeg's muxer takes as a tag; true where the right eye is first.
+# Matroska's names, which FFmpeg's muxer takes as a tag; True if the right eye is first.
 STEREO_TAGS = {
     (1, False): "left_right",
     (1, True): "right_left",
@@ -91,12 +91,12 @@ PAN_SCAN = struct.Struct("<3i6h")  # id, width and height in 16ths of a pixel, t
 CROP = struct.Struct("<4I")  # top, bottom, left, right
 DOVI_CONF = struct.Struct("<9B")
 UPRIGHT = (1 << 16, 0, 0, 1 << 16)  # of a display matrix without its shift, in 16.16 fixed point
-UNVIEWABLE = {5, 10, 20}  # Dolby Vision profiles whose base layer may be no picture of its own
+UNVIEWABLE = {5, 10, 20}  # Dolby Vision profiles whose base layer may not be viewable
 
 
 @dataclass(frozen=True, slots=True)
 class DolbyVision:
-    """A Dolby Vision profile, and the kind of picture that its base layer is (0: none)."""
+    """A Dolby Vision profile, and the compatibility of its base layer (0: none)."""
 
     profile: int
     compatible: int
@@ -107,17 +107,17 @@ class DolbyVision:
         return self.profile != 5 and (self.profile not in UNVIEWABLE or self.compatible > 0)
 
     def __str__(self) -> str:
-        known = self.profile in (8, 10)  # the profiles that are named with what they go with
+        known = self.profile in (8, 10)  # profiles that are named with their compatibility
         return f"Dolby Vision profile {self.profile}" + (f".{self.compatible}" if known else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMarks:
-    """What hangs on a video as a whole: pixels that a player cuts off, stereo.
+    """Side data of a whole video: the crop for players, stereo, Dolby Vision.
 
-    ``stereo`` names how the two eyes are arranged, ``stereo_tag`` is Matroska's word for it, the
-    source's own or for what its codec says; empty where there is none. ``lost`` names all else
-    that is not carried over.
+    ``stereo`` names the arrangement of the two eyes; ``stereo_tag`` is Matroska's name for it, from
+    the source's tags or its bitstream. Both are empty without stereo. ``lost`` names all other side
+    data that is not carried over.
     """
 
     crop: Margins = NO_MARGINS
@@ -128,7 +128,7 @@ class StreamMarks:
 
 
 def stream_marks(av_stream: VideoStream, first: av.VideoFrame) -> StreamMarks:
-    """What hangs on a video as a whole, or on its first picture in place of it."""
+    """The side data of a video, or of its first picture if the stream has none."""
     data = av_stream.codec_context.coded_side_data
     hanging = {block.type: block for block in first.side_data.values()}
     stereo = data.get("stereo_3d") or bytes(hanging.get(Type.STEREO3D, b""))
@@ -143,20 +143,20 @@ def stream_marks(av_stream: VideoStream, first: av.VideoFrame) -> StreamMarks:
 
 
 def stated_crop(av_stream: VideoStream) -> Margins:
-    """What the container says to cut off; nothing where that leaves no picture."""
+    """The crop that the container states; none if it would leave no picture."""
     data = av_stream.codec_context.coded_side_data.get("frame_cropping")
     crop = Margins(*CROP.unpack_from(data)) if data else NO_MARGINS
     return crop if crop.fit(av_stream.height, av_stream.width) else NO_MARGINS
 
 
 def lost_of(picture: av.VideoFrame, marks: StreamMarks) -> tuple[str, ...]:
-    """What hangs on a picture and is not carried over, in words; each kind once."""
+    """The names of a picture's side data that is not carried over; each kind once."""
     names = []
     for block in picture.side_data.values():
         if block.type in CARRIED or block.type in ABOUT_CODING or _says_nothing(block, picture):
             continue
         if block.type is Type.STEREO3D and marks.stereo:
-            continue  # of the whole video, and containers differ in it
+            continue  # reported for the whole video, as containers differ
         if block.type is Type.VIEW_ID:
             names.append(SECOND_EYE)
         elif block.type in (Type.DOVI_METADATA, Type.DOVI_RPU_BUFFER) and marks.dolby_vision:
@@ -167,7 +167,7 @@ def lost_of(picture: av.VideoFrame, marks: StreamMarks) -> tuple[str, ...]:
 
 
 def turn_of(picture: av.VideoFrame) -> tuple[int, ...]:
-    """The display matrix that hangs on a picture, nine numbers in FFmpeg's order; or nothing."""
+    """The display matrix of a picture, nine numbers in FFmpeg's order; or empty."""
     for block in picture.side_data.values():
         if block.type is Type.DISPLAYMATRIX:
             return tuple(memoryview(bytes(block)).cast("i"))
@@ -175,32 +175,32 @@ def turn_of(picture: av.VideoFrame) -> tuple[int, ...]:
 
 
 def without_shift(matrix: tuple[int, ...]) -> tuple[int, ...]:
-    """How a display matrix turns and mirrors, its shift left aside; nothing if upright."""
+    """The rotation and mirroring of a display matrix, without its shift; empty if upright."""
     turn = tuple(matrix[entry] for entry in (0, 1, 3, 4) if matrix)
     return () if turn == UPRIGHT else turn
 
 
 def _plain(name: str) -> str:
-    """A name of FFmpeg's for people."""
+    """The text for a kind that is only known by FFmpeg's name."""
     return f"side data that FFmpeg calls {re.sub('_+', ' ', name.lower())}"
 
 
 def _arrangement(stereo: bytes) -> str:
-    """How the eyes are arranged, of an AVStereo3D; nothing where there is one eye."""
+    """The arrangement of the eyes in an AVStereo3D; empty without stereo."""
     kind = int.from_bytes(stereo[:4], "little")
     return ARRANGEMENTS[kind] if kind < len(ARRANGEMENTS) else ARRANGEMENTS[-1]
 
 
 def _stereo_tag(stereo: bytes) -> str:
-    """Matroska's word for an AVStereo3D: type and flags are its first numbers."""
+    """Matroska's name for an AVStereo3D, whose first numbers are type and flags."""
     kind, flags = (int.from_bytes(stereo[at : at + 4], "little") for at in (0, 4))
     return STEREO_TAGS.get((kind, bool(flags & INVERTED)), "")
 
 
 def _dolby_vision(conf: bytes | None, metadata: SideData | None) -> DolbyVision | None:
-    """The profile: as the container says it or, where it does not, as the first picture shows it.
+    """The profile that the container states, or otherwise that of the first picture.
 
-    Pictures alone show profile 5 (FFmpeg's rule: profile 0 of the RPU, in full range) and no other.
+    A picture identifies only profile 5 (FFmpeg's rule: profile 0 of the RPU, in full range).
     """
     if conf is not None and len(conf) >= DOVI_CONF.size:
         numbers = DOVI_CONF.unpack_from(conf)
@@ -215,7 +215,7 @@ def _dolby_vision(conf: bytes | None, metadata: SideData | None) -> DolbyVision 
 
 
 def _says_nothing(block: SideData, picture: av.VideoFrame) -> bool:
-    """Whether a block is there and tells nothing that is not so anyhow."""
+    """Whether a block only states defaults."""
     data = bytes(block)
     if block.type is Type.SEI_UNREGISTERED:
         return data.startswith(ENCODERS_OWN)

@@ -1,4 +1,4 @@
-"""What FFmpeg says of a file's streams, in the house's words, and the pictures of its video."""
+"""Opens sources, describes their streams as plain data, and decodes their video."""
 
 import shlex
 from collections import deque
@@ -29,24 +29,24 @@ from ciaovideo.media.side_data import turn_of
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 SEQUENCE = "image2"  # FFmpeg's name of numbered pictures
-PROBED = 5_000_000  # bytes that FFmpeg looks at unless it is told otherwise
+PROBED = 5_000_000  # bytes that FFmpeg probes by default
 AS_LONG_AS_IT_TAKES = str(10**12)  # microseconds
-TO_HDR10 = (  # applies Dolby Vision's metadata; FFmpeg 5.1 takes pictures in Vulkan's memory only
+TO_HDR10 = (  # applies Dolby Vision's metadata; FFmpeg 5.1 needs pictures in Vulkan's memory
     "hwupload,libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
     ":format=yuv420p10le,hwdownload,format=yuv420p10le"
 )
-AHEAD = 4  # pictures of .avi that are looked at before one is shown
-GUESSED_LATE = {"h264", "hevc", "vvc"}  # codecs whose pictures FFmpeg lets appear later in .avi
+AHEAD = 4  # pictures of .avi that are buffered to sort timestamps
+GUESSED_LATE = {"h264", "hevc", "vvc"}  # codecs whose pictures FFmpeg delays in .avi
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """How a source is opened wherever it is read, so that all see the same streams.
+    """How to open a source, so that all readers find the same streams.
 
-    ``options`` are FFmpeg's, ``main`` the index of the main video; None is the first one. ``rate``
-    is that of numbered pictures, which have no clock. ``transfer`` stands in place of what the
-    pictures say of theirs.
+    ``options`` are FFmpeg's, ``main`` is the index of the main video, None for the first one.
+    ``rate`` is the frame rate of numbered pictures, which have no clock. ``transfer`` overrides the
+    pictures' tag.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ USUAL = Opening()
 def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
     """Open a file or numbered pictures for reading; raises OpenError, and as ``Numbered.find``.
 
-    A name with a colon is no protocol.
+    A colon in a name is not taken as a protocol.
     """
     if is_sequence(path):
         return _open_sequence(Numbered.find(path), opening)
@@ -70,7 +70,7 @@ def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
 
 
 def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
-    """Numbered pictures as a container, with what the first one's header says as its metadata."""
+    """Numbered pictures as a container, with tags from the first one's header."""
     options = {
         "pattern_type": "sequence",
         "framerate": str(opening.rate or FALLBACK_RATE),
@@ -86,9 +86,9 @@ def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
 
 
 def remuxed(path: Path, *words: str, leaving: int | None = None, then: Iterable[str] = ()) -> str:
-    """A whole command for ffmpeg that copies a file's streams into another one.
+    """A complete ffmpeg command that copies a file's streams into another one.
 
-    The ``words`` are options of what is read, ``then`` those of what is written.
+    ``words`` are options for the input, ``then`` those for the output.
     """
     source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
     made = path.with_name(f"{path.stem}-fixed.mkv").name
@@ -98,26 +98,26 @@ def remuxed(path: Path, *words: str, leaving: int | None = None, then: Iterable[
 
 
 def retimed(path: Path | str) -> str:
-    """What to do about times that are missing."""
-    return f"give it regular times first: {remuxed(Path(path), '-fflags', '+genpts')}"
+    """The hint for missing timestamps."""
+    return f"generate timestamps first: {remuxed(Path(path), '-fflags', '+genpts')}"
 
 
 def rejoined(path: Path) -> str:
-    """What to do about times that begin again: where they do, each stream goes on without a break.
+    """The hint for timestamps that restart: a command that continues each stream's timestamps.
 
-    Of MPEG-TS ffmpeg sees to it itself; what its filter gets then rises anyhow.
+    ffmpeg does that for MPEG-TS already, and the filter changes nothing then.
     """
     on = "if(N,PREV_OUTDTS+if(lt(DTS,PREV_INDTS),DURATION,DTS-PREV_INDTS),DTS)"
     filters = [(f"-bsf:{kind}", f"setts=dts='{on}':pts='PTS-DTS+{on}'") for kind in "vas"]
     words = remuxed(path, "-fflags", "+genpts", then=[w for pair in filters for w in pair])
-    return f"give it times that rise first: {words}"
+    return f"make its timestamps continuous first: {words}"
 
 
 def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Packet[Any]]":
     """The packets of an opened file, or of some of its streams, in the order of the file.
 
-    AVI stores only when pictures are decoded. Of some codecs FFmpeg lets each appear one frame
-    later (measured with libavformat 63), and not as many as the decoder needs to reorder them.
+    AVI stores decoding timestamps only. For some codecs FFmpeg sets display timestamps one frame
+    later (measured with libavformat 63), instead of as many as the decoder needs to reorder them.
     """
     counts, late = read_container(container.format.name).coding_times, dict[int, int]()
     for video in container.streams.video:
@@ -132,18 +132,20 @@ def packets_of(container: InputContainer, *av_streams: Stream) -> "Iterator[Pack
 
 
 def recoded(path: Path, given: av.VideoFormat) -> str:
-    """What to do about a layout that is not read: all samples coded anew, without loss."""
+    """The hint for an unsupported pixel format: a lossless conversion."""
     deep = "16le" if max(part.bits for part in given.components) > 8 else ""
     name = f"yuv444p{deep}" if len(given.components) > 1 else f"gray{deep}"
     if given.is_rgb or given.name.startswith("xyz"):
         name = "gbrp16le" if deep else "bgr0"
-    return f"code it anew first: {remuxed(path, then=('-c:v', 'ffv1', '-pix_fmt', name))}"
+    return (
+        f"re-encode it losslessly first: {remuxed(path, then=('-c:v', 'ffv1', '-pix_fmt', name))}"
+    )
 
 
 def as_hdr10(path: Path, index: int) -> str:
-    """A whole command line that applies the Dolby Vision of a video, as another file.
+    """A command line that converts a Dolby Vision video to HDR10, as another file.
 
-    FFmpeg 5.1 calls what it makes Dolby Vision, too, unless that goes through NUT.
+    FFmpeg 5.1 tags its output as Dolby Vision, too, unless it passes through NUT.
     """
     source = f"file:{path}" if ":" in str(path) or str(path).startswith("-") else str(path)
     first = ["ffmpeg", "-init_hw_device", "vulkan", "-i", source, "-map", f"0:{index}"]
@@ -154,10 +156,10 @@ def as_hdr10(path: Path, index: int) -> str:
 
 
 def steps_back(stamps: tuple[int | None, int | None], newest: int | None, last: int | None) -> bool:
-    """Whether another recording begins with a packet of these times of decoding and of display.
+    """Whether a packet with these timestamps (dts, pts) starts another recording.
 
-    It is to be decoded before the ``newest`` packet, as where files were cut together, and shown no
-    later than the ``last`` picture up to then.
+    That is so where files were concatenated: the packet is decoded before the ``newest`` packet,
+    and shown no later than the ``last`` picture so far.
     """
     dts, pts = stamps
     if dts is None or newest is None or dts >= newest:
@@ -168,14 +170,14 @@ def steps_back(stamps: tuple[int | None, int | None], newest: int | None, last: 
 def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) -> VideoStream:
     """The main video of an opened file; raises OpenError if there is none.
 
-    Where none was chosen, the first that is no cover picture.
+    Without a choice in ``opening`` it is the first that is not a cover picture.
     """
     videos = container.streams.video
     moving = [av_stream for av_stream in videos if not av_stream.disposition & STILL]
     moving = [video for video in moving if opening.main in (None, video.index)]
     if not moving:
         found = "only a cover picture" if videos else "no video"
-        raise OpenError(f"{path} holds {found}", "name a video file")
+        raise OpenError(f"{path} contains {found}", "name a video file")
     if moving[0].codec_context is None:
         raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
     return moving[0]
@@ -186,9 +188,9 @@ def pictures_from(
     av_stream: VideoStream,
     packets: "Iterable[Packet[VideoStream]] | None" = None,
 ) -> Iterator[av.VideoFrame]:
-    """All pictures of a stream; with their alpha where FFmpeg's own decoder leaves it out.
+    """All pictures of a stream, including alpha that FFmpeg's own decoder ignores.
 
-    ``packets`` are the stream's own from its beginning; without them the container is read.
+    ``packets`` are the stream's, from its beginning; without them the container is read.
     """
     source = packets_of(container, av_stream) if packets is None else packets
     if not hides_alpha(av_stream):
@@ -205,7 +207,7 @@ def pictures_from(
 
 
 def told_transfer(path: Path) -> Transfer | None:
-    """How light became the samples of numbered pictures, where FFmpeg has no word for it."""
+    """The transfer of numbered pictures that FFmpeg does not report; otherwise None."""
     if not is_sequence(path):
         return None
     numbered = Numbered.find(path)
@@ -213,7 +215,7 @@ def told_transfer(path: Path) -> Transfer | None:
 
 
 def retagged(pictures: Iterable[av.VideoFrame], opening: Opening) -> Iterator[av.VideoFrame]:
-    """The pictures with what stands in place of their own tags."""
+    """The pictures with the opening's tags in place of their own."""
     for picture in pictures:
         if opening.transfer is not None:
             picture.color_trc = opening.transfer
@@ -223,10 +225,10 @@ def retagged(pictures: Iterable[av.VideoFrame], opening: Opening) -> Iterator[av
 def decoded(
     container: InputContainer, packets: "Iterable[Packet[VideoStream]]"
 ) -> Iterator[av.VideoFrame]:
-    """The pictures that packets make their decoder hand out.
+    """The pictures decoded from packets.
 
-    A packet with a time and no bytes says that the picture before it stays, as Theora does; the
-    decoder refuses it. The one without a time ends the stream.
+    A packet with a timestamp but no bytes repeats the picture before it, as in Theora; the decoder
+    refuses it, so it is skipped. One without a timestamp ends the stream.
     """
     pictures = (
         picture
@@ -238,16 +240,16 @@ def decoded(
 
 
 def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """The same pictures with their times in rising order.
+    """The same pictures with their timestamps in rising order.
 
-    AVI stores when a picture is decoded, not when it is shown. What FFmpeg makes of that for Xvid's
-    B-frames has the right times on the wrong ones of neighbouring pictures.
+    AVI stores decoding timestamps only. For Xvid's B-frames, FFmpeg derives the right display
+    timestamps, but assigns them to the wrong ones of neighbouring pictures.
     """
     waiting: deque[av.VideoFrame] = deque()
     times: list[int] = []
     for picture in chain(pictures, [None]):
         ahead = AHEAD
-        if picture is None or picture.pts is None:  # the end, or nothing is known of its order
+        if picture is None or picture.pts is None:  # the end, or an unknown order
             ahead = 0
         else:
             waiting.append(picture)
@@ -260,7 +262,7 @@ def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def hides_alpha(av_stream: VideoStream) -> bool:
-    """Whether there is alpha that FFmpeg's own decoder leaves out."""
+    """Whether there is alpha that FFmpeg's own decoder ignores."""
     return codec_name(av_stream) in ALPHA_DECODERS and av_stream.metadata.get("alpha_mode") == "1"
 
 
@@ -276,13 +278,13 @@ def describe(av_stream: Stream) -> StreamInfo:
 
 
 def codec_name(av_stream: Stream) -> str:
-    """The name of the codec, not of the decoder; empty where FFmpeg has no decoder for it."""
+    """The name of the codec, not of the decoder; empty if FFmpeg has no decoder for it."""
     context = av_stream.codec_context
     return context.codec.canonical_name if context is not None else ""
 
 
 def tagged_color(picture: av.VideoFrame) -> ColorSpec:
-    """The colour tags of a picture; its siting is the decoder's word."""
+    """The colour tags of a picture; its siting is the decoder's."""
     full = picture.format.name.startswith("yuvj")
     return ColorSpec(
         matrix=Matrix(picture.colorspace),
@@ -294,31 +296,31 @@ def tagged_color(picture: av.VideoFrame) -> ColorSpec:
 
 
 def timecode(container: InputContainer, video: Stream) -> str:
-    """What a clock in the picture would show in the first frame, as a file's metadata say."""
+    """The timecode of the first frame, from a file's tags."""
     entries = (*container.metadata.items(), *video.metadata.items())  # mp4 and mov write the file's
     return next((text for key, text in entries if key.lower() == "timecode"), "")
 
 
 def reel_name(container: InputContainer) -> str:
-    """What the reel is called that a film was taken from, as the file's tags say."""
+    """The name of the source's reel, from a file's tags."""
     entries = container.metadata.items()
     return next((text for key, text in entries if key.lower() == "reel_name"), "")
 
 
 def counts_timecode(av_stream: Stream) -> bool:
-    """Whether a stream is how mp4 and mov store the timecode, which the video has as a tag."""
+    """Whether a stream is mp4's or mov's timecode track, which the video has as a tag."""
     return av_stream.type == "data" and "timecode" in av_stream.metadata
 
 
 def holds_titles(container: InputContainer, av_stream: Stream) -> bool:
-    """Whether a stream is how mp4 and mov store titles of chapters, of which some have none."""
+    """Whether a stream is mp4's or mov's track of chapter titles, maybe with gaps."""
     chapters = len(container.chapters())
     titles = av_stream.type == "data" and av_stream.frames <= chapters
     return bool(chapters) and titles and read_container(container.format.name).iso
 
 
 def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fraction | None:
-    """How long the file says that its video is, in seconds."""
+    """The duration of the video that the file states, in seconds."""
     tick = exact(av_stream.time_base)
     if av_stream.duration and tick:
         return av_stream.duration * tick
@@ -331,10 +333,10 @@ def claimed_duration(container: InputContainer, av_stream: VideoStream) -> Fract
 
 
 def display_matrix(av_stream: VideoStream, first: av.VideoFrame) -> tuple[int, ...]:
-    """How a player turns the picture: nine numbers in FFmpeg's order.
+    """The display matrix: nine numbers in FFmpeg's order.
 
-    They are in 16.16 fixed point, those of the last column in 2.30. A picture whose codec turns it
-    (a display orientation SEI) needs no container for that.
+    They are in 16.16 fixed point, those of the last column in 2.30. It comes from the bitstream (a
+    display orientation SEI) or from the container.
     """
     if turn := turn_of(first):
         return turn
@@ -343,7 +345,7 @@ def display_matrix(av_stream: VideoStream, first: av.VideoFrame) -> tuple[int, .
 
 
 def indexed_frames(container: InputContainer, av_stream: VideoStream) -> int:
-    """How many frames an mp4 file's index promises, less those an edit list hides."""
+    """The number of frames in the container's index, in mp4 without those an edit list hides."""
     if not read_container(container.format.name).iso:
         return av_stream.frames
     return sum(not entry.is_discard for entry in av_stream.index_entries)

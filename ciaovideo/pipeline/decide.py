@@ -1,4 +1,4 @@
-"""All that is decided before the first frame is computed."""
+"""Makes all decisions of a run before the first frame is computed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ type FindEngine = Callable[[ModelOptions], tuple[str, Engine]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """A plan, the engine that it is for, and what the written video looks like by it."""
+    """A plan, its engine, and the target of the written video."""
 
     plan: UpscalePlan
     engine: Engine
@@ -41,10 +41,10 @@ class Decision:
 def decide(
     source: RunSource, destination: Destination, options: UpscaleOptions, find_engine: FindEngine
 ) -> Decision:
-    """Decide everything for a source that was looked at.
+    """Decide everything for a probed source.
 
-    ``find_engine`` gives a network's name and the engine that runs it, when all else is decided.
-    Raises whatever can be known to go wrong: size, codec, container, colour, weights, device.
+    ``find_engine`` returns a network's name and its engine; it is called last. Raises all errors
+    that can be known in advance: size, codec, container, colour, weights, device.
     """
     reader = source.reader
     wishes = OutputWishes(
@@ -91,7 +91,7 @@ def decide(
 
 
 def _aimed(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Decision:
-    """The decision, with what the written video looks like; tried where a system ffmpeg codes it.
+    """The decision with the target of the written video; a system ffmpeg is tried.
 
     Raises ColorError for colour tags that a container stores only together.
     """
@@ -111,7 +111,7 @@ def _aimed(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Decisi
 
 
 def _streams(source: RunSource, wishes: OutputWishes) -> StreamPlan:
-    """What becomes of the other streams; a pipe has none."""
+    """The plan of the other streams; a pipe has none."""
     path, container = source.reader.path, wishes.container
     if source.others is None:
         return StreamPlan(source=path, main=0, container=container, kept=(), dropped=())
@@ -123,7 +123,7 @@ def _streams(source: RunSource, wishes: OutputWishes) -> StreamPlan:
 def _restoring(
     source: RunSource, model: ModelOptions, device: str
 ) -> tuple[ModelOptions, tuple[Finding, ...]]:
-    """The network with a strength of restoring, and why that one, where nobody chose it."""
+    """The network with a restoring strength, and a finding if that was chosen automatically."""
     if model.restore != "auto":
         return model, ()
     if model.weights is None and (family := anchored(model.model)):
@@ -134,28 +134,28 @@ def _restoring(
     facts = source.reader.facts
     evidence = facts.quantiser if facts else None
     wanted = settled(model, device, evidence.qp if evidence else None)
-    why = str(evidence) if evidence else "a pipe does not tell how it was coded"
+    why = str(evidence) if evidence else "the coding of a pipe's source is unknown"
     text = f"restore {wanted.restore or 0:g}: {why}"
     return wanted, (Finding(kind=Kind.CHOSEN, subject="restore", text=text),)
 
 
 def _tried(plan: UpscalePlan, target: VideoTarget, words: str, *, strict: bool) -> UpscalePlan:
-    """The plan with what a system ffmpeg makes of these words.
+    """The plan after a trial of a system ffmpeg with these options.
 
-    What the machine lacks is said here, after what is wrong with the command itself. A loss is
-    refused under ``strict``.
+    Problems of the machine are raised here, after those of the command itself. Raises LossError for
+    a loss if ``strict``.
     """
     external = try_out(find_encoder(words), target)
     found = external.findings
     if plan.info.interlaced:
-        text = "interlaced: ffmpeg is not told that frames hold two fields"
+        text = "interlaced: the frames go to ffmpeg without their field order"
         found += (Finding(kind=Kind.LOST, subject="interlacing", text=text),)
     _refuse(found, strict=strict)
     return replace(plan, external=external, findings=without_repeats((*plan.findings, *found)))
 
 
 def _refuse(findings: Iterable[Finding], *, strict: bool) -> None:
-    """Raise LossError if the run is strict, and a strict run refuses any."""
+    """Raise LossError if ``strict`` and any finding is one that a strict run refuses."""
     refused = strict_findings(findings) if strict else ()
     if refused:
         count = f"{len(refused)} things" if len(refused) > 1 else "one thing"
@@ -164,7 +164,7 @@ def _refuse(findings: Iterable[Finding], *, strict: bool) -> None:
 
 
 def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
-    """Frames to compute at once: on a GPU enough to keep it busy, on a CPU one a core."""
+    """Frames to compute at once: on a GPU enough to keep it busy, on a CPU one per core."""
     if device.type != "cuda":
         return 1
     return max(1, min(MAX_BATCH, GPU_BATCH_PIXELS // (lr_size[0] * lr_size[1])))
@@ -173,9 +173,9 @@ def _batch(device: torch.device, lr_size: tuple[int, int]) -> int:
 def _shared(
     engine: Engine, count: int | None, lr_size: tuple[int, int], out_size: tuple[int, int]
 ) -> tuple[int, int]:
-    """How many threads compute at once, and how many frames each.
+    """The number of threads, and of frames that each computes at once.
 
-    As many threads as memory lets work on whole frames, of which there may be a ``count``.
+    As many threads as can work on whole frames in memory, and no more than the run's ``count``.
     """
     batch = engine.options.batch or _batch(engine.device, lr_size)
     most = usual_workers(engine.device)

@@ -25,30 +25,25 @@ from ciaovideo.storage.endpoints import reads_once
 from ciaovideo.storage.ledger import Fingerprint, Ledger
 
 CPU = Path("/proc/cpuinfo")
-ENDS = 1 << 20  # bytes of a source, at its beginning and end, that are looked at
+ENDS = 1 << 20  # bytes of a source, at its beginning and its end, that are hashed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerAccess:
-    """How a run uses its ledger.
-
-    With ``mixed`` it accepts segments that other machines made. Without ``read`` it only adds some.
-    """
+    """How a run uses segments: ``mixed`` with other machines, ``read`` loads existing ones."""
 
     mixed: bool = False
     read: bool = True
 
 
 def reproducible(source: Path, options: UpscaleOptions) -> UpscaleOptions:
-    """The options with which a run gives the same bits again; raises OptionError."""
+    """The options for reproducible bits, if the run is resumable; raises OptionError."""
     if not options.resume:
         return options
     if reads_once(source):
         raise OptionError(f"{source} is a pipe: it cannot be read again to resume", "name a file")
     if options.encode.via_ffmpeg is not None:
-        raise OptionError(
-            "what a system ffmpeg codes cannot be kept to resume", "choose a codec instead"
-        )
+        raise OptionError("a run with a system ffmpeg cannot be resumed", "choose a codec instead")
     return replace(options, engine=replace(options.engine, deterministic=True))
 
 
@@ -58,9 +53,9 @@ def find_ledger(
     options: UpscaleOptions,
     access: LedgerAccess,
 ) -> Ledger | None:
-    """The ledger of a planned run, with what an earlier one finished; raises StaleLedgerError.
+    """The ledger of a planned run, with an earlier run's segments; raises StaleLedgerError.
 
-    None for a run that is not to be resumed.
+    None for a run that is not resumable.
     """
     if not options.resume:
         return None
@@ -80,7 +75,7 @@ def find_ledger(
 
 
 def _source(path: Path) -> dict[str, str]:
-    """What tells one source from another without reading all of it."""
+    """The identity of a source, without reading all of it."""
     files = source_files(path)
     found = [file.stat() for file in files]
     digest = hashlib.sha256()
@@ -101,10 +96,10 @@ def _source(path: Path) -> dict[str, str]:
 
 
 def _processors(plan: UpscalePlan) -> str:
-    """What computes and codes.
+    """The processors that compute and encode.
 
-    How many cores there are decides how encoders divide pictures, and how many threads compute a
-    frame, in which order sums are added up.
+    The number of cores determines how encoders divide pictures. The number of threads per frame
+    determines the order of floating-point sums.
     """
     model = platform.machine()
     with suppress(OSError):
@@ -126,7 +121,7 @@ def _digest(network: torch.nn.Module) -> str:
 
 
 def _options(options: UpscaleOptions) -> str:
-    """All but what does not change the bits, and what is looked at itself: network and device."""
+    """The options that change the bits, without network and device, which are hashed separately."""
     engine = replace(options.engine, device="auto")
     same = replace(options, model=ModelOptions(), engine=engine, overwrite=False)
     return json.dumps(dataclasses.asdict(same), default=str, sort_keys=True)

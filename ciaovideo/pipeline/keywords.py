@@ -1,7 +1,7 @@
 """Options by the bare names of their fields, whichever group they belong to.
 
 ``upscale(src, dst, scale=2.5, crf=14)`` is ``UpscaleOptions(size=SizeOptions(scale=2.5),
-encode=EncodeOptions(crf=14))``. A field's name belongs to one group only: a test sees to it.
+encode=EncodeOptions(crf=14))``. A test ensures that each field name belongs to one group only.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from ciaovideo.options import (
     option_groups,
 )
 
-SIDES = ("scale", "size", "width", "height")  # a new one replaces whichever was set before
+SIDES = ("scale", "size", "width", "height")  # a new one replaces any that was set before
 
 
 class UpscaleFields(TypedDict, total=False):
@@ -81,8 +81,8 @@ class UpscaleFields(TypedDict, total=False):
 def with_fields(options: UpscaleOptions, values: Mapping[str, Any]) -> UpscaleOptions:
     """Options with some fields replaced, by bare name.
 
-    A side or a scale replaces whichever of them was set before. Raises UnknownNameError for a name
-    that no group has, and OptionError for a value that its field does not accept.
+    A side or a scale replaces any of them that was set before. Raises UnknownNameError for an
+    unknown name, and OptionError for a value that its field does not accept.
     """
     homes = field_homes()
     for name in values:
@@ -106,7 +106,7 @@ def with_fields(options: UpscaleOptions, values: Mapping[str, Any]) -> UpscaleOp
 
 
 def field_homes() -> dict[str, str]:
-    """Each option's name and the group that has it; "" for those of the run itself."""
+    """Each option's name with its group; "" for options of the run itself."""
     groups = option_groups()
     homes = {inner.name: group for group in groups for inner in fields(groups[group])}
     own = (field.name for field in fields(UpscaleOptions) if field.name not in groups)

@@ -1,4 +1,4 @@
-"""What a run will do: the plan, and what the written video looks like by it."""
+"""The plan of a run, and the target of the written video."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,12 +22,12 @@ from ciaovideo.models.weights import weights_sha256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscalePlan:
-    """All that is decided before the first frame is computed.
+    """All decisions made before the first frame is computed.
 
-    ``color`` is what the source's colours are taken for, ``out_color`` what the output's become:
-    the same but for where chroma sits. ``pad`` is the black around the enlarged picture.
-    ``piped_in`` says that the source is a pipe, which cannot be read again, ``piped_out`` that the
-    output is one; ``finished`` frames are there from a run that was stopped.
+    ``color`` is the interpretation of the source's samples, ``out_color`` the output's; they differ
+    in chroma siting only. ``pad`` is the black around the enlarged picture. ``piped_in`` means that
+    the source is a pipe, which cannot be read again, ``piped_out`` that the output is one.
+    ``finished`` frames exist from a stopped run.
     """
 
     source: Path
@@ -54,16 +54,16 @@ class UpscalePlan:
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
     finished: int = 0
-    provenance: str = ""  # what the output's metadata say of the run
+    provenance: str = ""  # the text of the output's tag on the run
 
     @property
     def full_size(self) -> tuple[int, int]:
-        """The (height, width) of the output's frames, with what pads them."""
+        """The (height, width) of the output's frames, with the padding."""
         return self.pad.outer(*self.out_size)
 
     @property
     def next_words(self) -> tuple[str, ...]:
-        """Options that tell the next ffmpeg the colour tags that a pipe cannot hold."""
+        """Options that give the next ffmpeg the colour tags that a pipe cannot hold."""
         if not self.piped_out:
             return ()
         return color_words(output_color(self, tag_guessed=False))
@@ -72,7 +72,7 @@ class UpscalePlan:
 def describe_run(plan: UpscalePlan, weights: Path | None) -> str:
     """One line for a resumable run's metadata: version, source, sizes, network, weights, encoder.
 
-    ``weights`` are a file in place of bundled ones.
+    ``weights`` is a file in place of bundled weights.
     """
     info, (height, width) = plan.info, plan.full_size
     digest = weights_sha256(plan.model, weights)
@@ -90,9 +90,9 @@ def describe_run(plan: UpscalePlan, weights: Path | None) -> str:
 def target_of(
     plan: UpscalePlan, *, tag_guessed: bool, square_pixels: bool, reproducible: bool
 ) -> VideoTarget:
-    """What the written video looks like."""
+    """The target of the written video."""
     color = output_color(plan, tag_guessed=tag_guessed)
-    if plan.encoding.codec is Y4M:  # its header says where chroma sits, or says the wrong thing
+    if plan.encoding.codec is Y4M:  # its header always states a siting
         color = replace(color, siting=plan.out_color.siting)
     target = VideoTarget.of(plan.info, plan.encoding, plan.out_size, color, plan.pad)
     container = plan.streams.container
@@ -107,10 +107,10 @@ def target_of(
 
 
 def output_color(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
-    """The colour tags of the output: the input's, and a guess where none would mislead."""
+    """The colour tags of the output: the input's, or a guess where no tag would mislead."""
     info = plan.info
     color = info.color
-    if plan.out_color.siting != plan.color.siting:  # moved, or of chroma that is made coarser here
+    if plan.out_color.siting != plan.color.siting:  # moved, or chroma was subsampled here
         color = replace(color, siting=plan.out_color.siting)
     stored_anyhow = bool(plan.encoding.codec.matrices)
     here, there = assumed_matrices(info, plan.full_size)
@@ -128,9 +128,9 @@ def output_color(plan: UpscalePlan, *, tag_guessed: bool) -> ColorSpec:
 
 
 def assumed_matrices(info: VideoInfo, out_size: tuple[int, int]) -> tuple[Matrix, Matrix]:
-    """The matrix that a player assumes at the source's size, and the one at the output's.
+    """The matrices that a player assumes at the source's size and at the output's.
 
-    They are equal where the source is tagged.
+    They are equal if the source is tagged.
     """
     layout = PixelLayout.of(info.pix_fmt)
     here = info.color.resolved(*info.stored_size, layout)[0]

@@ -1,4 +1,4 @@
-"""Where the segments of a video begin, so that each can be made without those before it."""
+"""Divides a video into segments that can be made independently of each other."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,9 +15,9 @@ from ciaovideo.storage.segments import Segment
 class SegmentPlan:
     """A segment to make: the frames [start, stop) of an output.
 
-    ``pts`` is when its first frame appears in ticks of the reader, ``after`` when the first one
-    after it does. Where ``pts`` is None, nothing is known but their numbers, and the frames before
-    have to be decoded; where ``anchor`` is, too. ``last`` says that the source ends there.
+    ``pts`` is the time of its first frame in the reader's ticks, ``after`` that of the first frame
+    after it. If ``pts`` or ``anchor`` is None, the frames before it must be decoded. ``last`` means
+    that the source ends there.
     """
 
     start: int
@@ -28,12 +28,12 @@ class SegmentPlan:
     last: bool = False
 
     def check_first(self, frame: Frame, path: object) -> None:
-        """Raise SegmentError unless this is its first frame."""
+        """Raise SegmentError unless this is the first frame of the part."""
         if self.pts is not None and frame.pts != self.pts:
             raise _astray(path, self.start, self.pts, frame)
 
     def check_next(self, frame: Frame | None, reader: VideoReader) -> None:
-        """Raise SegmentError unless this comes after it, and nothing hangs on what came before."""
+        """Raise SegmentError unless this frame follows the part, and the part is independent."""
         if self.pts is None:
             return
         if self.after is not None and (frame is None or frame.pts != self.after):
@@ -42,15 +42,15 @@ class SegmentPlan:
             raise _astray(reader.path, self.stop, None, frame)
         if reader.late_fields:
             raise SegmentError(
-                f"{reader.path} turns interlaced on the way", "its segments are made in order"
+                f"{reader.path} becomes interlaced midway", "its segments must be made in order"
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeSegment:
-    """A segment that was made, or None where the source ended before it.
+    """A segment that was made, or None if the source ended before it.
 
-    ``ended`` says that the source has no frame after it.
+    ``ended`` means that the source has no frame after it.
     """
 
     segment: Segment | None
@@ -61,9 +61,9 @@ class MadeSegment:
 def plan_segments(
     reader: VideoReader, limit: int | None, length: int
 ) -> tuple[SegmentPlan, ...] | None:
-    """The segments of a video, from a look at its packets; None where these do not tell.
+    """The segments of a video, from its packets; None if packets do not determine them.
 
-    ``reader`` stands at the beginning. ``limit`` frames at most are taken.
+    ``reader`` is at the beginning. The parts have at most ``limit`` frames.
     """
     facts = reader.facts
     if facts is None or facts.timeless or reader.selection.cut or reader.selection.film:
@@ -87,7 +87,7 @@ def _planned(
 ) -> SegmentPlan:
     start, stop = span
     begin = frames[start // per_frame]
-    whole = stop % per_frame == 0  # when a second field appears, packets do not tell
+    whole = stop % per_frame == 0  # packets do not state the time of a second field
     following = frames[stop // per_frame : stop // per_frame + 1] if whole else []
     return SegmentPlan(
         start=start,
@@ -101,7 +101,7 @@ def _planned(
 
 def _astray(path: object, number: int, wanted: int | None, found: Frame | None) -> SegmentError:
     return SegmentError(
-        f"{path}: frame {number} appears at {found.pts if found else None}, and its packets say"
-        f" {wanted} (ticks)",
-        "its segments are made in order",
+        f"{path}: frame {number} has the timestamp {found.pts if found else None}, but its"
+        f" packets have {wanted}",
+        "its segments must be made in order",
     )

@@ -1,4 +1,4 @@
-"""One source to one output, with progress and a summary."""
+"""Runs one source to one output, with progress and a summary."""
 
 import logging
 import math
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: frames written, frames expected (0: unknown), seconds since it began.
+    """The state of a run: frames written, frames expected (0: unknown), seconds since its start.
 
     A resumed run reports first when computing begins.
     """
@@ -50,10 +50,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did: how many frames, what else went along, and all that was found on the way.
+    """The result of a run: its frames, the other streams, and all findings.
 
-    ``computed`` counts the frames that were not just their predecessor again; ``reused`` is the
-    share of output pixels taken from the frame before. ``picture_size`` is without what was padded.
+    ``computed`` counts the frames that differ from their predecessor; ``reused`` is the share of
+    output pixels copied from the frame before. ``picture_size`` is without padding.
     """
 
     source: Path
@@ -77,10 +77,10 @@ class Summary:
 
 
 class Session:
-    """Networks and engines, made once for any number of runs that ask for the same.
+    """Networks and engines, made once for all runs with the same options.
 
-    What an engine had to change on the way, such as a kernel that cannot be compiled, holds for
-    all later runs on it and is among the findings of each.
+    A fallback of an engine, such as for a kernel that cannot be compiled, applies to all later runs
+    on it and is among the findings of each.
     """
 
     def __init__(self) -> None:
@@ -96,12 +96,12 @@ class Session:
 
 
 class UpscaleRun:
-    """One run from a source to an output: plan it, look at the plan, then carry it out.
+    """One run from a source to an output: make the plan, inspect it, then carry it out.
 
-    A context manager, which holds the source open. Raises on construction whatever can be known
-    to go wrong before any work: paths, sizes, codec, container, colour, interlacing, weights.
-    Runs of one ``session`` share their engine; they are carried out one after the other.
-    ``access`` says how a resumable run uses its ``ledger``, which has the finished segments.
+    A context manager, which keeps the source open. The constructor raises all errors that can be
+    known before any work: paths, sizes, codec, container, colour, interlacing, weights. Runs of one
+    ``session`` share their engine; they must not overlap. ``access`` is how a resumable run shares
+    its ``ledger``, which has the finished segments.
     """
 
     def __init__(
@@ -156,13 +156,13 @@ class UpscaleRun:
 
     @property
     def finished(self) -> int:
-        """How many frames are kept for a run that goes on if this one is stopped."""
+        """The number of finished frames that are kept if this run stops."""
         return self.ledger.frames if self.ledger else 0
 
     def estimate(self) -> UpscalePlan:
-        """The plan with the seconds that a frame takes, from computing the first one now.
+        """The plan with the seconds per frame, measured by computing the first one now.
 
-        A first call warms up, and a second one is timed. A run may follow.
+        The first computation warms up, the second one is timed. ``run`` may follow.
         """
         self._source.rewind()
         frame = self._source.reader.peek()
@@ -176,12 +176,12 @@ class UpscaleRun:
         return replace(self.plan, seconds_per_frame=seconds)
 
     def check(self) -> Verification:
-        """Compare an output that is there with what this run would make; VerificationError."""
+        """Compare an existing output with this run's plan; raises VerificationError."""
         asked = self._source.asked
         return check_result(self.plan.output, self.plan, self.target, asked, (0, None))
 
     def segments(self) -> tuple[SegmentPlan, ...] | None:
-        """Segments that can be made apart from each other, or None; reads the source's packets."""
+        """Segments that can be made independently, or None; reads the source's packets."""
         self._source.rewind()
         length = self.ledger.length if self.ledger else 0
         return plan_segments(self._source.reader, self.options.frames, length)
@@ -191,8 +191,8 @@ class UpscaleRun:
     ) -> MadeSegment:
         """Compute one segment of a resumable run, and keep it beside the output.
 
-        ``on_frame`` gets how many of its frames are done. Raises SegmentError where that cannot be
-        done without the frames before it.
+        ``on_frame`` gets the number of finished frames. Raises SegmentError if the segment needs
+        the frames before it.
         """
         ledger, plan, source = self.ledger, self.plan, self._source
         assert ledger is not None
@@ -227,10 +227,10 @@ class UpscaleRun:
         *,
         end: int | None = None,
     ) -> Summary:
-        """Compute every frame and write the output, which appears whole or not at all.
+        """Compute every frame and write the output, which appears complete or not at all.
 
-        Into a pipe each frame goes when it is made; BrokenPipeError when nobody reads any more.
-        ``end`` is how many frames the source has, where that is known: with all of them finished,
+        A pipe gets each frame as soon as it is computed; raises BrokenPipeError when its reader has
+        closed it. ``end`` is the source's number of frames, if known: with all of them finished,
         none is decoded.
         """
         plan, started = self.plan, time.perf_counter()
@@ -269,9 +269,9 @@ class UpscaleRun:
         return self._summary(work, seconds, verification)
 
     def _verified(self, temporary: Path, frames: int) -> Verification:
-        """The output held against the source, and what became of that meanwhile.
+        """Verify the output, and check whether the source changed meanwhile.
 
-        Where it cannot be read any more, VerificationError: the finished file is kept.
+        Raises VerificationError if the source cannot be read any more; the finished file is kept.
         """
         witness, reader = self._source.witness, self._source.reader
         counts = frames, reader.decoded if reader.piped else None
@@ -292,7 +292,7 @@ class UpscaleRun:
     def _missing(
         self, pool: WorkerPool, tell: Callable[[], None], end: int | None
     ) -> Iterator[tuple[Rendered, Frame]]:
-        """HR frames that no stopped run has finished, in order; ``tell`` when those are passed."""
+        """The missing HR frames in order; calls ``tell`` after skipping finished ones."""
         at = 0
         for start, stop in self.ledger.missing() if self.ledger else [(0, None)]:
             if start == end:
@@ -312,11 +312,11 @@ class UpscaleRun:
         if self.ledger is None:
             return kept(output)
         done = self.finished
-        text = f"{done} frames are finished: going on after them, once those are decoded"
+        text = f"{done} frames are finished: resuming after them, once they are decoded again"
         return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()
 
     def _found(self) -> tuple[Finding, ...]:
-        """What was found up to now."""
+        """All findings so far."""
         source = self._source
         others = source.others.findings if source.others else ()
         notices = self.engine.notices
@@ -355,7 +355,7 @@ def upscale(
     on_progress: Callable[[Progress], None] = lambda _: None,
     **values: Unpack[UpscaleFields],
 ) -> Summary:
-    """Upscale the main video of a file into another file, with everything else in it kept.
+    """Upscale the main video of a file into another file, and keep everything else in it.
 
     Options are given by name, ``scale=2.5, crf=14, codec="libx265"``, over those in ``options``.
     ``"-"`` in place of a file is standard input or output, as YUV4MPEG2; so are named pipes and

@@ -1,4 +1,4 @@
-"""A run's source: what a look at it told, its frames from any place on, and its other streams."""
+"""A run's source: its facts, its frames from any position on, and its other streams."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from ciaovideo.storage.endpoints import reads_once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputWishes:
-    """What is asked of a source: how it is read, how many frames of it, and to stop at damage."""
+    """The request for a source: how to read it, how many frames, and whether to stop at damage."""
 
     options: InputOptions
     count: int | None
@@ -28,12 +28,12 @@ class InputWishes:
 
 
 class RunSource:
-    """The source of a run, looked at once and held open. A context manager.
+    """The source of a run, probed once and kept open. A context manager.
 
-    ``options`` are those wished for, with a box in place of an automatic crop; ``findings`` say how
-    that was found. ``asked`` is the part that is wanted, counted from the first frame. ``reader``
-    hands out its frames and ``at`` is the next one's number, None where that is lost; ``others``
-    are the other streams, which a pipe has not. Raises what ``probe`` and ``VideoReader`` do.
+    ``options`` are the requested ones, with a box in place of an automatic crop; ``findings``
+    report that box. ``asked`` is the requested part, with times from the first frame. ``reader``
+    yields its frames, and ``at`` is the next one's number, None if unknown. ``others`` are the
+    other streams; a pipe has none. Raises what ``probe`` and ``VideoReader`` raise.
     """
 
     def __init__(self, path: Path, wishes: InputWishes) -> None:
@@ -46,7 +46,7 @@ class RunSource:
             facts = None if piped else probe(path, self.asked, wishes.options)
             self.options, self.findings = _with_box(path, facts, wishes.options)
             self.reader = self._open(facts or path)
-            stack.callback(lambda: self.reader.close())  # whichever it is by then
+            stack.callback(lambda: self.reader.close())  # the current one
             self.asked = replace(self.asked, film=self.reader.selection.film)
             self.others = stack.enter_context(StreamSource(facts)) if facts else None
             self._stack = stack.pop_all()
@@ -59,19 +59,19 @@ class RunSource:
 
     @property
     def selection(self) -> Selection:
-        """The part that is wanted, on the file's own clock."""
+        """The requested part, on the file's own clock."""
         return replace(self.reader.selection, count=self.asked.count)
 
     def _open(self, source: Path | SourceFacts) -> VideoReader:
         return VideoReader(source, options=self.options, strict=self._strict)
 
     def rewind(self) -> None:
-        """Open the source anew if it was read; raises OptionError for a pipe."""
+        """Open the source again if it was read; raises OptionError for a pipe."""
         if self.at == 0:
             return
         if self.reader.facts is None:
             raise OptionError(
-                f"{self.reader.path} is a pipe, and was read already", "make a new run"
+                f"{self.reader.path} is a pipe, and was read already", "start a new run"
             )
         self.reader.close()
         self.reader = self._open(self.reader.facts)
@@ -82,7 +82,7 @@ class RunSource:
         if self.at == segment.start:
             return
         if segment.pts is not None:
-            self.at = None  # a look ahead may have been taken
+            self.at = None  # the reader may be one frame ahead
             self.rewind()
             self.reader.skip_to(segment.pts, segment.anchor)
             return
@@ -91,7 +91,7 @@ class RunSource:
         self.pass_over(segment.start - (self.at or 0))
 
     def pass_over(self, count: int) -> None:
-        """Decode frames that are finished, here and not in a thread: an interrupt ends it."""
+        """Decode finished frames in this thread, so that an interrupt ends it."""
         pool = PlanePool(1)
         self.reader.use(pool)
         for frame in self.reader.frames(count):
@@ -101,10 +101,12 @@ class RunSource:
 def _with_box(
     path: Path, facts: SourceFacts | None, options: InputOptions
 ) -> tuple[InputOptions, tuple[Finding, ...]]:
-    """The options with a box in place of an automatic crop, which a pipe cannot be searched for."""
+    """The options with a box in place of an automatic crop; raises OptionError for a pipe."""
     if options.crop != CROP_AUTO:
         return options, ()
     if facts is None:
-        raise OptionError(f"{path} is a pipe: bars cannot be looked for", "give the box to keep")
+        raise OptionError(
+            f"{path} is a pipe: it cannot be searched for bars", "give the box to keep"
+        )
     box, found = find_crop(facts)
     return replace(options, crop=box), found

@@ -1,4 +1,4 @@
-"""What is decided of an output's video: size, rate, codec and colour, and what changes by that."""
+"""Decides size, rate, codec and colour of an output's video, and reports the changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from ciaovideo.pipeline.source import RunSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputWishes:
-    """What is asked of an output: where it goes, and how; ``force`` allows what is refused else."""
+    """The request for an output: container and options; ``force`` allows refused cases."""
 
     container: Container
     size: SizeOptions
@@ -40,7 +40,7 @@ class OutputWishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoDecision:
-    """What is decided of the main video alone; names as in ``UpscalePlan``."""
+    """The decisions on the main video; names as in ``UpscalePlan``."""
 
     info: VideoInfo
     frames: int
@@ -53,7 +53,7 @@ class VideoDecision:
 
 
 def decide_video(source: RunSource, wishes: OutputWishes) -> VideoDecision:
-    """Size, rate, codec and colour of the output's video; raises what does not go together."""
+    """Size, rate, codec and colour of the output's video; raises if they do not fit each other."""
     reader, container = source.reader, wishes.container
     if reader.facts:
         reader.facts.jumps.refuse(reader.path, container, reader.info.time_base)
@@ -66,7 +66,7 @@ def decide_video(source: RunSource, wishes: OutputWishes) -> VideoDecision:
     full, target = wishes.size.padded(out_size), PixelLayout.of(encoding.pix_fmt)
     pad = margins_around(out_size, full, target, fields=info.interlaced)
     chosen = replace(spec, siting=encoding.siting)
-    if encoding.codec.rgb:  # whose codes are of full range by its standard
+    if encoding.codec.rgb:  # full range by its standard
         chosen = replace(chosen, color_range=Range.FULL, siting=Siting.UNSPECIFIED)
     out_spec, sited = chosen.resolved(*info.stored_size, target)
     return VideoDecision(
@@ -92,10 +92,10 @@ def decide_video(source: RunSource, wishes: OutputWishes) -> VideoDecision:
 
 
 def _rated(source: RunSource, wishes: OutputWishes) -> tuple[VideoInfo, int, tuple[Finding, ...]]:
-    """For an output without times: the video at one rate, how many frames it has, what is lost.
+    """For an output without timestamps: the video at one rate, its frame count, and losses.
 
-    The times come from a look at the source's packets of its own. Raises TimestampError where
-    they vary, unless that is forced. Other outputs, and pipes as sources, stay as they are.
+    The times come from a separate scan of the source's packets. Raises TimestampError if they vary,
+    unless forced. Nothing changes for other outputs, and for pipes as sources.
     """
     reader, container = source.reader, wishes.container
     info = reader.info
@@ -119,22 +119,22 @@ def _rated(source: RunSource, wishes: OutputWishes) -> tuple[VideoInfo, int, tup
         if not wishes.force:
             raise TimestampError(
                 f"the frame times of {reader.path} vary, and {container} holds one constant rate",
-                "name a file such as .mkv as the output, or force it",
+                "write a file such as .mkv, or force it",
             )
         rate = average_rate(times)
         off = max(abs(time - times[0] - n / rate) for n, time in enumerate(times))
         losses.append(
-            f"{container} cannot hold varying frame times: frames go out at {rate} a second,"
-            f" up to {float(off):.3f} s from their time"
+            f"{container} cannot hold varying frame times: frames are written at {rate} a second,"
+            f" up to {float(off):.3f} s off their times"
         )
     if times[0] and selection.start is None and container.bare:
         losses.append(
-            f"{container} begins at 0: the first frame's {float(times[0]):g} s are left out"
+            f"{container} begins at 0: the first frame's time of {float(times[0]):g} s is dropped"
         )
     found = [Finding(kind=Kind.LOST, subject="frame times", text=text) for text in losses]
     if container.in_step:
         found += uneven_ends(scan, selection.end or times[-1] + 1 / rate, selection)
-    total = replace(selection, film=False).total(times)  # they are film's already
+    total = replace(selection, film=False).total(times)  # these are film's times already
     return replace(info, frame_rate=rate * fields), total, tuple(found)
 
 
@@ -148,7 +148,7 @@ def _size_and_encoding(
     needed = PixelLayout.of(encoding.pix_fmt).even_sides
     if even == needed or (even == (False, False) and wishes.size.pad is None):
         return out_size, encoding
-    # Chroma became finer for an odd side that was asked for: the other side can be odd as well.
+    # Chroma became finer for a requested odd side: the other side can be odd as well.
     height, width = (one and other for one, other in zip(even, needed, strict=True))
     even = needed if wishes.size.pad else (height, width)
     out_size = wishes.size.resolve(info.height, info.width, even=even, sar=info.sar)
@@ -160,8 +160,10 @@ def _encoding(
 ) -> Encoding:
     if wishes.container is YUV4MPEG:
         if wishes.streams.tag_guessed:
-            raise OptionError(f"{wishes.container} has no colour tags", "leave tagging out")
-        spec = replace(spec, matrix=info.color.matrix)  # what was guessed is not lost
+            raise OptionError(
+                f"{wishes.container} has no colour tags", "omit the request for guessed tags"
+            )
+        spec = replace(spec, matrix=info.color.matrix)  # a guess is no loss
     return choose_codec(
         wishes.encode,
         wishes.container,
@@ -174,7 +176,7 @@ def _encoding(
 
 
 def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
-    """The rotation and the mark of a stereo video, where the output goes on without."""
+    """Findings on a rotation and a stereo mark that the output loses."""
     marks = info.marks
     if info.display_matrix and container.rotation is Fate.LOST:
         text = f"{container} cannot hold the rotation by {info.rotation:g} degrees"
@@ -185,14 +187,14 @@ def _unturned(info: VideoInfo, container: Container) -> Iterator[Finding]:
 
 
 def _refuse_unviewable(info: VideoInfo) -> None:
-    """Raise ColorError for a video whose samples are not colours before Dolby Vision's formulas."""
+    """Raise ColorError for a video whose base layer is not viewable without Dolby Vision."""
     found = info.marks.dolby_vision
     if found is None or found.viewable:
         return
     raise ColorError(
-        f"{info.path} is {found}: without Dolby Vision its samples are no Y'CbCr, and show as"
-        " green and purple",
-        f"make HDR10 of it first: {as_hdr10(Path(info.path), info.index)} (or force it as it is)",
+        f"{info.path} is {found}: its samples are not Y'CbCr, and look green and purple without"
+        " Dolby Vision",
+        f"convert it to HDR10 first: {as_hdr10(Path(info.path), info.index)} (or force it)",
     )
 
 
@@ -202,12 +204,12 @@ def _rounding(
     exact = size.resolve(info.height, info.width, sar=info.sar)
     if exact == out_size:
         return ()
-    foreign = encoding.codec in (Y4M, VIA_FFMPEG)  # coded later, by a program we do not know
-    taker = "encoders take" if foreign else f"{encoding.codec.name} takes"
+    foreign = encoding.codec in (Y4M, VIA_FFMPEG)  # encoded by an unknown program
+    taker = "encoders need" if foreign else f"{encoding.codec.name} needs"
     text = (
         f"{exact[1]}x{exact[0]} is rounded to {out_size[1]}x{out_size[0]}:"
-        f" of {encoding.pix_fmt} {taker}"
-        " even sides only; a size given as such is kept"
+        f" {taker} even sides for {encoding.pix_fmt};"
+        " an explicit size is kept"
     )
     return (Finding(kind=Kind.CHOSEN, subject="size", text=text),)
 
@@ -217,14 +219,14 @@ def _retagging(
 ) -> tuple[Finding, ...]:
     """A finding if players would guess another colour matrix at the output's size.
 
-    Left untagged, such a file would change its colours by being enlarged. YUV4MPEG2 cannot be
-    tagged, and R'G'B' has none.
+    Without a tag, the colours of such a file would change. YUV4MPEG2 cannot be tagged, and R'G'B'
+    has no matrix.
     """
     here, there = assumed_matrices(info, out_size)
     if here == there or encoding.codec.rgb:
         return ()
     if encoding.codec is Y4M:
-        text = f"the output is {here.name}, and untagged: players would take it for {there.name}"
+        text = f"the output is {here.name} without a tag: players would assume {there.name}"
     else:
-        text = f"the output is tagged {here.name}: untagged, players would take it for {there.name}"
+        text = f"the output is tagged {here.name}: players would assume {there.name} without a tag"
     return (Finding(kind=Kind.CHANGED, subject="color matrix", text=text),)

@@ -1,7 +1,8 @@
-"""The writer that a plan asks for.
+"""Opens the writer of a plan.
 
-An encoder of PyAV's writes a file together with the source's other streams; so does a system
-ffmpeg; YUV4MPEG2 goes into a file or a pipe alone, and numbered pictures into a file each.
+An encoder of PyAV writes a file together with the source's other streams, and so does a system
+ffmpeg. YUV4MPEG2 goes into a file or a pipe without other streams; numbered pictures are one file
+each.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,22 +28,22 @@ from ciaovideo.storage.segments import Tally
 
 
 class FrameWriter(Protocol):
-    """What takes the frames of a run, in order."""
+    """Writes the frames of a run, in order."""
 
     def write(self, frame: Frame) -> None:
-        """Take one frame, whose planes are free again afterwards."""
+        """Write one frame; its planes may be reused afterwards."""
         ...
 
 
 def whole_output(plan: UpscalePlan, *, overwrite: bool) -> AbstractContextManager[Path]:
-    """Where to write so that the output appears whole or not at all."""
+    """A temporary path, so that the output appears complete or not at all."""
     if plan.streams.container.numbered_pictures:
         return atomic_pictures(plan.output, overwrite=overwrite)
     return atomic_output(plan.output, overwrite=overwrite)
 
 
 def first_number(plan: UpscalePlan) -> int:
-    """The number of the first picture: its source's, where that is numbered as well; else 1."""
+    """The number of the first picture: the source's if that is numbered too, else 1."""
     if not is_sequence(plan.source):
         return 1
     start = plan.streams.selection.start or 0
@@ -59,11 +60,11 @@ def open_writer(
     ledger: Ledger | None = None,
     done: Callable[[], Tally] = Tally,
 ) -> Iterator[FrameWriter]:
-    """The writer that a plan asks for, of a ``target``; leaving it finishes the output.
+    """The writer of a plan for a ``target``; leaving it finishes the output.
 
-    ``others`` are the streams that are copied; a pipe has none. With a ledger the writer takes the
-    frames that are missing there. ``done`` tells what was computed, the frame included that is
-    written; it is asked at the end of each segment.
+    ``others`` are the streams to copy; a pipe has none. With a ledger, the writer expects the
+    frames that are missing there. ``done`` returns the work counted so far, including the frame
+    that is being written; it is called at the end of each segment.
     """
     if ledger and others:
         with (

@@ -292,7 +292,7 @@ def test_avi_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", [name for name in CODECS if name not in USABLE])
 def test_an_encoder_without_its_hardware_says_so(codec: str) -> None:
-    with pytest.raises(EncodeError, match=f"{codec} does not open for .* NVIDIA GPU"):
+    with pytest.raises(EncodeError, match=f"{codec} .* NVIDIA GPU"):
         choose(codec, "out.mp4", "yuv420p")
 
 
@@ -320,5 +320,5 @@ def test_options_of_the_encoder_reach_it_and_others_are_refused(codec: str) -> N
     pix_fmt = clip_of(codec, suffix).pix_fmt
     choice = choose(codec, f"out{suffix}", pix_fmt, codec_option=("threads=2",))
     assert choice.options["threads"] == "2"
-    with pytest.raises(UnknownNameError, match=f"no option of {codec} is called 'thraeds'"):
+    with pytest.raises(UnknownNameError, match=f"{codec} .*'thraeds'"):
         choose(codec, f"out{suffix}", pix_fmt, codec_option=("thraeds=2",))

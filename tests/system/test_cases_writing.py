@@ -98,8 +98,8 @@ def test_the_second_eye_is_told(tmp_path: Path) -> None:
     source = case("water_180_mvhevc_5frames.mov", tmp_path)
     summary = enlarge(source, tmp_path / "out.mov", frames=1, preset="ultrafast")
     texts = " ".join(map(str, summary.findings))
-    assert "only the base view of two is enlarged" in texts
-    assert "projection of a spherical video" in texts
+    assert "base view" in texts
+    assert "spherical" in texts
     assert "3D reference displays" in texts
 
 
@@ -151,7 +151,7 @@ def test_a_stereo_mark_is_kept_in_matroska_and_named_elsewhere(tmp_path: Path) -
     with av.open(tmp_path / "out.mkv") as container:
         assert "stereo_3d" in container.streams.video[0].codec_context.coded_side_data
     assert (LOST, "stereo") in told(enlarge(marked, tmp_path / "out.mp4"))
-    with pytest.raises(LossError, match="side by side"):
+    with pytest.raises(LossError, match="stereo"):
         enlarge(marked, tmp_path / "strict.mp4", strict=True)
 
 
@@ -222,7 +222,7 @@ def test_sound_without_durations_is_coded_anew(name: str, tmp_path: Path) -> Non
 
 def test_ordered_chapters_are_named_one_by_one(tmp_path: Path) -> None:
     source = case("ordered.mkv", tmp_path)
-    words = ("ordered", "other files", "editions", "hidden", "inside others")
+    words = ("ordered", "other files", "editions", "hidden", "nested")
     found = odd_chapters(source)
     assert len(found) == len(words)
     assert all(word in text for word, text in zip(words, found, strict=True))

@@ -54,7 +54,7 @@ def test_sound_that_nobody_can_decode_is_taken_out(tmp_path: Path) -> None:
         head += 14 if packet[1] & 0x40 else 0  # that of the PES packet
         spoiled += packet[:head] + bytes(188 - head) if mine else packet
     source.write_bytes(spoiled)
-    with pytest.raises(EncodeError, match="does not tell how its sound is coded") as caught:
+    with pytest.raises(EncodeError, match="audio 1") as caught:
         enlarge(source, tmp_path / "out.mkv")
     fixed = made_by(caught.value, tmp_path)
     summary = enlarge(fixed, tmp_path / "out.mkv")
@@ -91,7 +91,7 @@ def joined_sizes(folder: Path, codec: str) -> Path:
 def test_what_follows_a_change_of_size_becomes_a_file(tmp_path: Path, codec: str) -> None:
     """Of reordered pictures ffmpeg seeks further back; sound begins before the pictures."""
     source = joined_sizes(tmp_path, codec)
-    with pytest.raises(DecodeError, match="the picture changes from 64x48") as caught:
+    with pytest.raises(DecodeError, match="64x48") as caught:
         enlarge(source, tmp_path / "out.mkv")
     rest = made_by(caught.value, tmp_path)
     summary = enlarge(rest, tmp_path / "rest.mkv")

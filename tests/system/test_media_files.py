@@ -16,8 +16,8 @@ from ciaovideo.cli.main import run
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
 SUFFIXES = (".mp4", ".mkv", ".mov")
 FRAMES = 6
-DAMAGED = "Invalid data found|holds no picture"
-SILENT = "holds no video"  # it holds sound only
+DAMAGED = "Invalid data found|no picture of"
+SILENT = "no video"  # it holds sound only
 WITH_ALPHA = {"animation.mov", "jpeg2000.mov", "png.mov"}
 # Files that may be refused, and what the error then says; every other one must come out.
 REFUSED = {

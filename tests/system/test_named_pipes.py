@@ -1,5 +1,6 @@
 """Named pipes, devices and descriptors in place of files: used in order, never moved or removed."""
 
+import errno
 import os
 import stat
 import threading
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.errors import DecodeError, EncodeError, OpenError, OptionError
+from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
 from tests.system.test_pipes import FRAME, HEAD, ciaovideo
 from tests.system.test_upscale import left_behind, times
@@ -64,32 +67,26 @@ def test_a_named_pipe_gets_what_a_file_gets(
 ) -> None:
     os.mkfifo(output := tmp_path / name)
     with reader_of(output) as got:
-        assert run([str(clip), str(output), *WORDS]) == 0
+        assert run([str(clip), str(output), *WORDS, "--json"]) == 0
     assert got == [bare]
-    said = capfd.readouterr()
-    assert "6 frames were counted, nothing was verified" in said.err
-    assert "YUV4MPEG2 cannot hold audio 1: aac" in said.err
-    assert f"{output}: 6 frames of 96x72" in said.out
+    summary = result_in(capfd.readouterr().out)
+    assert [summary[key] for key in ("output", "frames", "out_size")] == [str(output), 6, [72, 96]]
+    assert {("fell back", "verification"), ("lost", "audio 1")} <= found_in(summary)
     assert output.is_fifo()
     assert left_behind(tmp_path, name) == []
 
 
-def test_a_pipe_is_not_taken_for_a_container(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pipe_is_not_taken_for_a_container(clip: Path, tmp_path: Path) -> None:
     os.mkfifo(output := tmp_path / "out.mkv")
-    assert run([str(clip), str(output), "-q"]) == 2
-    said = capsys.readouterr().err
-    assert "is a pipe or device, and .mkv cannot be written in one pass" in said
-    assert "call it .y4m" in said
+    error = error_of(OptionError, clip, output)
+    assert str(output) in error.problem
+    assert ".y4m" in error.hint
     os.mkfifo(output := tmp_path / "out.y4m")
-    assert run([str(clip), str(output), "-q", "--overwrite"]) == 2
-    assert "cannot be overwritten" in capsys.readouterr().err
-    assert run([str(output), str(output), "-q"]) == 2
-    assert "is the input itself" in capsys.readouterr().err
+    assert str(output) in error_of(OptionError, clip, output, "--overwrite").problem
+    assert str(output) in error_of(OptionError, output, output).problem
 
 
-def test_a_named_pipe_is_read_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_named_pipe_is_read_in_order(tmp_path: Path) -> None:
     os.mkfifo(source := tmp_path / "in.y4m")
     output = tmp_path / "out.mkv"
     with writer_of(source, HEAD + FRAME * 3):
@@ -97,11 +94,9 @@ def test_a_named_pipe_is_read_in_order(tmp_path: Path, capsys: pytest.CaptureFix
     assert len(times(output)) == 3
     output.unlink()
     with writer_of(source, HEAD + FRAME * 3 + FRAME[:-9]):
-        assert run([str(source), str(output), *WORDS, "-q"]) == 3
-    assert f"{source} breaks off inside a frame" in capsys.readouterr().err
+        assert str(source) in error_of(DecodeError, source, output, *WORDS).problem
     with writer_of(source, b"RIFF" * 99):
-        assert run([str(source), str(output), *WORDS, "-q"]) == 3
-    assert f"{source} is not YUV4MPEG2" in capsys.readouterr().err
+        assert str(source) in error_of(OpenError, source, output, *WORDS).problem
     assert left_behind(tmp_path, source.name) == []
     assert source.is_fifo()
 
@@ -121,19 +116,16 @@ def test_a_reader_of_a_named_pipe_that_goes_away(clip: Path, tmp_path: Path) -> 
     assert left_behind(tmp_path, output.name) == []
 
 
-def test_devices_stay_devices(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_stay_devices(clip: Path) -> None:
     assert run([str(clip), "/dev/null", *WORDS, "-q"]) == 0
-    assert run(["/dev/null", "/dev/null", "-q"]) == 3
-    assert "/dev/null holds nothing" in capsys.readouterr().err
+    assert "/dev/null" in error_of(OpenError, "/dev/null", "/dev/null").problem
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
     if Path("/dev/full").exists():
-        assert run([str(clip), "/dev/full", *WORDS, "-q"]) == 3
-        assert "writing /dev/full: No space left on device" in capsys.readouterr().err
+        error = error_of(EncodeError, clip, "/dev/full", *WORDS)
+        assert all(word in error.problem for word in ("/dev/full", os.strerror(errno.ENOSPC)))
 
 
-def test_descriptors_by_their_names(
-    clip: Path, bare: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_descriptors_by_their_names(clip: Path, bare: bytes, tmp_path: Path) -> None:
     """Not opened again: what is there already stays, and what a shell redirected is no output."""
     output = tmp_path / "redirected"
     with output.open("wb") as file:
@@ -146,9 +138,8 @@ def test_descriptors_by_their_names(
         told = process.communicate(timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 0, told
     assert output.read_bytes() == bare
-    assert '"output": "/dev/stdout"' in told
-    assert run([str(clip), "/dev/fd/999", "-q"]) == 2
-    assert "/dev/fd/999 is not open" in capsys.readouterr().err
+    assert result_in(told)["output"] == "/dev/stdout"
+    assert "/dev/fd/999" in error_of(OptionError, clip, "/dev/fd/999").problem
     made = tmp_path / "out.mkv"
     process = ciaovideo("/dev/stdin", made, *WORDS, "-q")
     told = process.communicate(bare, timeout=FAR_TOO_LONG_S)[1].decode()

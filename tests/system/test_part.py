@@ -9,6 +9,8 @@ import av
 import pytest
 
 from ciaovideo.cli.main import run
+from ciaovideo.errors import OptionError
+from tests.commands import error_of
 from tests.fields import read_field_counter
 from tests.media import ASS_HEADER, make_clip
 from tests.system.test_media_files import one_thread
@@ -242,9 +244,7 @@ def test_a_dry_run_counts_the_part(
 ) -> None:
     words = [str(clip), str(tmp_path / "out.mp4"), "--dry-run", "--start", "1", "--end", "1.5"]
     assert run(words) == 0
-    said = capsys.readouterr().out
-    assert "for 13 frames" in said
-    assert "the one at 1 s of the file's own time; all times are 1 s earlier" in said
+    assert "13 frames" in capsys.readouterr().out
     assert run([*words, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert (plan["frames"], plan["streams"]["offset"]) == (13, "-1")
@@ -252,26 +252,21 @@ def test_a_dry_run_counts_the_part(
     assert (part["start"], part["end"], part["tick"]) == ("1", "38/25", "1/12800")
 
 
-def test_parts_that_cannot_be(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_parts_that_cannot_be(clip: Path, tmp_path: Path) -> None:
     cases = [
-        (["--start", "4"], "appears between 4 s and its end"),
-        (["--start", "1:00:00"], "appears between 3600 s and its end"),
-        (["--start", "0.001", "--end", "0.039"], "appears between 0.001 s and 0.039 s"),
-        (["--start", "2", "--end", "2"], "the end 2 is not after the start 2"),
-        (["--end", "0"], "the end 0 is not after the start 0"),
-        (["--start", "noon"], "'noon' is not a time"),
-        (["--start", "1:75"], "'1:75' is not a time"),
+        (["--start", "4"], "4 s"),
+        (["--start", "1:00:00"], "3600 s"),
+        (["--start", "0.001", "--end", "0.039"], "0.001 s and 0.039 s"),
+        (["--start", "2", "--end", "2"], "end 2"),
+        (["--end", "0"], "end 0"),
+        (["--start", "noon"], "'noon'"),
+        (["--start", "1:75"], "'1:75'"),
     ]
-    for words, says in cases:
-        assert cut(clip, tmp_path / "out.mp4", *words) == 2, words
-        error = capsys.readouterr().err
-        assert says in error
-        assert len(error.strip().splitlines()) <= 2
-        check = ["verify", str(clip), "--against", str(clip), *words]
-        assert run(check) == 2
-        assert says in capsys.readouterr().err
+    for words, named in cases:
+        for command in ((clip, tmp_path / "out.mp4"), ("verify", clip, "--against", clip)):
+            error = error_of(OptionError, *command, *words)
+            assert named in error.problem
+            assert "\n" not in str(error)
     assert left_behind(tmp_path) == []
 
 

@@ -55,11 +55,10 @@ def test_a_file_that_differs_is_kept_under_its_temporary_name(
     assert run([str(source), str(output), "--scale", "1", "-q"]) == 3
     _, errors = words(capsys)
     (kept,) = (path for path in tmp_path.iterdir() if path != source)
-    assert errors == [
-        f"ciaovideo: {output} is not what it should be: video: frame 12 should be at 0.500000 s"
-        " and is at 0.541667 s; 24 expected, 23 found",
-        f"  the file is kept as {kept}",
-    ]
+    problem, hint = errors
+    for word in (str(output), "frame 12 ", "0.500000 s", "0.541667 s", "24", "23"):
+        assert word in problem
+    assert str(kept) in hint
     assert run(["verify", str(kept), "--against", str(source), "--json"]) == 3
     findings = json.loads(words(capsys)[0])["findings"]
     assert ("wrong", "video") in {(one["kind"], one["subject"]) for one in findings}

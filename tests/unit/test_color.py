@@ -237,7 +237,7 @@ def test_rgb_in_yuv_planes_is_taken_as_such() -> None:
     planes = noise_planes(PixelLayout.of("gbrp"), 5, 4)
     expected = to_rgb(planes, PixelLayout.of("gbrp"), spec)
     assert torch.equal(to_rgb(planes, PixelLayout.of("yuv444p"), spec), expected)
-    with pytest.raises(ColorError, match="yuv420p cannot hold"):
+    with pytest.raises(ColorError, match="yuv420p"):
         to_rgb(noise_planes(PixelLayout.of("yuv420p"), 4, 4), PixelLayout.of("yuv420p"), spec)
 
 

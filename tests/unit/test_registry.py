@@ -49,9 +49,9 @@ assert "colorsys" in sys.modules
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     shapes: Registry[type] = Registry("shape", SHAPES)
-    with pytest.raises(UnknownNameError, match="no shape is called 'pahts': did you mean 'path'"):
+    with pytest.raises(UnknownNameError, match=r"shape .*'pahts'.*'path'"):
         shapes["pahts"]
-    with pytest.raises(UnknownNameError, match="known: fraction, path"):
+    with pytest.raises(UnknownNameError, match="fraction, path"):
         shapes[""]
 
 
@@ -64,7 +64,7 @@ def test_other_packages_add_names(installed: dict[str, EntryPoint]) -> None:
     assert "date" in shapes
     assert "time" not in shapes
     assert shapes["date"].__name__ == "date"
-    with pytest.raises(UnknownNameError, match="did you mean 'date'"):
+    with pytest.raises(UnknownNameError, match="'date'"):
         shapes["dates"]
 
 

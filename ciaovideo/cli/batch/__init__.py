@@ -1,1 +1,1 @@
-"""``ciaovideo batch``: the command, and how it prints what it does."""
+"""``ciaovideo batch``: the command, and its output."""

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + signal.SIGINT
 EPILOG = """
 IN is a video, a folder (searched to any depth), a quoted wildcard such as 'tapes/**/*.mov', or a
-list ending in .csv or .toml. A list has an input for each row or [[file]], an output if --name is
-not to make one, and any option by its name (model, scale, start, end, ...). The tree below OUT is
-that of the input. --name may hold {stem}, {suffix}, {folder}, {number}, {height}, {width} and any
+list ending in .csv or .toml. A list has an input for each row or [[file]], optionally an output
+instead of --name, and any option by its name (model, scale, start, end, ...). OUT gets the folders
+of the input. --name may contain {stem}, {suffix}, {folder}, {number}, {height}, {width} and any
 option.
-The same command, given again, goes on: finished files are skipped, failed ones are tried again.
-Ctrl-C ends the segments at work and stops; a second one stops at once. Nothing finished is lost.
-ciaovideo batch status OUT says from any shell how a batch stands.
-exit codes: 0 all is made, 7 some files failed, else that of the first failure; 130 interrupted.
+The same command resumes a batch: finished files are skipped, failed ones are tried again.
+Ctrl-C finishes the current segments and stops; a second one stops at once. Finished segments are
+kept. ciaovideo batch status OUT prints the state of a batch from any shell.
+exit codes: 0 all files made, 7 some files failed, else that of the first failure; 130 interrupted.
 """
 
 
@@ -42,7 +42,7 @@ def build_parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=prog,
         usage="%(prog)s IN... -o OUT [options]",
-        description="Upscale many files, with segments that survive a stop, by several workers.",
+        description="Upscale many files with several workers; a stopped batch resumes.",
         epilog=EPILOG,
         allow_abbrev=False,
     )
@@ -53,23 +53,23 @@ def build_parser(prog: str) -> ArgumentParser:
         add_group(parser, config, without=("resume",))
     parser.set_defaults(resume=True)
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more, show tracebacks")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more, show tracebacks")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     return parser
 
 
 def _add_own(parser: ArgumentParser) -> None:
-    """What a batch has besides the options of a run."""
+    """The options of a batch, besides those of a run."""
     group = parser.add_argument_group("Batch")
     group.add_argument(
-        "--name", default="", metavar="PATTERN", help='such as "{stem}-{height}p.mkv"'
+        "--name", default="", metavar="PATTERN", help='output name, such as "{stem}-{height}p.mkv"'
     )
     group.add_argument(
         "--workers",
         type=int,
         default=0,
         metavar="N",
-        help="processes that share this machine's cores or GPUs (default: one, or one a GPU)",
+        help="processes that share this machine's cores or GPUs (default: one, or one per GPU)",
     )
     group.add_argument(
         "--cluster",
@@ -79,7 +79,7 @@ def _add_own(parser: ArgumentParser) -> None:
     group.add_argument(
         "--same-bits",
         action="store_true",
-        help="of a cluster, use machines of one kind only: others may differ in last bits",
+        help="use only machines of one kind in a cluster: others may differ in the last bits",
     )
     _add_repeating(group)
 
@@ -90,33 +90,33 @@ def _add_repeating(group: "_ArgumentGroup") -> None:
         type=int,
         default=3,
         metavar="N",
-        help="times that a file is tried again before it is given up (default: %(default)s)",
+        help="how often to retry a file before it counts as failed (default: %(default)s)",
     )
     group.add_argument(
         "--redo",
         action="store_true",
-        help="make anew what was made of another source, or in another way; else it is refused",
+        help="remake outputs of another source or with other options; without it they are refused",
     )
     group.add_argument(
         "--reports",
         action="store_true",
-        help="write a page beside each output on what was kept, changed, lost and invented, and"
-        " report.html and report.json on all files; reads all pictures of both files once more",
+        help="write a report beside each output on what was kept, changed, lost and invented, and"
+        " report.html and report.json on all files; reads all pictures of both files again",
     )
     group.add_argument(
         "--no-disk-check",
         action="store_true",
-        help="begin at once: without a look at all files, an estimate, and a look at the disk",
+        help="start at once, without probing all files, an estimate, and a check of the disk",
     )
     group.add_argument(
         "--dry-run",
         action="store_true",
-        help="look at all files, try some frames, say what the batch takes and loses, and stop",
+        help="probe all files, try some frames, print costs and losses, and stop",
     )
 
 
 def run(arguments: Namespace) -> int:
-    """Carry out a batch, or say how one stands."""
+    """Carry out a batch, or print its state."""
     if arguments.inputs[0] == "status" and len(arguments.inputs) == 2 and not arguments.output:
         from ciaovideo.cli.batch.status import print_status
 
@@ -167,7 +167,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _check_charts() -> None:
-    """Raise OptionError where no chart can be drawn: now, and not when the first file is made."""
+    """Raise OptionError if charts cannot be drawn, before any file is made."""
     from ciaovideo.charts import drawing
 
     with drawing():
@@ -186,15 +186,15 @@ def _batch_options(arguments: Namespace) -> "BatchOptions":
 
 
 def _workers(arguments: Namespace, options: UpscaleOptions) -> "LocalWorkers | ClusterWorkers":
-    """The workers that are asked for; without a number, one for each GPU."""
+    """The requested workers; without a number, one for each GPU."""
     from ciaovideo.jobs.workers import LocalWorkers, find_devices
 
     if arguments.cluster:
         if arguments.workers:
-            raise OptionError("a cluster has its own workers", "leave their number out")
+            raise OptionError("a cluster has its own workers", "omit their number")
         return _cluster(arguments)
     if arguments.same_bits:
-        raise OptionError("the same bits are asked of a cluster", "workers here have them anyway")
+        raise OptionError("same bits apply to a cluster", "workers on one machine have them anyway")
     devices = find_devices(options.engine.device)
     return LocalWorkers(arguments.workers or max(1, len(devices)), devices=devices)
 
@@ -211,7 +211,7 @@ def _cluster(arguments: Namespace) -> "ClusterWorkers":
 
 @contextmanager
 def _stops(batch: "Batch") -> Iterator[None]:
-    """The first Ctrl-C lets the tasks at work end, the second one is an interrupt."""
+    """Let the first Ctrl-C finish the current tasks; the second one interrupts."""
 
     def stop(_: int, __: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

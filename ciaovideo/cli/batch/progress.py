@@ -1,4 +1,4 @@
-"""What a batch says while it works: bars on a terminal, else a line a minute; or JSON events."""
+"""Prints a batch's progress: bars on a terminal, else a line a minute; or JSON events."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ class BatchPrinter:
         self._stack.close()
 
     def say(self, text: str) -> None:
-        """A line, above the bars if there are any."""
+        """Print a line, above any bars."""
         if self._quiet or self._events:
             return
         if self._bars:
@@ -51,14 +51,14 @@ class BatchPrinter:
             print(text, file=sys.stderr, flush=True)
 
     def others(self, suffixes: Mapping[str, int]) -> None:
-        """Say which files of other kinds folders hold."""
+        """Print how many files of other kinds the folders hold."""
         if suffixes:
             count = sum(suffixes.values())
             kinds = ", ".join(sorted(suffix or "no suffix" for suffix in suffixes))
-            self.say(f"{count} files of other kinds are left alone: {kinds}")
+            self.say(f"{count} files of other kinds are ignored: {kinds}")
 
     def event(self, event: "Event") -> None:
-        """Print what happened."""
+        """Print an event."""
         if self._events:
             line = {"event": event.kind, "time": time.time(), "file": event.name, **event.facts}
             print(json.dumps(line, default=to_plain), flush=True)
@@ -73,7 +73,7 @@ class BatchPrinter:
                     if finding["kind"] in ("lost", "guessed", "damaged"):
                         self.say(f"  {finding['kind']}: {finding['text']}")
             case "retry":
-                self.say(f"{event.name}: {facts['problem']}; tried again in {facts['wait_s']:g} s")
+                self.say(f"{event.name}: {facts['problem']}; retried in {facts['wait_s']:g} s")
             case "fail":
                 hint = f" ({facts['hint']})" if facts["hint"] else ""
                 self.say(f"{event.name}: failed: {facts['problem']}{hint}")
@@ -86,7 +86,7 @@ class BatchPrinter:
                 self.say(text + (f", {left} left" if left else ""))
 
     def tick(self, snapshot: "Snapshot") -> None:
-        """Draw how the batch stands."""
+        """Draw the state of the batch."""
         if self._bars:
             self._draw(snapshot)
         elif not self._quiet and not self._events and self._clock() >= self._next_line:
@@ -132,7 +132,7 @@ class BatchPrinter:
 
 
 def described(snapshot: "Snapshot") -> str:
-    """How a batch stands, in a line."""
+    """The state of a batch, in one line."""
     counts, rate = snapshot.counts, snapshot.new_frames / max(snapshot.elapsed_s, 1e-9)
     text = f"{counts.done} of {_files(counts.files)}, {snapshot.frames} frames"
     if snapshot.total:

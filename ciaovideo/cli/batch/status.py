@@ -1,4 +1,4 @@
-"""``ciaovideo batch status OUT``: how a batch stands, while it works and afterwards."""
+"""``ciaovideo batch status OUT``: prints the state of a running or ended batch."""
 
 import json
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def print_status(folder: Path, *, as_json: bool) -> int:
-    """Print it; raises OpenError where the folder holds no batch."""
+    """Print the state; raises OpenError if the folder holds no batch."""
     from ciaovideo.jobs.ledger import FOLDER, BatchLedger
     from ciaovideo.jobs.lock import owner_of
 
@@ -28,7 +28,7 @@ def print_status(folder: Path, *, as_json: bool) -> int:
             ]
             print(json.dumps({"owner": owner, **asdict(counts), "list": files}, indent=2))
             return 0
-        print(f"{folder}: {'worked on by ' + owner if owner else 'nobody works on it'}")
+        print(f"{folder}: {'in progress, by ' + owner if owner else 'not in progress'}")
         print(
             f"{counts.done} of {counts.files} files done, {counts.failed} failed,"
             f" {counts.frames_done} of {counts.frames} frames"
@@ -39,5 +39,5 @@ def print_status(folder: Path, *, as_json: bool) -> int:
         for row in ledger.rows("failed"):
             print(f"failed   {row.name}: {row.problem}{f' ({row.hint})' if row.hint else ''}")
         seconds = sum(row.seconds for row in ledger.rows())
-        print(f"computed for {timedelta(seconds=round(seconds))} by all workers together")
+        print(f"computing time of all workers: {timedelta(seconds=round(seconds))}")
     return 0

@@ -1,4 +1,4 @@
-"""What a look at all files of a batch found, as a table or as JSON."""
+"""Prints the survey of a batch's files, as a table or as JSON."""
 
 import json
 import sys
@@ -17,14 +17,14 @@ TELLS = ("lost", "guessed", "damaged", "changed")
 
 
 class SurveyPrinter:
-    """Collects looks for JSON, and prints tables: of a dry run on standard output."""
+    """Collects the facts of each file for JSON, and prints tables."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._json, self._quiet = as_json, quiet
         self._files: list[dict[str, Any]] = []
 
     def add(self, job: "Job", file: "SurveyedFile | CiaoVideoError") -> None:
-        """Take what a look at one file found."""
+        """Add the facts of one file."""
         if isinstance(file, CiaoVideoError):
             facts: dict[str, Any] = {"problem": file.problem, "hint": file.hint}
         else:
@@ -32,7 +32,7 @@ class SurveyPrinter:
         self._files.append({"file": job.name, "source": str(job.source), **facts})
 
     def result(self, survey: "Survey") -> None:
-        """Print all of it."""
+        """Print the facts of all files."""
         if self._json:
             print(json.dumps({**_totals(survey), "files": self._files}, default=to_plain, indent=2))
             return
@@ -41,13 +41,13 @@ class SurveyPrinter:
         print("\n".join(_table(survey)))
 
     def brief(self, survey: "Survey") -> None:
-        """Print the sums alone, on standard error; nothing among JSON events."""
+        """Print only the sums, on standard error; nothing among JSON events."""
         if not self._quiet and not self._json and survey.files:
             print("\n".join(_table(survey)), file=sys.stderr)
 
 
 def dry_run_code(survey: "Survey") -> int:
-    """The exit code that a batch would have by what is known now."""
+    """The exit code that a batch would have, as far as known."""
     if not survey.problems:
         return 0
     return SOME_FAIL if survey.files else next(iter(survey.problems.values())).exit_code
@@ -65,7 +65,7 @@ def _line(file: dict[str, Any]) -> str:
 
 
 def _table(survey: "Survey") -> list[str]:
-    """The sums of a batch, a line for each."""
+    """The sums of a batch, one line each."""
     rows = {
         "files": f"{survey.files}, {timedelta(seconds=round(survey.duration_s))},"
         f" {survey.frames} frames, {survey.source_bytes / 1e9:.2f} GB",

@@ -1,1 +1,1 @@
-"""``ciaovideo evaluate``: the command, and what it does for a suite."""
+"""``ciaovideo evaluate``: the command, and its suites."""

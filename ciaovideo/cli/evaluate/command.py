@@ -53,7 +53,7 @@ def build_parser(prog: str) -> ArgumentParser:
         nargs="*",
         metavar="MODEL",
         help="name of bundled weights, auto, a .safetensors file, bicubic or lanczos; with :R, for "
-        "example ciaosr-fast:0.5, at that strength of restoring; without one, those of the suite",
+        "example ciaosr-fast:0.5, at that restoring strength; default: those of the suite",
     )
     parser.add_argument(
         "--suite",
@@ -108,17 +108,17 @@ def _add_measuring(parser: ArgumentParser) -> None:
         "--frames",
         type=int,
         metavar="N",
-        help="of a video, measure the first N frames only (default: all; 8 for protocol video)",
+        help="measure only the first N frames of a video (default: all; 8 for protocol video)",
     )
 
 
 def _add_metrics(parser: ArgumentParser) -> None:
-    """What is measured beside PSNR."""
-    parser.add_argument("--ssim", action="store_true", help="measure SSIM too")
+    """Metrics besides PSNR."""
+    parser.add_argument("--ssim", action="store_true", help="also measure SSIM")
     parser.add_argument(
         "--equivariance",
         action="store_true",
-        help="measure too how far reducing LR before the method is from reducing after it, in dB, "
+        help="also measure the difference between reducing before and after the method, in dB, "
         "less is better (EQSR's equation 6); the page shows it over scale",
     )
     parser.add_argument(
@@ -126,7 +126,7 @@ def _add_metrics(parser: ArgumentParser) -> None:
         nargs=2,
         type=Path,
         metavar=("ALEXNET", "HEADS"),
-        help="measure LPIPS of pictures too, with torchvision's file of AlexNet and alex.pth of "
+        help="also measure LPIPS of pictures, with torchvision's file of AlexNet and alex.pth of "
         "LPIPS 0.1",
     )
     parser.add_argument(
@@ -134,7 +134,7 @@ def _add_metrics(parser: ArgumentParser) -> None:
         type=_scales,
         default=(),
         metavar="S,...",
-        help="measure each method once more in steps, for example 2,4 on the way to 12",
+        help="also measure each method in several steps, for example 2,4 on the way to 12",
     )
     parser.add_argument(
         "--cost", action="store_true", help="count weights, and time LR of 192x192 px at x4"
@@ -191,7 +191,7 @@ def run(arguments: Namespace) -> int:
     opened = _open_all(arguments.models, options)
     methods = [*opened, *_in_steps(opened, arguments.steps)]
     if arguments.plot is not None and not any(each.network for each in opened):
-        raise OptionError("no network to draw is named", "name one, or leave the plot out")
+        raise OptionError("the plot needs a network", "name one, or omit the plot")
     gallery = Gallery(shown_scale(arguments.scales)) if arguments.html else None
     rows = list(_rows(arguments, methods, measures, gallery, total * len(methods)))
     costs = _costs(opened) if arguments.cost else []
@@ -216,7 +216,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _in_steps(methods: list[Method], steps: tuple[float, ...]) -> list[Method]:
-    """The same methods, each in several steps; none without steps."""
+    """The same methods, each in several steps; empty without steps."""
     from ciaovideo.evaluate.protocol import in_steps
 
     names = ", ".join(f"x{step:g}" for step in steps)
@@ -225,7 +225,7 @@ def _in_steps(methods: list[Method], steps: tuple[float, ...]) -> list[Method]:
 
 
 def _check(arguments: Namespace) -> int:
-    """Refuse what cannot be measured, before measuring; the number of pictures per method."""
+    """Check the arguments before measuring; returns the number of pictures per method."""
     from ciaovideo.charts import check_format
     from ciaovideo.data.pairs import crop_step
     from ciaovideo.evaluate.measuring import count_pictures
@@ -243,7 +243,7 @@ def _check(arguments: Namespace) -> int:
     pictures = 0
     for path in arguments.on:
         if not path.exists():
-            raise MissingInputError(f"{path} is not there", "name folders of pictures, or videos")
+            raise MissingInputError(f"{path} does not exist", "name folders of pictures, or videos")
         pictures += count_pictures(path, arguments.protocol, arguments.frames)
     return pictures * len(arguments.scales)
 
@@ -257,7 +257,7 @@ def _rows(
 ) -> "Iterator[Row]":
     """Each method on each set by each measure, with a bar on standard error if that is a terminal.
 
-    The measures are by what codes LR before; methods follow each other, on the same LR.
+    Measures are keyed by the codec of LR; methods follow each other on the same LR.
     """
     from tqdm import tqdm
 
@@ -294,14 +294,14 @@ def _rows(
 
                 try:
                     found[scale] = measure(path, scale, method.upscale, seen)
-                except UnsupportedScaleError:  # of a suite, each method does the scales it can
+                except UnsupportedScaleError:  # a suite skips scales that a method lacks
                     if arguments.suite is None:
                         raise
             yield from rows
 
 
 def _set_names(paths: list[Path]) -> dict[Path, str]:
-    """Names of sets: the last part of the path, or all of it where that is taken."""
+    """Names of sets: the last part of the path, or the whole path if that name is taken."""
     names: dict[Path, str] = {}
     for path in paths:
         whole = path.resolve()
@@ -336,13 +336,13 @@ def _open(model: str, options: EngineOptions) -> Method:
 
 
 def _at_strength(model: str) -> ModelOptions:
-    """Bundled weights by their name, at the strength of restoring that may follow it."""
+    """Bundled weights by name, with an optional restoring strength."""
     name, colon, strength = model.partition(":")
     try:
         return ModelOptions(model=name, restore=float(strength) if colon else "auto")
     except ValueError:
         raise OptionError(
-            f"{model!r}: {strength!r} is no strength of restoring", "write a number from 0 to 1"
+            f"{model!r}: {strength!r} is not a restoring strength", "write a number from 0 to 1"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What ``ciaovideo evaluate`` does for a suite, and for the chart of quality over time."""
+"""Suites of ``ciaovideo evaluate``, and its chart of quality over time."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -14,13 +14,13 @@ SUITES = ("neighbours",)
 
 
 def complete(arguments: Namespace) -> None:
-    """What a suite says where the user says nothing; OptionError where nobody names a method."""
+    """Fill in a suite's defaults; raises OptionError if no method is named."""
     from ciaovideo.evaluate.suites import SUITES as DEFINED
 
     suite = DEFINED[arguments.suite] if arguments.suite else None
     arguments.models = arguments.models or (suite.models() if suite else [])
     if not arguments.models:
-        raise OptionError("nothing to measure is named", "name a model, or a suite")
+        raise OptionError("no model to measure is named", "name a model, or a suite")
     arguments.scales = arguments.scales or (suite.scales if suite else SCALES)
     arguments.load = arguments.load or suite is not None or arguments.plot is not None
 
@@ -40,7 +40,7 @@ def draw(arguments: Namespace, report: "Report") -> None:
 
 
 def unwritten(path: Path, cause: OSError) -> EncodeError:
-    """What is raised for a file that cannot be written."""
+    """The error for a file that cannot be written."""
     return EncodeError(f"{path}: {cause.strerror}", "make room, or name another file")
 
 

@@ -1,6 +1,6 @@
-"""Which encoder, with which layout, options and colours.
+"""Chooses encoders, with their layouts, options and colours.
 
-``table`` has a row for each encoder: what it takes and stores. ``choice`` decides on one for a
-source, a container and a user's wishes; ``layouts`` finds the pixel layout that it takes,
-``colors`` checks its colour tags, ``advice`` finds what works instead.
+``table`` has a row of facts for each encoder. ``choice`` selects one for a source, a container and
+the user's options; ``layouts`` finds a pixel layout that it supports, ``colors`` checks its colour
+tags, ``advice`` finds alternatives that work.
 """

@@ -1,7 +1,7 @@
-"""What to ask for instead where an encoder refuses: only what was tried and works.
+"""Finds alternatives when an encoder refuses the options; each was tried and works.
 
-A hint that is written down beforehand goes stale with the table of codecs, and names what the
-container at hand does not hold.
+A fixed hint would go stale when the table of codecs changes, and could name encoders that the
+container does not hold.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,10 +23,10 @@ type Works = Callable[[EncodeOptions, Container], bool]
 
 
 def advice(options: EncodeOptions, container: Container, depth: int, works: Works) -> str:
-    """The ways out for an output whose encoder takes no ``depth`` bits, or another wish.
+    """Hints for an output whose encoder refuses ``depth`` bits or another option.
 
-    ``works`` tells whether wishes and a container go together. An encoder's own settings are
-    not taken over to another one.
+    ``works`` tests options with a container. An encoder's own settings are not applied to another
+    one.
     """
     bare = replace(options, crf=None, preset=None, codec_option=())
     others = [name for name in CODECS if name != options.codec and not name.endswith("_nvenc")]
@@ -43,7 +43,7 @@ def advice(options: EncodeOptions, container: Container, depth: int, works: Work
 
 
 def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptions]]:
-    """Wishes for coarser or finer chroma, or for fewer bits, in words and as options."""
+    """Options with other chroma or fewer bits, each with its text."""
     depths = [0, *(bits for bits in reversed(BIT_DEPTHS) if bits < depth)]
     for bits, chroma in product(depths, CHROMAS):
         words = [f"chroma {chroma}"] if chroma != "auto" else []
@@ -57,9 +57,9 @@ def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptio
 def _elsewhere(
     options: EncodeOptions, bare: EncodeOptions, container: Container, works: Works
 ) -> Iterator[str]:
-    """Other containers: with what they take by themselves, else with the encoder that holds all."""
+    """Other containers that work: with their automatic encoder, or with ffv1."""
     where = "name a file that ends" if container.piped else "end the output's name"
-    own = "" if options.codec == "auto" else " and leave the codec out"
+    own = "" if options.codec == "auto" else " and omit the codec"
     choices = {own: "auto"} if options.via_ffmpeg is not None else {own: "auto", FFV1: "ffv1"}
     for words, codec in choices.items():
         wish = replace(bare, codec=codec)
@@ -71,7 +71,7 @@ def _elsewhere(
 
 
 def smaller_sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Sizes (height, width) of the same shape, from large ones down, with even sides."""
+    """Sizes (height, width) of the same aspect ratio, in decreasing order, with even sides."""
     longest = max(height, width)
     for side in LONG_SIDES:
         if side < longest:

@@ -1,13 +1,12 @@
-"""Which encoder fits a source, a container and a user's wishes, and the options it gets.
+"""Chooses the encoder for a source, a container and the user's options, and its own options.
 
-``auto`` goes by container and source, as the rows of ``CONTAINERS`` say: most take up to 10 bits
-libx264, up to 12 bits libx265. R'G'B' stays R'G'B', in libx265 up to 12 bits, for a change to
-Y'CbCr would be a loss nobody asked for. What neither holds (14 and 16 bits) becomes ffv1. A source
-with alpha takes what holds it: ffv1 in .mkv, in .mov prores_ks for Y'CbCr (in 10 bits, and fewer
-than the source has are a loss) and png for R'G'B'; where nothing does, alpha is dropped, which is a
-loss. Unless it is asked for, depth is never reduced otherwise, and chroma resolution is changed
-only where the encoder cannot take the source's, upwards, which is a finding. Colour tags that an
-encoder would falsify are refused; what it merely cannot store is listed as a loss.
+``auto`` follows the rows of ``CONTAINERS``: most use libx264 up to 10 bits and libx265 up to 12
+bits. R'G'B' stays R'G'B', in libx265 up to 12 bits, because a change to Y'CbCr would be an
+unrequested loss. Deeper samples (14 and 16 bits) use ffv1. A source with alpha uses an encoder that
+stores it: ffv1 in .mkv; in .mov prores_ks for Y'CbCr (10 bits; a deeper source loses bits) and png
+for R'G'B'. Other containers drop alpha, which is a loss. Otherwise ``auto`` never reduces depth. It
+raises chroma resolution, with a finding, where the encoder does not support the source's. Colour
+tags that an encoder would falsify are refused; others that it cannot store are losses.
 """
 
 import re
@@ -45,17 +44,17 @@ from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.options import EncodeOptions
 
 LEVEL_BLOCKS, LEVEL_SPEED = 36864, 2073600  # H.264 level 5.2: macroblocks a frame and a second
-PRORES_DEPTH = 10  # that prores_ks takes; its decoder shows 12 of all ProRes 4444
+PRORES_DEPTH = 10  # of prores_ks's input; the decoder outputs 12 for all ProRes 4444
 ENCODING = 1  # FFmpeg's flag of options that encoders read
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """An encoder with the planar layout of the frames it gets, and its options.
+    """An encoder with the planar layout of its input frames, and its options.
 
-    ``coded_pix_fmt`` is what the encoder itself is opened with; ``siting`` is where their chroma
-    sits, the source's own unless the output cannot tell that; ``findings`` are what was chosen for
-    the user, what changes, and what the source has and the output will not.
+    ``coded_pix_fmt`` is the layout with which the encoder is opened. ``siting`` is the chroma
+    siting of the frames, the source's own unless the output cannot store that. ``findings`` report
+    choices made for the user, changes and losses.
     """
 
     codec: Codec
@@ -67,23 +66,22 @@ class Encoding:
 
     @property
     def coded_pix_fmt(self) -> str:
-        """The layout that the encoder wants the same samples in."""
+        """The layout with which the encoder is opened: the same samples, maybe in another order."""
         return self.codec.packed.get(self.pix_fmt, self.pix_fmt)
 
     @property
     def own_quality(self) -> str:
-        """The value on the encoder's own scale of quality as it gets it; nothing without one."""
+        """The option and value on the encoder's own quality scale; empty without one."""
         name = self.codec.quality
         return f"{name}={self.options[name]}" if name in self.options else ""
 
     @property
     def steady_options(self) -> dict[str, str]:
-        """``options`` with which the same pictures become the same bits in every run.
+        """``options`` that give the same bits for the same pictures in every run.
 
-        With AVX-512, x264 reads memory that it never wrote where the macroblocks of a row are no
-        multiple of 16: its bits go by how malloc's memory was filled (measured). AVX2 does not.
-        What the processor has counts, and not what torch was told to use of it
-        (ATEN_CPU_CAPABILITY): x264 asks the processor itself.
+        With AVX-512, x264 reads uninitialised memory if the macroblocks of a row are not a multiple
+        of 16, so that its output varies (measured); with AVX2 it does not. x264 detects the
+        processor itself, so what counts is the processor, not torch's ATEN_CPU_CAPABILITY.
         """
         risky = torch.cpu._is_avx512_supported()
         if self.codec.name != "libx264" or not risky:
@@ -104,10 +102,10 @@ def choose_codec(
 ) -> Encoding:
     """The encoder for frames of a planar layout at an output size, in a container.
 
-    ``color`` is what the frames really are, guesses included, ``rate`` how many are shown a second.
-    Raises UnknownNameError for a codec that is not there, OptionError where codec, container,
-    layout, size and options do not go together, ColorError for colours that it would falsify,
-    EncodeError where it does not open.
+    ``color`` is the frames' colour with guesses resolved, ``rate`` the frames per second. Raises
+    UnknownNameError for an unknown codec, OptionError if codec, container, layout, size and options
+    do not fit each other, ColorError for colours that the codec would falsify, EncodeError if the
+    encoder does not open.
     """
     wishes = _Wishes(pix_fmt, (height, width), color, hdr10, rate)
     try:
@@ -120,7 +118,7 @@ def choose_codec(
 
 @dataclass(frozen=True, slots=True)
 class _Wishes:
-    """What is to be coded, whatever the encoder; names as in ``choose_codec``."""
+    """The frames to encode, independent of the encoder; names as in ``choose_codec``."""
 
     pix_fmt: str
     size: tuple[int, int]
@@ -129,7 +127,7 @@ class _Wishes:
     rate: Fraction | None
 
     def encoding(self, options: EncodeOptions, container: Container) -> Encoding:
-        """The encoding, tried out; raises as ``choose_codec`` does, without a hint in places."""
+        """The encoding, tested by opening it; raises as ``choose_codec``, maybe without a hint."""
         choice = _choose(
             options, container, self.pix_fmt, self.size, color=self.color, hdr10=self.hdr10
         )
@@ -139,7 +137,7 @@ class _Wishes:
         return replace(choice, findings=(*choice.findings, *high))
 
     def works(self, options: EncodeOptions, container: Container) -> bool:
-        """Whether an encoder takes it so."""
+        """Whether these options give an encoding that works."""
         try:
             self.encoding(options, container)
         except CiaoVideoError:
@@ -147,7 +145,7 @@ class _Wishes:
         return True
 
     def hint(self, options: EncodeOptions, container: Container) -> str:
-        """What to ask for instead: only what was tried and works."""
+        """A hint with alternatives that were tried and work."""
         depth = options.bit_depth or PixelLayout.of(self.pix_fmt).bit_depth
         hint = advice(options, container, depth, self.works)
         for size in smaller_sizes(*self.size) if hint == LAST_RESORT else ():
@@ -165,7 +163,7 @@ def _choose(
     color: ColorSpec,
     hdr10: Hdr10 | None,
 ) -> Encoding:
-    """As ``choose_codec``; without a hint where another codec, container or layout may help."""
+    """As ``choose_codec``, without the hint that another codec, container or layout may give."""
     height, width = size
     codec = _codec(options, container, pix_fmt)
     findings = []
@@ -185,7 +183,7 @@ def _choose(
     )
     y, x = PixelLayout.of(target).log2_chroma
     if height % (SLICES_ALONG << y) or width % (SLICES_ALONG << x):
-        chosen.pop("slices", None)  # ffv1 refuses uneven slices: it then counts them itself
+        chosen.pop("slices", None)  # ffv1 refuses uneven slices: it chooses their number
     siting = held_siting(codec, container, color.siting, target)
     if level_siting(siting, target) != level_siting(color.siting, target):
         place = f"{target} by {codec.name} in {container}"
@@ -203,19 +201,19 @@ def _choose(
 def _high_level(
     choice: Encoding, size: tuple[int, int], rate: Fraction | None
 ) -> Iterator[Finding]:
-    """That H.264 has no level up to 5.2 for a video: the last that players in hardware know."""
+    """The finding for H.264 above level 5.2, the highest that hardware players support."""
     blocks = -(-size[0] // 16) * -(-size[1] // 16)
     high = blocks > LEVEL_BLOCKS or blocks * (rate or 0) > LEVEL_SPEED
     if choice.codec.name in ("libx264", "h264_nvenc") and high:
-        text = f"H.264 of {size[1]}x{size[0]} is above level 5.2: many players refuse it"
+        text = f"H.264 of {size[1]}x{size[0]} exceeds level 5.2: many players refuse it"
         yield Finding(kind=Kind.CHOSEN, subject="level", text=text)
 
 
 def sides_to_round(options: EncodeOptions, container: Container, pix_fmt: str) -> tuple[bool, bool]:
-    """Which of (height, width) must be even for frames of a layout to stay in it.
+    """Which of (height, width) must be even to keep a layout.
 
-    Those that chroma halves, where the encoder takes whole chroma samples only, or is another
-    program's, of which that has to be feared. Raises OptionError as ``choose_codec`` does.
+    Those that chroma halves, if the encoder requires whole chroma samples or is an external
+    program, which may require them. Raises OptionError as ``choose_codec`` does.
     """
     codec = _codec(options, container, pix_fmt)
     if not codec.even and codec not in (Y4M, VIA_FFMPEG):
@@ -230,7 +228,7 @@ def _codec(options: EncodeOptions, container: Container, pix_fmt: str) -> Codec:
     if container.numbered_pictures:
         return picture_codec(container, options.codec)
     if container.bare:
-        options.check_no_encoder("YUV4MPEG2, which holds bare pictures", "leave it out")
+        options.check_no_encoder("YUV4MPEG2, which holds raw pictures", "omit it")
         return Y4M
     if options.codec == "auto":
         name = _automatic(
@@ -250,7 +248,7 @@ def _fitting_container(codec: Codec, container: Container) -> Codec:
         fits = codec.name == "ffv1" and "libx265" in container.codecs
         needs = " (or choose libx265 and a bit depth of at most 12)" if fits else ""
         raise OptionError(
-            f"{codec.name} does not go into {container}",
+            f"{container} does not support {codec.name}",
             f"end the output's name in {' or '.join(sorted(suffixes, key='.mkv'.__ne__))}{needs}",
         )
     return codec
@@ -280,7 +278,7 @@ def _layout_wishes(
 
 
 def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:
-    """The user's options for the encoder; raises OptionError for one that it does not know."""
+    """The user's options for the encoder; raises UnknownNameError for an unknown one."""
     if not words:
         return {}
     offered = av.Codec(codec.name, "w").create("video").supported_options
@@ -295,7 +293,7 @@ def _own_options(codec: Codec, words: tuple[str, ...]) -> dict[str, str]:
 
 
 def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -> dict[str, str]:
-    """Options with more of them, which win; an encoder library's parameters are strung together."""
+    """Options merged with others, which take precedence; library parameters are joined."""
     both = {**options, **more}
     if codec.params in options and codec.params in more:
         both[codec.params] = f"{options[codec.params]}:{more[codec.params]}"
@@ -303,11 +301,11 @@ def _joined(options: Mapping[str, str], more: Mapping[str, str], codec: Codec) -
 
 
 def _check_opens(choice: Encoding, height: int, width: int, rate: Fraction | None) -> None:
-    """Open the encoder once for nothing, so that what it refuses is known before any work."""
+    """Open the encoder once as a test, to learn before any work what it refuses."""
     codec = choice.codec
     if height < codec.least_size[0] or width < codec.least_size[1]:
         least = f"{codec.least_size[1]}x{codec.least_size[0]}"
-        raise OptionError(f"{codec.name} takes no picture below {least}")
+        raise OptionError(f"{codec.name} does not encode pictures below {least}")
     context = cast(VideoCodecContext, av.CodecContext.create(codec.name, "w"))
     context.width, context.height = width, height
     context.pix_fmt = choice.coded_pix_fmt

@@ -1,4 +1,4 @@
-"""What an encoder and a container store of colour tags: what is refused, moved or lost."""
+"""Checks which colour tags an encoder and a container store, change or lose."""
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Primaries, Range, Siting, Transfer
 from ciaovideo.errors import ColorError
@@ -8,10 +8,10 @@ from ciaovideo.media.containers import Container
 
 
 def check_colors(codec: Codec, container: Container, pix_fmt: str, tags: ColorSpec) -> None:
-    """Refuse the tags that mp4 keeps only together: matrix, primaries, transfer; then range, too.
+    """Refuse incomplete tags in mp4, which stores matrix, primaries and transfer only together.
 
-    Its box for colours has no room for less, and then FFmpeg leaves it out. ``tags`` are those to
-    be written. Raises ColorError.
+    Its colour box has no place for fewer, and FFmpeg omits the box then, with the range in it.
+    ``tags`` are those to be written. Raises ColorError.
     """
     if codec.stores_color or not container.iso:
         return
@@ -27,7 +27,7 @@ def check_colors(codec: Codec, container: Container, pix_fmt: str, tags: ColorSp
 
 
 def check_color(codec: Codec, color: ColorSpec, target: str) -> None:
-    """Refuse what would come back from the encoder with other tags: it would look different."""
+    """Refuse tags that the encoder would change, as the picture would look different."""
     if not target.startswith("yuv"):
         return
     if codec.matrices and color.matrix not in codec.matrices | {color.matrix.UNSPECIFIED}:
@@ -62,7 +62,7 @@ def lost_colors(codec: Codec, container: Container, color: ColorSpec, target: st
 
 
 def held_siting(codec: Codec, container: Container, siting: Siting, target: str) -> Siting:
-    """Where the chroma of a layout can sit: there, if the output can tell it, else left."""
+    """The siting to use for a layout: the given one if the output can store it, else left."""
     layout = PixelLayout.of(target)
     told = stored_sitings(codec.sitings, container, layout)
     if not any(layout.log2_chroma):
@@ -73,7 +73,7 @@ def held_siting(codec: Codec, container: Container, siting: Siting, target: str)
 
 
 def level_siting(siting: Siting, target: str) -> Siting:
-    """The siting without its height where a layout has a row of chroma for each of luma."""
+    """The siting without its vertical part if chroma has full vertical resolution."""
     return siting if PixelLayout.of(target).log2_chroma[0] else siting.level
 
 

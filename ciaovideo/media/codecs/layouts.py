@@ -1,4 +1,4 @@
-"""The pixel layout that an encoder takes, nearest to the source's and a user's wishes."""
+"""Finds the encoder's pixel layout that is nearest to the source's and the user's options."""
 
 import re
 from contextlib import suppress
@@ -21,13 +21,13 @@ WIDER = {
 
 @dataclass(frozen=True, slots=True)
 class LayoutWishes:
-    """What a user asks of the pixel layout: chroma subsampling, bits a sample (None: as it is)."""
+    """The user's options for the layout: chroma subsampling, bits per sample (None: unchanged)."""
 
     chroma: Chroma = "auto"
     bit_depth: int | None = None
 
     def family_and_depth(self, pix_fmt: str) -> tuple[str, int]:
-        """What they and the source's layout add up to: ("yuv420p", 10)."""
+        """The wanted family and depth for a source's layout, such as ("yuv420p", 10)."""
         family, depth = _split(pix_fmt)
         if self.chroma != "auto":
             if not family.startswith("yuv"):
@@ -40,10 +40,10 @@ class LayoutWishes:
 def fitting_layout(
     codec: Codec, wishes: LayoutWishes, pix_fmt: str, height: int, width: int
 ) -> str:
-    """The layout nearest to the wanted one that the encoder takes at this size.
+    """The layout nearest to the wanted one that the encoder supports at this size.
 
-    Depth may rise (9 to 10 bits) and chroma become finer where they were not asked for; neither
-    ever falls below what is wanted. Alpha goes where the encoder has no such layout with it. Raises
+    Unrequested depth may rise (9 to 10 bits) and unrequested chroma may become finer; neither ever
+    falls. Alpha is dropped if the encoder has no such layout with it. Raises
     OptionError where the encoder takes none.
     """
     layout = PixelLayout.of(pix_fmt)
@@ -79,7 +79,7 @@ def _with_its_alpha(
 
 
 def _split(pix_fmt: str) -> tuple[str, int]:
-    """A planar layout's family and its depth: "yuv420p10le" is "yuv420p" and 10."""
+    """A planar layout's family and depth: "yuv420p10le" gives "yuv420p" and 10."""
     match = re.fullmatch(r"(yuva?4\d\dp|gray|gbra?p|ya)(?:8|(\d+)le)?", pix_fmt)
     if match is None:
         raise OptionError(f"pixel format {pix_fmt} cannot be written", "convert the video first")
@@ -87,7 +87,7 @@ def _split(pix_fmt: str) -> tuple[str, int]:
 
 
 def _families(family: str) -> list[str]:
-    """The family itself, then those with finer chroma."""
+    """The family, then those with finer chroma."""
     if not family.startswith("yuv"):
         return [family]
     kind, chroma = family[:-4], family[-4:-1]
@@ -95,7 +95,7 @@ def _families(family: str) -> list[str]:
 
 
 def is_poorer(target: str, source: str) -> bool:
-    """Whether a layout has fewer bits, or fewer chroma samples in some direction."""
+    """Whether a layout has fewer bits, or fewer chroma samples in either direction."""
     new, old = PixelLayout.of(target), PixelLayout.of(source)
     coarser = any(n > o for n, o in zip(new.log2_chroma, old.log2_chroma, strict=True))
     return coarser or new.bit_depth < old.bit_depth

@@ -1,31 +1,32 @@
-"""CODECS: what each encoder takes, what it stores of the colour tags, its quality and presets.
+"""CODECS: each encoder's layouts, colour tags, quality scale and presets.
 
-Which container holds what an encoder makes is said by the rows of ``CONTAINERS``.
+The rows of ``CONTAINERS`` list the encoders whose output each container holds.
 
 Facts that surprise, measured unless it says otherwise:
 
-- ``crf`` is one scale, libx264's: the same number asks for the same picture quality of every lossy
-  encoder. These values on their own scales have the same luma SSIM, in the median of 11 enlarged
-  clips (film, grain, animation, 8 and 10 bits) at the default presets; between them lines are
-  drawn. By PSNR they differ by 0.5 at most, libsvtav1's by 1.0 (``tests/bench/quality.py``).
+- ``crf`` is one scale, libx264's: a number means the same picture quality in every lossy encoder.
+  The values below, on the encoders' own scales, have the same luma SSIM in the median of 11
+  enlarged clips (film, grain, animation, 8 and 10 bits) at the default presets; values between them
+  are interpolated linearly. By PSNR they differ by 0.5 at most, libsvtav1's by 1.0
+  (``tests/bench/quality.py``).
 
       libx264     10    14    18    22    26    30    34
       libx265     10.5  15.1  19.3  23.5  27.5  31.4  35.1
-      libsvtav1   7     14.2  25.2  33.6  43.6  53.5  58.9   (it takes whole numbers)
+      libsvtav1   7     14.2  25.2  33.6  43.6  53.5  58.9   (whole numbers only)
 
   A single clip is off by 0.3 dB of SSIM on average (1.1 at most) with libx265, by 0.6 (1.7) with
   libsvtav1, which below 7 makes pictures of 10 bits worse again.
-- h264_nvenc and hevc_nvenc get the number as it is, their ``cq`` being documented as a scale from 0
-  to 51 like libx264's; av1_nvenc gets it stretched to its own, which goes to 63. That is not
-  measured. ProRes and DNxHR have no crf, their preset is a profile, which fixes the bits per frame;
+- h264_nvenc and hevc_nvenc get the number unchanged: their ``cq`` is documented as a scale from 0
+  to 51 like libx264's. av1_nvenc gets it stretched to its own scale, which ends at 63. That is not
+  measured. ProRes and DNxHR have no crf: their preset is a profile, which fixes the bits per frame.
   ffv1 and utvideo are lossless.
-- ProRes and DNxHR are limited range whatever they are told; DNxHR says BT.709 of every picture.
+- ProRes and DNxHR ignore the requested range and are always limited; DNxHR tags all as BT.709.
 - utvideo stores BT.601 or BT.709 and no other tag.
-- A siting can be told of 4:2:0 alone in H.264, H.265 and AV1, of other layouts FFmpeg reads left;
-  Matroska tells it of what has no word of its own, YUV4MPEG2 of 4:2:0 in 8 bits.
-- Alpha goes into ffv1, prores_ks (4444), utvideo and png. libx265 lists it and does not open,
-  libvpx-vp9 codes it and its own decoder alone shows it.
-- nvenc takes 10 bits in the upper ones of 16: the same samples in another order.
+- H.264, H.265 and AV1 store a siting for 4:2:0 only; FFmpeg reads other layouts as left. Matroska
+  stores it for bitstreams without a siting field, YUV4MPEG2 for 8-bit 4:2:0.
+- ffv1, prores_ks (4444), utvideo and png store alpha. libx265 lists it and does not open;
+  libvpx-vp9 encodes it, but only its own decoder shows it.
+- nvenc expects 10 bits in the upper bits of 16: the same samples in another order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ from ciaovideo.color import Matrix, PixelLayout, Primaries, Range, Siting
 from ciaovideo.errors import OptionError, UnknownNameError
 from ciaovideo.media.containers import Container
 
-CODEC_SITINGS = {  # those that a codec itself tells of 4:2:0
+CODEC_SITINGS = {  # that a bitstream itself stores for 4:2:0
     "h264": frozenset(Siting),
     "hevc": frozenset(Siting),
     "av1": frozenset({Siting.LEFT, Siting.TOPLEFT}),
@@ -65,19 +66,18 @@ NVIDIA = "; it needs an NVIDIA GPU with a video encoder, and its driver"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder: layouts it takes, its quality scale, its presets, what it stores of colour.
+    """One encoder: its layouts, quality scale, presets and colour tags.
 
-    ``quality`` is the option that takes the value on the encoder's own scale, ``scale`` the points
-    (crf, own value) through which crf is translated, both rising or equal.
-    ``packed`` names planar layouts that the encoder wants in another order of the same samples.
-    ``layout_presets`` lists the presets of encoders whose presets go with a layout, the default
-    first. ``params`` names the option that takes the encoder library's own parameters. ``even``
-    says that sides must be multiples of the chroma subsampling; ``stores_sar`` that the coded
-    video itself holds the SAR, which then survives in every container; ``sitings`` are those that
-    it tells of 4:2:0; ``stores_color`` that it holds the other tags, save for
-    ``unknown_primaries``. ``rgb`` has R'G'B' made of Y'CbCr for it. ``matrices`` are those of
-    encoders that always store one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` says why
-    it may not open.
+    ``quality`` is the option for the value on the encoder's own scale; ``scale`` are the points
+    (crf, own value) between which crf is interpolated, both rising or equal. ``packed`` maps planar
+    layouts to the encoder's layout of the same samples. ``layout_presets`` lists presets by layout,
+    the default first. ``params`` is the option for the encoder library's own parameters. ``even``
+    requires sides that are multiples of the chroma subsampling. ``stores_sar`` means that the
+    bitstream stores the SAR, which then survives in every container. ``sitings`` are those that it
+    stores for 4:2:0. ``stores_color`` means that it stores the other tags, except
+    ``unknown_primaries``. ``rgb`` converts Y'CbCr to R'G'B' for it. ``matrices`` are those of
+    encoders that always store one; empty ``matrices`` and ``ranges`` mean all. ``refusal`` is a
+    hint why it may not open.
     """
 
     name: str
@@ -102,14 +102,14 @@ class Codec:
     ranges: frozenset[Range] = frozenset()
     packed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     fixed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    refusal: str = "; it may not take this size, or one of its options"
+    refusal: str = "; it may not support this size, or one of its options"
 
     def options(
         self, pix_fmt: str, *, crf: float | None, preset: str | None, words: Sequence[str]
     ) -> dict[str, str]:
-        """The encoder's own options; raises OptionError for values it does not know.
+        """The encoder's own options; raises OptionError for invalid values.
 
-        ``words`` are what a user sets among them as NAME=VALUE: quality is asked for once.
+        ``words`` are those that a user sets as NAME=VALUE: quality may be set only once.
         """
         return dict(self.fixed) | self._quality(crf, words) | self._preset(preset, pix_fmt)
 
@@ -120,9 +120,7 @@ class Codec:
             presets = dict.fromkeys(p for some in self.layout_presets.values() for p in some)
             raise OptionError(
                 f"{self.name} has no crf",
-                f"choose a preset: {', '.join(presets)}"
-                if presets
-                else "it is lossless: leave crf out",
+                f"choose a preset: {', '.join(presets)}" if presets else "it is lossless: omit crf",
             )
         if any(word.startswith(f"{self.quality}=") for word in words):
             if crf is None:
@@ -135,23 +133,23 @@ class Codec:
         return {self.quality: f"{own:g}"}
 
     def own_quality(self, crf: float) -> float:
-        """The value on the encoder's own scale; raises OptionError outside what is known of it."""
+        """The value on the encoder's own scale; raises OptionError outside its range."""
         for (low, start), (high, stop) in pairwise(self.scale):
             if low <= crf <= high:
                 own = start + (stop - start) * (crf - low) / (high - low)
                 return round(own) if self.whole_quality else round(own, 1)
         raise OptionError(
-            f"crf {crf:g} is outside {self.scale[0][0]:g} to {self.scale[-1][0]:g}, what can be"
-            f" asked of {self.name}",
-            f"14 to 24 is good, lower is better; or set {self.quality}, an option of the encoder,"
-            " on its own scale",
+            f"crf {crf:g} is outside {self.scale[0][0]:g} to {self.scale[-1][0]:g}, the range of"
+            f" {self.name}",
+            f"14 to 24 is good, lower is better; or set the encoder's option {self.quality}, on its"
+            " own scale",
         )
 
     def _preset(self, preset: str | None, pix_fmt: str) -> dict[str, str]:
         presets = self.layout_presets.get(pix_fmt, self.presets)
         if not presets:
             if preset is not None:
-                raise OptionError(f"{self.name} has no presets", "leave preset out")
+                raise OptionError(f"{self.name} has no presets", "omit the preset")
             return {}
         preset = preset or self.default_preset or presets[0]
         if preset not in presets:
@@ -291,7 +289,7 @@ CODECS: dict[str, Codec] = {
     )
 }
 
-# Encoders of one picture, which the end of a name chooses; Y'CbCr becomes R'G'B' for them.
+# Picture encoders, chosen by the suffix; Y'CbCr is converted to R'G'B' for them.
 PICTURE_CODECS: dict[str, Codec] = {
     codec.name: codec
     for codec in (
@@ -339,7 +337,7 @@ PICTURE_CODECS: dict[str, Codec] = {
     )
 }
 
-# What is no encoder of PyAV's and cannot be chosen by name: planes as they are.
+# No encoders of PyAV, and not selectable by name: raw planes.
 Y4M = Codec(
     name="YUV4MPEG2",
     pix_fmts=_layouts(YUV, (8, 9, 10, 12, 14, 16))
@@ -351,26 +349,26 @@ Y4M = Codec(
 VIA_FFMPEG = Codec(
     name="ffmpeg",
     pix_fmts=_layouts(f"{YUV} gbrp gray", (8, 9, 10, 12, 14, 16))
-    | {"yuv410p", "yuv411p", "yuv440p"},  # of deeper 4:4:0, NUT makes something else
+    | {"yuv410p", "yuv411p", "yuv440p"},  # NUT changes deeper 4:4:0
     even=False,
     sitings=frozenset(Siting),
 )
 
 
 def picture_codec(container: Container, asked: str) -> Codec:
-    """The encoder of numbered pictures; OptionError where another is asked for."""
+    """The encoder of numbered pictures; raises OptionError for any other."""
     (name,) = container.codecs
     if asked not in ("auto", name):
-        raise OptionError(f"{asked} does not make {container}", "leave the codec out")
+        raise OptionError(f"{asked} does not write {container}", "omit the codec")
     return PICTURE_CODECS[name]
 
 
 def stored_sitings(
     sitings: frozenset[Siting], container: Container, layout: PixelLayout
 ) -> frozenset[Siting]:
-    """The sitings that a file can tell of a layout's chroma; what it does not tell is read as left.
+    """The chroma sitings that a file can store for a layout; others are read as left.
 
-    ``sitings`` are those that its codec tells of 4:2:0.
+    ``sitings`` are those that its bitstream stores for 4:2:0.
     """
     of_420 = layout.log2_chroma == (1, 1)
     told = frozenset({Siting.UNSPECIFIED, Siting.LEFT})
@@ -378,5 +376,5 @@ def stored_sitings(
         return told
     if of_420:
         told |= sitings
-    # A codec that has a word for it has the last one, also where that is silence.
+    # If the bitstream has a siting field, it wins over the container's, even if unspecified.
     return told | container.sitings if of_420 or not sitings else told

@@ -1,1 +1,1 @@
-"""The ffmpeg program of the system as one more encoder."""
+"""The system's ffmpeg program as one more encoder."""

@@ -1,15 +1,14 @@
-"""A system ffmpeg as the encoder: it gets raw frames, the user's words, and the source's streams.
+"""The command line of a system ffmpeg: raw frames, the user's options, the source's streams.
 
-Frames go to its standard input as NUT, written by PyAV: of what ffmpeg reads from a pipe, NUT alone
-holds every layout and any time base (Matroska counts milliseconds and refuses most layouts,
-YUV4MPEG2 has one rate). NUT stores neither colour tags nor, through PyAV, the sample aspect ratio:
-these go in as options before the input and as a filter before the user's own. Times come out as
-they went in by ``-copyts``, ``-fps_mode passthrough`` and ``-enc_time_base``.
+PyAV writes the frames to ffmpeg's standard input as NUT. No other format that ffmpeg reads from a
+pipe supports every pixel format and any time base: Matroska counts milliseconds and refuses most
+pixel formats, YUV4MPEG2 has one rate. NUT stores neither colour tags nor, through PyAV, the sample
+aspect ratio: options before the input set the tags, and a filter before the user's own sets the
+ratio. ``-copyts``, ``-fps_mode passthrough`` and ``-enc_time_base`` keep the timestamps.
 
-Which streams go along, and what they become, is the same ``StreamPlan`` as ever
-(``streams``). The words may say anything of the coding of the video and of the container,
-and nothing of what the run decides: inputs, streams, times (``DECIDED``). ``writer`` runs
-what is put together here.
+Other streams follow the same ``StreamPlan`` as with any encoder (``streams``). The user's options
+may set how the video and the container are written. They may not set what the run decides: inputs,
+streams, times (``DECIDED``). ``writer`` runs the command that is built here.
 """
 
 import importlib
@@ -31,10 +30,10 @@ from ciaovideo.media.write.encoder import MAX_SAR_SIDE, VideoTarget
 from ciaovideo.media.write.y4m import color_words
 
 LEAST_VERSION = (57, 0)  # of libavutil, in FFmpeg 5.0
-FPS_MODE_SINCE = (57, 28)  # FFmpeg 5.1; before, the option has another name
-DISPLAY_ROTATION_SINCE = (58, 0)  # FFmpeg 6.0; before, nothing turns the picture
+FPS_MODE_SINCE = (57, 28)  # FFmpeg 5.1; the option had another name before
+DISPLAY_ROTATION_SINCE = (58, 0)  # FFmpeg 6.0; before, no option sets a rotation
 FILTERS = ("vf", "filter", "filter:v", "filter:v:0")
-# What the run decides; stream specifiers are cut off but for those in VIDEO.
+# Options that the run sets; matched without stream specifiers, except those in VIDEO.
 DECIDED = re.compile(
     r"i|f|y|n|map(_metadata|_chapters)?|c|codec|[asd]codec|af|[avsd]n|t|to|ss|sseof|v?frames|r|vsync"
     r"|fps_mode|copyts|shortest|fs|its(offset|scale)|attach|filter(_complex)?|enc_time_base|lavfi"
@@ -46,10 +45,10 @@ WORDS_HINT = "write options and values, for example -c:v libaom-av1 -crf 20"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalEncoder:
-    """A system ffmpeg and the user's words for it, as options with their values.
+    """A system ffmpeg and the user's options for it, with their values.
 
-    ``version`` is libavutil's. ``pix_fmt`` and ``color`` are what a trial got back, ``findings``
-    what it changed and lost; all empty before.
+    ``version`` is libavutil's. A trial sets ``pix_fmt`` and ``color``, which it read back, and
+    ``findings``, what it changed and lost; all are empty before.
     """
 
     program: str
@@ -62,22 +61,22 @@ class ExternalEncoder:
 
 
 def find_encoder(words: str) -> ExternalEncoder:
-    """The ffmpeg of this system with these words.
+    """The system's ffmpeg with these options.
 
-    Raises OptionError for words that cannot be meant, and where ffmpeg or ffmpeg-python is missing
-    or ffmpeg is older than version 5.
+    Raises OptionError for invalid options, for a missing ffmpeg or ffmpeg-python, and for an ffmpeg
+    older than version 5.
     """
     options = _parse(words)
     filters = ",".join(value for name, value in options if name in FILTERS and value)
     _builder()
     program = shutil.which("ffmpeg")
     if program is None:
-        raise OptionError("there is no ffmpeg on this system", "install ffmpeg 5 or later")
+        raise OptionError("ffmpeg is not installed on this system", "install ffmpeg 5 or later")
     said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"libavutil\s+(\d+)\.\s*(\d+)", said)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
     if version < LEAST_VERSION:
-        name = said.partition("Copyright")[0].strip() or "it does not say its version"
+        name = said.partition("Copyright")[0].strip() or "unknown version"
         raise OptionError(f"{program} is too old ({name})", "install ffmpeg 5 or later")
     return ExternalEncoder(
         program=program,
@@ -88,11 +87,13 @@ def find_encoder(words: str) -> ExternalEncoder:
 
 
 def _parse(words: str) -> tuple[tuple[str, str | None], ...]:
-    """Options with their values; raises OptionError for what is none, or is not the user's."""
+    """Options with their values; raises OptionError for invalid ones, and for those of the run."""
     try:
         left = shlex.split(words)
     except ValueError as cause:
-        raise OptionError(f"{words!r} are not words for ffmpeg: {cause}", WORDS_HINT) from cause
+        raise OptionError(
+            f"{words!r} cannot be split into ffmpeg options: {cause}", WORDS_HINT
+        ) from cause
     found: list[tuple[str, str | None]] = []
     while left:
         word = left.pop(0)
@@ -101,8 +102,8 @@ def _parse(words: str) -> tuple[tuple[str, str | None], ...]:
         name = word[1:]
         if name not in (*VIDEO, *FILTERS) and DECIDED.fullmatch(name.partition(":")[0]):
             raise OptionError(
-                f"{word} is decided by the run, not by the words for ffmpeg",
-                "leave it out; other streams, times and the container are seen to",
+                f"the run sets ffmpeg's option {word} itself",
+                "remove it: other streams, times and the container need no options",
             )
         value = left.pop(0) if left and not re.match(r"-[A-Za-z]", left[0]) else None
         found.append((name, value))
@@ -115,9 +116,9 @@ def _builder() -> Any:
         module = importlib.import_module("ffmpeg")
     except ImportError:
         module = None
-    if not hasattr(module, "get_args"):  # another package goes by this name, too
+    if not hasattr(module, "get_args"):  # another package has this name, too
         raise OptionError(
-            "encoding by an ffmpeg of the system needs the package ffmpeg-python",
+            "encoding with the system's ffmpeg needs the package ffmpeg-python",
             "pip install 'ciaovideo[ffmpeg]'",
         )
     return module
@@ -126,7 +127,7 @@ def _builder() -> Any:
 def command(
     encoder: ExternalEncoder, target: VideoTarget, path: Path, others: OtherStreams
 ) -> list[str]:
-    """The whole command line. The user's words win over ours, but for streams that are copied."""
+    """The command line. The user's options override ours, except for copied streams."""
     ffmpeg = _builder()
     tags = color_words(target.color)
     frames = ffmpeg.input(
@@ -136,7 +137,7 @@ def command(
         **_turning(encoder, target),
     )
     place = len(others.early)  # of the video among the output's streams
-    # ffmpeg-python computes with names as UTF-8, which not every name is: it gets others.
+    # ffmpeg-python encodes names as UTF-8, which some names are not: it gets a placeholder.
     given = ffmpeg.input(SOURCE, itsoffset=others.read_offset)
     made = ffmpeg.output(
         *(given[str(index)] for index in others.early),
@@ -167,26 +168,26 @@ def _ratio(tick: Fraction) -> str:
 
 
 def _passing(encoder: ExternalEncoder, place: int) -> dict[str, str]:
-    """The option that leaves all times alone."""
+    """The option that keeps all timestamps."""
     if encoder.version < FPS_MODE_SINCE:
         return {"vsync": "passthrough"}
     return {f"fps_mode:{place}": "passthrough"}
 
 
 def _shape(target: VideoTarget) -> str:
-    """A filter that says the sample aspect ratio, where there is one to say."""
+    """A filter that sets the sample aspect ratio, if there is one."""
     sar = target.sar
     return f"setsar=sar={sar.numerator}/{sar.denominator}:max={MAX_SAR_SIDE}" if sar else ""
 
 
 def _degrees(target: VideoTarget) -> int:
-    """How far a player turns the picture clockwise."""
+    """The clockwise rotation that a player applies, in degrees."""
     across, down = target.display_matrix[:2]
     return round(math.degrees(math.atan2(down, across))) % 360
 
 
 def _turning(encoder: ExternalEncoder, target: VideoTarget) -> dict[str, str | None]:
-    """Input options that turn the picture on screen, of an ffmpeg that has them."""
+    """Input options for the rotation on screen, where this ffmpeg has them."""
     if not target.display_matrix or encoder.version < DISPLAY_ROTATION_SINCE:
         return {}
     return {"display_rotation": str(-_degrees(target) % 360), "noautorotate": None}

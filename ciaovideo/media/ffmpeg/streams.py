@@ -1,9 +1,9 @@
-"""What goes along through a system ffmpeg: which streams it reads from where, as words for it.
+"""The other streams of a run with a system ffmpeg: where ffmpeg reads them, as options for it.
 
-Of a whole file it reads them from the source itself. Of a part they are cut first, by the same
-``StreamCopier`` as ever, into a file of their own beside the output, which ffmpeg then copies: it
-could end streams at a time, but not begin them as a part must. Chapters cannot be alone in a file
-of streams, so those of a part are written as text.
+ffmpeg reads the streams of a whole file from the source. Those of a part are cut first, by
+``StreamCopier``, into a temporary file beside the output, which ffmpeg then copies: ffmpeg can end
+streams at a time, but cannot begin them as a part must. A file of streams cannot hold chapters
+alone, so the chapters of a part are written as text.
 """
 
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ from ciaovideo.media.video_stream import open_source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherStreams:
-    """Streams before and after the video, in the file where ffmpeg reads them, and words for them.
+    """Streams before and after the video, the file where ffmpeg reads them, and options for them.
 
-    All times are moved by ``offset``; those of the file are already if they are ``cut``.
-    ``chapters`` is the file that has them, or nothing.
+    All times are moved by ``offset``; in a ``cut`` file they have been moved already. ``chapters``
+    is the file that holds the chapters, or empty.
     """
 
     source: str = ""
@@ -44,7 +44,7 @@ class OtherStreams:
 
     @classmethod
     def of(cls, plan: StreamPlan, folder: Path) -> Self:
-        """Those of a plan. Each entry of metadata is named: not all are true of other bytes."""
+        """Those of a plan. Metadata is set entry by entry: some describes the source's bytes."""
         words = ["-map_metadata:g", "-1", "-map_metadata:s", "-1"]
         cut = plan.selection.cut
         source = chapters = f"file:{plan.source.resolve()}"
@@ -84,11 +84,11 @@ class OtherStreams:
 
     @property
     def read_offset(self) -> str:
-        """Seconds that ffmpeg is to add to the times that it reads."""
+        """Seconds that ffmpeg adds to the times that it reads."""
         return f"{float(0 if self.cut else self.offset):.9f}"
 
     def with_chapters(self, args: list[str]) -> list[str]:
-        """The arguments, and where chapters come from: a file may be needed for them alone."""
+        """The arguments with the chapters' input, which is added if no other stream needs it."""
         if not self.chapters:
             return [*args, "-map_chapters", "-1"]
         inputs = [after for word, after in pairwise(args) if word == "-i"]
@@ -105,7 +105,7 @@ NOTHING = OtherStreams()
 
 @contextmanager
 def other_streams(plan: StreamPlan | None, folder: Path) -> Iterator[OtherStreams]:
-    """What goes along of a plan, if there is one; what has to be cut lies in a folder's folder."""
+    """The other streams of a plan, if any; cut ones are in a temporary folder inside ``folder``."""
     if plan is None:
         yield NOTHING
         return
@@ -122,7 +122,7 @@ def carried(plan: StreamPlan) -> StreamPlan:
         Finding(
             kind=Kind.LOST,
             subject=cover.name,
-            text=f"{cover}: ffmpeg cannot store it as a cover: it is left out",
+            text=f"{cover}: dropped, ffmpeg cannot store it as a cover",
         )
         for cover in covers
     )

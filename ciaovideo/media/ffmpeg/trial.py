@@ -1,9 +1,9 @@
-"""Whether a system ffmpeg holds what goes along in a container, by a trial of its own.
+"""Whether a system ffmpeg can store the other streams in a container, found by a trial.
 
-It may be older than PyAV's FFmpeg, and hold less: PCM in mp4 came with FFmpeg 6.1 (5.1 says that
-it could not find a tag). Some write a sound whose last packet players then leave out: what Opus
-shortens at its end has no length for FFmpeg 5.1. A second of the beginning is copied, and of mp4
-and mov the last one, in which as many packets must come back as in Matroska.
+It may be older than PyAV's FFmpeg and support less: PCM in mp4 came with FFmpeg 6.1 (5.1 fails with
+"could not find tag"). Some versions write sound whose last packet players drop: FFmpeg 5.1 stores
+no duration for the shortened last packet of Opus. The trial copies the first second, and for mp4
+and mov also the last one, which must give back as many packets as Matroska does.
 """
 
 import subprocess
@@ -34,10 +34,10 @@ ELSEWHERE = "end the output's name in .mkv"
 
 
 def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> StreamPlan:
-    """The plan with what this ffmpeg does hold; sound may become another codec under ``auto``.
+    """The plan with the streams that this ffmpeg can store; ``auto`` may transcode sound.
 
-    Raises EncodeError for sound that it does not hold otherwise. Other streams are left out, which
-    is a finding.
+    Raises EncodeError for other sound that it cannot store. Other streams are dropped, each with a
+    finding.
     """
     plan = carried(plan)
     if not plan.kept or not _failing(encoder, plan, plan.kept):
@@ -50,8 +50,8 @@ def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> S
         if found is not None:
             kept.append(found)
         elif info.kind == "audio":
-            auto = "" if sound == "auto" else ", or let sound be transcoded (audio auto)"
-            problem = f"the ffmpeg of this system does not hold {info} in {plan.container}"
+            auto = "" if sound == "auto" else ", or transcode the sound (audio auto)"
+            problem = f"the system's ffmpeg cannot store {info} in {plan.container}"
             raise EncodeError(problem, ELSEWHERE + auto)
         else:
             dropped.append(info)
@@ -66,12 +66,12 @@ def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> S
 
 
 def _left_out(info: StreamInfo, container: Container) -> Finding:
-    text = f"the ffmpeg of this system cannot hold {info} in {container}: it is left out"
+    text = f"{info}: dropped, the system's ffmpeg cannot store it in {container}"
     return Finding(kind=Kind.LOST, subject=info.name, text=text)
 
 
 def _ways(plan: StreamPlan, info: StreamInfo, sound: SoundPolicy) -> Iterator[StreamInfo]:
-    """A stream as it was planned and, if that may be, as another codec."""
+    """A stream as planned and, where allowed, in other codecs."""
     yield info
     if info.kind == "audio" and sound == "auto":
         with open_source(plan.source, plan.opening) as container:
@@ -91,7 +91,7 @@ def _failing(encoder: ExternalEncoder, plan: StreamPlan, infos: Sequence[StreamI
         copied = tuple(info for info in infos if info.kind == "audio" and not info.becomes)
         control = Path(name) / f"trial{MATROSKA.suffix}"
         if not copied or not _copies(encoder, plan, copied, control, LAST):
-            return False  # nothing can be said: not every file can be read from its end
+            return False  # no evidence: not every file can be read from its end
         return not _copies(encoder, plan, copied, trial, LAST) or _counts(trial) != _counts(control)
 
 
@@ -124,6 +124,6 @@ def _copies(
 
 
 def _counts(path: Path) -> "Counter[int]":
-    """How many packets come back of each stream."""
+    """The number of packets read back from each stream."""
     with av.open(path) as container:
         return Counter(packet.stream_index for packet in container.demux() if packet.size)

@@ -1,9 +1,9 @@
 """Runs a system ffmpeg as the encoder: a trial before the run, then every frame of it.
 
-In the trial one gray frame is coded. What comes back is what the output is then held to: another
-layout is taken where the words name it or filter the frames, and is an error where not; colour tags
-that changed are listed as losses; another size or shape is an error. So verification expects what
-was asked for deliberately, and every difference is told before the work.
+The trial encodes one gray frame and reads it back. Verification then expects what was read: another
+pixel format is accepted where the options name it or filter the frames, and is an error elsewhere;
+changed colour tags are reported as losses; another size or aspect ratio is an error. So every
+difference is reported before the work.
 """
 
 import errno
@@ -36,7 +36,7 @@ from ciaovideo.media.side_data import without_shift
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.storage.atomic import AtomicWriter
 
-LAST_LINES = 5  # of what ffmpeg says, in our error
+LAST_LINES = 5  # of ffmpeg's messages, in our error
 TRIAL_S = 120.0  # for one frame; some encoders hang where a container refuses them (SVT-AV1)
 COLOR_SUBJECTS = {  # what findings call the five colour tags
     "matrix": "color matrix",
@@ -49,10 +49,10 @@ DIES_IN_S = 5.0  # until an ffmpeg that closed its input has ended
 
 
 def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
-    """The encoder with what it makes of a gray frame, as the output's container gives it back.
+    """The encoder with the pixel format and colour tags of a gray frame that it encoded.
 
-    Raises EncodeError where ffmpeg fails, OptionError where size, shape or layout are others than
-    those asked for.
+    Raises EncodeError if ffmpeg fails, OptionError if it changed the size, the aspect ratio or the
+    pixel format.
     """
     layout = PixelLayout.of(target.encoding.pix_fmt)
     planes = tuple(
@@ -74,7 +74,7 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
         scan = scan_file(path)
         shown = thumbnails_by_number(scan, [0]).get(0)
     if shown is None:
-        raise EncodeError("what ffmpeg makes cannot be read back", "choose another encoder")
+        raise EncodeError("ffmpeg's output cannot be decoded", "choose another encoder")
     _check_trial(scan, shown, target)
     made = PixelLayout.of(planar_name(shown.pix_fmt))
     return replace(
@@ -89,31 +89,32 @@ def try_out(encoder: ExternalEncoder, target: VideoTarget) -> ExternalEncoder:
 
 
 def _check_trial(scan: FileScan, shown: Thumbnail, target: VideoTarget) -> None:
-    """Refuse an encoder that makes another size, shape or rotation than asked for."""
+    """Refuse an encoder that changes the size, the aspect ratio or the rotation."""
     size = (target.height, target.width)
     if shown.size != size:
         raise OptionError(
-            f"with these words ffmpeg makes {shown.size[1]}x{shown.size[0]} of {size[1]}x{size[0]}",
-            "set the size of the output instead, and leave scaling out of the words",
+            f"with these options ffmpeg turns {size[1]}x{size[0]} into"
+            f" {shown.size[1]}x{shown.size[0]}",
+            "set the output's size instead, and remove scaling from the options",
         )
     if scan.sar != (target.sar or 1):
         raise OptionError(
-            f"with these words ffmpeg makes the sample aspect ratio {scan.sar},"
+            f"with these options ffmpeg writes the sample aspect ratio {scan.sar},"
             f" not {target.sar or 1}",
-            "leave it out of the words, or choose a container and encoder that hold it",
+            "remove it from the options, or choose a container and encoder that store it",
         )
     if scan.turn != without_shift(target.display_matrix):
         raise OptionError(
             "this ffmpeg does not keep the picture's rotation",
-            "ffmpeg 6 or later can turn it, none can mirror it: choose a codec instead",
+            "use ffmpeg 6 or later; a mirrored picture needs a codec instead",
         )
 
 
 class ExternalWriter(AtomicWriter):
-    """Hands frames to an ffmpeg that writes a file, with what goes along, if anything does.
+    """Feeds frames to an ffmpeg process that writes the file, with the other streams, if any.
 
-    A context manager: leaving it waits until the file is finished; an exception inside ends ffmpeg
-    at once and removes the file. Raises EncodeError with ffmpeg's last words where it fails.
+    A context manager: leaving it waits until the file is finished; an exception inside kills ffmpeg
+    and removes the file. Raises EncodeError with ffmpeg's last messages if it fails.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class ExternalWriter(AtomicWriter):
             stdout=subprocess.DEVNULL,
             stderr=self._said,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for us: we end it then
+            start_new_session=True,  # Ctrl-C reaches us alone: we end ffmpeg then
         )
         try:
             self._feed = _Feed(cast(Any, self._process.stdin).fileno())
@@ -147,7 +148,7 @@ class ExternalWriter(AtomicWriter):
             raise
 
     def write(self, frame: Frame) -> None:
-        """Hand over one frame: planes in the target's layout and size."""
+        """Write one frame: planes in the target's layout and size."""
         target = self._target
         picture = picture_of(frame.planes, target.encoding.pix_fmt, target.height, target.width)
         picture.pts, picture.duration = frame.pts + self._shift, frame.duration
@@ -156,7 +157,7 @@ class ExternalWriter(AtomicWriter):
             cast(OutputContainer, self._container).mux(self._av_stream.encode(picture))
 
     def close(self) -> None:
-        """Say that this was all, and wait for the file."""
+        """Signal the end of the frames, and wait until the file is finished."""
         try:
             with self._errors():
                 cast(OutputContainer, self._container).mux(self._av_stream.encode(None))
@@ -170,11 +171,11 @@ class ExternalWriter(AtomicWriter):
             raise
 
     def kill(self) -> None:
-        """End ffmpeg at once: whoever waits for it gets an error."""
+        """Kill ffmpeg; a caller that waits for it gets an error."""
         self._process.kill()
 
     def abort(self) -> None:
-        """End ffmpeg at once, and remove what it wrote."""
+        """Kill ffmpeg, and remove its output."""
         self.kill()
         self._process.wait()
         with suppress(Exception):
@@ -200,9 +201,9 @@ class ExternalWriter(AtomicWriter):
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """What went wrong in feeding, rather than what PyAV makes of it; ffmpeg's words, if it."""
+        """Raise the cause of a failed write, with ffmpeg's messages, instead of PyAV's error."""
         try:
-            with av_errors("handing frames to ffmpeg for", self._path, EncodeError):
+            with av_errors("writing frames to ffmpeg for", self._path, EncodeError):
                 yield
         except BaseException as error:
             cause = self._feed.error or error
@@ -214,14 +215,14 @@ class ExternalWriter(AtomicWriter):
             full = os.strerror(errno.ENOSPC) in words
             raise EncodeError(
                 f"ffmpeg failed ({_ending(self._process.poll())}): {words}",
-                FULL_DISK if full else "check the words for ffmpeg",
+                FULL_DISK if full else "check the options for ffmpeg",
             ) from cause
 
     def _last_words(self) -> str:
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 4096))
         lines = self._said.read().decode(errors="replace").splitlines()
         said = [line.strip() for line in lines if line.strip()][-LAST_LINES:]
-        return " / ".join(said) or "it said nothing"
+        return " / ".join(said) or "no message"
 
 
 class _Feed:
@@ -245,22 +246,22 @@ class _Feed:
 
 
 def _relaid(encoder: ExternalEncoder, given: str, found: str) -> tuple[Finding, ...]:
-    """That the words change the layout; raises OptionError where they do not say so."""
+    """The finding if the options change the layout; raises OptionError if they do not name it."""
     planar = planar_name(given)
     if planar_name(found) in (planar, planar.replace("gray", "yuv420p")):
         return ()
     if not encoder.filters and not any(name.startswith("pix_fmt") for name, _ in encoder.options):
         raise OptionError(
-            f"with these words ffmpeg makes {found} of {given}",
-            f"add -pix_fmt {found} to them if that is meant, or choose another encoder",
+            f"with these options ffmpeg turns {given} into {found}",
+            f"add -pix_fmt {found} to accept that, or choose another encoder",
         )
-    text = f"{given} is written as {found}, as the words for ffmpeg say"
+    text = f"{given} is written as {found}, as the options for ffmpeg ask"
     return (Finding(kind=Kind.CHANGED, subject="pixel format", text=text),)
 
 
 def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[Finding]:
-    """Each colour tag that the trial's picture has lost or changed."""
-    silent = {Range.LIMITED, Siting.LEFT}  # some coders do not tell these from silence
+    """Findings on colour tags that the trial lost or changed."""
+    silent = {Range.LIMITED, Siting.LEFT}  # some encoders store these as unspecified
     for name in COLOR_SUBJECTS:
         should, is_tagged = getattr(wanted, name), getattr(found, name)
         free = name == "siting" and not any(layout.log2_chroma)
@@ -269,11 +270,11 @@ def _lost(wanted: ColorSpec, found: ColorSpec, layout: PixelLayout) -> Iterator[
         if free or should.name == "UNSPECIFIED" or should == is_tagged:
             continue
         if not (unset and any(should is tag for tag in silent)):
-            text = f"{name} {should.name} becomes {is_tagged.name} by the words for ffmpeg"
+            text = f"{name} {should.name} becomes {is_tagged.name} by the options for ffmpeg"
             yield Finding(kind=Kind.LOST, subject=COLOR_SUBJECTS[name], text=text)
 
 
 def _ending(code: int | None) -> str:
     if code is None:
-        return "it no longer listens"
+        return "it closed its input"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

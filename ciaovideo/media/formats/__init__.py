@@ -1,1 +1,1 @@
-"""What the bytes of a file say that FFmpeg does not tell, read without it."""
+"""Parsers for facts of a file that FFmpeg does not report."""

@@ -1,4 +1,4 @@
-"""Elements of Matroska files: as bytes, and where they lie in a file. RFC 8794 (EBML), RFC 9559."""
+"""Parses the elements of Matroska files. RFC 8794 (EBML), RFC 9559."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,16 +12,16 @@ TOP = {SEEK_HEAD, INFO, CLUSTER, CUES, CHAPTERS, TRACKS, ATTACHMENTS, TAGS, VOID
 SEEK, SEEK_ID, SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
 TIMESTAMP_SCALE, CLUSTER_TIME = 0x2AD7B1, 0xE7
 CUE, CUE_TIME, CUE_PLACES, CUE_PLACE = 0xBB, 0xB3, 0xB7, 0xF1
-USUAL_SCALE = 1_000_000  # nanoseconds of a tick where a file does not tell
+USUAL_SCALE = 1_000_000  # nanoseconds per tick where the file does not state it
 LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
-CLUSTER_HEAD = 24  # bytes in which a cluster tells its time
-MOST = 1 << 22  # bytes of an element that are read: an index of tens of thousands of entries
-AHEAD = 64  # elements that are looked at before the pictures begin
-UNKNOWN = (1 << 56) - 1  # a size that a live recording leaves open
+CLUSTER_HEAD = 24  # bytes that contain a cluster's timestamp
+MOST = 1 << 22  # bytes read of an element: an index of tens of thousands of entries
+AHEAD = 64  # elements that are read before the pictures begin
+UNKNOWN = (1 << 56) - 1  # the unknown size of a live recording
 
 
 class Element(NamedTuple):
-    """One element: its identifier, the bytes of identifier and size, and those after them."""
+    """One element: its identifier, its head (identifier and size), and its body."""
 
     ident: int
     head: bytes
@@ -29,7 +29,7 @@ class Element(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an element of a file lies: its first byte, that of its body, and the body's size."""
+    """The position of an element: its first byte, that of its body, and the body's size."""
 
     ident: int
     at: int
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 def elements(data: bytes) -> Iterator[Element]:
-    """The elements that follow each other in some bytes; IndexError where one is cut off."""
+    """The consecutive elements in some bytes; raises IndexError if one is truncated."""
     at = 0
     while at < len(data):
         ident, start, size = read_head(data, at)
@@ -47,7 +47,7 @@ def elements(data: bytes) -> Iterator[Element]:
 
 
 def read_head(data: bytes, at: int) -> tuple[int, int, int]:
-    """An element's identifier, where its body begins, and its size; IndexError at the end."""
+    """An element's identifier, its body's position and size; raises IndexError at the end."""
     length = 9 - data[at].bit_length()
     ident, at = int.from_bytes(data[at : at + length]), at + length
     length = 9 - data[at].bit_length()
@@ -56,9 +56,9 @@ def read_head(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def find(file: BinaryIO, ident: int) -> bytes:
-    """The body of an element of a file's segment, before the pictures or where its index says.
+    """The body of an element of a file's segment, before the pictures or found by the index.
 
-    Nothing where there is none; raises IndexError where the file is no Matroska.
+    Empty if there is none; raises IndexError if the file is not Matroska.
     """
     origin, listed = 0, list[int]()
     for number, place in enumerate(_segment(file)):
@@ -77,10 +77,10 @@ def find(file: BinaryIO, ident: int) -> bytes:
 
 
 def clock_along(path: Path) -> list[tuple[int, float]]:
-    """Where in a Matroska file which time is, in bytes and seconds, in the order of the file.
+    """Positions and times in a Matroska file, in bytes and seconds, in the order of the file.
 
-    By its cues; without them from the head of one cluster to the next, as far as they state their
-    sizes. Nothing where neither can be read.
+    They come from its cues or, without them, from the heads of the clusters, as far as these state
+    their sizes. Empty if neither can be read.
     """
     with suppress(IndexError, OSError), path.open("rb") as file:
         info = {e.ident: e.body for e in elements(find(file, INFO))}
@@ -91,7 +91,7 @@ def clock_along(path: Path) -> list[tuple[int, float]]:
 
 
 def _cues(data: bytes) -> Iterator[tuple[int, int]]:
-    """The entries of an index: where a cluster lies in its segment, and a time in ticks."""
+    """The entries of an index: a cluster's position in its segment, and a time in ticks."""
     for cue in elements(data):
         parts = {part.ident: part.body for part in elements(cue.body)} if cue.ident == CUE else {}
         inside = {part.ident: part.body for part in elements(parts.get(CUE_PLACES, b""))}
@@ -100,7 +100,7 @@ def _cues(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The same of the clusters themselves, whose time comes first in them, or after a checksum."""
+    """The same from the clusters, which begin with their time, or with a checksum and it."""
     for place in _segment(file):
         if place.ident == CLUSTER:
             file.seek(place.start)
@@ -112,7 +112,7 @@ def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _segment(file: BinaryIO) -> Iterator[Place]:
-    """The elements of a file's segment, up to one without a size, or what is none of Matroska's."""
+    """The elements of a file's segment, up to one of unknown size or type."""
     place, at = _place(file, 0), 0
     while place.ident in (EBML, VOID):
         at = place.start + place.size
@@ -143,7 +143,7 @@ def _body(file: BinaryIO, place: Place) -> bytes:
 
 
 def _listed(seek_head: bytes, ident: int) -> Iterator[int]:
-    """Where in the segment an index says that an element is."""
+    """The positions of an element in the segment, by the index."""
     for entry in elements(seek_head):
         if entry.ident == SEEK:
             parts = {part.ident: int.from_bytes(part.body) for part in elements(entry.body)}

@@ -1,4 +1,4 @@
-"""What Matroska's chapters say beside names and times, which FFmpeg does not tell. RFC 9559."""
+"""Properties of Matroska's chapters that FFmpeg does not report. RFC 9559."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ ATOM, ATOM_HIDDEN, LINKED = 0xB6, 0x98, 0x6E67
 
 
 def odd_chapters(path: Path) -> tuple[str, ...]:
-    """What is lost of a Matroska file's chapters where only names and times are kept, in words.
+    """Names of a Matroska file's chapter properties beside names and times, which are lost.
 
-    Nothing where the file is none, or its chapters cannot be read: FFmpeg then finds none either.
+    Empty if the file is not Matroska or its chapters cannot be read: FFmpeg finds none then either.
     """
     try:
         with path.open("rb") as file:
@@ -29,13 +29,13 @@ def _oddities(editions: list[Element]) -> Iterator[str]:
     if any(_flag(edition, ORDERED) for edition in parts):
         yield "ordered chapters"
     if any(part.ident == LINKED for part in inside):
-        yield "chapters that are parts of other files"
+        yield "chapters that link to other files"
     if len(editions) > 1:
         yield f"all but one of {len(editions)} editions of the chapters"
     if any(_flag(part, EDITION_HIDDEN) for part in parts) or _flag(inside, ATOM_HIDDEN):
-        yield "which chapters are hidden"
+        yield "the chapters' hidden flags"
     if any(part.ident == ATOM for part in inside):
-        yield "chapters inside others"
+        yield "nested chapters"
 
 
 def _flag(parts: list[Element], ident: int) -> bool:

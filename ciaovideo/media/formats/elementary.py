@@ -1,12 +1,12 @@
-"""Which streams a file has whose container has no header, told by its own bytes.
+"""Finds the streams of a file whose container has no header, by its bytes.
 
-MPEG-TS, MPEG-PS (VOB) and FLV name a stream where its first packet is, maybe hours after the
-beginning. FFmpeg knows those that it met while it opened the file, and drops the packets of all
-others without a word. Here packets' heads are looked at, in bounded memory, and nothing is decoded:
-those of the whole file or, before a run, those at its ends and at places in between. A stream that
-begins and ends between two such places is not seen there; a jump of the clock is, wherever it lies.
-FLV has no places to begin at, but lengths that lead from one head to the next. The numbers of
-streams are those that FFmpeg gives them (``av_stream.id``).
+MPEG-TS, MPEG-PS (VOB) and FLV introduce a stream at its first packet, maybe hours after the
+beginning. FFmpeg knows the streams that it found while it opened the file, and silently drops the
+packets of all others. This module reads packet heads in bounded memory and decodes nothing: those
+of the whole file or, before a run, a sample at its ends and at places in between. The sample misses
+a stream that begins and ends between two places, but detects a jump of the clock anywhere. FLV
+cannot be read from the middle, but its lengths lead from one head to the next. Stream numbers are
+FFmpeg's (``av_stream.id``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from ciaovideo.media.inspect.jumps import MPEG_CLOCK, ClockWatch
 
 BLOCK = 1 << 20  # bytes read at once
-WHOLE = 64 << 20  # bytes of a file that is looked at whole
-HEAD, TAIL = 16 << 20, 8 << 20  # bytes that are looked at of a larger one, at its ends
-PLACES, PLACE = 64, 1 << 19  # and how often in between, and how many bytes
-SIZES = (188, 192, 204)  # of TS packets; two kinds have bytes of their own around them
+WHOLE = 64 << 20  # bytes of a file up to which it is read completely
+HEAD, TAIL = 16 << 20, 8 << 20  # bytes read at the ends of a larger file
+PLACES, PLACE = 64, 1 << 19  # number of places in between, and bytes read at each
+SIZES = (188, 192, 204)  # of TS packets; the larger ones have additional bytes
 SYNC = 0x47
-SYNC_RUN = 5  # packets that must begin where they should
+SYNC_RUN = 5  # consecutive sync bytes that identify packets
 PAT_PID, PMT_TABLE = 0, 2
 PACK, PS_END = 0xBA, 0xB9
 PRIVATE = 0xBD
@@ -39,11 +39,11 @@ type Spans = Sequence[tuple[int, int]]
 
 @dataclass(slots=True)
 class Elementary:
-    """Where each stream of a file is first met, in bytes, by FFmpeg's number for it.
+    """The position of each stream's first packet, in bytes, by FFmpeg's stream number.
 
-    ``empty`` streams are named and have no packet. ``programs`` are the streams of each programme
-    of a multiplex, by its number. ``clock`` is where its clock jumps. ``whole`` says that no packet
-    was passed over.
+    ``empty`` streams are listed and have no packet. ``programs`` are the streams of each programme
+    of a multiplex, by its number. ``clock`` records jumps of the clock. ``whole`` means that all
+    packets were read.
     """
 
     first: dict[int, int] = field(default_factory=dict)
@@ -54,9 +54,9 @@ class Elementary:
 
 
 def look_inside(path: Path, demuxer: str, *, whole: bool = True) -> Elementary | None:
-    """What the bytes of a file tell; None where FFmpeg's demuxer reads a header.
+    """Read the streams of a file from its bytes; None for a format with a header.
 
-    Of a large one those at some places, unless the ``whole`` is asked for.
+    A large file is sampled, unless ``whole``.
     """
     reader = READERS.get(demuxer)
     if reader is None:
@@ -70,21 +70,21 @@ def look_inside(path: Path, demuxer: str, *, whole: bool = True) -> Elementary |
 
 
 def _places(size: int) -> Spans:
-    """The ends of a file and places between them, as first byte and the one after the last."""
+    """The ends of a file and places between them, as half-open ranges of bytes."""
     step = (size - HEAD - TAIL) // (PLACES + 1)
     between = (HEAD + step * number for number in range(1, PLACES + 1))
     return [(0, HEAD), *((at, at + PLACE) for at in between), (size - TAIL, size)]
 
 
 def known_to(container: InputContainer) -> set[int]:
-    """The numbers of the streams that FFmpeg met while it opened a file, as they are here."""
+    """The numbers of the streams that FFmpeg found while it opened a file."""
     if container.format.name == "flv":
         return {FLV_KINDS[s.type] for s in container.streams if s.type in FLV_KINDS}
     return {av_stream.id for av_stream in container.streams}
 
 
 def _transport(file: BinaryIO, spans: Spans) -> Elementary:
-    """MPEG-TS: streams are named by tables, and begin with their first packet of a picture."""
+    """MPEG-TS: tables list the streams, which begin with their first payload unit."""
     found, tables = Elementary(), _Tables()
     starts: dict[int, int] = {}
     for at, size, rows in chain.from_iterable(_ts_blocks(file, *span) for span in spans):
@@ -94,7 +94,7 @@ def _transport(file: BinaryIO, spans: Spans) -> Elementary:
             starts.setdefault(int(pid), at + int(np.flatnonzero(begins)[row]) * size)
         _read_clock(rows, pids, at, found.clock)
         looked: set[int] = set()
-        while new := tables.pids - looked:  # one table names the others
+        while new := tables.pids - looked:  # one table lists the others
             looked |= new
             for row in np.flatnonzero(np.isin(pids, list(new))):
                 tables.take(int(pids[row]), rows[row].tobytes(), at + int(row) * size)
@@ -110,7 +110,7 @@ def _transport(file: BinaryIO, spans: Spans) -> Elementary:
 def _read_clock(
     rows: NDArray[np.uint8], pids: NDArray[np.int64], at: int, clock: ClockWatch
 ) -> None:
-    """Hand on the programme clock of the stream that has it first, in seconds."""
+    """Pass on the programme clock (PCR) of the first stream that has one, in seconds."""
     has = (rows[:, 3] & 0x20 != 0) & (rows[:, 4] >= 7) & (rows[:, 5] & 0x10 != 0)
     if clock.of is None and has.any():
         clock.of = int(pids[has][0])
@@ -121,17 +121,17 @@ def _read_clock(
 
 
 class _Tables:
-    """Programme tables as they come by: PAT and PMTs, put together from packets."""
+    """Programme tables (PAT and PMTs), assembled from packets."""
 
     def __init__(self) -> None:
         self.pids = {PAT_PID}
-        self.named: dict[int, int] = {}  # streams, and where a table first names them
+        self.named: dict[int, int] = {}  # streams, and the position of the table that lists them
         self.programs: dict[int, set[int]] = {}
         self._parts: dict[int, bytes] = {}
         self._seen: dict[int, bytes] = {}
 
     def take(self, pid: int, packet: bytes, at: int) -> None:
-        """Take a packet of a table."""
+        """Add a packet of a table."""
         payload = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
         data = packet[payload:188]
         if not packet[3] & 0x10 or not data:
@@ -167,7 +167,7 @@ class _Tables:
 
 
 def _ts_blocks(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Where a block of whole packets lies, how long each is with what is around it, and they."""
+    """Blocks of whole packets: position, distance of two packets, and the packets."""
     while True:
         file.seek(at)
         wanted = min(BLOCK, end - at)
@@ -189,7 +189,7 @@ def _ts_blocks(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, int, ND
 
 
 def _synchronized(block: bytes) -> tuple[int, int] | None:
-    """The first place where TS packets follow each other, and their distance."""
+    """The first position with consecutive TS packets, and their distance."""
     place = block.find(SYNC)
     while place >= 0:
         for size in SIZES:
@@ -202,7 +202,7 @@ def _synchronized(block: bytes) -> tuple[int, int] | None:
 
 
 def _program(file: BinaryIO, spans: Spans) -> Elementary:
-    """MPEG-PS: every packet tells its stream and its length."""
+    """MPEG-PS: every packet states its stream and its length."""
     found = Elementary()
     for begin, end in spans:
         at: int | None = begin
@@ -212,7 +212,7 @@ def _program(file: BinaryIO, spans: Spans) -> Elementary:
 
 
 def _packet(file: BinaryIO, at: int, found: Elementary) -> int | None:
-    """Note a packet of MPEG-PS; where the next one begins."""
+    """Record a packet of MPEG-PS; the position of the next one."""
     file.seek(at)
     head = file.read(64)
     if len(head) < 6:
@@ -240,7 +240,7 @@ def _pack_clock(head: bytes) -> float:
 
 
 def _next_pack(file: BinaryIO, at: int) -> int | None:
-    """Where the next pack begins, from a place on."""
+    """The position of the next pack from ``at`` on; None at the end."""
     while True:
         file.seek(at)
         block = file.read(BLOCK)
@@ -253,7 +253,7 @@ def _next_pack(file: BinaryIO, at: int) -> int | None:
 
 
 def _ps_number(head: bytes) -> int | None:
-    """FFmpeg's number of the sound, video or text that a packet belongs to; None for others."""
+    """FFmpeg's number of a packet's sound, video or text stream; None for others."""
     kind = head[3]
     if 0xC0 <= kind <= 0xEF:
         return 0x100 | kind
@@ -265,7 +265,7 @@ def _ps_number(head: bytes) -> int | None:
 
 
 def _flash(file: BinaryIO, _spans: Spans) -> Elementary:
-    """FLV: every tag tells its kind, its time in milliseconds and its length."""
+    """FLV: every tag states its kind, its time in milliseconds and its length."""
     found = Elementary()
     head = file.read(9)
     at = int.from_bytes(head[5:9]) + 4

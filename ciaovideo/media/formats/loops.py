@@ -1,13 +1,13 @@
-"""How often a file of moving pictures is shown: GIF and APNG say it, and no video does."""
+"""The loop count of GIF and APNG, which videos do not have."""
 
 from pathlib import Path
 
 GIF_LOOP, PNG_LOOP = b"NETSCAPE2.0\3\1", b"\0\0\0\10acTL"
-READ = 1 << 16  # bytes: both come before the first picture, behind tables of colours and profiles
+READ = 1 << 16  # bytes: both precede the first picture, after palettes and profiles
 
 
 def lost_loop(path: Path) -> str:
-    """What is lost of how often a file is shown, in words; nothing where that is once."""
+    """The name of the lost loop; empty if the file is shown once."""
     with path.open("rb") as file:
         data = file.read(READ)
     if data.startswith(b"GIF8"):

@@ -1,9 +1,9 @@
-"""Sound of a DV tape whose rate changes, told by the bytes of its frames.
+"""Finds changes of the sample rate of a DV tape's sound, by the bytes of its frames.
 
-A raw DV file is its frames, one after another. Each states its own sampling frequency in the audio
-source pack (IEC 61834-2): where FFmpeg looks for it, in the first DIF sequence. Frames at places
-are compared, and where two differ, the ones between them: a tape that changes and changes back
-between two places is met while it is copied.
+A raw DV file is a sequence of frames. Each states its own sample rate in the audio source pack (IEC
+61834-2) of the first DIF sequence, where FFmpeg reads it. A sample of frames is compared, and where
+two differ, the frames between them. A change and its reversal between two samples is detected while
+the sound is copied.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 FRAMES = {0: (120_000, Fraction(30000, 1001)), 1: (144_000, Fraction(25))}  # bytes, and rate
-SYSTEM = 3  # the byte whose highest bit says whether it is 50 Hz
+SYSTEM = 3  # the byte whose highest bit is set for 50 Hz
 SOURCE_PACK = 80 * 6 + 80 * 16 * 3 + 3  # behind six DIF blocks and three groups of sixteen
-SOURCE = 0x50  # what begins an audio source pack
+SOURCE = 0x50  # the first byte of an audio source pack
 RATES = {0: 48000, 1: 44100, 2: 32000}
 PLACES = 256
 
@@ -31,7 +31,7 @@ class RateChange:
 
 
 def rate_change(path: Path) -> RateChange | None:
-    """Where the rate of a raw DV file's sound first changes, as far as places tell; or None."""
+    """The first change of a raw DV file's sample rate in a sample of frames; or None."""
     with path.open("rb") as file:
         head = file.read(SYSTEM + 1)
         if len(head) <= SYSTEM:
@@ -50,7 +50,7 @@ def rate_change(path: Path) -> RateChange | None:
 
 
 def _first_other(file: BinaryIO, size: int, between: tuple[int, int], known: int) -> int:
-    """The first frame after one with a known rate that has another, by halving."""
+    """The first frame with another rate, by bisection."""
     low, high = between
     while high - low > 1:
         middle = (low + high) // 2
@@ -59,7 +59,7 @@ def _first_other(file: BinaryIO, size: int, between: tuple[int, int], known: int
 
 
 def _rate(file: BinaryIO, at: int) -> int:
-    """The rate that a frame states; 0 where it has no such pack."""
+    """The rate that a frame states; 0 without such a pack."""
     file.seek(at + SOURCE_PACK)
     pack = file.read(5)
     return RATES.get(pack[4] >> 3 & 7, 0) if len(pack) == 5 and pack[0] == SOURCE else 0

@@ -1,9 +1,9 @@
-"""Pixels at the sides of a video that show no picture: black bars, and the head switching of tapes.
+"""Pixels at the sides of a video that show no picture: black bars, and tapes' head switching.
 
-Key frames of the whole file are looked at, at most two a second. A row or column is a bar if its
-mean stays black in all of them. Heads of a video recorder switch in the last rows of a field, which
-are then displaced: those rows differ from the ones above more than any rows of the picture do,
-averaged over the file.
+The evidence is the key frames of the whole file, at most two a second. A row or column is a bar if
+its mean is black in all of them. A video recorder switches heads in the last rows of a field and
+displaces them: averaged over the file, those rows differ from the ones above more than any rows of
+the picture do.
 """
 
 from collections.abc import Iterator
@@ -25,20 +25,20 @@ from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.video_stream import main_video, open_source
 
-STEP = Fraction(1, 2)  # seconds between two pictures that are looked at
+STEP = Fraction(1, 2)  # seconds between two pictures of the sample
 BLACK = 10.0  # of 255: the mean of a row of a bar, whose noise and coding are brighter than black
-DARKEST = 24.0  # of 255: the brightest mean of a film that anything can be said of
+DARKEST = 24.0  # of 255: the least bright row of a film in which bars can be detected
 TAPE_HEIGHTS = (480, 486, 512, 576, 608)  # rows of video from tapes
 HEAD_ROWS = 24  # at the bottom: recorders switch in the last 4 to 12 rows of a field
-ODD = 1.5  # times as much as anywhere in the picture rows differ where heads switch
+ODD = 1.5  # rows where heads switch differ by this many times the picture's maximum
 VBI_ROWS = {512: 480, 608: 576}  # rows that are stored, and those of the picture below
 
 
 @dataclass(slots=True)
 class _Profile:
-    """What all pictures have in common: the brightest mean of each row and column.
+    """Maxima over all pictures: the brightest mean of each row and column.
 
-    ``steps`` sums how much each row differs from the one two above, which is of its field.
+    ``steps`` sums how much each row differs from the one two above, the row before in its field.
     """
 
     rows: NDArray[np.float64]
@@ -55,16 +55,16 @@ class _Profile:
 
 
 def find_crop(facts: SourceFacts) -> tuple[str, tuple[Finding, ...]]:
-    """The box of a file that shows a picture, as the option crop has it, and what lies outside.
+    """The box that shows the picture, in the form of the option crop, and findings on the rest.
 
-    Raises DecodeError for what cannot be decoded.
+    Raises DecodeError if the file cannot be decoded.
     """
     info = facts.info
     profile = _look(facts)
     size = info.height, info.width
     found = _margins(profile, size, fields=facts.fields.interlaced) if profile else None
     if found is None:
-        texts = ["no picture is bright enough to tell black bars: nothing is cut off"]
+        texts = ["no picture is bright enough to detect black bars: nothing is cropped"]
         cut = NO_MARGINS
     else:
         cut, texts = found
@@ -75,29 +75,29 @@ def find_crop(facts: SourceFacts) -> tuple[str, tuple[Finding, ...]]:
 
 
 def margins_of(box: tuple[int, int, int, int], size: tuple[int, int]) -> Margins:
-    """What lies outside a box (width, height, left, top) in pictures of (height, width).
+    """The margins around a box (width, height, left, top) in pictures of (height, width).
 
-    Raises OptionError for a box that is not within.
+    Raises OptionError for a box that does not fit.
     """
     width, height, left, top = box
     margins = Margins(top, size[0] - top - height, left, size[1] - left - width)
     if min(margins) < 0:
         raise OptionError(
-            f"a crop of {width}x{height}+{left}+{top} is not within pictures of"
+            f"the crop {width}x{height}+{left}+{top} does not fit into pictures of"
             f" {size[1]}x{size[0]}",
-            "give width, height, left and top of what is kept",
+            "give width, height, left and top of the box to keep",
         )
     return margins
 
 
 def vbi_rows(size: tuple[int, int]) -> int:
-    """How many rows of the vertical blanking interval pictures of (height, width) begin with."""
+    """The number of rows of the vertical blanking interval in pictures of (height, width)."""
     height, width = size
     return height - VBI_ROWS[height] if width == 720 and height in VBI_ROWS else 0
 
 
 def _look(facts: SourceFacts) -> _Profile | None:
-    """What the key frames of the file have in common; None where none can be decoded."""
+    """The profile of the file's key frames; None if none can be decoded."""
     profile = None
     for picture in _pictures(facts):
         luma = _luma(picture, facts.info)
@@ -140,13 +140,13 @@ def _pictures(facts: SourceFacts) -> Iterator[av.VideoFrame]:
             try:
                 yield from (picture for picture in packet.decode() if not picture.is_corrupt)
             except av.error.InvalidDataError:
-                continue  # the run tells of damage
+                continue  # the run reports damage
 
 
 def _margins(
     profile: _Profile, size: tuple[int, int], *, fields: bool
 ) -> tuple[Margins, list[str]] | None:
-    """What is cut off, and why; nothing where all is dark."""
+    """The margins to crop, and why; None for a dark video."""
     if profile.rows.max() < DARKEST:
         return None
     height, width = size
@@ -159,15 +159,17 @@ def _margins(
         top=int(bright[0]), bottom=int(height - heads - blank - 1 - bright[-1]),
         left=int(lit[0]), right=int(width - 1 - lit[-1]),
     )  # fmt: skip
-    texts = [f"black bars are cut off: {bars}"] if bars else []
-    texts += [f"{heads} rows of head-switching noise are cut off at the bottom"] if heads else []
-    texts += [f"{blank} rows of the vertical blanking interval are cut off"] if blank else []
+    texts = [f"black bars are cropped: {bars}"] if bars else []
+    texts += [f"{heads} rows of head-switching noise are cropped at the bottom"] if heads else []
+    texts += [f"{blank} rows of the vertical blanking interval are cropped"] if blank else []
     cut = bars._replace(top=bars.top + blank, bottom=bars.bottom + heads)
-    return _even(cut, size, 4 if fields else 2), texts or ["neither bars nor noise: nothing is cut"]
+    return _even(cut, size, 4 if fields else 2), texts or [
+        "no bars and no noise: nothing is cropped"
+    ]
 
 
 def _head_rows(profile: _Profile, height: int) -> int:
-    """How many rows at the bottom are displaced, 0 where no evidence says so."""
+    """The number of displaced rows at the bottom, 0 without evidence."""
     if height not in TAPE_HEIGHTS or height <= 4 * HEAD_ROWS:
         return 0
     steps = profile.steps / profile.pictures
@@ -177,9 +179,9 @@ def _head_rows(profile: _Profile, height: int) -> int:
 
 
 def _even(cut: Margins, size: tuple[int, int], rows: int) -> Margins:
-    """A little more cut off, so that chroma, fields and the rest's sides stay whole.
+    """Margins rounded up, so that chroma samples and fields stay whole and the sides even.
 
-    An axis of which nothing is cut off stays as it is.
+    An axis without a margin does not change.
     """
     height, width = size
     top, bottom, left, right = cut

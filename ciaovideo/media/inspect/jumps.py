@@ -1,8 +1,8 @@
-"""Where the times of a file begin again, or jump ahead by hours.
+"""Timestamps of a file that restart, or jump ahead by hours.
 
-Of the beginning its packets tell it. Of the rest there is a hint, which costs little: in a file
-without a header the clock along its bytes, in mp4 and mov the tables of samples, in Matroska the
-index. Where that shows a jump, packets are read up to it.
+At the start of the file the packets show a jump. The rest is checked by a cheap hint: the clock
+along the bytes of a file without a header, the sample tables of mp4 and mov, the index of Matroska.
+Where the hint shows a jump, packets are read up to it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,15 +35,15 @@ from ciaovideo.media.video_stream import (
 )
 
 MPEG_CLOCK = 90_000  # ticks a second of the clocks of MPEG-TS and MPEG-PS
-WRAP = 2**33 / MPEG_CLOCK  # seconds after which they are at zero again, which is no jump
-STEP_BACK = 1.0  # seconds that a clock may go back without having begun again
+WRAP = 2**33 / MPEG_CLOCK  # seconds after which they wrap around to zero, which is no jump
+STEP_BACK = 1.0  # seconds that a clock may step back without a restart
 HOLE = 600.0  # seconds without any frame: the clock jumped
-AS_FAR = 10  # between two places: times what as many bytes take elsewhere
+AS_FAR = 10  # a step between two places may be this many times the file's usual one
 VP8_SHOWN = 1 << 4  # in the first byte (RFC 6386, 9.1)
 
 
 class Jump(NamedTuple):
-    """A place where a clock jumps: after so many seconds of play, by so many (back: negative)."""
+    """A jump of the clock: after how many seconds of play, and by how many (back: negative)."""
 
     after: float
     step: float
@@ -51,20 +51,20 @@ class Jump(NamedTuple):
 
 @dataclass(slots=True)
 class ClockWatch:
-    """Looks at clock values in the order of the file, and keeps the first jump of either kind.
+    """Reads clock values in the order of the file, and keeps the first jump of either kind.
 
-    ``of`` is the stream whose clock it is, where there may be several.
+    ``of`` is the index of the stream that has the clock, if there may be several.
     """
 
     of: int | None = None
     again: Jump | None = None
     hole: Jump | None = None
     _last: float | None = None
-    _end: int = 0  # where the last values were
+    _end: int = 0  # byte position of the last values
     _played: float = 0.0
 
     def take(self, times: Iterable[float], at: int) -> None:
-        """Take clock values in seconds, which lie from a byte on."""
+        """Take clock values in seconds, found from byte ``at`` on."""
         usual = HOLE + AS_FAR * self._played / max(self._end, 1) * max(at - self._end, 0)
         for time in times:
             step = 0.0 if self._last is None else time - self._last
@@ -80,11 +80,11 @@ class ClockWatch:
 
 
 class FrameTimes:
-    """The times of a video's packets as they come by, in the order of the file.
+    """The timestamps of a video's packets, taken in the order of the file.
 
-    ``pts`` are those of the pictures that are shown, up to where times begin again: ``again`` is
-    when the last packet before that ends, in seconds. ``hole`` is the time of the picture before
-    the first that comes HOLE later, and how much later.
+    ``pts`` are those of the displayed pictures, up to a restart of the timestamps; ``again`` is the
+    end of the last packet before it, in seconds. ``hole`` is the first gap longer than HOLE: the
+    time of the picture before it, and its length.
     """
 
     def __init__(self, video: VideoStream) -> None:
@@ -94,11 +94,11 @@ class FrameTimes:
         self._tick = exact(video.time_base) or Fraction(0)
         self._vp8 = codec_name(video) == "vp8"
         self._newest: int | None = None  # decoding time of the last picture
-        self._last: int | None = None  # when the last of them is shown
-        self._latest = Fraction(0)  # when the last packet up to now ends
+        self._last: int | None = None  # the latest of them, in display order
+        self._latest = Fraction(0)  # the latest end of a packet so far
 
     def take(self, packet: "Packet[Stream]") -> bool:
-        """Take a packet of the video; whether it is a picture that counts."""
+        """Take a packet of the video; True if it is a displayed picture before any restart."""
         self._latest = max(self._latest, packet_end(packet))
         if packet.pts is None or packet.is_discard or self._shows_nothing(packet):
             return False
@@ -111,7 +111,7 @@ class FrameTimes:
         return True
 
     def _compare(self, dts: int, pts: int) -> None:
-        """Notice where times step back, or leave a hole that no film has."""
+        """Detect a step back in time, or a gap too long for any film."""
         newest, self._newest = self._newest, dts
         if newest is None:
             return
@@ -122,16 +122,16 @@ class FrameTimes:
             self.hole = newest * self._tick, step
 
     def _shows_nothing(self, packet: "Packet[Stream]") -> bool:
-        """Whether its picture is only there for others to refer to, which VP8 says in one bit."""
+        """Whether its picture is only a reference for others; VP8 has a bit for that."""
         return self._vp8 and bool(packet.size) and not bytes(packet)[0] & VP8_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Jumps:
-    """What is known of it.
+    """The first restart and the first gap of a video's timestamps.
 
-    ``again`` is the file's time, in seconds, after which the video's begin again, ``frames`` how
-    many come before; ``hole`` the time after which they jump ahead, and by how much.
+    ``again`` is the file's time, in seconds, after which the timestamps restart, ``frames`` the
+    number of frames before it. ``hole`` is the time before a jump ahead, and its length.
     """
 
     again: Fraction | None = None
@@ -140,40 +140,40 @@ class Jumps:
 
     @classmethod
     def of(cls, times: FrameTimes, first: int | None = None) -> "Jumps":
-        """Those of packets that came by; ``first`` is when the first picture appears, in ticks."""
+        """Those of packets that were taken; ``first`` is the first picture's time in ticks."""
         frames = sum(first is None or pts >= first for pts in times.pts)
         return cls(times.again, times.hole, frames)
 
     def findings(self, path: Path) -> Iterator[Finding]:
-        """What a user should know of it."""
+        """A finding for each."""
         if self.again is not None:
-            how = f"begin again after {float(self.again):.3f} s; {rejoined(path)}"
+            how = f"restart after {float(self.again):.3f} s; {rejoined(path)}"
             yield _found(how, self.again)
         if self.hole is not None:
-            (time, length), close = self.hole, f"close the hole first: {remuxed(path)}"
+            (time, length), close = self.hole, f"close the gap first: {remuxed(path)}"
             yield _found(f"jump by {float(length):.0f} s after {float(time):.3f} s; {close}", time)
 
     def refuse(self, path: Path, container: Container, tick: Fraction) -> None:
-        """Raise what would end a run midway, where that is known for certain.
+        """Raise what would end a run midway.
 
-        TimestampError where times begin again, EncodeError for a hole that is longer than what a
-        container holds between two frames, on a clock of this tick.
+        TimestampError for a restart; EncodeError for a gap that is longer than the container can
+        store between two frames, on a clock of this tick.
         """
         if self.again is not None:
-            raise begun_again(path, self.again, f"take the first {self.frames} frames only")
+            raise begun_again(path, self.again, f"process the first {self.frames} frames only")
         ahead = self.hole[1] if self.hole else 0
         if container.longest_step and ahead > container.longest_step * tick:
             raise EncodeError(
                 f"{path}: the video's times jump by {float(ahead):.0f} s, and {container}"
-                f" holds no step of more than {float(container.longest_step * tick):.0f} s",
-                f"end the output's name in .mkv, or close the hole first: {remuxed(path)}",
+                f" stores steps of at most {float(container.longest_step * tick):.0f} s",
+                f"end the output's name in .mkv, or close the gap first: {remuxed(path)}",
             )
 
 
 def begun_again(path: Path, at: Fraction, otherwise: str) -> TimestampError:
-    """The error for a video whose times begin again after a time in seconds, with two ways on."""
+    """The error for timestamps that restart after ``at`` seconds, with two ways to go on."""
     return TimestampError(
-        f"{path}: the video's times begin again after {float(at):.3f} s",
+        f"{path}: the video's timestamps restart after {float(at):.3f} s",
         f"{rejoined(path)}, or {otherwise}",
     )
 
@@ -181,9 +181,9 @@ def begun_again(path: Path, at: Fraction, otherwise: str) -> TimestampError:
 def look_ahead(
     path: Path, opening: Opening, clock: ClockWatch, near: FrameTimes, first: int | None
 ) -> Jumps:
-    """The jumps of a whole file, whose ``near`` packets came by when it was opened.
+    """The jumps of a whole file; ``near`` has the packets that were read when it was opened.
 
-    ``clock`` hints at those of the rest. ``first`` is as for ``Jumps.of``.
+    ``clock`` hints at jumps in the rest. ``first`` is as for ``Jumps.of``.
     """
     hinted = clock.again is not None or (clock.hole is not None and near.hole is None)
     if near.again is not None or not hinted:
@@ -201,7 +201,7 @@ def look_ahead(
 
 
 def index_clock(container: InputContainer, video: VideoStream, path: Path) -> ClockWatch | None:
-    """The clock along the index of an opened file, where it has one; None of other files."""
+    """The clock along the index of an opened file; None if it has no index."""
     clock, row = ClockWatch(), read_container(container.format.name)
     if row.iso:
         tick = float(exact(video.time_base) or 0)
@@ -216,5 +216,5 @@ def index_clock(container: InputContainer, video: VideoStream, path: Path) -> Cl
 
 
 def _found(how: str, at: Fraction) -> Finding:
-    text = f"the video's times {how}"
+    text = f"the video's timestamps {how}"
     return Finding(kind=Kind.DAMAGED, subject="times", text=text, at=at)

@@ -1,7 +1,7 @@
-"""Streams that nobody saw before a run began, found while it goes on.
+"""Streams that begin past the probed part of a file, found during the run.
 
-Before a run a large file without a header is looked at in places. The rest is read when the run
-has begun, beside it: that takes seconds, so that hours of work are not refused at their end.
+A large file without a header is probed in places before a run. A thread reads the rest during the
+first seconds of the run, so that a late stream does not fail it after hours.
 """
 
 import threading
@@ -13,9 +13,9 @@ from ciaovideo.media.video_stream import AS_LONG_AS_IT_TAKES, PROBED, remuxed
 
 
 class LateStreams:
-    """A look at all of a file, in a thread of its own, for streams other than the ``known`` ones.
+    """Scans a whole file in a thread for streams other than the ``known`` ones.
 
-    A file that cannot be read there has none: whoever reads it for its packets will say so.
+    A read error ends the scan without a stream: the reader of the packets reports it.
     """
 
     def __init__(self, path: Path, demuxer: str, known: frozenset[int]) -> None:
@@ -27,7 +27,7 @@ class LateStreams:
     def require_none(self, before: int | None = None, *, wait: bool = False) -> None:
         """Raise EncodeError if a stream was found that begins before a byte (None: anywhere).
 
-        ``wait`` until all was looked at.
+        ``wait`` until the scan is complete.
         """
         if wait:
             self._thread.join()
@@ -37,9 +37,9 @@ class LateStreams:
             if before is None or at <= before:
                 words = ("-probesize", str(at + PROBED), "-analyzeduration", AS_LONG_AS_IT_TAKES)
                 raise EncodeError(
-                    f"a stream of {self._path} (number {number:#x}) begins {at} bytes after its"
-                    " beginning, where nobody looked before the start, and would be lost",
-                    f"make a file that names all its streams first: {remuxed(self._path, *words)}",
+                    f"a stream of {self._path} (number {number:#x}) begins {at} bytes into the"
+                    " file, past the part probed before the start, and would be lost",
+                    f"make a file with all streams in its header: {remuxed(self._path, *words)}",
                 )
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""The words that a file says of itself and of its streams, in the form in which they are copied."""
+"""The metadata of a file and of its streams, in the form in which it is copied."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class FileMetadata:
 
 
 def read_metadata(path: Path, opening: Opening = USUAL) -> FileMetadata:
-    """Read them from the header; raises OpenError for what cannot be read."""
+    """Read the tags from the header; raises OpenError if the file cannot be read."""
     with av_errors("reading", path, OpenError), open_source(path, opening) as container:
         return FileMetadata(
             file=fresh_metadata(container.metadata),

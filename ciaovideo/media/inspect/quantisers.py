@@ -1,10 +1,10 @@
-"""How coarsely a video was quantised: what an enlargement has to repair, read off the file.
+"""How coarsely a video was quantised, which is what restoring has to repair.
 
-Where a decoder tells the quantisers of its blocks (H.264, MPEG-1, -2 and -4, VP9), they are taken.
-Where an encoder wrote its settings into the stream (x265), those are. Otherwise the bits of a
-pixel are held against how much there is to code in the pictures. All are brought to one scale, the
-quantiser parameter of H.264, of which 6 more double the step: step = 0.625 * 2 ** (QP / 6)
-(ITU-T H.264, 8.5.9).
+The best source is the block quantisers that a decoder exports (H.264, MPEG-1, -2 and -4, VP9). The
+next is the settings that an encoder wrote into the stream (x265). Otherwise the bits per pixel are
+compared with how much the pictures have to code. All are converted to one scale, the quantiser
+parameter of H.264, of which 6 more double the step: step = 0.625 * 2 ** (QP / 6) (ITU-T H.264,
+8.5.9).
 """
 
 import math
@@ -21,37 +21,37 @@ from av.video.stream import VideoStream
 
 from ciaovideo.media.video_stream import codec_name
 
-EXPORT = {"export_side_data": "venc_params"}  # has decoders tell their quantisers
+EXPORT = {"export_side_data": "venc_params"}  # makes decoders export their quantisers
 VP9, H264, MPEG2 = 0, 1, 2  # AVVideoEncParamsType
 STEP_AT_0 = 0.625
-# Codecs for production, whose traces are below what a network should touch.
+# Production codecs, whose artefacts are too small to restore.
 INTERMEDIATE = frozenset({"prores", "dnxhd", "cfhd", "jpeg2000", "vc2", "dirac", "v210", "jpegxs"})
-# Bits a pixel that H.264 takes for the same quality, over a codec's own, where the decoder tells no
-# quantisers. Estimates, not measured here: one that is off by a factor of 1.5 moves the
-# quantiser by 3.5, and the strength of restoring by 0.15 at most.
+# Bits per pixel of H.264 over a codec's own at the same quality, for decoders that export no
+# quantisers. Estimates, not measured here: an error of a factor of 1.5 moves the quantiser by 3.5,
+# and the strength of restoring by 0.15 at most.
 EFFICIENCY = {
     "hevc": 1.6, "av1": 1.9, "vvc": 2.3, "vp8": 0.95, "vc1": 0.9, "wmv3": 0.85, "wmv2": 0.65,
     "wmv1": 0.6, "rv40": 0.9, "rv30": 0.75, "theora": 0.7, "mjpeg": 0.25, "dvvideo": 0.3,
 }  # fmt: skip
 UNKNOWN = 0.7
-# step = RATE * residual / bits a pixel: what x264's own steps give is 0.4 to 1.9, mostly near it.
+# step = RATE * residual / bits per pixel; x264's own steps give 0.4 to 1.9, mostly near this.
 RATE = 0.75
-# By how much the steps of a family of codecs are to be multiplied for x264's PSNR at its own: of
-# the clip city at 352x288, MPEG-2 and -4 at quantisers 3 and 6, and VP9 at crf 35.
+# Factor from a codec family's step to the step at which x264 has the same PSNR. Measured on the
+# clip city at 352x288, with MPEG-2 and -4 at quantisers 3 and 6, and VP9 at crf 35.
 AS_X264 = {MPEG2: 1.6, VP9: 0.5}
 X265_OVER_X264 = 1.4  # crf of x265 over x264's of the same quality (see media/codecs/table.py)
 QP_OVER_CRF = 6.4  # mean QP of I, P and B frames over x264's crf, at crf 18 to 33 (5.4 to 8)
-DELTA_QP = 16  # bytes into AVVideoBlockParams, after its place and size
+DELTA_QP = 16  # byte offset in AVVideoBlockParams, after position and size
 SETTING = re.compile(rb"(x26[45]).*? crf=([0-9]+(?:\.[0-9]+)?)", re.DOTALL)
 LUMA_STEP = 2  # px between samples of the pictures that are measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantiserEvidence:
-    """What a sample of frames shows of how a video was coded.
+    """How a video was coded, from a sample of its frames.
 
-    ``qp`` is the mean quantiser parameter on H.264's scale, None where nothing was lost or nothing
-    is known; ``source`` says what it was taken from.
+    ``qp`` is the mean quantiser parameter on H.264's scale, None if the video is lossless or
+    nothing is known; ``source`` names the evidence.
     """
 
     codec: str
@@ -65,16 +65,16 @@ class QuantiserEvidence:
 
 
 def tell_quantisers(av_stream: VideoStream) -> None:
-    """Have a decoder that was not begun tell the quantisers of its blocks.
+    """Make a decoder that has not started export the quantisers of its blocks.
 
-    With a thread for each frame, FFmpeg tells them before all of them are known.
+    With frame threads, FFmpeg exports them before all are known.
     """
     av_stream.codec_context.thread_type = "SLICE"
     av_stream.codec_context.options = EXPORT
 
 
 class QuantiserSample:
-    """Frames of a video that are looked at for how it was coded."""
+    """A sample of a video's frames, as evidence of how it was coded."""
 
     def __init__(self, av_stream: VideoStream) -> None:
         self._av_stream = av_stream
@@ -84,7 +84,7 @@ class QuantiserSample:
         self._before: torch.Tensor | None = None
 
     def look(self, picture: av.VideoFrame) -> None:
-        """Note one frame; those that follow each other in the video follow each other here."""
+        """Add one frame; frames are added in the order of the video, without gaps."""
         for block in picture.side_data.values():
             if isinstance(block, VideoEncParams):
                 depth = picture.format.components[0].bits
@@ -98,29 +98,29 @@ class QuantiserSample:
             self._measure(picture)
 
     def evidence(self, bits_per_pixel: float | None) -> QuantiserEvidence:
-        """What all frames show; ``bits_per_pixel`` of the coded video, where it is known."""
+        """The evidence of all frames; ``bits_per_pixel`` of the coded video, None if unknown."""
         codec = codec_name(self._av_stream)
         if lossless(self._av_stream):
             return QuantiserEvidence(codec=codec, qp=None, source="lossless")
         if codec in INTERMEDIATE:
-            return QuantiserEvidence(codec=codec, qp=None, source="a codec for production")
+            return QuantiserEvidence(codec=codec, qp=None, source="a production codec")
         if self._quantisers:
             qp = sum(self._quantisers) / len(self._quantisers)
-            return QuantiserEvidence(codec=codec, qp=qp, source="as its blocks tell")
+            return QuantiserEvidence(codec=codec, qp=qp, source="from its blocks")
         if self._settings is not None:
             return QuantiserEvidence(codec=codec, qp=self._settings, source="the encoder's own crf")
         if bits_per_pixel and self._residuals:
             residual = sum(self._residuals) / len(self._residuals)
             worth = bits_per_pixel * EFFICIENCY.get(codec, UNKNOWN)
             qp = _qp(max(RATE * residual / worth, STEP_AT_0))
-            source = f"from {bits_per_pixel:.3f} bits a pixel"
+            source = f"from {bits_per_pixel:.3f} bits per pixel"
             return QuantiserEvidence(codec=codec, qp=min(max(qp, 10.0), 40.0), source=source)
-        return QuantiserEvidence(codec=codec, qp=None, source="nothing known of its quantisers")
+        return QuantiserEvidence(codec=codec, qp=None, source="quantisers unknown")
 
     def _measure(self, picture: av.VideoFrame) -> None:
-        """How much of a picture has to be coded: the smaller of two mean differences.
+        """Measure how much of a picture has to be coded: the smaller of two mean differences.
 
-        One is from the picture before, one from the mean of each sample's neighbours.
+        One is to the picture before, the other to the mean of each sample's neighbours.
         """
         luma = _luma(picture)
         before, self._before = self._before, luma
@@ -133,7 +133,7 @@ class QuantiserSample:
 
 
 def lossless(av_stream: VideoStream) -> bool:
-    """Whether a codec loses nothing: raw samples, and what FFmpeg calls lossless alone."""
+    """Whether a codec is lossless: raw samples, or lossless and never lossy to FFmpeg."""
     descriptor = av.codec.Codec(av_stream.codec_context.codec.name, "r")
     return codec_name(av_stream) == "rawvideo" or (
         bool(descriptor.lossless) and not bool(descriptor.lossy)
@@ -141,7 +141,7 @@ def lossless(av_stream: VideoStream) -> bool:
 
 
 def _quantiser(block: VideoEncParams, depth: int) -> list[float]:
-    """The mean quantiser parameter of a frame's luma on H.264's scale; none where nothing is."""
+    """The mean quantiser parameter of a frame's luma on H.264's scale, in a list; may be empty."""
     kind = block.codec_type
     told = block.qp + _mean_difference(block)
     if kind == H264:  # with 6 more for each bit beyond 8
@@ -154,9 +154,9 @@ def _quantiser(block: VideoEncParams, depth: int) -> list[float]:
 
 
 def _mean_difference(block: VideoEncParams) -> float:
-    """The mean of the blocks' differences from the frame's own quantiser; 0 where it has none.
+    """The mean difference of the blocks' quantisers from the frame's; 0 without blocks.
 
-    PyAV's ``qp_map`` wants blocks that cover the frame evenly, which those of fields do not.
+    PyAV's ``qp_map`` needs blocks that cover the frame evenly, which those of fields do not.
     """
     if not block.nb_blocks:
         return 0.0
@@ -177,7 +177,7 @@ def _qp(step: float) -> float:
 
 
 def _luma(picture: av.VideoFrame) -> torch.Tensor | None:
-    """Some samples of the first plane, in steps of 8 bit; None for what has none in memory."""
+    """A subsample of the first plane, in steps of 8 bits; None for layouts without samples."""
     form = picture.format
     if not form.components or form.has_palette or form.is_bit_stream:
         return None

@@ -1,7 +1,7 @@
-"""What a file holds, found by a look of its own: streams, and the time of every packet.
+"""The streams of a file and the timestamps of every packet, read independently.
 
-The way of the pictures (``reader``, ``writer``, ``copier``) is not used here, so that its results
-can be compared with what is found.
+This does not use ``reader``, ``writer`` or ``copier``, so that their results can be checked against
+it.
 """
 
 from array import array
@@ -43,19 +43,18 @@ from ciaovideo.media.video_stream import (
     told_transfer,
 )
 
-MOST_REORDERED = 16  # pictures that a codec hands out later than it could
-EMPTY = {"mov_text": 2}  # bytes of a packet that only says that nothing is shown
+MOST_REORDERED = 16  # pictures that a codec may output late, to reorder them
+EMPTY = {"mov_text": 2}  # bytes of a packet that only ends a subtitle
 
 
 @dataclass(slots=True, kw_only=True)
 class Track:
-    """One stream of a file and its packets' times, in ticks and in the order of the file.
+    """One stream of a file with its packets' timestamps, in ticks and in the order of the file.
 
-    A packet without a time counts at its decoding time or at zero, and in ``timeless``. Packets
-    that an edit list hides are in ``hidden`` and nowhere else. ``keys`` are the times of the
-    packets where decoding can begin, ``lasts`` how long each packet does in ticks (0 if unknown),
-    ``unheard`` how much of a sound's beginning players throw away. ``cover`` says that it is a
-    picture and no video.
+    A packet without a timestamp counts in ``timeless``, and gets its decoding time or zero. Packets
+    that an edit list hides count in ``hidden`` alone. ``keys`` are the timestamps of keyframes,
+    ``lasts`` the durations of all packets in ticks (0 if unknown), ``unheard`` the seconds of sound
+    that players discard at the beginning. ``cover`` marks a cover picture.
     """
 
     info: StreamInfo
@@ -71,15 +70,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileScan:
-    """What is in a file, ``main`` being the index of its main video.
+    """The contents of a file; ``main`` is the index of its main video.
 
-    ``rate`` is the nominal frame rate, ``size`` (height, width) what the container says; ``turn``
-    is the display matrix without its shift, nothing if upright; ``chapters`` are starts, ends and
-    titles. Streams that only hold the chapters' titles or the ``timecode`` are left out of
-    ``tracks``. FFmpeg's ``demuxer`` opened it by ``opening``; ``ids`` are its
-    numbers of all streams. ``crop`` is what the container says to cut off of the main video,
-    ``cut`` what is cut off of its pictures before they are looked at. ``reached`` is the byte up to
-    which a limited scan read, None if to the end; ``again`` says that times begin again there.
+    ``rate`` is the nominal frame rate, ``size`` the container's (height, width); ``turn`` is the
+    display matrix without its shift, empty if upright; ``chapters`` are starts, ends and titles.
+    ``tracks`` omits streams that only hold the chapters' titles or the ``timecode``. FFmpeg's
+    ``demuxer`` opened the file by ``opening``; ``ids`` are its stream numbers. ``crop`` is the
+    crop that the container states for the main video, ``cut`` the margins that are removed from
+    pictures before they are examined. ``reached`` is the byte up to which a limited scan read, None
+    for the end; ``again`` is True if timestamps restart there.
     """
 
     path: Path
@@ -107,12 +106,12 @@ class FileScan:
 
     @property
     def timed(self) -> bool:
-        """Whether the file stores any time of its main video."""
+        """Whether the file stores any timestamp of its main video."""
         return self.video.timeless < len(self.video.pts) + self.video.hidden
 
     @property
     def others(self) -> list[Track]:
-        """All streams but the main video."""
+        """All streams except the main video."""
         return [track for track in self.tracks if track.info.index != self.main]
 
 
@@ -123,11 +122,10 @@ def scan_file(
     *,
     opening: Opening = USUAL,
 ) -> FileScan:
-    """Read every packet of a file, or in a limited scan those up to the end of some frames.
+    """Read every packet of a file without decoding.
 
-    Or up to a time, in the file's own.
-
-    Decodes nothing. Raises OpenError for what cannot be read.
+    A limited scan ends after so many ``frames``, or at the file's time ``until``. Raises OpenError
+    if the file cannot be read.
     """
     with av_errors("reading", path, OpenError), open_source(path, opening) as container:
         video = main_video(container, path, opening)
@@ -168,7 +166,7 @@ def scan_file(
 def decoded_pictures(
     container: InputContainer, index: int, threads: str = "AUTO"
 ) -> Iterator[av.VideoFrame]:
-    """The pictures of a stream of an opened file, in the order in which they are shown."""
+    """The pictures of a stream of an opened file, in display order."""
     av_stream = cast(VideoStream, container.streams[index])
     context: Any = av_stream.codec_context
     if not context.is_open:
@@ -179,11 +177,11 @@ def decoded_pictures(
 def decoded_times(
     scan: FileScan, frames: int | None = None, until: Fraction | None = None
 ) -> list[Fraction]:
-    """When each frame of the main video appears, by decoding all of it.
+    """The display time of each frame of the main video, found by decoding it.
 
-    Or the first ``frames`` and one more, if there is one that can be decoded: it ends the last. Or
-    all before the time ``until`` and one more. Where times begin again, that is the last.
-    Frames of a file that stores no times follow each other at its nominal rate.
+    A limit stops after the first ``frames``, or after all before the time ``until``, and one more
+    frame if there is one, whose time ends the last. Decoding also stops where timestamps restart.
+    Frames of a file without timestamps follow each other at its nominal rate.
     """
     times: list[Fraction] = []
     with (
@@ -196,7 +194,7 @@ def decoded_times(
                     times.append(number / (scan.rate or FALLBACK_RATE))
                 else:
                     times.append(picture.pts * scan.video.tick)
-                if len(times) > 2 and times[-1] <= times[-2]:  # they begin again
+                if len(times) > 2 and times[-1] <= times[-2]:  # a restart
                     times[-1] = 2 * times[-2] - times[-3]
                     break
                 if number == frames or (until is not None and times[-1] >= until):
@@ -208,7 +206,7 @@ def decoded_times(
 
 
 def is_silent(scan: FileScan, track: Track, times: Sequence[Fraction]) -> bool:
-    """Whether a sound's packets of these times decode to nothing, as the first one of AAC may."""
+    """Whether a sound's packets at these times decode to no samples, as AAC's first one may."""
     if track.info.kind != "audio":
         return False
     with (
@@ -231,9 +229,9 @@ def _read(
     frames: int | None,
     until: Fraction | None,
 ) -> tuple[int | None, bool]:
-    """Fill the tracks with the times of their packets; the last one's byte, or None at the end.
+    """Fill the tracks with their packets' timestamps; the last byte read, or None at the end.
 
-    A limited scan ends where another recording begins, which is told.
+    A limited scan ends where timestamps restart; the second result is True then.
     """
     end = None if until is None else until + READ_ON
     newest: int | None = None
@@ -243,7 +241,7 @@ def _read(
         if track is None or packet.size <= EMPTY.get(track.info.codec, 0):
             continue
         if limited and packet.stream_index == main:
-            last = track.pts[-MOST_REORDERED:]  # the latest of them is shown last
+            last = track.pts[-MOST_REORDERED:]  # the latest of them is displayed last
             if steps_back((packet.dts, packet.pts), newest, max(last, default=None)):
                 return packet.pos, True
             newest = packet.dts
@@ -269,7 +267,7 @@ def _count(track: Track, packet: "Packet[Stream]", *, hides: bool) -> None:
 
 
 def _turn(av_stream: Any) -> tuple[int, ...]:
-    """How the pixels are turned and mirrored on screen, without the shift into view."""
+    """The display matrix of a stream without its shift: rotation and mirroring."""
     data = av_stream.codec_context.coded_side_data.get("display_matrix")
     if not data:
         return ()
@@ -285,7 +283,7 @@ def _chapters(container: InputContainer) -> tuple[tuple[Fraction, Fraction, str]
 
 
 def nth_video(path: Path, number: int) -> Opening:
-    """How to open a file whose main video has so many others before it, covers left out."""
+    """How to open a file with its video number ``number`` as the main one; covers do not count."""
     with open_source(path) as container:
         videos = [
             video.index

@@ -1,4 +1,4 @@
-"""How many bytes the packets of a file take: of a whole small one, or by a look here and there."""
+"""The sizes of a file's packets: all of a small file, or a sample of a large one."""
 
 from collections.abc import Collection, Sequence
 from fractions import Fraction
@@ -11,7 +11,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source
 
-STRETCH = Fraction(2)  # seconds that are looked at in one place
+STRETCH = Fraction(2)  # seconds that are read in one place
 
 
 def packet_sizes(path: Path) -> list[tuple[int, bool]]:
@@ -24,9 +24,9 @@ def packet_sizes(path: Path) -> list[tuple[int, bool]]:
 def bytes_per_second(
     path: Path, streams: Collection[int], places: Sequence[Fraction], opening: Opening = USUAL
 ) -> float:
-    """About how many bytes some streams take in a second, by looking at places in seconds.
+    """An estimate of the bytes per second of some streams, from samples at places in seconds.
 
-    Where a file cannot be read, or not from there, the place does not count; without any it is 0.
+    A place that cannot be read does not count; without any the estimate is 0.
     """
     if not streams:
         return 0.0
@@ -45,7 +45,7 @@ def bytes_per_second(
 def _stretch(
     container: "av.container.InputContainer", streams: Collection[int]
 ) -> tuple[int, Fraction]:
-    """Bytes of these streams in one stretch, and how many seconds that lasts."""
+    """The bytes of these streams in one stretch, and its length in seconds."""
     total, begin, newest = 0, None, Fraction(0)
     for packet in container.demux():
         time = (packet.dts or 0) * (exact(packet.time_base) or Fraction(0))

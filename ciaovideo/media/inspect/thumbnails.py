@@ -1,6 +1,6 @@
-"""Decoded pictures of a file, kept as thumbnails with what the file says of each.
+"""Decoded pictures of a file, kept as thumbnails with their tags.
 
-Like ``scan``, this does without the reader, so that its results can be compared with what is found.
+Like ``scan``, this does not use the reader, so that the reader's results can be checked against it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ from ciaovideo.media.margins import Margins
 from ciaovideo.media.side_data import turn_of, without_shift
 from ciaovideo.media.video_stream import open_source, retagged
 
-SIDE = 24  # rows and columns: fine enough to tell pictures apart, too coarse for detail
-STEP_BACK = Fraction(2)  # seconds further back to look for a picture where a seek went too far
+SIDE = 24  # rows and columns: enough to distinguish pictures, too coarse for detail
+STEP_BACK = Fraction(2)  # seconds to seek further back after a seek past the picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,8 @@ class Thumbnail:
     """One decoded picture: a small copy of its ``luma``, (rows, columns) in [0, 1], and its tags.
 
     ``size`` is the picture's own, (height, width). ``turn`` is the display matrix without its
-    shift, nothing if upright, whether the bitstream or the container has it. ``opacity`` is of the
-    same size and range as ``luma``, or None without alpha. ``around`` is the mean luma of what is
-    cut off.
+    shift, from bitstream or container, empty if upright. ``opacity`` has the size and range of
+    ``luma``, or is None without alpha. ``around`` is the mean luma of the removed margins.
     """
 
     size: tuple[int, int]
@@ -54,10 +53,10 @@ class Thumbnail:
 def thumbnails_by_time(
     scan: FileScan, wanted: Sequence[int], *, in_turn: bool = False
 ) -> dict[int, Thumbnail]:
-    """The pictures at these ticks, each looked for from the nearest place where decoding begins.
+    """The pictures at these ticks, each decoded from the nearest keyframe before it.
 
-    Or ``in_turn``, by decoding from the beginning to the last of them. Those that are not found or
-    cannot be decoded are left out.
+    With ``in_turn``, one pass decodes from the beginning to the last of them. Pictures that are not
+    found or cannot be decoded are missing from the result.
     """
     found: dict[int, Thumbnail] = {}
     with (
@@ -83,7 +82,7 @@ def thumbnails_by_time(
 def thumbnails_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Thumbnail]:
     """The pictures with these numbers, by decoding from the beginning to the last of them.
 
-    Those from where decoding fails are left out.
+    The result ends where decoding fails.
     """
     found: dict[int, Thumbnail] = {}
     stop = max(wanted, default=-1) + 1
@@ -99,7 +98,7 @@ def thumbnails_by_number(scan: FileScan, wanted: Sequence[int]) -> dict[int, Thu
 
 
 def _seek(container: InputContainer, scan: FileScan, pts: int) -> av.VideoFrame | None:
-    """The picture at a time, or None; a seek that went too far is repeated from further back."""
+    """The picture at a time, or None; a seek past it is repeated from further back."""
     av_stream = container.streams[scan.main]
     back = int(STEP_BACK / scan.video.tick)
     for start in (pts, pts - back, min(0, min(scan.video.pts, default=0))):
@@ -145,9 +144,9 @@ def _thumbnail(picture: av.VideoFrame, cut: Margins) -> Thumbnail:
 
 
 def _small(picture: av.VideoFrame, pix_fmt: str, cut: Margins) -> NDArray[np.float64]:
-    """A small copy of what is left when margins are cut off, each sample in [0, 1].
+    """A small copy of a picture without its margins, each sample in [0, 1].
 
-    In 8 bits swscale is off by up to 3 of 255 in dark pictures, each size by something else.
+    In 8 bits swscale is off by up to 3 of 255 in dark pictures, differently for each size.
     """
     if cut:
         whole = picture.reformat(format=pix_fmt, threads=1).to_ndarray()
@@ -163,7 +162,7 @@ def _small(picture: av.VideoFrame, pix_fmt: str, cut: Margins) -> NDArray[np.flo
 
 
 def _around(picture: av.VideoFrame, cut: Margins) -> float:
-    """The mean luma, in [0, 1], of what is cut off; 0 where nothing is."""
+    """The mean luma of the margins, in [0, 1]; 0 without margins."""
     if not cut:
         return 0.0
     whole = picture.reformat(format="gray16le", threads=1).to_ndarray().astype(np.float64)

@@ -1,8 +1,7 @@
-"""Whether a file ends before it says: it was cut, or another program still writes it.
+"""Whether a file is truncated, or another program still writes it.
 
-Only containers whose header tells how long they last can give themselves away. MPEG-TS has no such
-header; what AVI's and ASF's tell, FFmpeg replaces by what is there; and an mp4 without its end
-mostly cannot be opened at all.
+This shows only in containers whose header has a duration. MPEG-TS has none, FFmpeg replaces those
+of AVI and ASF by what it finds, and a truncated mp4 mostly cannot be opened at all.
 """
 
 from fractions import Fraction
@@ -21,19 +20,19 @@ from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.video_stream import open_source
 
-TAIL = Fraction(2)  # seconds before the claimed end, where a look is taken first
+TAIL = Fraction(2)  # seconds before the claimed end, which are read first
 SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the last sound or frame
-FRAMES = 4  # in ways of their own
+FRAMES = 4  # of slow videos, in place of SLACK
 
 
 def truncation(
     container: InputContainer, path: Path, end: Fraction | None = None
 ) -> tuple[Finding, ...]:
-    """A finding if no packet of an open file comes near the end that its header tells.
+    """A finding if no packet of an open file comes near the end that its header states.
 
-    ``end`` is when its last packet ends, where all were read already. Else the last packets are
-    looked at; only where they do not reach that far, all are, of the file opened anew: in a damaged
-    one a seek may lead anywhere.
+    ``end`` is the end of the last packet, if all were read already. Otherwise the last packets are
+    read. If they do not reach the stated end, the file is opened again and read throughout: in a
+    damaged file a seek may lead anywhere.
     """
     if not container.duration or not read_container(container.format.name).tells_end:
         return ()
@@ -53,14 +52,14 @@ def truncation(
     if reaches(end):
         return ()
     text = (
-        f"the file says it lasts {float(claimed):.1f} s, but ends after {float(end):.1f} s: it may"
-        " be truncated, or still being written"
+        f"the header states {float(claimed):.1f} s, but the file ends after {float(end):.1f} s: it"
+        " may be truncated, or still being written"
     )
     return (Finding(kind=Kind.DAMAGED, subject="file", text=text, at=end),)
 
 
 def _end(container: InputContainer, begin: Fraction | None) -> Fraction:
-    """When the last packet ends, of those after a time; what cannot be read ends the file."""
+    """The end of the last packet after ``begin``; a read error counts as the end of the file."""
     end = Fraction(0)
     try:
         if begin is not None:
@@ -73,7 +72,7 @@ def _end(container: InputContainer, begin: Fraction | None) -> Fraction:
 
 
 def packet_end(packet: "Packet[Stream]") -> Fraction:
-    """When a packet ends, in seconds; zero where it is empty or has no time."""
+    """The end of a packet in seconds; zero if it is empty or has no timestamp."""
     stamp = packet.dts if packet.pts is None else packet.pts
     if not packet.size or stamp is None:
         return Fraction(0)

@@ -1,6 +1,6 @@
-"""Frames of two fields, recognised and made whole.
+"""Detects interlaced and telecined video, and makes progressive frames of it.
 
-``fields`` judges by flags and a sample of frames, ``pulldown`` knows when film's pictures are shown
-in video's frames. ``whole_frames`` does what the policy says, with ``deinterlacer`` (video) or
+``fields`` decides by flags and a sample of frames; ``pulldown`` computes when the pictures of
+telecined film appear. ``whole_frames`` applies the policy, with ``deinterlacer`` (video) or
 ``telecine`` (film).
 """

@@ -1,8 +1,8 @@
-"""FFmpeg's deinterlacer, with the times of what comes out checked against what went in.
+"""FFmpeg's deinterlacer, with the timestamps of its output checked against those of its input.
 
-``bwdif`` predicts the rows of the field that is missing from neighbours in place and time. It
-halves the time base, and it guesses when the last field of all is shown: by the step before, and
-after a single frame not at all. Here that field is shown at half its frame's duration.
+``bwdif`` predicts the rows of the missing field from neighbours in space and time. It halves the
+time base. It guesses the time of the very last field from the step before, and has no time for it
+after a single frame. Here that field is shown after half its frame's duration.
 """
 
 from collections import deque
@@ -20,8 +20,8 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.layouts import repacked
 
-LEAST_SIDES = 4, 3  # (rows, columns) of the smallest plane that bwdif takes
-# The planar layouts that bwdif works in; it would silently be given another one for any other.
+LEAST_SIDES = 4, 3  # (rows, columns) of the smallest plane that bwdif accepts
+# The planar layouts that bwdif supports; FFmpeg would silently convert any other.
 DEPTHS = {
     "yuv410p": (8,),
     "yuv411p": (8,),
@@ -45,7 +45,7 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture with its time and duration in ticks; ``progressive`` if it holds no two fields."""
+    """A picture with its time and duration in ticks; ``progressive`` if it is not two fields."""
 
     picture: av.VideoFrame
     pts: int
@@ -54,19 +54,19 @@ class Shown:
 
 
 class FieldFilter:
-    """Frames of two fields in; whole pictures out, one for each frame or one for each field.
+    """Deinterlaces frames: one progressive picture for each frame or for each field.
 
-    One for each frame: the first field's time, which is the frame's, to the tick; frames that are
-    ``progressive`` come out as they went in. One for each field (``every_field``): the frame's time
-    and the middle between it and the next, in ticks of half the length, and nothing is exempt.
-    ``order`` is "tff", "bff" or "auto", which goes by each frame's flag.
+    One for each frame: at exactly the frame's time, which is its first field's; ``progressive``
+    frames pass unchanged. One for each field (``every_field``): at the frame's time and halfway to
+    the next, in ticks of half the length, for every frame. ``order`` is "tff", "bff" or "auto",
+    which uses each frame's flag.
     """
 
     def __init__(
         self, info: VideoInfo, tick: Fraction, *, order: str = "auto", every_field: bool = False
     ) -> None:
         self._path = Path(info.path)
-        full = info.coded_pix_fmt.replace("yuvj", "yuv") == info.pix_fmt  # yuvj: not to be repacked
+        full = info.coded_pix_fmt.replace("yuvj", "yuv") == info.pix_fmt  # yuvj is not repacked
         self._pix_fmt = info.coded_pix_fmt if full else info.pix_fmt
         self._every_field = every_field
         self._waiting: deque[Shown] = deque()
@@ -86,7 +86,7 @@ class FieldFilter:
         self._tick = tick
 
     def push(self, frame: Shown) -> Iterator[Shown]:
-        """Add a frame, later than the one before; what can be shown by now."""
+        """Add a frame, later than the one before; yields the pictures that are ready."""
         picture = frame.picture
         if picture.format.name != self._pix_fmt:
             picture = repacked(picture, self._pix_fmt)
@@ -97,12 +97,10 @@ class FieldFilter:
         return self._run(picture)
 
     def flush(self) -> Iterator[Shown]:
-        """The end: what is left. Raises TimestampError if any frame did not come out."""
+        """End the input; yields the last pictures. Raises TimestampError if a frame is missing."""
         yield from self._run(None)
         if self._waiting:
-            raise TimestampError(
-                f"{self._path}: the deinterlacer kept back {len(self._waiting)} frames"
-            )
+            raise TimestampError(f"{self._path}: the deinterlacer lost {len(self._waiting)} frames")
 
     def _run(self, picture: av.VideoFrame | None) -> Iterator[Shown]:
         with av_errors("deinterlacing", self._path, DecodeError):
@@ -144,7 +142,7 @@ class FieldFilter:
         return Shown(made, pts, step, True)
 
     def _check_time(self, made: av.VideoFrame, expected: int | None) -> None:
-        """The time that the filter gives a picture, in its halved ticks, must be the contract's."""
+        """Raise TimestampError unless a picture has the expected time, in halved ticks."""
         if expected is None or made.pts != expected:
             raise TimestampError(
                 f"{self._path}: the deinterlacer moved a picture from"
@@ -154,7 +152,7 @@ class FieldFilter:
 
 
 def _check(info: VideoInfo) -> None:
-    """Refuse what bwdif does not take as it is."""
+    """Refuse what bwdif does not accept unconverted."""
     if info.pix_fmt not in TAKEN:
         raise InterlacedError(
             f"{info.path} is interlaced, and pixel format {info.pix_fmt} cannot be deinterlaced",
@@ -165,6 +163,6 @@ def _check(info: VideoInfo) -> None:
     if any(height < rows or width < columns for height, width in shapes):
         raise InterlacedError(
             f"{info.path} is interlaced, and {info.stored_size[1]}x{info.stored_size[0]} is"
-            " too small to be deinterlaced",
+            " too small to deinterlace",
             "crop or pad it first",
         )

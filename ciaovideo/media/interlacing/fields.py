@@ -1,14 +1,13 @@
-"""Whether a video's frames hold two fields each: its flags, and a look at some of its frames.
+"""Whether a video is interlaced: the evidence of its flags and of a sample of frames.
 
-Flags lie in both directions: progressive pictures are broadcast in interlaced streams, and
-converters forget the flag. So a few dozen frames from three places of the file are looked at, with
-FFmpeg's filter ``idet``, which compares fields with those of the frames before and after. Patterns
-and noise fool it (test cards were found that it calls interlaced throughout); where the flags do
-not back it, the combing itself must be measured, too: in the moving parts of a combed frame, the
-nearest rows differ more than those two apart.
+Flags are wrong in both directions: progressive pictures are broadcast in interlaced streams, and
+converters drop the flag. So FFmpeg's filter ``idet`` examines a few dozen frames from three places
+of the file: it compares fields with those of the frames before and after. Patterns and noise fool
+it (it calls some test cards interlaced throughout). Where the flags do not support it, the combing
+must be measured as well: in the moving parts of a combed frame, adjacent rows differ more than rows
+two apart.
 
-Film that was stretched to video's rate (hard telecine) is told by fields that repeat
-(``pulldown``).
+Hard telecine, film stretched to video's rate, is detected by its repeated fields (``pulldown``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,36 +35,36 @@ from ciaovideo.media.interlacing.pulldown import (
 from ciaovideo.media.video_stream import codec_name, decoded, packets_of
 from ciaovideo.options import Deinterlace, Telecine
 
-WHOLE_CODECS = {"gif", "apng", "webp"}  # made for computers' screens; what idet sees is dither
+WHOLE_CODECS = {"gif", "apng", "webp"}  # never interlaced; idet mistakes dither for combing
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder, as fields are shown
-PLACES = 3  # from the start, and from these many thirds of the file
+PLACES = 3  # the start, and after each third of the file
 FRAMES_AT_PLACE = 12
-LONG_S = 3.0  # shorter files are looked at from the start only
-ENOUGH = 8  # frames of one kind below which idet is not believed
-CLEARLY = 0.9  # share of one field order among interlaced frames, for it to be believed
-FEW = 0.8  # share of progressive frames above which flags are not believed, if none is combed
+LONG_S = 3.0  # shorter files are sampled at the start only
+ENOUGH = 8  # frames of one kind below which idet does not count
+CLEARLY = 0.9  # share of one field order among interlaced frames, for it to count
+FEW = 0.8  # share of progressive frames above which flags do not count, if none is combed
 TELECINE = 1 / 3  # share of interlaced frames; of film at video's rate, two in five are
-MOTION = 0.01  # share of pixels that must move for a sample to say anything against the flags
+MOTION = 0.01  # share of moving pixels below which a sample cannot refute the flags
 STEP = 8  # of 255: a larger difference between frames is motion, not noise
-COMBED = 1.0  # differences of nearest rows over those two apart: below 0.93 in progressive video
-COLUMNS = 480  # as many columns of a frame are enough
-FILM_FRAMES = 72  # looked at of a place where fields repeat as film's do
-FILM_PLACES = 4  # parts of each third of a file with film, to see whether all of it is
-SUSPECT = 2  # repeated fields where film has them, among the first frames of a place
+COMBED = 1.0  # differences of adjacent rows over those two apart: below 0.93 if progressive
+COLUMNS = 480  # columns of a frame that are compared
+FILM_FRAMES = 72  # sampled in a place where fields repeat as in telecine
+FILM_PLACES = 4  # samples of each third of a file with film, to find sections of video
+SUSPECT = 2  # repeats at telecine's places in the first frames that ask for more frames
 
 IDET = "lavfi.idet.multiple.current_frame"
-COMBED_KINDS = ("tff", "bff")  # of what idet tells
+COMBED_KINDS = ("tff", "bff")  # results of idet
 
 
 @dataclass(frozen=True, slots=True)
 class FieldEvidence:
-    """What a sample of frames shows: how many are flagged, and how many idet takes for what.
+    """The evidence of a sample of frames: how many are flagged, and idet's counts.
 
-    ``header`` says that there is no sample, only the flag that a pipe begins with.
-    ``unflagged_combed`` counts frames that idet takes for interlaced and that carry no flag.
-    ``motion`` is the mean share of pixels that move, ``combing`` the measure of ``COMBED`` over
-    the frames that idet takes for interlaced, ``declared`` the order of fields that the container
-    tells. ``pulldown`` is what it shows of film.
+    ``header`` means that there is no sample, only the flag in a pipe's header.
+    ``unflagged_combed`` counts frames without a flag that idet calls interlaced. ``motion`` is the
+    mean share of moving pixels, ``combing`` the measure of ``COMBED`` over the frames that idet
+    calls interlaced, ``declared`` the container's field order. ``pulldown`` is the evidence of
+    film.
     """
 
     header: bool = False
@@ -82,10 +81,10 @@ class FieldEvidence:
 
     @property
     def interlaced(self) -> bool:
-        """The judgement: flags hold unless the sample moves and is progressive throughout.
+        """The decision: flags count unless the sample moves and is progressive throughout.
 
-        Without flags, the sample must be interlaced for idet, clearly of one field order unless the
-        container tells it, and combed.
+        Without flags, idet must call the sample interlaced, its field order must be clear or stated
+        by the container, and it must be combed.
         """
         seen = self.top_first + self.bottom_first
         if self.flagged:
@@ -97,7 +96,7 @@ class FieldEvidence:
 
     @property
     def order(self) -> str:
-        """``tff`` or ``bff`` for the field that is shown first, or nothing if idet is not sure."""
+        """``tff`` or ``bff`` by the field that is shown first, empty if idet is not sure."""
         seen = self.top_first + self.bottom_first
         for name, count in (("tff", self.top_first), ("bff", self.bottom_first)):
             if count >= ENOUGH and count >= CLEARLY * seen:
@@ -108,19 +107,19 @@ class FieldEvidence:
         if self.header:
             return f"the header says {'interlaced' if self.flagged else 'progressive'}"
         return (
-            f"of {self.frames} frames looked at, {self.flagged} are flagged as interlaced; by their"
-            f" content {self.top_first} have the top field first, {self.bottom_first} the bottom"
-            f" field, {self.progressive} are progressive"
+            f"of {self.frames} frames sampled, {self.flagged} are flagged as interlaced; by content"
+            f" {self.top_first} have the top field first, {self.bottom_first} the bottom field, and"
+            f" {self.progressive} are progressive"
             + (f"; the container says {self.declared}" if self.declared and not self.order else "")
-            + ("" if self.motion >= MOTION else "; hardly anything moves in them")
+            + ("" if self.motion >= MOTION else "; they show hardly any motion")
         )
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPolicy:
-    """What is done with interlaced frames, from what a sample shows and a user wants.
+    """What to do with interlaced frames, from the evidence and the user's options.
 
-    Film is looked for from ``start`` to ``end``, in seconds after the first frame.
+    Film is detected from ``start`` to ``end``, in seconds after the first frame.
     """
 
     evidence: FieldEvidence
@@ -137,7 +136,7 @@ class FieldPolicy:
 
     @property
     def film(self) -> bool:
-        """Whether film is taken out of video's frames."""
+        """Whether telecine is reversed."""
         asked = self.telecine == self.deinterlace == "auto"
         return asked and self.evidence.pulldown.within(self.start, self.end).certain
 
@@ -157,7 +156,7 @@ class FieldPolicy:
 
     @property
     def forced(self) -> bool:
-        """Whether interlaced frames are handed out as they are."""
+        """Whether interlaced frames pass unchanged."""
         return self.evidence.interlaced and self.deinterlace == "off"
 
     def whole(self, flagged: bool) -> bool:
@@ -170,16 +169,16 @@ class FieldPolicy:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is done and why; nothing for progressive video without flags."""
+        """What is done and why; empty for progressive video without flags."""
         text = self._decision()
         made = [Finding(kind=Kind.CHOSEN, subject="interlacing", text=text)] if text else []
         pulldown = self.evidence.pulldown
         if self.telecine == "auto" and pulldown.mixed and not self.every_field:
             film, video = (_when(at) for at in (pulldown.film, pulldown.video))
             here = (
-                "" if self.film else ": nothing is undone (a part of film can be, by start and end)"
+                "" if self.film else ": none is reversed (select a part of film by start and end)"
             )
-            text = f"film at video's rate at {film}, other video at {video}{here}"
+            text = f"telecined film at {film}, other video at {video}{here}"
             made.append(Finding(kind=Kind.CHOSEN, subject="telecine", text=text))
         return tuple(made)
 
@@ -187,24 +186,24 @@ class FieldPolicy:
         evidence = self.evidence
         if self.film:
             return (
-                "film is taken out of video's frames: fields are matched, and one frame of five is"
-                f" left out: {evidence.pulldown}"
+                "telecine is reversed: fields are matched, and one frame of five is dropped:"
+                f" {evidence.pulldown}"
             )
         if self.every_field:
-            doubt = "" if evidence.interlaced else ", though the video seems to be progressive"
+            doubt = "" if evidence.interlaced else ", though the video seems progressive"
             return f"every field becomes a frame{doubt}: {evidence}"
         if self.forced:
-            return f"interlaced frames are taken as they are: {evidence}"
+            return f"interlaced frames are kept as they are: {evidence}"
         if evidence.interlaced:
-            return f"interlaced frames are made whole: {evidence}"
-        return f"flagged frames are taken for progressive: {evidence}" if evidence.flagged else ""
+            return f"interlaced frames are deinterlaced: {evidence}"
+        return f"flagged frames are treated as progressive: {evidence}" if evidence.flagged else ""
 
 
 class FieldSample:
-    """Frames of an open file that are looked at for fields, from one to three places of it.
+    """A sample of frames of an open file, from one to three places, as evidence of fields.
 
-    Damage found on the way ends a place early, for the reader of the whole file will report it.
-    ``on_picture`` is shown each picture, for what else is to be seen of it.
+    Damage ends a place early; the reader of the whole file reports it. ``on_picture`` gets each
+    picture, for other measurements.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class FieldSample:
         self._places = PLACES if long else 1
         self._seen: list[_Look] = []
         self._pulldown: list[Pulldown] = []
-        self._first: float | None = None  # when the first frame appears, in seconds
+        self._first: float | None = None  # time of the first frame, in seconds
         self._may_be_film = telecine_rate(
             exact(av_stream.average_rate) or exact(av_stream.guessed_rate)
         )
@@ -228,12 +227,12 @@ class FieldSample:
             self._places = 0
 
     def look_at_start(self, pictures: Iterator[av.VideoFrame]) -> None:
-        """Look at the first of the pictures that follow each other from the beginning on."""
+        """Sample the first of the file's pictures, in order from the beginning."""
         if self._places:
             self._look(pictures)
 
     def look_later(self) -> None:
-        """Look at the other places of a longer file; afterwards the container stands anywhere."""
+        """Sample the other places of a longer file; leaves the container at any position."""
         start, duration = self._container.start_time or 0, self._container.duration or 0
         for place in range(1, self._places):
             self._look_at(start + duration * place // PLACES)
@@ -248,7 +247,7 @@ class FieldSample:
             self._look(decoded(self._container, packets_of(self._container, self._av_stream)))
 
     def evidence(self, *, matched: bool) -> FieldEvidence:
-        """What all of them show; of film only where fields of the layout can be ``matched``."""
+        """The evidence; of film only if fields of the layout can be ``matched``."""
         if not self._places:
             return FieldEvidence()
         declared = declared_order(self._av_stream)
@@ -269,7 +268,7 @@ class FieldSample:
             self._pulldown.append(_pulldown(looks, self._first))
 
     def _suspects(self, looks: "list[_Look]") -> bool:
-        """Whether it may be film, so that more of the place is looked at."""
+        """Whether it may be film, so that the place needs more frames."""
         return self._may_be_film and _pulldown(looks).hits >= SUSPECT
 
     def _shown(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
@@ -279,13 +278,13 @@ class FieldSample:
 
 
 def declared_order(av_stream: VideoStream) -> str:
-    """The order of fields that a container tells: ``tff``, ``bff`` or nothing."""
+    """The field order that a container states: ``tff``, ``bff`` or empty."""
     return FIELD_ORDERS.get(av_stream.codec_context.field_order, "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One frame: its flag, idet's word, the share that moves, differences of rows near and far."""
+    """One frame: its flag, idet's result, the moving share, differences of near and far rows."""
 
     flagged: bool
     kind: str
@@ -298,7 +297,7 @@ class _Look:
 
 
 def _looks(pictures: Iterator[av.VideoFrame]) -> Iterator[_Look]:
-    """What idet says of pictures that follow each other, up to a change of size or layout."""
+    """The looks at consecutive pictures, up to a change of size or layout."""
     first = next(pictures, None)
     if first is None:
         return
@@ -336,16 +335,16 @@ def _pull(graph: av.filter.Graph) -> av.VideoFrame | None:
 
 
 def _luma(picture: av.VideoFrame) -> Tensor:
-    """Some columns of a gray picture, as int16, in memory of their own."""
+    """A subsample of a gray picture's columns, as a copy in int16."""
     plane = torch.from_dlpack(picture.planes[0])  # type: ignore[attr-defined]
     step = max(1, picture.width // COLUMNS)
     return plane[: picture.height, : picture.width : step].to(torch.int16)
 
 
 def _rows(luma: Tensor, before: Tensor | None, *, combed: bool) -> tuple[float, float, float]:
-    """The share of moving pixels, and there the mean difference of rows one apart and two apart.
+    """The share of moving pixels, and their mean differences from rows one apart and two apart.
 
-    The differences are taken of frames that idet takes for combed; of others nobody asks for them.
+    The differences are computed only for frames that idet calls combed.
     """
     if before is None or luma.shape[0] < 5:
         return 0.0, 0.0, 0.0
@@ -360,7 +359,7 @@ def _rows(luma: Tensor, before: Tensor | None, *, combed: bool) -> tuple[float, 
 
 
 def _fields(luma: Tensor, before: Tensor | None) -> tuple[float, float]:
-    """How much the top and the bottom field differ from those of the frame before, on average."""
+    """The mean differences of the top and the bottom field from those of the frame before."""
     if before is None or luma.shape[0] < 2:
         return 0.0, 0.0
     off = (luma - before).abs_().float()
@@ -368,7 +367,7 @@ def _fields(luma: Tensor, before: Tensor | None) -> tuple[float, float]:
 
 
 def _pulldown(looks: list[_Look], first: float = 0.0) -> Pulldown:
-    """What frames that follow each other show of film; the ``first`` of all appears then."""
+    """The evidence of film in consecutive frames; ``first`` is the video's start in seconds."""
     moves = sum(look.motion for look in looks) >= MOTION * len(looks)
     tops, bottoms = [look.top for look in looks], [look.bottom for look in looks]
     return pulldown_in(tops, bottoms, looks[0].time - first, moves=moves)

@@ -1,15 +1,15 @@
-"""Film in video's frames: four pictures take the place of five, and when each of them appears.
+"""Telecine (2:3 pulldown): the times of film's pictures, and how to detect it.
 
-Film at 24000/1001 frames a second was stretched to 30000/1001 by showing its pictures for two and
-three fields in turn, so that five frames hold four pictures (2:3 pulldown). Five frames that follow
-each other at about 30 a second are a group, counted from the first frame on; its four pictures
-share the group's time evenly. Only times tell groups, so that what a run takes of a file is known
-before any picture is decoded. Frames at another pace, such as those of film that is flagged to be
-stretched by the player, are in no group of five and stay as they are.
+Telecine stretches film from 24000/1001 to 30000/1001 frames a second: it shows the pictures for two
+and three fields in turn, so that five frames hold four pictures. Five consecutive frames at about
+30 a second are a group, counted from the first frame on; its four pictures share the group's time
+evenly. Groups follow from timestamps alone, so that a run knows the times of all pictures before it
+decodes any. Frames at another rate, such as those of soft telecine, are in no group of five and do
+not change.
 
-Such film is told by fields that repeat: of five frames, one has the top field of the frame before,
-and another, two frames away, the bottom field. Nothing else does that, and the order of the two
-tells which field is shown first.
+Repeated fields reveal telecine: of five frames, one repeats the top field of the frame before, and
+another, two frames away, the bottom field. Nothing else has this pattern, and the order of the two
+shows which field is first.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from fractions import Fraction
 FRAMES, PICTURES = 5, 4  # of a group
 STEPS = Fraction(1, 40), Fraction(3, 80)  # seconds from a frame to the next within a group
 RATES = Fraction(2997, 100), Fraction(30)  # of video that may hold such film, rounded outwards
-REPEATED = 0.6  # of what its neighbours differ by: a field that repeats differs by less
+REPEATED = 0.6  # a field is a repeat if it differs by less than this share of its neighbours
 APART = 2  # frames from one repeated field to the other
-EVEN = 3  # times as often one field may repeat as the other
-ENOUGH = 8  # repeated fields where film has them, for a video to be film
-PARTS = 16  # of a tick: in these, times of pictures are whole numbers
+EVEN = 3  # one field may repeat this many times as often as the other
+ENOUGH = 8  # repeats at telecine's places, for a video to be film
+PARTS = 16  # subdivisions of a tick in which the pictures' times are whole numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Group[T]:
-    """Frames that belong together, each with its time.
+    """Consecutive frames, each with its time.
 
-    Five of them are four pictures; fewer are as many, at their own times, or at film's pace where
-    the video ends with them (``last``).
+    Five of them are four pictures. Fewer are as many pictures: at their own times, or at film's
+    rate if the video ends with them (``last``).
     """
 
     frames: tuple[T, ...]
@@ -40,12 +40,12 @@ class Group[T]:
 
     @property
     def whole(self) -> bool:
-        """Whether it is five frames, of which one is left out."""
+        """Whether it has five frames, of which one is dropped."""
         return len(self.frames) == FRAMES
 
     @property
     def shown(self) -> tuple[Fraction, ...]:
-        """When its pictures appear."""
+        """The times of its pictures."""
         first = self.times[0]
         if self.whole:
             step = (self.times[-1] - first) / (FRAMES - 1)
@@ -65,7 +65,7 @@ class Grouping[T]:
     _times: list[Fraction] = field(default_factory=list)
 
     def add(self, frame: T, time: Fraction) -> list[Group[T]]:
-        """Take the next frame; the groups that are complete by that."""
+        """Take the next frame; the groups that it completes."""
         done = []
         if self._times and not STEPS[0] <= time - self._times[-1] <= STEPS[1]:
             done += self._taken()
@@ -74,7 +74,7 @@ class Grouping[T]:
         return [*done, *(self._taken() if len(self._frames) == FRAMES else [])]
 
     def finish(self) -> list[Group[T]]:
-        """What is left at the end."""
+        """The last group, at the end of the video."""
         return self._taken(last=True)
 
     def _taken(self, *, last: bool = False) -> list[Group[T]]:
@@ -85,19 +85,19 @@ class Grouping[T]:
 
 
 def groups(times: Sequence[Fraction]) -> list[Group[int]]:
-    """The groups of a video whose frames appear at these times; their frames are numbers."""
+    """The groups of a video with these frame times; their frames are numbers."""
     gathering: Grouping[int] = Grouping()
     made = [group for number, time in enumerate(times) for group in gathering.add(number, time)]
     return made + gathering.finish()
 
 
 def film_times(times: Sequence[Fraction]) -> list[Fraction]:
-    """When film's pictures appear, of a video whose frames appear at these times."""
+    """The times of film's pictures in a video with these frame times."""
     return [time for group in groups(times) for time in group.shown]
 
 
 def frames_for(pictures: int) -> int:
-    """How many frames to look at, at most, to know that many pictures and the next."""
+    """The most frames to read, to know that many pictures and the next."""
     return (pictures // PICTURES + 2) * FRAMES
 
 
@@ -108,11 +108,12 @@ def telecine_rate(rate: Fraction | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pulldown:
-    """What a sample shows of film at video's rate.
+    """The evidence of telecine in a sample.
 
-    Of ``slots``, where film repeats a field, ``hits`` do, and ``misses`` repeat elsewhere;
-    ``order`` is that of the fields. ``film`` and ``video`` are the times of places that are film,
-    and of those that move and are not, in seconds after the first frame.
+    ``slots`` counts the places where telecine repeats a field, ``hits`` the repeats there,
+    ``misses`` the repeats elsewhere; ``order`` is the field order. ``film`` are the times of
+    sampled places that are film, ``video`` of those that move and are not, in seconds after the
+    first frame.
     """
 
     slots: int = 0
@@ -124,16 +125,16 @@ class Pulldown:
 
     @property
     def certain(self) -> bool:
-        """Whether what was looked at is film throughout."""
+        """Whether all sampled places are film."""
         return bool(self.film) and not self.video and self.hits >= ENOUGH
 
     @property
     def mixed(self) -> bool:
-        """Whether some of it is film, and some is not."""
+        """Whether some places are film, and some are not."""
         return bool(self.film and self.video)
 
     def within(self, start: Fraction, end: Fraction | None) -> "Pulldown":
-        """What it says of a part: of a mixed video, what the places there do."""
+        """The evidence for a part: in a mixed video, that of the places inside it."""
         if not self.mixed:
             return self
         inside = (
@@ -144,7 +145,7 @@ class Pulldown:
 
     def __str__(self) -> str:
         return (
-            f"of {self.slots} fields that repeat in film at video's rate {self.hits} do, and"
+            f"{self.hits} of the {self.slots} fields that telecine repeats are repeats, and"
             f" {self.misses} others, {self.order}"
         )
 
@@ -155,16 +156,16 @@ NO_FILM = Pulldown()
 def pulldown_in(
     top: Sequence[float], bottom: Sequence[float], time: float, *, moves: bool
 ) -> Pulldown:
-    """What frames that follow each other show of film, by the phase and order that fit best.
+    """The evidence of telecine in consecutive frames, by the best phase and order.
 
-    ``top`` and ``bottom`` are how much each frame's fields differ from those of the frame before;
-    ``time`` is when the first of them appears, ``moves`` whether enough does to tell that they are
-    no film.
+    ``top`` and ``bottom`` are the differences of each frame's fields from those of the frame
+    before; ``time`` is the first frame's, ``moves`` whether there is enough motion to rule film
+    out.
     """
     tops, bottoms = _repeats(top), _repeats(bottom)
     every = tops | bottoms
     best = NO_FILM
-    inner = range(2, len(top) - 1)  # of the first frames, and of the last, not both are known
+    inner = range(2, len(top) - 1)  # the first and last lack a neighbour
     for order, first, second in (("tff", tops, bottoms), ("bff", bottoms, tops)):
         for phase in range(FRAMES):
             one = [number for number in inner if number % FRAMES == phase]
@@ -181,7 +182,7 @@ def pulldown_in(
 
 
 def _repeats(changes: Sequence[float]) -> set[int]:
-    """The numbers of fields that differ from the frame before by less than their neighbours."""
+    """The numbers of the fields that repeat: they differ less than their neighbours do."""
     return {
         number
         for number in range(2, len(changes) - 1)
@@ -190,7 +191,7 @@ def _repeats(changes: Sequence[float]) -> set[int]:
 
 
 def joined(places: Sequence[Pulldown]) -> Pulldown:
-    """What places show together; the order of fields is that of most of their film."""
+    """The evidence of several places; the field order is that of most film places."""
     film = [place for place in places if place.film]
     orders = [place.order for place in film]
     return Pulldown(

@@ -1,11 +1,10 @@
-"""Film out of video's frames: fields are matched, then one frame of five is left out.
+"""Inverse telecine: fields are matched, then one frame of five is dropped.
 
-FFmpeg's ``fieldmatch`` puts the two fields of each picture together again, frame by frame, whatever
-the phase. It works in 8 bits; what it chose is seen from its result, and done with the frames as
-they are (its own option for that, ``ppsrc``, chooses other fields where samples have more bits).
-What has no partner, such as a field at a cut, is made whole by ``bwdif``. FFmpeg's ``decimate`` is
-not used: it counts its times from the first frame at a constant rate, and here each group keeps its
-own (``pulldown``).
+FFmpeg's ``fieldmatch`` pairs the two fields of each picture again, frame by frame, in any phase. It
+works in 8 bits: its choice is read from its result, and applied to the frames at full depth. (Its
+own option for that, ``ppsrc``, chooses other fields for deeper samples.) ``bwdif`` deinterlaces
+fields without a partner, such as one at a cut. FFmpeg's ``decimate`` is not used: it counts times
+from the first frame at a constant rate, while here each group keeps its own times (``pulldown``).
 """
 
 import re
@@ -32,28 +31,28 @@ MATCHED = frozenset(
     name for name in TAKEN if name.startswith(("yuv420", "yuv422", "yuv444", "yuv411"))
 )
 EIGHT_BITS = re.compile(r"p\d+le$")
-BLOCK = 16  # px: the block that changed most tells how much a frame differs from the one before
-COLUMNS = 480  # as many columns of a frame are enough
-ALIKE = 0.6  # of the group's middle difference: a repeated frame differs by less
-ABOVE = 2.0  # times what repeated frames differed by: less may be noise
-LEAST = 2 / 255  # of white: less is no motion
-SECTION = 3  # groups in a row without a repeated frame: not a cut, but no film
+BLOCK = 16  # px: a frame's change is that of its block that changed most
+COLUMNS = 480  # columns of a frame that are compared
+ALIKE = 0.6  # a repeated frame differs by less than this share of the group's median
+ABOVE = 2.0  # differences below this multiple of those of repeated frames may be noise
+LEAST = 2 / 255  # of white: a smaller difference is no motion
+SECTION = 3  # consecutive groups without a repeated frame: not a cut, but no film
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A frame, and the luma of it (H, W) in the 8 bits that fields are matched in."""
+    """A frame, and its luma (H, W) in the 8 bits in which fields are matched."""
 
     frame: Shown
     luma: Tensor
 
 
 class FilmFilter:
-    """Frames of telecined video in; film's pictures out, at times in ``PARTS`` of a tick.
+    """Reverses telecine: yields film's pictures at times in ``PARTS`` of a tick.
 
-    ``order`` is "tff" or "bff". Frames before ``begin`` (ticks) only show what came before.
-    ``on_lost`` gets the times of sections that are no film, of which a frame that is not repeated
-    is left out all the same: begin and end, in seconds.
+    ``order`` is "tff" or "bff". Frames before ``begin`` (ticks) serve as context only. ``on_lost``
+    gets begin and end, in seconds, of each section that is no film, where frames are dropped that
+    are not repeats.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class FilmFilter:
         self._path = Path(info.path)
         full = info.coded_pix_fmt.replace("yuvj", "yuv") == info.pix_fmt
         self._pix_fmt = info.coded_pix_fmt if full else info.pix_fmt
-        self._eight = EIGHT_BITS.sub("p", info.pix_fmt)  # chroma of two fields stays apart
+        self._eight = EIGHT_BITS.sub("p", info.pix_fmt)  # chroma of the two fields stays separate
         self._tick, self._begin = tick, begin
 
         def graph(pix_fmt: str, *filters: tuple[str, str]) -> av.filter.Graph:
@@ -77,19 +76,19 @@ class FilmFilter:
         self._match = graph(self._eight, ("fieldmatch", f"order={order}:combmatch=full"))
         bwdif = "bwdif", f"mode=send_frame:parity={order}:deint=interlaced"
         self._mend = graph(self._pix_fmt, bwdif)
-        self._copies = {  # by whether its fields do not belong together
+        self._copies = {  # key: whether its fields do not match
             combed: graph(self._pix_fmt, ("copy", ""), ("setfield", mode))
             for combed, mode in ((False, "prog"), (True, order))
         }
         self._waiting: deque[_Waiting] = deque()  # not matched yet
-        self._past: _Waiting | None = None  # the last that was
-        self._combed: deque[tuple[Shown, bool]] = deque()  # matched, not made whole yet
+        self._past: _Waiting | None = None  # the last that was matched
+        self._combed: deque[tuple[Shown, bool]] = deque()  # matched, not deinterlaced yet
         self._groups: Grouping[tuple[Shown, bool]] = Grouping()
         self._before: Tensor | None = None
         self._watch = _Watch(on_lost)
 
     def push(self, frame: Shown) -> Iterator[Shown]:
-        """Add a frame, later than the one before; what can be shown by now."""
+        """Add a frame, later than the one before; yields the pictures that are ready."""
         picture = frame.picture
         if picture.format.name != self._pix_fmt:
             picture = repacked(picture, self._pix_fmt)
@@ -102,18 +101,18 @@ class FilmFilter:
             yield from self._shown(group)
 
     def flush(self) -> Iterator[Shown]:
-        """The end: what is left. Raises TimestampError if any frame did not come out."""
+        """End the input; yields the last pictures. Raises TimestampError if a frame is missing."""
         for group in self._matched(None):
             yield from self._shown(group)
         if self._waiting or self._combed:
             count = len(self._waiting) + len(self._combed)
-            raise TimestampError(f"{self._path}: the field matcher kept back {count} frames")
+            raise TimestampError(f"{self._path}: the field matcher lost {count} frames")
         for group in self._groups.finish():
             yield from self._shown(group)
         self._watch.finish()
 
     def _matched(self, picture: av.VideoFrame | None) -> list[Group[tuple[Shown, bool]]]:
-        """Groups that are complete once a picture, or the end, went through the graphs."""
+        """The groups that a picture, or the end of the input, completes."""
         done: list[Group[tuple[Shown, bool]]] = []
         for matched in self._through(self._match, picture):
             self._check_time(matched, self._waiting[0].frame.pts)
@@ -124,7 +123,7 @@ class FilmFilter:
         return [*done, *(self._mended(None) if picture is None else [])]
 
     def _woven(self, matched: av.VideoFrame) -> av.VideoFrame:
-        """The oldest waiting frame with the fields that its match has, in all its bits."""
+        """The oldest waiting frame with the matched fields, at full depth."""
         luma, here = samples_of(matched)[0], self._waiting[0]
         (woven,) = self._through(self._copies[matched.interlaced_frame], here.frame.picture)
         others = [one for one in (self._past, *list(self._waiting)[1:2]) if one]
@@ -134,7 +133,7 @@ class FilmFilter:
                 continue
             source = next((o for o in others if torch.equal(luma[rows], o.luma[rows])), None)
             if source is None:
-                raise DecodeError(f"{self._path}: the field matcher made a field of its own")
+                raise DecodeError(f"{self._path}: the field matcher returned a field of no frame")
             for target, given in zip(
                 samples_of(woven), samples_of(source.frame.picture), strict=True
             ):
@@ -168,7 +167,7 @@ class FilmFilter:
             yield made
 
     def _shown(self, group: Group[tuple[Shown, bool]]) -> Iterator[Shown]:
-        """A group's pictures, of five frames without the one that is most like its predecessor."""
+        """A group's pictures: of five frames, all but the one most like its predecessor."""
         frames, changes = [frame for frame, _ in group.frames], []
         for frame in frames:
             luma = _luma(frame.picture)
@@ -194,7 +193,7 @@ class FilmFilter:
 
 
 class _Watch:
-    """Tells groups that have a repeated frame from those of a section that is no film."""
+    """Distinguishes groups with a repeated frame from those of a section that is no film."""
 
     def __init__(self, on_lost: Callable[[Fraction, Fraction], None]) -> None:
         self._on_lost = on_lost
@@ -204,7 +203,7 @@ class _Watch:
         self._count = 0
 
     def see(self, times: Sequence[Fraction], changes: Sequence[float]) -> bool:
-        """Whether one of five frames repeats the one before, as far as can be told."""
+        """Whether one of five frames seems to repeat the one before."""
         least, middle = min(changes), sorted(changes)[len(changes) // 2]
         alone = least > max(ALIKE * middle, ABOVE * self._floor, LEAST)
         if not alone:
@@ -219,7 +218,7 @@ class _Watch:
         return False
 
     def finish(self) -> None:
-        """The section ends, if there is one."""
+        """End the current section, if there is one."""
         if self._since is not None and self._count >= SECTION:
             self._on_lost(self._since, self._until)
         self._since, self._count = None, 0
@@ -228,7 +227,7 @@ class _Watch:
 def _graph(
     size: tuple[int, int], pix_fmt: str, tick: Fraction, filters: Sequence[tuple[str, str]]
 ) -> av.filter.Graph:
-    """Filters in a row, for pictures of (height, width)."""
+    """A chain of filters, for pictures of (height, width)."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=size[1], height=size[0], format=av.VideoFormat(pix_fmt), time_base=tick
@@ -239,14 +238,14 @@ def _graph(
 
 
 def _luma(picture: av.VideoFrame) -> Tensor:
-    """Some columns of a picture's first plane (H, W), of white, in memory of its own."""
+    """A subsample of the first plane's columns (H, W), a copy with white at 1."""
     plane = samples_of(picture)[0]
     peak = (1 << picture.format.components[0].bits) - 1
     return plane[:, :: max(1, plane.shape[1] // COLUMNS)].float() / peak
 
 
 def _change(luma: Tensor, before: Tensor | None) -> float:
-    """The mean difference of the block that differs most; endless without a frame before."""
+    """The mean difference of the block that differs most; infinite without a frame before."""
     if before is None:
         return float("inf")
     off = (luma - before).abs_()[None]

@@ -1,4 +1,4 @@
-"""From frames of two fields to whole pictures: what a policy wants done, and the filter for it."""
+"""Applies a field policy: passes frames on, or sends them through the filter they need."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,14 +11,14 @@ from ciaovideo.media.interlacing.fields import FieldPolicy
 from ciaovideo.media.interlacing.pulldown import FRAMES, PARTS, PICTURES
 from ciaovideo.media.interlacing.telecine import FilmFilter
 
-INTERLACED_HINT = "let it be deinterlaced, or force it to be taken as it is"
+INTERLACED_HINT = "deinterlace it, or force it to keep its frames as they are"
 
 
 class WholeFrames:
-    """What a policy makes of interlaced frames: whole pictures, from the first frame on or later.
+    """Makes progressive pictures as a policy says, from the first frame on or later.
 
-    ``tick`` is the clock of the frames that go in; ``on_lost`` gets the times of sections that are
-    no film after all, as ``FilmFilter`` has it.
+    ``tick`` is the clock of the input frames. ``on_lost`` gets the times of sections that turn out
+    not to be film, as in ``FilmFilter``.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class WholeFrames:
         self._filter: FieldFilter | FilmFilter | None = None
 
     def begin(self, info: VideoInfo) -> VideoInfo:
-        """The video as it comes out; raises InterlacedError where the policy refuses it."""
+        """The output video's facts; raises InterlacedError if the policy refuses it."""
         policy, evidence = self.policy, self.policy.evidence
         if policy.refuses and evidence.interlaced:
             raise InterlacedError(f"{info.path} is interlaced ({evidence})", INTERLACED_HINT)
-        if policy.film:  # whose pictures are fewer than video's frames
+        if policy.film:  # four pictures for five frames
             share = Fraction(PICTURES, FRAMES)
             info = replace(
                 info,
@@ -57,11 +57,11 @@ class WholeFrames:
 
     @property
     def filtering(self) -> bool:
-        """Whether frames go through a filter by now."""
+        """Whether frames pass through a filter now."""
         return self._filter is not None
 
     def start(self, info: VideoInfo, begin: int | None = None) -> None:
-        """Let frames like these go through a filter from now on; film from a time stamp on."""
+        """Start filtering frames like these; film from the timestamp ``begin`` on."""
         evidence = self.policy.evidence
         if self.policy.film:
             self._filter = FilmFilter(
@@ -72,7 +72,8 @@ class WholeFrames:
                 on_lost=self._on_lost,
             )
             return
-        repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt  # which loses the flag
+        # Repacking loses the flag.
+        repacked = info.coded_pix_fmt.replace("yuvj", "yuv") != info.pix_fmt
         order = evidence.order
         if not order and (repacked or not evidence.flagged):
             order = evidence.declared
@@ -80,9 +81,9 @@ class WholeFrames:
         self._filter = FieldFilter(info, self._tick, order=order or "auto", every_field=every)
 
     def push(self, shown: Shown) -> Iterator[Shown]:
-        """Add a frame; the pictures that can be shown by now."""
+        """Add a frame; yields the pictures that are ready."""
         return iter((shown,)) if self._filter is None else self._filter.push(shown)
 
     def flush(self) -> Iterator[Shown]:
-        """The end: the pictures that are left."""
+        """End the input; yields the last pictures."""
         return iter(()) if self._filter is None else self._filter.flush()

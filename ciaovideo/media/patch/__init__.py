@@ -1,1 +1,1 @@
-"""Facts put into the header of a finished file, which FFmpeg's muxers write but PyAV cannot set."""
+"""Patches header fields of a finished file that FFmpeg supports but PyAV cannot set."""

@@ -1,8 +1,8 @@
-"""A clean aperture in the header of a finished mp4 or mov file: which pixels a player shows.
+"""Adds a clean aperture (crop) to the header of a finished mp4 or mov file.
 
-FFmpeg's muxer writes the box from side data of its stream, which PyAV does not set. It is put in
-here, into the description of the video's samples. The header is the last box of the file, so that
-nothing moves that it points to. Boxes: ISO/IEC 14496-12 (structure; ``clap`` in 12.1.4).
+FFmpeg's muxer writes the box from side data of its stream, which PyAV cannot set. So it is added
+here, to the sample description of the video. The header is the last box of the file, so that no
+data that it points to move. Boxes: ISO/IEC 14496-12 (structure; ``clap`` in 12.1.4).
 """
 
 import struct
@@ -15,13 +15,13 @@ from ciaovideo.media.margins import Margins
 
 WAY = (b"mdia", b"minf", b"stbl", b"stsd")  # from a track to the descriptions of its samples
 DESCRIPTIONS = 8  # bytes in stsd before the first one: version, flags, and how many there are
-KIND_OF_TRACK = 8  # where hdlr says it, after version, flags and a field of no use
+KIND_OF_TRACK = 8  # offset in hdlr, after version, flags and an unused field
 APERTURE = struct.Struct(">I4s8i")  # size, kind; width, height and both offsets as fractions
-LONG_SIZE = 16  # bytes of a head whose size has 64 bits
+LONG_SIZE = 16  # bytes of a box head with a 64-bit size
 
 
 class Box(NamedTuple):
-    """One box in some bytes: its kind, and where it begins, its content does, and it ends."""
+    """One box: its kind, and the positions of its begin, its content and its end."""
 
     kind: bytes
     begin: int
@@ -30,10 +30,10 @@ class Box(NamedTuple):
 
 
 def store_crop(path: Path, crop: Margins, size: tuple[int, int], number: int) -> None:
-    """Write what is to be cut off into the video of a file that has ``number`` others before it.
+    """Write a crop into a file's video, which is preceded by ``number`` others.
 
-    ``size`` is its (height, width) with that. Raises EncodeError where the file is not what FFmpeg
-    is known to write.
+    ``size`` is its (height, width) before the crop. Raises EncodeError for an unexpected file
+    structure.
     """
     try:
         with path.open("r+b") as file:
@@ -53,14 +53,14 @@ def store_crop(path: Path, crop: Margins, size: tuple[int, int], number: int) ->
 
 
 def _aperture(crop: Margins, size: tuple[int, int]) -> bytes:
-    """The box: what is shown, and how far its middle is from that of the picture."""
+    """The box: the displayed size, and the offset of its centre from the picture's."""
     height, width = crop.inner(*size)
     across, down = crop.left - crop.right, crop.top - crop.bottom
     return APERTURE.pack(APERTURE.size, b"clap", width, 1, height, 1, across, 2, down, 2)
 
 
 def _with_aperture(movie: bytes, aperture: bytes, number: int) -> bytes:
-    """The last box of a file with another box at the end of a video's first description."""
+    """The ``moov`` box with the aperture appended to a video's first description."""
     (whole,) = _boxes(movie, 0, len(movie))
     videos = [way for box in _boxes(movie, whole.inside, whole.end) if (way := _way(movie, box))]
     if number >= len(videos):
@@ -77,7 +77,7 @@ def _with_aperture(movie: bytes, aperture: bytes, number: int) -> bytes:
 
 
 def _way(movie: bytes, box: Box) -> tuple[Box, ...]:
-    """The boxes from a video's track down to its descriptions; nothing where it is another."""
+    """The boxes from a video's track down to its descriptions; empty for other tracks."""
     if box.kind != b"trak":
         return ()
     way = [box]
@@ -100,7 +100,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
 
 
 def _size(data: bytes, at: int) -> int:
-    """How long a box is, its head included."""
+    """The size of a box with its head."""
     (size,) = struct.unpack_from(">I", data, at)
     if size == 1:
         (size,) = struct.unpack_from(">Q", data, at + 8)

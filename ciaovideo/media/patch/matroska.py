@@ -1,11 +1,11 @@
-"""A sample aspect ratio and a crop in the header of a finished Matroska file.
+"""Adds a sample aspect ratio and a crop to the header of a finished Matroska file.
 
-FFmpeg's muxer writes DisplayWidth and DisplayHeight from a field of its stream that PyAV does not
-set (measured: neither the encoder's SAR, nor a template's, nor a remux of an mp4 that has one
-arrives), and PixelCrop from side data, which PyAV does not set either. H.264 and H.265 hold the SAR
-themselves; for all else the elements are put in here: the track's name is made longer while the
-file is written, and what that takes up is used afterwards, so that no byte of the file moves.
-Elements: RFC 9559 (Matroska), RFC 8794 (EBML).
+FFmpeg's muxer writes DisplayWidth and DisplayHeight from a field of its stream that PyAV cannot set
+(measured: the encoder's SAR, a template's, and that of a remuxed mp4 are all lost), and PixelCrop
+from side data, which PyAV cannot set either. H.264 and H.265 store the SAR themselves; for other
+codecs it is added here. The track's name is padded while the file is written, and the padding is
+replaced afterwards, so that no byte of the file moves. Elements: RFC 9559 (Matroska), RFC 8794
+(EBML).
 """
 
 import zlib
@@ -18,24 +18,24 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.media.formats.ebml import Element, elements, read_head
 from ciaovideo.media.margins import NO_MARGINS, Margins
 
-ROOM = "/" * 64  # at the end of the name: more than the elements ever take
+ROOM = "/" * 64  # padding of the name: more than the elements need
 SEGMENT, TRACKS, CLUSTER, TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
 NAME, VIDEO, VOID, CRC = 0x536E, 0xE0, 0xEC, 0xBF
 PIXEL_WIDTH, PIXEL_HEIGHT = 0xB0, 0xBA
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # top, bottom, left, right
 SHAPE = (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT, *CROPS)
-ASPECT_RATIO = 3  # the unit in which width and height are their ratio only
+ASPECT_RATIO = 3  # the unit that means a ratio of width to height
 LONGEST_HEAD = 12  # bytes: an identifier of 4 and a size of 8
 
 
 def store_shape(
     path: Path, sar: Fraction | None = None, crop: Margins = NO_MARGINS, *, webm: bool = False
 ) -> None:
-    """Write a SAR and a crop into the track whose name ends in ``ROOM``; it gets its name back.
+    """Write a SAR and a crop into the track whose name ends in ``ROOM``, and restore its name.
 
-    Matroska gets the exact ratio; WebM knows no other unit than pixels, so that the width is
-    rounded to whole ones. Raises EncodeError where the header is not what FFmpeg is known to write.
+    Matroska gets the exact ratio. WebM has no unit but pixels, so that the width is rounded. Raises
+    EncodeError for an unexpected header.
     """
     shape = _Shape(sar, crop, webm)
     try:
@@ -70,7 +70,7 @@ class _Shape(NamedTuple):
 
 
 def _find_tracks(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the bytes of the tracks begin, and these bytes."""
+    """The position of the tracks' bytes, and these bytes."""
     at = 0
     while head := _read(file, at, LONGEST_HEAD):
         ident, start, size = read_head(head, 0)
@@ -96,7 +96,7 @@ def _has_room(element: Element) -> bool:
 
 
 def _with_shape(track: Element, shape: _Shape) -> Element:
-    """The track with a shape and its own name, and what is then left of the room as a void."""
+    """The track with a shape, its own name, and a void element in place of unused padding."""
     parts = []
     for part in elements(track.body):
         if part.ident == NAME:
@@ -113,9 +113,9 @@ def _with_shape(track: Element, shape: _Shape) -> Element:
 
 
 def _shaped(video: Element, shape: _Shape) -> Iterator[Element]:
-    """The parts of a video's description, with those of its shape on screen.
+    """The parts of a video's description, with those of its display shape.
 
-    Without a SAR a player takes the pixels that are shown for square, unless the codec says more.
+    Without a SAR, a player assumes square pixels unless the bitstream has a SAR.
     """
     numbers = {part.ident: part.body for part in elements(video.body)}
     sides = (int.from_bytes(numbers[ident]) for ident in (PIXEL_HEIGHT, PIXEL_WIDTH))
@@ -142,7 +142,7 @@ def _number(value: int) -> bytes:
 
 
 def _master(parts: Iterator[Element] | list[Element]) -> bytes:
-    """The bytes of some elements; a checksum, which comes first, is made new."""
+    """The bytes of some elements; a checksum, which is first, is computed anew."""
     first, *others = parts
     rest = b"".join(element.head + element.body for element in others)
     body = zlib.crc32(rest).to_bytes(4, "little") if first.ident == CRC else first.body
@@ -150,7 +150,7 @@ def _master(parts: Iterator[Element] | list[Element]) -> bytes:
 
 
 def _element(ident: int, body: bytes) -> Element:
-    """A new element, its size in as few bytes as it takes."""
+    """A new element, its size in as few bytes as possible."""
     length = -(-(len(body) + 1).bit_length() // 7)
     size = (len(body) | 1 << 7 * length).to_bytes(length)
     return Element(ident, ident.to_bytes((ident.bit_length() + 7) // 8) + size, body)

@@ -1,1 +1,1 @@
-"""Single pictures: as WebP files for pages, and as MD5 sums of a video's pictures."""
+"""Single pictures: WebP files for pages, and MD5 sums of a video's pictures."""

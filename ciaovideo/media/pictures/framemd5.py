@@ -1,4 +1,4 @@
-"""MD5 of each decoded picture of a video, in the form of FFmpeg's framemd5, as archives keep it."""
+"""MD5 of each decoded picture of a video, in the format of FFmpeg's framemd5 for archives."""
 
 import hashlib
 from fractions import Fraction
@@ -17,7 +17,7 @@ COLUMNS = "#stream#, dts,        pts, duration,     size, hash\n"
 
 
 def write_framemd5(video: Path, path: Path) -> int:
-    """Write the list of a video's pictures; how many there are.
+    """Write the list of a video's pictures; returns their number.
 
     The hashes are those of ``ffmpeg -i VIDEO -map 0:v:0 -f framemd5``; times are in the ticks of
     the file. Raises MediaError.
@@ -43,7 +43,7 @@ def write_framemd5(video: Path, path: Path) -> int:
 
 
 def _raw_encoder(picture: av.VideoFrame) -> VideoCodecContext:
-    """What makes the bytes of a picture, without padding."""
+    """An encoder that outputs a picture's bytes without padding."""
     raw = av.CodecContext.create("rawvideo", "w")
     raw.width, raw.height, raw.pix_fmt = picture.width, picture.height, picture.format.name
     raw.time_base = picture.time_base or Fraction(1)

@@ -1,4 +1,4 @@
-"""What has to hold from picture to picture: one size and layout, and times that rise."""
+"""Checks consecutive pictures: one size and pixel format, and increasing timestamps."""
 
 import math
 from fractions import Fraction
@@ -14,11 +14,11 @@ from ciaovideo.media.video_stream import rejoined, remuxed, retimed
 
 
 class Continuity:
-    """Holds each picture of a video against those before it.
+    """Checks each picture of a video against those before it.
 
-    ``tick`` is the clock of its times, None where the container stores none, ``origin`` when its
-    first frame appears, in seconds, ``asked`` the part that is read. ``last`` is the newest time
-    stamp, ``following`` the one that comes next if the step stays.
+    ``tick`` is the clock of the timestamps, None if the container stores none; ``origin`` is the
+    first frame's time in seconds, ``asked`` the part that is read. ``last`` is the newest
+    timestamp, ``following`` the next one at the same step.
     """
 
     def __init__(
@@ -29,18 +29,18 @@ class Continuity:
         self.following = 0
 
     def fits(self, picture: av.VideoFrame, info: VideoInfo, *, any_range: bool) -> bool:
-        """Whether it has the size and layout of the video; with ``any_range`` but for its range."""
+        """Whether it has the video's size and layout; ``any_range`` ignores the colour range."""
         names = {picture.format.name, info.coded_pix_fmt}
         if any_range:
-            names = {name.replace("yuvj", "yuv") for name in names}  # that is a range, no layout
+            names = {name.replace("yuvj", "yuv") for name in names}  # yuvj differs in range only
         return len(names) == 1 and (picture.height, picture.width) == info.stored_size
 
     def changed(
         self, picture: av.VideoFrame, info: VideoInfo, number: int, begins: int
     ) -> DecodeError:
-        """The error for a picture of another size or layout, with both ways on.
+        """The error for a picture of another size or layout, with a command for the rest.
 
-        ``begins`` is when the file does, in microseconds: ffmpeg seeks from there.
+        ``begins`` is the file's start time in microseconds, from which ffmpeg seeks.
         """
         time, hint = "", "cut the file there and process the parts one by one"
         if picture.pts is not None and self._tick is not None:
@@ -50,9 +50,9 @@ class Continuity:
             rest = remuxed(
                 self._path, "-ss", f"{math.ceil(seek) / 10**6:.6f}", then=["-copypriorss", "0"]
             )
-            hint = f"end the run there, and make another file of what follows: {rest}"
+            hint = f"end the run there, and make a second file of the rest: {rest}"
         if is_sequence(self._path):
-            hint = "number pictures of one size and kind apart from others"
+            hint = "number the pictures of each size and pixel format separately"
         return DecodeError(
             f"{self._path}: frame {number}{time}: the picture changes from"
             f" {info.stored_size[1]}x{info.stored_size[0]}"
@@ -61,20 +61,20 @@ class Continuity:
         )
 
     def later(self, pts: int | None, number: int) -> int:
-        """A time stamp that is there and later than the one before; raises TimestampError."""
+        """The timestamp, if it is later than the one before; raises TimestampError otherwise."""
         place = f"{self._path}: frame {number}"
         if pts is None:
-            raise TimestampError(f"{place} has no time", retimed(self._path))
+            raise TimestampError(f"{place} has no timestamp", retimed(self._path))
         if self.last is not None and pts <= self.last:
             raise TimestampError(
-                f"{place}: its time {pts} is not after {self.last} (ticks of {self._tick} s)",
+                f"{place}: its timestamp {pts} is not after {self.last} (ticks of {self._tick} s)",
                 f"{rejoined(self._path)}{self._or_fewer(number)}",
             )
         self.following, self.last = 2 * pts - (self.last or pts), pts
         return pts
 
     def _or_fewer(self, count: int) -> str:
-        """The other way on where times go wrong: what comes before, which a start would shift."""
+        """The hint to process only the frames before; empty with a start, which shifts counts."""
         if self._asked.start is not None or not count:
             return ""
-        return f", or take the first {count * self._asked.per_frame} frames only"
+        return f", or process the first {count * self._asked.per_frame} frames only"

@@ -1,4 +1,4 @@
-"""Pictures of the main video as a decoder hands them out: of a file, or of a pipe."""
+"""Decodes the pictures of the main video of a file or a pipe."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +31,8 @@ from ciaovideo.storage.endpoints import reads_once
 class PictureSource:
     """The decoded pictures of a file's main video, or of a pipe's, in display order.
 
-    ``path`` is what messages call it, ``taken`` how many pictures were handed out or, after a jump,
-    lie before. Whoever makes one closes it. Raises OpenError.
+    ``path`` is its name in messages. ``taken`` counts the pictures returned so far or, after a
+    jump, those before it. The creator must close it. Raises OpenError.
     """
 
     def __init__(self, path: Path, opening: Opening = USUAL) -> None:
@@ -40,11 +40,11 @@ class PictureSource:
         self._opening = opening
         self.path = self._pipe.name if self._pipe else path
         self.taken = 0
-        self._ahead: av.VideoFrame | None = None  # decoded, and not handed out
+        self._ahead: av.VideoFrame | None = None  # decoded, not returned yet
         self._open()
 
     def _open(self) -> None:
-        """Begin at the beginning."""
+        """Open the source at its beginning."""
         with av_errors("opening", self.path, OpenError):
             pipe = self._pipe
             self._container = pipe.open() if pipe else open_source(self.path, self._opening)
@@ -63,17 +63,17 @@ class PictureSource:
 
     @property
     def piped(self) -> bool:
-        """Whether it is a pipe, which cannot be read twice."""
+        """Whether it is a pipe, which can be read only once."""
         return self._pipe is not None
 
     @property
     def number(self) -> int:
-        """The number of the picture that was handed out last."""
+        """The number of the picture that was returned last."""
         return self.taken - 1
 
     @property
     def begins(self) -> int:
-        """When the file does by FFmpeg, in microseconds; 0 where it does not tell."""
+        """The file's start time from FFmpeg, in microseconds; 0 if unknown."""
         return self._container.start_time or 0
 
     def next(self) -> av.VideoFrame | None:
@@ -83,7 +83,7 @@ class PictureSource:
         return picture
 
     def peek(self) -> av.VideoFrame | None:
-        """The same, which ``next`` will hand out all the same."""
+        """The next picture without taking it: ``next`` returns it again."""
         self._ahead = self._ahead or self._decode()
         return self._ahead
 
@@ -92,7 +92,7 @@ class PictureSource:
             return next(self._decoder, None)
 
     def jump(self, anchor: Anchor) -> None:
-        """Go on from there; where that does not lead anywhere, from the beginning."""
+        """Continue from an anchor; if the seek fails, from the beginning."""
         if hides_alpha(self._av_stream):
             return
         packets = packets_from(self._container, self._av_stream, anchor)
@@ -105,43 +105,43 @@ class PictureSource:
         self._decoder = (
             picture
             for picture in retagged(decoded(self._container, packets), self._opening)
-            if picture.pts is None or picture.pts >= first  # others are shown before it
+            if picture.pts is None or picture.pts >= first  # the others are shown before it
         )
 
     def interrupt(self) -> None:
-        """Wake a thread that waits for a pipe, because nothing more is wanted."""
+        """Wake a thread that waits for a pipe, to end the reading."""
         if self._pipe:
             self._pipe.stop()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the container and the pipe."""
         self._ahead = None
         self._container.close()
         if self._pipe:
             self._pipe.close()
 
     def describe(self, picture: av.VideoFrame) -> VideoInfo:
-        """The video as this picture and the container tell it; no rate or count yet."""
+        """The video's facts from this picture and the container; no rate or frame count yet."""
         return describe_video(self._container, self._av_stream, picture, self.path)
 
     def describe_pipe(self, first: av.VideoFrame) -> tuple[VideoInfo, bool, tuple[Finding, ...]]:
-        """All that is known of a pipe, whether its times are only assumed, and what was found."""
+        """A pipe's facts, whether its timestamps are assumed, and findings."""
         return with_rate(self.describe(first), first, None, self._container)
 
     @property
     def declared_order(self) -> str:
-        """The order of fields that the container tells: ``tff``, ``bff`` or nothing."""
+        """The field order that the container states: ``tff``, ``bff`` or empty."""
         return declared_order(self._av_stream)
 
     def missing_end(self, last: int | None) -> str:
-        """That the file's index names more frames than were found, the ``last`` at that time."""
+        """The text for an index with more frames than the file; ``last`` is the last timestamp."""
         indexed, found = indexed_frames(self._container, self._av_stream), self.taken
         counts = read_container(self._container.format.name).coding_times
         if counts and last is not None:
-            found = last + 1  # its clock counts frames, and its index those that were dropped
+            found = last + 1  # the clock counts frames, the index also dropped ones
         if found >= indexed:
             return ""
         return (
-            f"the file's index names {indexed} frames and {self.taken} were found: its end may be"
-            " cut off"
+            f"the file's index lists {indexed} frames, but {self.taken} were found: the file may be"
+            " truncated"
         )

@@ -1,4 +1,4 @@
-"""The packets at the beginning of a file: read once, for the decoder and for all who ask more."""
+"""Reads the packets at the beginning of a file once, for the decoder and for the plan."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from ciaovideo.media.read.stream_choice import StreamChoice
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
 from ciaovideo.media.video_stream import packets_of
 
-SAMPLES = 2  # packets of each stream that are kept to try a muxer with
+SAMPLES = 2  # packets of each stream that are kept for a trial of the muxer
 
 
 @dataclass(frozen=True, slots=True)
 class TrialPacket:
-    """A packet to try a muxer with: its bytes, and its duration in ticks of its stream's clock."""
+    """A packet for a trial of the muxer: its bytes, and its duration in its stream's ticks."""
 
     data: bytes
     duration: int
@@ -39,12 +39,12 @@ class TrialPacket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketFacts:
-    """What the packets at the beginning of a file, or up to the end of a part, tell.
+    """Facts from the packets at the beginning of a file, or up to the end of a part.
 
-    ``main`` is the index of the main video. ``frame_times`` are the times of its first frames as
-    their packets tell, in order; ``heads`` the packets of all streams near the beginning of the
-    part. ``listing`` holds the main video's packets up to the end of the part, or is None for a
-    whole file. ``covers`` are coded pictures by stream, ``samples`` the first packets of others.
+    ``main`` is the index of the main video. ``frame_times`` are the times of its first frames by
+    their packets, in order; ``heads`` are the packets of all streams near the beginning of the
+    part. ``listing`` has the main video's packets up to the end of the part, or is None for a whole
+    file. ``covers`` are coded cover pictures by stream, ``samples`` the first packets of others.
     """
 
     main: int
@@ -55,10 +55,10 @@ class PacketFacts:
     samples: Mapping[int, tuple[TrialPacket, ...]]
 
     def first_times(self, selection: Selection = EVERYTHING) -> dict[int, Fraction]:
-        """When each stream's earliest packet of the part is seen or heard, in seconds.
+        """The time of each stream's earliest packet of the part, in seconds.
 
-        Without the packets that an edit list hides of the main video, which are not decoded.
-        Streams without a packet near the beginning are left out.
+        Packets of the main video that an edit list hides do not count: they are not decoded.
+        Streams without a packet near the beginning are missing.
         """
         earliest: dict[int, Fraction] = {}
         for head in self.heads:
@@ -69,10 +69,10 @@ class PacketFacts:
 
 
 class FileHead:
-    """Reads the packets at the beginning of a file, or up to the end of a part, and notes them.
+    """Reads and records the packets at the beginning of a file, or up to the end of a part.
 
-    ``packets`` yields those of the main video to a decoder; whatever passes by is noted. What the
-    decoder did not ask for, ``finish`` reads.
+    ``packets`` yields those of the main video to a decoder, and all packets are recorded.
+    ``finish`` reads those that the decoder did not request.
     """
 
     def __init__(self, container: InputContainer, video: VideoStream, wanted: Selection) -> None:
@@ -83,12 +83,12 @@ class FileHead:
         self._packets = self._read()
         self._times = FrameTimes(video)
         self._sizes: list[int] = []  # bytes of the main video's packets
-        self._first: int | None = None  # when the first picture appears, once it is known
-        # Frames to be met.
+        self._first: int | None = None  # time of the first picture, once known
+        # Frames still to read.
         self._left = max(frames_for(wanted.count or 0), PEEK_PACKETS) + PEEK_PACKETS
-        self._latest = Fraction(0)  # when the last packet up to now ends
-        self.end: Fraction | None = None  # when the last packet ends, once all were read
-        self._origin: Fraction | None = None  # when the first frame is shown
+        self._latest = Fraction(0)  # end of the last packet so far
+        self.end: Fraction | None = None  # end of the last packet, once all are read
+        self._origin: Fraction | None = None  # time of the first frame
         self._heads: list[PacketHead] = []
         self._covers: dict[int, bytes] = {}
         self._samples: dict[int, list[TrialPacket]] = {}
@@ -97,11 +97,11 @@ class FileHead:
     def packets(self) -> "Iterator[Packet[VideoStream]]":
         """The main video's packets, in the order of the file."""
         for packet in self._packets:
-            if packet.stream.index == self._video.index:  # a flushing packet has no other number
+            if packet.stream.index == self._video.index:  # a flushing packet has no other index
                 yield cast("Packet[VideoStream]", packet)
 
     def begin_at(self, pts: int | None) -> None:
-        """The first picture appears then; packets from before it show none."""
+        """Set the time of the first picture; earlier packets show none."""
         tick = exact(self._video.time_base) or Fraction(0)
         self._origin = (pts or 0) * tick
         if pts is not None:
@@ -109,19 +109,19 @@ class FileHead:
             self._first = pts
 
     def finish(self) -> None:
-        """Read on until all is known, or to the end of the file."""
+        """Read on until all facts are known, or to the end of the file."""
         while not self._done() and next(self._packets, None) is not None:
             pass
 
     @property
     def bits_per_frame(self) -> float:
-        """Of the main video's packets near the beginning; 0 where there are none."""
+        """Mean bits of the main video's packets near the beginning; 0 without any."""
         return 8 * sum(self._sizes) / len(self._sizes) if self._sizes else 0.0
 
     def frame_times(self) -> list[Fraction]:
-        """When the first frames appear, in order; fewer at the end of the file.
+        """The times of the first frames, in order; fewer at the end of the file.
 
-        Where times begin again, the last is when the frame before that ends.
+        If timestamps restart, the last time is the end of the frame before that.
         """
         tick = exact(self._video.time_base) or Fraction(0)
         first = self._first
@@ -131,7 +131,7 @@ class FileHead:
         return times
 
     def facts(self, *, timeless: bool) -> PacketFacts:
-        """What they tell; of a ``timeless`` file no list that could be cut by time."""
+        """The recorded facts; a ``timeless`` file has no listing, as it cannot be cut by time."""
         listing = None if self._lister is None or timeless else self._lister.finished()
         return PacketFacts(
             main=self._video.index,
@@ -143,7 +143,7 @@ class FileHead:
         )
 
     def jumps(self, path: Path, choice: StreamChoice) -> Jumps:
-        """Where the times of the whole file jump, which was not read further than up to here."""
+        """The jumps of the whole file, though only its beginning was read."""
         clock = index_clock(self._container, self._video, path) or choice.inside.clock
         return look_ahead(path, choice.opening, clock, self._times, self._first)
 
@@ -160,12 +160,12 @@ class FileHead:
 
     @property
     def _part(self) -> Selection:
-        """What is wanted, on the file's own clock; all while nothing is known of that."""
+        """The selection on the file's own clock; everything until that clock is known."""
         return EVERYTHING if self._origin is None else self._wanted.after(self._origin)
 
     @property
     def _stop(self) -> Fraction:
-        """When the part's first frame appears or, where that is known, the one after its last."""
+        """The end of the part, or its beginning if it has no end, on the file's clock."""
         last = self._wanted.start if self._wanted.end is None else self._wanted.end
         return (self._origin or Fraction(0)) + (last or 0)
 

@@ -1,4 +1,4 @@
-"""What is odd about the pictures of a file: damaged ones, and what they lose on their way."""
+"""Findings on the pictures of a file: damage, and what is not carried over."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -19,28 +19,28 @@ from ciaovideo.media.video_stream import tagged_color
 from ciaovideo.notation import parse_box
 from ciaovideo.options import CROP_SOURCE
 
-LISTED = 5  # damaged pictures whose times the text gives
+LISTED = 5  # damaged pictures whose times are listed
 
 
 class PictureFindings:
-    """Findings of a file, gathered while its pictures are read; ``strict`` makes errors of them."""
+    """Collects findings while a file's pictures are read; ``strict`` raises them as errors."""
 
     def __init__(self, path: Path, *, strict: bool) -> None:
         self._path = path
         self._strict = strict
         self._found: list[Finding] = []
-        self._damaged: list[Fraction | int] = []  # when each is shown, or its number
-        # What hung on pictures up to now, and is lost; the timecode of numbered ones is a tag.
+        self._damaged: list[Fraction | int] = []  # time of each, or its number
+        # Lost side data reported so far; the timecode of numbered pictures is kept as a tag.
         self._met = {NAMES[Type.S12M_TIMECODE]} if is_sequence(path) else set[str]()
-        self._turned = False  # whether the picture was seen to be turned otherwise
-        self._colors: dict[ColorSpec, ColorSpec | None] = {}  # what tags mean, by what they are
+        self._turned = False  # whether a change of rotation was reported
+        self._colors: dict[ColorSpec, ColorSpec | None] = {}  # the resolved colours by tags
 
     def add(self, kind: Kind, subject: str, text: str) -> None:
-        """Add one."""
+        """Add one finding."""
         self._found.append(Finding(kind=kind, subject=subject, text=text))
 
     def take(self, findings: Iterable[Finding]) -> None:
-        """Add those that are known already."""
+        """Add findings that are known already."""
         self._found += findings
 
     def begin(self, picture: av.VideoFrame, info: VideoInfo) -> None:
@@ -51,17 +51,17 @@ class PictureFindings:
         display = info.hdr10.display if info.hdr10 else None
         hanging = {block.type for block in picture.side_data.values()}
         if Type.MASTERING_DISPLAY_METADATA in hanging and not display:
-            text = "HDR10's mastering display is not whole: not carried over"
+            text = "the HDR10 mastering display metadata is incomplete: not carried over"
             self.add(Kind.LOST, "HDR10", text)
 
     def without_margins(self, info: VideoInfo, layout: PixelLayout, crop: str | None) -> VideoInfo:
-        """The video without what is to be cut off at its sides; reports where that is not all."""
+        """The video with its crop applied; reports a crop that is missing or was aligned."""
         if crop is None:
             if blank := vbi_rows(info.stored_size):
                 height, width = info.height - blank, info.width
                 text = (
                     f"the first {blank} rows are the vertical blanking interval, and are enlarged"
-                    f" (crop {width}x{height}+0+{blank} cuts them off)"
+                    f" (crop {width}x{height}+0+{blank} removes them)"
                 )
                 self.add(Kind.CHOSEN, "crop", text)
             return info
@@ -71,23 +71,23 @@ class PictureFindings:
         cut = asked.aligned(layout, fields=info.interlaced)
         height, width = cut.inner(*info.stored_size)
         if not asked and crop == CROP_SOURCE:
-            self.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cut off")
+            self.add(Kind.CHOSEN, "crop", "the input states no crop: nothing is cropped")
         elif cut != asked:
-            text = f"{cut} are cut off instead of {asked}: chroma begins at a whole sample there"
+            text = f"{cut} are cropped instead of {asked}, to begin at a whole chroma sample"
             self.add(Kind.CHANGED, "crop", text)
         return replace(info, height=height, width=width, cut=cut)
 
     def meet(
         self, picture: av.VideoFrame, number: int, info: VideoInfo, at: Fraction | None
     ) -> None:
-        """Add, once each, what the pictures before did not have; LossError under ``strict``.
+        """Report losses and changes that earlier pictures did not have; LossError if ``strict``.
 
-        ``at`` is when the picture, the ``number``-th, is shown.
+        ``at`` is the time of this picture, the ``number``-th.
         """
         losses = self._lost(picture, info, at)
         if not self._turned and turn_of(picture) not in ((), info.display_matrix):
             self._turned = True
-            text = "the rotation changes midway, and that of the first picture is used throughout"
+            text = "the rotation changes midway: that of the first picture is used throughout"
             losses.append(Finding(kind=Kind.LOST, subject="rotation", text=text, at=at))
         tags = tagged_color(picture)
         if tags != info.color and tags not in self._colors:
@@ -100,22 +100,22 @@ class PictureFindings:
         self._found += losses
 
     def own_color(self, picture: av.VideoFrame, info: VideoInfo) -> ColorSpec | None:
-        """What a picture's samples are taken for, where that is not what the video's are."""
+        """How to interpret a picture's samples, if differently from the video's; else None."""
         tags = tagged_color(picture)
         if tags == info.color:
             return None
         if tags not in self._colors:
             mine, video = (_resolved(spec, info) for spec in (tags, info.color))
-            # Light is not converted, so that only codes may differ.
+            # Primaries and transfer are not converted, so only codes may differ.
             mine = replace(mine, primaries=video.primaries, transfer=video.transfer)
             self._colors[tags] = None if mine == video else mine
         return self._colors[tags]
 
     def lose_film(self, since: Fraction, until: Fraction) -> None:
-        """Add that a part of film at video's rate is none; LossError under ``strict``."""
+        """Report a section of telecined film that is no film; LossError if ``strict``."""
         text = (
-            f"from {_when(since)} to {_when(until)} no frame repeats another, as film at video's"
-            " rate does: one of five is left out all the same (telecine off keeps all)"
+            f"from {_when(since)} to {_when(until)} no frame is a repeat, as telecined film has:"
+            " one frame of five is dropped all the same (telecine off keeps all)"
         )
         loss = Finding(kind=Kind.LOST, subject="telecine", text=text, at=since)
         if self._strict:
@@ -123,16 +123,16 @@ class PictureFindings:
         self._found.append(loss)
 
     def damage(self, shown: Fraction | int) -> None:
-        """Add that a picture is damaged, by its time or number; DecodeError under ``strict``."""
+        """Report a damaged picture by its time or number; DecodeError if ``strict``."""
         if self._strict:
             raise DecodeError(
                 f"strict: the picture of {self._path} at {_when(shown)} is damaged",
-                "leave strict out to have the decoder patch it",
+                "run without strict to keep the decoder's concealment",
             )
         self._damaged.append(shown)
 
     def forget_damage(self, since: Fraction | None = None) -> None:
-        """Leave out damaged pictures that are not wanted: those from a time on, or all."""
+        """Drop reports of damage outside the part: those from a time on, or all."""
         kept = (
             (w for w in self._damaged if isinstance(w, int) or w < since)
             if since is not None
@@ -141,12 +141,12 @@ class PictureFindings:
         self._damaged = list(kept)
 
     def listed(self) -> tuple[Finding, ...]:
-        """All of them; that on the damaged pictures comes last, with the time of the first."""
+        """All findings; the one on damaged pictures is last, with the time of the first."""
         if not self._damaged:
             return tuple(self._found)
         places = ", ".join(map(_when, self._damaged[:LISTED]))
         more = " and more" if len(self._damaged) > LISTED else ""
-        text = f"damaged frames, patched by the decoder: {len(self._damaged)}, at {places}{more}"
+        text = f"damaged frames, concealed by the decoder: {len(self._damaged)}, at {places}{more}"
         times = (shown for shown in self._damaged if not isinstance(shown, int))
         damaged = Finding(kind=Kind.DAMAGED, subject="video", text=text, at=next(times, None))
         return (*self._found, damaged)
@@ -163,20 +163,20 @@ def _resolved(tags: ColorSpec, info: VideoInfo) -> ColorSpec:
 
 
 def _other_light(tags: ColorSpec, info: VideoInfo, since: Fraction | int) -> Iterator[Finding]:
-    """That primaries or transfer change: pictures are not converted from one to the other."""
+    """Findings on a change of primaries or transfer, which is not converted."""
     for name in ("primaries", "transfer"):
         before, after = getattr(info.color, name), getattr(tags, name)
         if before != after:
             text = (
-                f"the {name} change from {before.name} to {after.name} at {_when(since)}, and those"
-                " of the first frame are used throughout"
+                f"the {name} change from {before.name} to {after.name} at {_when(since)}: those of"
+                " the first frame are used throughout"
             )
             at = None if isinstance(since, int) else since
             yield Finding(kind=Kind.LOST, subject=f"color {name}", text=text, at=at)
 
 
 def _other_codes(mine: ColorSpec | None, info: VideoInfo, since: Fraction | int) -> list[Finding]:
-    """That range, matrix or siting change: pictures are converted into those of the first."""
+    """Findings on a change of range, matrix or siting, which is converted to the first's."""
     if mine is None:
         return []
     video = _resolved(info.color, info)
@@ -190,9 +190,9 @@ def _other_codes(mine: ColorSpec | None, info: VideoInfo, since: Fraction | int)
 
 
 def _lost_marks(marks: StreamMarks) -> Iterator[Finding]:
-    """What hangs on the video as a whole and no container here holds."""
+    """Losses of side data of the whole video."""
     if marks.dolby_vision:
-        text = f"{marks.dolby_vision}: its base layer is enlarged, its metadata not carried over"
+        text = f"{marks.dolby_vision}: the base layer is enlarged, the metadata is not carried over"
         yield Finding(kind=Kind.LOST, subject="Dolby Vision", text=text)
     for name in marks.lost:
         yield _not_carried_over(name, None)
@@ -204,5 +204,5 @@ def _not_carried_over(name: str, at: Fraction | None) -> Finding:
 
 
 def _when(shown: Fraction | int) -> str:
-    """A time in seconds, or the number of a frame that has none, in words."""
+    """A time in seconds as text, or the number of a frame without a time."""
     return f"frame {shown}" if isinstance(shown, int) else f"{float(shown):.3f} s"

@@ -1,9 +1,9 @@
-"""One look at a file before anything is decided: all that planning needs, in one opening.
+"""Probes a file: reads all that planning needs, and opens it only once.
 
-Read are the packets at the beginning, until every stream was met and the clock of the frames is
-known; of these, and of two later places in longer files, some frames are decoded to see whether
-they hold fields; last comes the end, where a truncated file gives itself away. Of a part of a file,
-the packets up to the part's end are listed. Nothing here depends on the output.
+It reads the packets at the beginning, until each stream has a packet and the clock of the frames is
+known. It decodes some of these frames, and of two later places in longer files, to detect fields.
+Then it reads the end, to detect truncation. For a part of a file, it lists the packets up to the
+part's end. Nothing here depends on the output.
 """
 
 from collections.abc import Iterator
@@ -55,16 +55,16 @@ from ciaovideo.options import InputOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """What one look at a file told.
+    """The facts of a source.
 
-    ``info`` describes the main video as its first picture shows it. ``timeless`` says that the
-    container stores no times, so that frames follow each other at the nominal rate. ``fields`` is
-    what a sample of frames shows of interlacing, ``quantiser`` of how coarsely it was coded;
-    ``packets`` are those at the beginning. Whoever opens the file again does it by ``opening``;
-    ``excluded`` are streams that do not go along, ``unopened`` the numbers of those that cannot be
-    read. ``partly`` says that more may be found: a file without a header was looked at in places.
-    ``jumps`` is where the times of a whole file begin again or jump ahead, as far as is known;
-    ``findings`` what a user should know.
+    ``info`` describes the main video by its first picture. ``timeless`` means that the container
+    stores no timestamps, and frames follow each other at the nominal rate. ``fields`` is the
+    evidence of interlacing, ``quantiser`` of how coarsely the video was coded; ``packets`` are
+    facts from the beginning. Later openings of the file must use ``opening``. ``excluded`` are
+    streams that are dropped, ``unopened`` the numbers of streams that cannot be read. ``partly``
+    means that a file without a header was only sampled, and may have more streams. ``jumps`` has
+    the known restarts and gaps of the whole file's timestamps, ``findings`` the reports for the
+    user.
     """
 
     path: Path
@@ -87,12 +87,12 @@ def probe(
     wanted: Selection = EVERYTHING,
     options: InputOptions = InputOptions(),
 ) -> SourceFacts:
-    """Look at a file once: its streams, first picture, times, fields, and whether its end is there.
+    """Probe a file: its streams, first picture, timestamps, fields, and whether it is truncated.
 
-    ``wanted`` is what of it is going to be read, with times that count from the first frame;
-    ``options`` may choose among its videos.
-    Raises MissingInputError, OpenError, DecodeError where the first picture is damaged, and
-    TimestampError where neither times nor a rate are stored.
+    ``wanted`` is the part that will be read, with times from the first frame on; ``options`` may
+    choose among its videos.
+    Raises MissingInputError, OpenError, DecodeError if the first picture is damaged, and
+    TimestampError if the file has neither timestamps nor a rate.
     """
     path = Path(file)
     check_input(path)
@@ -141,7 +141,7 @@ def _opened(path: Path, options: InputOptions) -> tuple[StreamChoice, InputConta
 
 @dataclass(frozen=True, slots=True)
 class _FirstLook:
-    """The first picture, what it tells of the video, and what a sample tells of all of it."""
+    """The first picture, the facts it gives, and the evidence of a sample."""
 
     first: av.VideoFrame
     info: VideoInfo
@@ -152,12 +152,12 @@ class _FirstLook:
 def _look(
     container: InputContainer, video: VideoStream, head: FileHead, path: Path, opening: Opening
 ) -> _FirstLook:
-    """Decode some pictures, of which the head reads the packets."""
+    """Decode a sample of pictures from the packets that ``head`` reads."""
     with av_errors("decoding frame 0 of", path, DecodeError):
         pictures = retagged(pictures_from(container, video, head.packets()), opening)
         first = next(pictures, None)
     if first is None:
-        raise OpenError(f"{path} holds no picture that can be decoded")
+        raise OpenError(f"no picture of {path} can be decoded")
     info = describe_video(container, video, first, path)
     head.begin_at(first.pts)
     quantiser = QuantiserSample(video)
@@ -172,7 +172,7 @@ def _look(
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
-    """That an animation which begins again does not, as a video."""
+    """The finding for a looping animation: a video does not loop."""
     if is_sequence(path):
         return
     if loop := lost_loop(path):
@@ -182,7 +182,7 @@ def _lost_loop(path: Path) -> Iterator[Finding]:
 def describe_video(
     container: InputContainer, av_stream: VideoStream, first: av.VideoFrame, path: Path
 ) -> VideoInfo:
-    """The main video as its first picture and the container tell it; no rate or count yet."""
+    """The main video's facts from its first picture and the container; no rate or count yet."""
     duration = claimed_duration(container, av_stream)
     return VideoInfo(
         path=str(path),
@@ -206,9 +206,9 @@ def describe_video(
 
 
 def _jumps(head: FileHead, path: Path, choice: StreamChoice, wanted: Selection) -> Jumps:
-    """Where the times jump in what is wanted, as far as that is known before a run.
+    """The jumps inside the selection, as far as known before a run.
 
-    A part that ends at a time is looked at where its packets are listed.
+    For a part with an end, the reader detects them from the listing.
     """
     if wanted.end is not None or (wanted.count is not None and wanted.start is not None):
         return Jumps()
@@ -218,7 +218,7 @@ def _jumps(head: FileHead, path: Path, choice: StreamChoice, wanted: Selection) 
 
 
 def _layout(first: av.VideoFrame, path: Path) -> str:
-    """The planar layout of the pictures; ColorError for another, with a command for a file."""
+    """The planar layout; raises ColorError for others, with a command to convert a file."""
     try:
         return planar_layout(first)
     except ColorError as error:
@@ -230,10 +230,10 @@ def _layout(first: av.VideoFrame, path: Path) -> str:
 def with_rate(
     info: VideoInfo, first: av.VideoFrame, times: list[Fraction] | None, container: InputContainer
 ) -> tuple[VideoInfo, bool, tuple[Finding, ...]]:
-    """The description with its rate and count, and whether times are only assumed.
+    """The description with its rate and count, whether timestamps are assumed, and findings.
 
-    ``times`` are those of the first frames, as far as packets tell them; a pipe tells none (None),
-    and is believed. Raises TimestampError where there is neither a time nor a rate.
+    ``times`` are those of the first frames by their packets; None for a pipe, whose header is used
+    as it is. Raises TimestampError without any timestamp or rate.
     """
     av_stream = next(s for s in container.streams.video if s.index == info.index)
     rate, tick = info.frame_rate, info.time_base
@@ -244,9 +244,11 @@ def with_rate(
     if timeless:
         rate = exact(av_stream.guessed_rate) or rate
         if rate is None:
-            raise TimestampError(f"{info.path} stores neither times nor a rate", retimed(info.path))
+            raise TimestampError(
+                f"{info.path} has neither timestamps nor a frame rate", retimed(info.path)
+            )
         tick = 1 / rate
-        text = f"the file stores no times: {rate} frames a second are assumed"
+        text = f"the file has no timestamps: {rate} frames a second are assumed"
         findings = (Finding(kind=Kind.GUESSED, subject="frame rate", text=text),)
     if not tick:
         raise TimestampError(f"{info.path} has no time base", retimed(info.path))

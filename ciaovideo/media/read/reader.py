@@ -1,4 +1,4 @@
-"""Packets to frames: every picture of a file's main video, once, with its exact time."""
+"""Yields every frame of a file's main video once, with its exact time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -33,21 +33,20 @@ from ciaovideo.storage.endpoints import reads_once
 
 
 class VideoReader:
-    """The main video of a file: what is known of it, and its frames in display order.
+    """The main video of a file: its facts, and its frames in display order.
 
-    A context manager. What is known of a file comes from ``probe``, which is done here unless its
-    facts are given; of a pipe the header and the first frame tell it. ``findings`` say what follows
-    from that, and grow while frames are read.
-    ``selection`` is the part that the options ask for, on the file's own clock; where decoding
-    can begin before it with the same result (``seeking``), what is earlier is not decoded.
+    A context manager. The facts of a file come from ``probe``, which runs here unless they are
+    given; those of a pipe come from its header and first frame. ``findings`` grow while frames are
+    read. ``selection`` is the requested part on the file's own clock. Frames before it are decoded
+    only where ``seeking`` cannot prove that decoding may begin later.
 
-    A damaged picture comes as the decoder patched it, and a finding has its time; ``strict`` raises
-    DecodeError there. So it is where what is not carried over begins (closed captions, for one), or
-    primaries change: a finding, or under ``strict`` a LossError. Where range or matrix change,
-    frames tell what they are (``Frame.color``).
+    A damaged picture is returned as the decoder concealed it, with a finding; ``strict`` raises
+    DecodeError instead. A picture with new side data that is not carried over, such as closed
+    captions, or with other primaries gives a finding; ``strict`` raises LossError. Frames with
+    another range or matrix state it in ``Frame.color``.
 
-    ``PIPE`` as the path is YUV4MPEG2 from standard input, which can be read only once, as can a
-    named pipe: ``piped`` says so, and the header alone tells whether it is interlaced.
+    The path ``PIPE`` is YUV4MPEG2 from standard input. It can be read only once, as can a named
+    pipe (``piped``), and only its header says whether it is interlaced.
     """
 
     def __init__(
@@ -62,17 +61,17 @@ class VideoReader:
         self._asked = self.selection = Selection.asked(options)
         if reads_once(path) and self._asked.cut:
             raise OptionError(
-                "a pipe cannot be cut by time", "have the program cut that writes into it"
+                "a pipe cannot be cut by time", "cut in the program that writes to the pipe"
             )
         self.facts = None if reads_once(path) else _probed(source, self._asked, options)
         self._options = options
         self._pool = pool
-        self._count = 0  # frames handed out
-        self._ahead: Frame | None = None  # read, and not handed out
-        self._stop: Fraction | None = None  # when the part ends, if it does
-        self._begun = True  # whether a frame of the part was met
+        self._count = 0  # frames returned
+        self._ahead: Frame | None = None  # read, not returned yet
+        self._stop: Fraction | None = None  # end of the part, if it has one
+        self._begun = True  # whether a frame of the part was read
         self._end_checked = False
-        self.late_fields = False  # interlaced frames came where the sample had none
+        self.late_fields = False  # interlaced frames appeared that the sample had not
         self._source = PictureSource(path, self.facts.opening if self.facts else USUAL)
         self.path = self._source.path
         self._found = PictureFindings(self.path, strict=strict)
@@ -83,13 +82,13 @@ class VideoReader:
             raise
 
     def _begin(self) -> None:
-        """Decide by the first picture, which is decoded and not handed out."""
+        """Set up by the first picture, which is decoded but not returned yet."""
         first = self._source.peek()
         if first is None:
-            raise OpenError(f"{self.path} holds no picture that can be decoded")
+            raise OpenError(f"no picture of {self.path} can be decoded")
         self.info: VideoInfo = self._describe(first)
         pts = first.pts if not self._timeless else None
-        self._origin = (pts or 0) * self._tick  # when the first frame appears
+        self._origin = (pts or 0) * self._tick  # time of the first frame
         tick = None if self._timeless else self._tick
         self._continuity = Continuity(self.path, tick, self._origin, self._asked)
         self._choose_fields(first)
@@ -107,38 +106,38 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._source.close()
 
     @property
     def piped(self) -> bool:
-        """Whether this is a pipe, which cannot be read twice."""
+        """Whether this is a pipe, which can be read only once."""
         return self._source.piped
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found in the file, as far as it was read; the damaged pictures come last."""
+        """The findings so far; the one on damaged pictures is last."""
         return (*self._fields.policy.findings, *self._found.listed())
 
     @property
     def decoded(self) -> int:
-        """How many frames came from the decoder, with both fields of each."""
+        """The number of frames from the decoder, each with both fields."""
         return self._source.taken
 
     def interrupt(self) -> None:
-        """Wake a thread that waits for a pipe, because nothing more is wanted."""
+        """Wake a thread that waits for a pipe, to end the reading."""
         self._source.interrupt()
 
     def use(self, pool: PlanePool) -> None:
-        """Copy the frames handed out from now on into this pool's buffers."""
+        """Copy all further frames into this pool's buffers."""
         self._pool = pool
 
     def frames(self, limit: int | None = None) -> Iterator[Frame]:
-        """Every frame that was not handed out yet, at most ``limit`` of them.
+        """All further frames, at most ``limit`` of them.
 
-        Raises TimestampError where a time is missing or does not increase, DecodeError where data
-        is damaged or size or layout change, InterlacedError at an interlaced picture where they
-        are neither deinterlaced nor forced.
+        Raises TimestampError if a timestamp is missing or does not increase, DecodeError if data
+        are damaged or size or layout change, InterlacedError at an interlaced picture if these are
+        neither deinterlaced nor forced.
         """
         stop = None if limit is None else self._count + limit
         while stop is None or self._count < stop:
@@ -150,23 +149,23 @@ class VideoReader:
             yield frame
 
     def peek(self) -> Frame:
-        """The next frame, which ``frames`` will hand out all the same; DecodeError at the end."""
+        """The next frame without taking it; raises DecodeError at the end."""
         frame = self.ahead()
         if frame is None:
             raise DecodeError(f"{self.path} has no frame after {self._count}")
         return frame
 
     def ahead(self) -> Frame | None:
-        """The next frame, which ``frames`` will hand out all the same; None at the end."""
+        """The next frame without taking it; None at the end."""
         self._ahead = self._ahead or self._next()
         if self._ahead is None:
             self._check_end()
         return self._ahead
 
     def skip_to(self, pts: int, anchor: Anchor | None) -> None:
-        """Before the first frame, go to the one that appears at a time, or to the next after it.
+        """Skip to the frame at a time, or to the next after it; call it before the first frame.
 
-        What is decoded before it, from ``anchor`` on, is not handed out.
+        Frames before it that are decoded from ``anchor`` on are discarded.
         """
         if anchor is not None:
             self._source.jump(anchor)
@@ -181,7 +180,7 @@ class VideoReader:
         return Frame(planes, shown.pts, self.info.time_base, shown.duration, color)
 
     def _cut(self, facts: SourceFacts) -> None:
-        """Hand out only what appears in the part asked for; stand before its first frame."""
+        """Restrict the frames to the requested part, and go to its first frame."""
         wanted = self._asked.after(self._origin)
         self._stop, self._begun = wanted.end, wanted.start is None
         tick, end = self.info.time_base, None
@@ -193,16 +192,16 @@ class VideoReader:
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty()
-        self._found.forget_damage()  # what came before does not count
+        self._found.forget_damage()  # damage before the part does not count
         self._pictures = chain([shown], self._pictures)
         start = None if wanted.start is None else shown.pts * tick
         self.selection = replace(wanted, start=start, end=end, tick=tick)
 
     def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
-        """When the first frame after the part appears; counts those in it, and the end of it."""
+        """The time of the first frame after the part; also sets the frame count."""
         frames = self._shown_times(listing)
         if listing.again and len(frames) > 1:
-            frames.append(2 * frames[-1] - frames[-2])  # when the last one ends
+            frames.append(2 * frames[-1] - frames[-2])  # end of the last one
         times = replace(wanted, start=None, end=None).times(frames)
         inside = wanted.times(frames)
         if not listing.timed or not times:
@@ -217,7 +216,9 @@ class VideoReader:
         end = next((time for time in times if time >= wanted.end), None)
         if end is None and listing.again:
             last = float(times[-1] - self._origin)
-            raise begun_again(Path(self.path), times[-1], f"end at {last:g} s at the latest")
+            raise begun_again(
+                Path(self.path), times[-1], f"end the part at {last:g} s at the latest"
+            )
         return end
 
     def _empty(self) -> OptionError:
@@ -230,7 +231,7 @@ class VideoReader:
         )
 
     def _seek(self, listing: Listing, begin: Fraction) -> None:
-        """Skip what need not be decoded; film begins with a group of frames."""
+        """Skip frames that need no decoding; film must begin with a whole group."""
         first = None
         if self.selection.film:
             starts = [group.times[0] for group in groups(self._shown_times(listing))]
@@ -244,7 +245,7 @@ class VideoReader:
             self._fields.start(self.info, first)
 
     def _shown_times(self, listing: Listing) -> list[Fraction]:
-        """When the frames of a listing appear; those before the first picture do not."""
+        """The display times of a listing's frames, for film only from the first picture on."""
         times = (pts * listing.tick for pts in listing.frames)
         return [time for time in times if not self.selection.film or time >= self._origin]
 
@@ -252,7 +253,7 @@ class VideoReader:
         for shown in pictures:
             time = shown.pts * self.info.time_base
             if wanted.end is not None and time >= wanted.end:
-                self._end_checked = True  # how the file ends was not looked at
+                self._end_checked = True  # the file's end was not read
                 self._found.forget_damage(since=wanted.end)
                 return
             if wanted.shows(time):
@@ -260,7 +261,7 @@ class VideoReader:
                 yield shown
 
     def _choose_fields(self, first: av.VideoFrame) -> None:
-        """Decide from flags and a sample what is done with interlaced frames."""
+        """Decide from flags and a sample what to do with interlaced frames."""
         if self.facts:
             evidence = self.facts.fields
         else:
@@ -281,11 +282,11 @@ class VideoReader:
             self._asked = self.selection = replace(self._asked, film=True)
 
     def _crop(self) -> None:
-        """Have pixels cut off at the sides, where that is asked for."""
+        """Apply the crop, if one is requested."""
         self.info = self._found.without_margins(self.info, self._layout, self._options.crop)
 
     def _whole_pictures(self) -> Iterator[Shown]:
-        """Every picture with its time, of whole frames."""
+        """Every progressive picture with its time."""
         while True:
             picture = self._source.next()
             if picture is None or self._is_past(picture):
@@ -299,7 +300,7 @@ class VideoReader:
         yield from self._fields.flush()
 
     def _is_past(self, picture: av.VideoFrame) -> bool:
-        """Whether it has another shape, or times begin again, after the part that is asked for."""
+        """Whether a picture of another shape, or a restart of timestamps, is after the part."""
         if self._stop is None or picture.pts is None or self._timeless:
             return False
         last = self._continuity.last
@@ -307,36 +308,36 @@ class VideoReader:
             past = self._continuity.following * self._tick >= self._stop
         else:
             past = not self._fits(picture) and picture.pts * self._tick >= self._stop
-        self._end_checked = self._end_checked or past  # how the file ends is not looked at
+        self._end_checked = self._end_checked or past  # the file's end is not read
         return past
 
     def _begin_anew(self, picture: av.VideoFrame) -> None:
-        """Describe the video by a picture that has another shape than those before the part."""
+        """Describe the video anew by a picture whose shape differs from those before the part."""
         found = self._source.describe(picture)
         names = ("time_base", "frame_rate", "frame_count", "interlaced", "field_order", "streams")
         self.info = replace(found, **{name: getattr(self.info, name) for name in names})
         self._layout = PixelLayout.of(self.info.pix_fmt)
         self._crop()
-        if self._fields.filtering:  # of what came before, nothing is in the part
+        if self._fields.filtering:  # no earlier frame is in the part
             self._fields.start(self.info)
 
     def _fits(self, picture: av.VideoFrame) -> bool:
-        """Whether it has the size and layout of the first; its range may be another."""
+        """Whether it has the first picture's size and layout; its range may differ."""
         any_range = not self._fields.filtering  # a filter takes frames of one layout
         return self._continuity.fits(picture, self.info, any_range=any_range)
 
     def _meet_late_fields(self) -> None:
-        """At an interlaced frame where the sample had none: deinterlace from here on."""
+        """Start deinterlacing at an interlaced frame, though the sample had none."""
         number = self._source.number
         if self._fields.policy.refuses:
             raise InterlacedError(f"{self.path}: frame {number} is interlaced", INTERLACED_HINT)
         self.late_fields = True
-        text = f"interlaced frames from number {number} on are made whole"
+        text = f"interlaced frames from number {number} on are deinterlaced"
         self._found.add(Kind.CHOSEN, "interlacing", text)
         self._fields.start(self.info)
 
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        """What is known of the video: of a file all that was probed, of a pipe its header."""
+        """The video's facts: of a file from its probe, of a pipe from its header."""
         if self.facts:
             info, timeless = self.facts.info, self.facts.timeless
             findings = self.facts.findings
@@ -347,9 +348,9 @@ class VideoReader:
         return info
 
     def _checked(self, picture: av.VideoFrame) -> Shown:
-        """A picture from the decoder, of the size and layout of the first and later than the last.
+        """A decoded picture, checked: of the first one's size and layout, later than the last.
 
-        Where the container stores no times, its number is its time.
+        Without timestamps in the container, its number is its time.
         """
         info, number = self.info, self._source.number
         if not self._fits(picture):
@@ -370,7 +371,7 @@ class VideoReader:
         return tuple(torch.empty(shape, dtype=dtype) for shape in shapes)
 
     def _check_end(self) -> None:
-        """Find, once, what is odd about a file that was read to its end."""
+        """Report, once, a file that ends before its index does."""
         if self._end_checked:
             return
         self._end_checked = True
@@ -379,7 +380,7 @@ class VideoReader:
 
 
 def _probed(source: Path | SourceFacts, asked: Selection, options: InputOptions) -> SourceFacts:
-    """What a look at the file tells of the part that is wanted."""
+    """The facts of the source; probes it unless they are given."""
     if isinstance(source, SourceFacts):
         return source
     return probe(source, asked, options)

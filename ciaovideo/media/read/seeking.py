@@ -1,10 +1,10 @@
-"""From where decoding later frames gives the same pictures as decoding all from the beginning.
+"""Finds where decoding can begin and give the same pictures as decoding from the beginning.
 
-A key frame of a container is a claim. It is believed only where the codec's own bits say that
-nothing after it, in the order of display, can refer to anything before it: that no reference is
-left (IDR pictures, key frames of VP8, VP9 and AV1), or none that such pictures may use (CRA and BLA
-pictures of H.265, intra pictures of MPEG-1 and MPEG-2). Nor is an index believed: after the jump,
-the packets must be those that reading from the beginning found.
+A container's keyframe flag is only a claim. It counts where the bitstream proves that nothing after
+it, in display order, refers to anything before it: because no reference is left (IDR pictures,
+keyframes of VP8, VP9 and AV1), or none that later pictures may use (CRA and BLA pictures of H.265,
+intra pictures of MPEG-1 and MPEG-2). An index is only a claim, too: after the jump, the packets
+must be those that reading from the beginning found.
 """
 
 import hashlib
@@ -32,23 +32,23 @@ from ciaovideo.media.video_stream import (
     steps_back,
 )
 
-CONTEXT = 3  # frames before the wanted one, more than the deinterlacer looks back
-COMPARED = 64  # packets after a jump that must be the known ones
+CONTEXT = 3  # frames before the wanted one, more than the deinterlacer needs
+COMPARED = 64  # packets after a jump that are compared with the listing
 H264_IDR, H264_SETS = 5, {7, 8}
 H265_ANCHORS, H265_SETS = range(16, 22), {33, 34}  # BLA, IDR and CRA; SPS and PPS
 START_CODE = b"\0\0\1"
 MPEG_PICTURE, MPEG_SEQUENCE, MPEG_INTRA = b"\0\0\1\0", b"\0\0\1\xb3", 1
-AV1_FRAMES = (3, 6)  # a header alone, and with the picture
+AV1_FRAMES = (3, 6)  # OBU types: frame header, and frame
 
 type Mark = tuple[int, int | None, int]  # pts, dts and size of a packet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """A packet from which decoding can begin, and how to know it again after a jump.
+    """A packet from which decoding can begin, and how to recognise it after a jump.
 
-    ``number`` is its place among the video's packets, ``place`` how many frames are shown before
-    it. The ``count`` packets that begin with it have this ``digest`` of their marks.
+    ``number`` is its index among the video's packets, ``place`` the number of frames shown before
+    it. ``digest`` is that of the marks of the ``count`` packets from it on.
     """
 
     number: int
@@ -62,9 +62,9 @@ class Anchor:
 class Listing:
     """The packets of a video in the order of the file, up to some time or to the end.
 
-    ``frames`` are the times in ticks of those that are shown, in order; ``anchors`` the numbers of
-    the packets where decoding can begin. ``timed`` says that no packet lacks a time, ``again`` that
-    times begin again after these.
+    ``frames`` are the timestamps of displayed frames, in order; ``anchors`` are the numbers of
+    packets where decoding can begin. ``timed`` means that every packet has a timestamp, ``again``
+    that timestamps restart after these packets.
     """
 
     tick: Fraction
@@ -75,9 +75,9 @@ class Listing:
     again: bool = False
 
     def anchor(self, time: Fraction) -> Anchor | None:
-        """The last packet from which the frame at ``time``, and what it hangs on, can be decoded.
+        """The last packet from which the frame at ``time`` and its context can be decoded.
 
-        None where that is the first packet, so that nothing is gained.
+        None if that is the first packet, as a jump would gain nothing.
         """
         if not self.timed or not self.frames:
             return None
@@ -87,7 +87,7 @@ class Listing:
         return self.anchor_of(usable[-1]) if usable else None
 
     def anchor_of(self, number: int) -> Anchor:
-        """What there is to know of a packet to begin from."""
+        """The anchor at a packet."""
         marks = self.packets[number : number + COMPARED]
         return Anchor(
             number=number,
@@ -98,7 +98,7 @@ class Listing:
         )
 
     def place(self, number: int) -> int:
-        """How many frames are shown before a packet's."""
+        """The number of frames shown before a packet's."""
         return bisect_left(self.frames, self.packets[number][0])
 
 
@@ -110,12 +110,12 @@ class PacketLister:
         self._judge = AnchorJudge(av_stream)
         self._latest: int | None = None
         self._newest: int | None = None  # decoding time
-        self._looked = self._after = 0  # packets compared with the end, and those at or after it
+        self._looked = self._after = 0  # packets checked, and those at or after the end
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Take the next packet; one of another recording ends the list.
+        """Add the next packet; a restart of the timestamps ends the list.
 
-        So does one without a time; then the list is of no use.
+        So does a packet without a timestamp, which makes the list useless.
         """
         listing, newest = self._listing, self._newest
         self._newest = packet.dts
@@ -134,7 +134,7 @@ class PacketLister:
             listing.frames.append(packet.pts)
 
     def reached(self, stop: Fraction) -> bool:
-        """Whether all frames before ``stop`` are known, and some more."""
+        """Whether all frames before ``stop`` are listed, and enough after it."""
         listing = self._listing
         for pts, _, _ in listing.packets[self._looked :]:
             self._after += pts * listing.tick >= stop
@@ -142,13 +142,13 @@ class PacketLister:
         return not listing.timed or listing.again or self._after > PEEK_PACKETS
 
     def finished(self) -> Listing:
-        """What was listed, its frames in order."""
+        """The listing, with its frames sorted."""
         self._listing.frames.sort()
         return self._listing
 
 
 def list_video(path: Path, opening: Opening = USUAL) -> Listing:
-    """All packets of a file's main video; reads the whole file, and decodes nothing."""
+    """Lists all packets of a file's main video; reads the whole file without decoding."""
     with open_source(path, opening) as container, av_errors("reading", path, OpenError):
         av_stream = main_video(container, path, opening)
         lister = PacketLister(av_stream)
@@ -161,7 +161,7 @@ def list_video(path: Path, opening: Opening = USUAL) -> Listing:
 def packets_from(
     container: InputContainer, av_stream: VideoStream, anchor: Anchor
 ) -> "Iterator[Packet[VideoStream]] | None":
-    """The packets of a video from a listed one on; None where the file does not lead there."""
+    """The packets of a video from a listed one on; None if seeking does not find it."""
     pts, dts, _ = anchor.mark
     try:
         container.seek(pts if dts is None else min(pts, dts), stream=av_stream, backward=True)
@@ -177,7 +177,7 @@ def packets_from(
 
 
 class AnchorJudge:
-    """Says of each packet of a video, given in order, whether it is free of all before it."""
+    """Decides for each packet of a video, given in order, whether it needs no earlier one."""
 
     def __init__(self, av_stream: VideoStream) -> None:
         context = av_stream.codec_context
@@ -191,7 +191,7 @@ class AnchorJudge:
         self._sets_change = False
 
     def free_of_past(self, packet: "Packet[VideoStream]") -> bool:
-        """Whether no picture shown after this packet's first can hang on an earlier packet."""
+        """Whether no picture from this packet's on, in display order, needs an earlier packet."""
         if self._codec in ("h264", "hevc"):
             return self._coded_in_units(packet)
         if not packet.is_keyframe:
@@ -209,7 +209,7 @@ class AnchorJudge:
         return self._always
 
     def _coded_in_units(self, packet: "Packet[VideoStream]") -> bool:
-        """H.264 and H.265; parameter sets that came on the way must come again."""
+        """The rule for H.264 and H.265: parameter sets that changed must be repeated here."""
         h264 = self._codec == "h264"
         kinds = {
             byte & 31 if h264 else byte >> 1 & 63
@@ -233,7 +233,7 @@ def _digest(marks: Iterable[Mark]) -> str:
 
 
 def _unit_headers(data: bytes, length_size: int) -> Iterator[int]:
-    """The first byte of each unit of H.264 or H.265, stored with lengths or with start codes."""
+    """The first byte of each NAL unit, stored with lengths or with start codes."""
     place = 0
     while length_size:
         start = place + length_size
@@ -247,14 +247,14 @@ def _unit_headers(data: bytes, length_size: int) -> Iterator[int]:
 
 
 def _is_vp9_key(head: int) -> bool:
-    """Marker 10, profile in two bits (the highest has one more), nothing repeated, key frame."""
+    """Whether a VP9 header marks a new keyframe: marker 10, profile in 2 bits (3 if 3), flags."""
     if head >> 4 & 3 == 3:
         return head & 0b110 == 0
     return head & 0b1100 == 0
 
 
 def _is_av1_key(data: bytes) -> bool:
-    """Whether the first frame is a key frame that is shown at once, after its sequence header."""
+    """Whether the first frame is a displayed keyframe after a sequence header."""
     place, sequence = 0, False
     while place + 1 < len(data):
         kind, extended, sized = data[place] >> 3 & 15, data[place] & 4, data[place] & 2
@@ -276,7 +276,7 @@ def _is_av1_key(data: bytes) -> bool:
 
 
 def _is_mpeg_intra(data: bytes) -> bool:
-    """An intra picture with a sequence header, which sets all that lasts."""
+    """Whether it is an intra picture with a sequence header, which sets all parameters."""
     place = data.find(MPEG_PICTURE)
     if MPEG_SEQUENCE not in data or not 0 <= place < len(data) - 5:
         return False

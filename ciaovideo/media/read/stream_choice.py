@@ -1,4 +1,4 @@
-"""Which of a file's videos is enlarged, and how the file is opened so that no stream is missing."""
+"""Chooses the main video of a file, and how to open the file so that no stream is missing."""
 
 import re
 from collections import Counter
@@ -43,17 +43,17 @@ TRANSFERS = {
     "hlg": Transfer.ARIB_STD_B67,
     "smpte428": Transfer.SMPTE428,
 }
-FARTHEST = 1 << 30  # bytes that it may look at: it keeps them in memory meanwhile
-AS_MANY = 2  # a video with half of the most pictures is no still or preview
-AS_LARGE = 4  # nor is one with a quarter of the most pixels
+FARTHEST = 1 << 30  # bytes: the largest probe, which FFmpeg keeps in memory
+AS_MANY = 2  # a video with half as many pictures as the largest count is no still or preview
+AS_LARGE = 4  # nor is one with a quarter of the largest number of pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamChoice:
-    """How a source is opened, and which of its streams go along.
+    """How to open a source, and which of its streams are dropped.
 
-    ``excluded`` are the streams of other programmes, ``unopened`` the numbers of those that begin
-    too late to be opened. ``inside`` is what the file's bytes tell, where it has no header.
+    ``excluded`` are the streams of other programmes, ``unopened`` the numbers of streams that
+    begin too late to be opened. ``inside`` is read from the bytes of a file without a header.
     """
 
     opening: Opening
@@ -71,11 +71,11 @@ def choose_streams(
     rate: Fraction | None = None,
     transfer: TransferName | None = None,
 ) -> tuple[StreamChoice, InputContainer]:
-    """Find the main video of a file, and open that so that no stream is missing.
+    """Find the main video of a file, and open the file with all streams; reads no packet yet.
 
-    No packet is read yet. ``video`` and ``program`` are the numbers that a user asks for, ``rate``
-    that of numbered pictures, ``transfer`` stands in place of the file's own. Raises OpenError, and
-    OptionError for what is not in it.
+    ``video`` and ``program`` are the requested numbers, ``rate`` is that of numbered pictures,
+    ``transfer`` overrides the file's own. Raises OpenError, and OptionError for a stream or
+    programme that it does not have.
     """
     asked = _asked(path, rate, transfer)
     container = open_source(path, asked)
@@ -110,58 +110,58 @@ def choose_streams(
 
 
 def check_input(path: Path) -> None:
-    """Raise MissingInputError unless a file is there; the hint knows pictures and wildcards."""
+    """Raise MissingInputError if there is no file; the hint covers pictures and wildcards."""
     if is_sequence(path):
         Numbered.find(path).refuse_empty()
     elif not path.is_file():
         missing = "is a folder" if path.is_dir() else "does not exist"
-        missing = "is a link that leads back to itself" if is_loop(path) else missing
+        missing = "is a symbolic link to itself" if is_loop(path) else missing
         hint = f"name a video file{_video_of_pictures(path)}"
         raise MissingInputError(f"the input {path} {missing}", hint)
 
 
 def _asked(path: Path, rate: Fraction | None, transfer_name: TransferName | None) -> Opening:
-    """What a user says of how a source is opened; OptionError where that does not fit it."""
+    """The options for opening a source; raises OptionError if they do not fit it."""
     transfer = TRANSFERS[transfer_name] if transfer_name else None
     if not is_sequence(path):
         if rate is not None:
             raise OptionError(
-                f"{path} has times of its own: a rate is that of numbered pictures",
-                "leave the rate out",
+                f"{path} has timestamps: a rate applies to numbered pictures only",
+                "omit the rate",
             )
         return Opening(transfer=transfer)
     numbered = Numbered.find(path)
     head = read_head(numbered.file(numbered.first))
     if rate is None:
-        likely = f"; the first header says {head.rate}" if head.rate else ""
+        likely = f"; the first header states {head.rate}" if head.rate else ""
         raise OptionError(
-            f"{path} are pictures, which have no times",
+            f"{path}: numbered pictures have no timestamps",
             f"give their rate, a number or a fraction such as 24 or 24000/1001{likely}",
         )
     return Opening(rate=rate, transfer=transfer or told_transfer(path))
 
 
 def _transfer_findings(path: Path, transfer: TransferName | None) -> Iterator[Finding]:
-    """Whose word is taken for how light became samples, where it is not that of FFmpeg's decoder.
+    """Findings on the transfer characteristics, where they are not those of FFmpeg's decoder.
 
-    Printing density is no transfer of H.273, whose logarithmic one spans 100:1.
+    Printing density is not a transfer of H.273, whose logarithmic one spans 100:1.
     """
     said = ""
     if is_sequence(path):
         numbered = Numbered.find(path)
         said = read_head(numbered.file(numbered.first)).log
     if transfer:
-        instead = f", and not the header's {said}" if said else ""
+        instead = f", instead of the header's {said}" if said else ""
         text = f"transfer {transfer}, as asked{instead}"
         yield Finding(kind=Kind.CHOSEN, subject="color transfer", text=text)
     elif said:
         kind = Kind.CHOSEN if said == LOGS[LOGARITHMIC] else Kind.CHANGED
-        text = f"the header says {said}: taken for, and tagged as, the transfer LOG"
+        text = f"the header states {said}: read and tagged as transfer LOG"
         yield Finding(kind=kind, subject="color transfer", text=text)
 
 
 def _inside(path: Path, container: InputContainer) -> Elementary:
-    """What the bytes tell of a file without a header, at some places; nothing of others."""
+    """A sample of the bytes of a file without a header; empty for other files."""
     try:
         return look_inside(path, container.format.name, whole=False) or Elementary()
     except OSError as cause:
@@ -169,7 +169,7 @@ def _inside(path: Path, container: InputContainer) -> Elementary:
 
 
 def _reaching(container: InputContainer, inside: Elementary) -> dict[str, str]:
-    """Options that look as far as the last stream's beginning, where the usual ones do not."""
+    """Options that probe up to the beginning of the last stream, where the defaults do not."""
     missing = set(inside.first) - known_to(container)
     missing |= {s.id for s in container.streams.audio if not s.codec_context or not s.rate}
     places = [at for number in missing if (at := inside.first.get(number)) is not None]
@@ -180,13 +180,13 @@ def _reaching(container: InputContainer, inside: Elementary) -> dict[str, str]:
 
 
 def _candidates(container: InputContainer, wanted: set[int] | None) -> list[VideoStream]:
-    """The videos that are no still; of a programme's streams, if those are wanted."""
+    """The videos that are not stills, and belong to the ``wanted`` streams if these are given."""
     videos = [video for video in container.streams.video if not video.disposition & STILL]
     return [video for video in videos if wanted is None or video.id in wanted]
 
 
 def _main(videos: Sequence[VideoStream], path: Path, opening: Opening) -> VideoStream | None:
-    """The video to enlarge where nobody names one; None where there is none."""
+    """The video to enlarge if none is requested; None if there is none."""
     return videos[0] if len(videos) == 1 else _most(videos, path, opening)
 
 
@@ -196,7 +196,7 @@ def _excluded(
     wanted: set[int] | None,
     main: VideoStream | None,
 ) -> set[int]:
-    """The indices of the streams that are in other programmes than the wanted, or the main's."""
+    """The indices of streams outside the ``wanted`` programme, or outside the main video's."""
     if main is None:
         return set()
     if wanted is None:
@@ -207,7 +207,7 @@ def _excluded(
 
 
 def _programme(inside: Elementary, path: Path, program: int | None) -> set[int] | None:
-    """The numbers of the streams of the programme that is asked for, if one is."""
+    """The numbers of the streams of the requested programme; None without a request."""
     if program is None:
         return None
     if program not in inside.programs:
@@ -217,20 +217,20 @@ def _programme(inside: Elementary, path: Path, program: int | None) -> set[int] 
 
 
 def _named(videos: Sequence[VideoStream], path: Path, index: int | None) -> VideoStream | None:
-    """The video that is asked for, if one is."""
+    """The requested video; None without a request."""
     if index is None:
         return None
     named = next((video for video in videos if video.index == index), None)
     if named is None:
         listed = ", ".join(str(describe(video)) for video in videos) or "no video"
-        raise OptionError(f"stream {index} of {path} is no video", f"it has {listed}")
+        raise OptionError(f"stream {index} of {path} is not a video", f"it has {listed}")
     return named
 
 
 def _most(videos: Sequence[VideoStream], path: Path, opening: Opening) -> VideoStream | None:
-    """The first of the large videos with many pictures; None where none has any."""
+    """The first of the large videos with many pictures; None if no video has a picture."""
     counts = Counter({video.index: video.frames for video in videos})
-    if not all(counts[video.index] for video in videos):  # no index tells
+    if not all(counts[video.index] for video in videos):  # an index is missing
         counts = _counted(videos, path, opening)
     most = max(counts.values(), default=0)
     films = [v for v in videos if counts[v.index] * AS_MANY >= most > 0 and v.codec_context]
@@ -243,7 +243,7 @@ def _pixels(video: VideoStream) -> int:
 
 
 def _counted(videos: Sequence[VideoStream], path: Path, opening: Opening) -> "Counter[int]":
-    """How many pictures each video has near the beginning of a file, or near its own."""
+    """The number of pictures of each video near the beginning of the file."""
     counts: Counter[int] = Counter()
     indices = [video.index for video in videos]
     with av_errors("reading", path, OpenError), open_source(path, opening) as container:
@@ -255,24 +255,24 @@ def _counted(videos: Sequence[VideoStream], path: Path, opening: Opening) -> "Co
 
 
 def _left_out(container: InputContainer, index: int, inside: Elementary, kind: Kind) -> Finding:
-    """That a stream belongs to another programme."""
+    """The finding for a stream of another programme; a loss unless a programme was chosen."""
     av_stream = container.streams[index]
     info = describe(av_stream)
     numbers = [str(n) for n, ids in inside.programs.items() if av_stream.id in ids]
-    text = f"{info} belongs to programme {', '.join(numbers)}: it is left out"
+    text = f"{info}: dropped, it belongs to programme {', '.join(numbers)}"
     return Finding(kind=kind, subject=info.name, text=text)
 
 
 def _unopened(number: int, inside: Elementary) -> Finding:
     text = (
-        f"a stream (number {number:#x}) begins {inside.first[number]} bytes after the beginning and"
-        " cannot be opened: it is left out"
+        f"a stream (number {number:#x}) begins {inside.first[number]} bytes into the file and"
+        " cannot be opened: it is dropped"
     )
     return Finding(kind=Kind.LOST, subject="stream", text=text)
 
 
 def _video_of_pictures(path: Path) -> str:
-    """How to name numbered pictures, where a name means those; else nothing."""
+    """How to name numbered pictures, if the path looks like some; otherwise empty."""
     names: Iterable[str] = ()
     if path.is_dir():
         names = (file.name for file in path.iterdir())

@@ -1,7 +1,7 @@
-"""YUV4MPEG2 from standard input or a named pipe: FFmpeg's demuxer reads it, its bytes are counted.
+"""YUV4MPEG2 from standard input or a named pipe, with a check for truncation.
 
-The demuxer takes a pipe that breaks off inside a picture for one that ends, so that what came is
-compared with what the last picture needed. A read looks now and then whether it should stop.
+FFmpeg's demuxer takes a pipe that ends inside a picture for a complete one. So the bytes that came
+are counted and compared with the end of the last picture. A waiting read polls whether to stop.
 """
 
 import os
@@ -19,16 +19,16 @@ from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.media.containers import YUV4MPEG
 from ciaovideo.storage.endpoints import PIPE, open_to_read
 
-STDIN = Path("standard input")  # as it is called in messages
+STDIN = Path("standard input")  # its name in messages
 FEED_HINT = "pipe YUV4MPEG2 into it, for example from ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -"
 MAGIC = b"YUV4MPEG2 "
-POLL_S = 0.1  # how often a read that waits looks whether it should stop
+POLL_S = 0.1  # how often a waiting read polls whether to stop
 
 
 class PipeInput:
-    """Standard input, or another pipe or device, as a file that PyAV reads YUV4MPEG2 from.
+    """Standard input, another pipe or a device, as a file object for PyAV.
 
-    ``stop`` ends a read that waits for the other program; that looks like the end of the data.
+    ``stop`` ends a read that waits for the other program, as if the data ended there.
     """
 
     def __init__(self, path: Path = PIPE) -> None:
@@ -41,7 +41,7 @@ class PipeInput:
         self._error: BaseException | None = None
 
     def read(self, count: int) -> bytes:
-        """Up to ``count`` bytes, at least one before the end; for PyAV only."""
+        """Up to ``count`` bytes, empty at the end; PyAV calls this."""
         try:
             while not self._stopped and not self._ready():
                 pass
@@ -54,11 +54,11 @@ class PipeInput:
         return data
 
     def stop(self) -> None:
-        """Let nothing more be read; safe to call from another thread."""
+        """End all reading; safe to call from another thread."""
         self._stopped = True
 
     def open(self) -> InputContainer:
-        """The stream as FFmpeg's demuxer understands its header. Raises OpenError."""
+        """Open the pipe with FFmpeg's demuxer. Raises OpenError."""
         try:
             self._descriptor = open_to_read(self._path)
         except OSError as cause:
@@ -73,13 +73,13 @@ class PipeInput:
             raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def decode(self, av_stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Every picture; raises DecodeError where the stream breaks off inside one."""
+        """Every picture; raises DecodeError if the data end inside one."""
         end = 0
         with self._own_errors():
             for packet in self._container.demux(av_stream):
@@ -88,8 +88,8 @@ class PipeInput:
                 yield from packet.decode()
             if end and self._bytes != end:
                 raise DecodeError(
-                    f"{self.name} breaks off inside a frame ({self._bytes - end} bytes of it came)",
-                    "see what the program that writes into the pipe has to say",
+                    f"{self.name} ends inside a frame, after {self._bytes - end} of its bytes",
+                    "check the messages of the program that writes to the pipe",
                 )
 
     def _demuxer(self) -> InputContainer:
@@ -101,15 +101,15 @@ class PipeInput:
                 raise OpenError(f"{self.name} {self._refusal()}", FEED_HINT) from cause
 
     def _refusal(self) -> str:
-        """Why this cannot be read, by what it begins with."""
+        """Why the pipe cannot be read, by its first bytes."""
         if not self._head:
-            return "holds nothing"
+            return "is empty"
         if not self._head.startswith(MAGIC):
             return "is not YUV4MPEG2"
-        return "is YUV4MPEG2 of a kind that FFmpeg does not read (mixed fields, alpha, cut off)"
+        return "is YUV4MPEG2 that FFmpeg does not support (mixed fields, alpha, truncated header)"
 
     def _ready(self) -> bool:
-        """Whether a read will not wait; where that cannot be known (Windows), it may."""
+        """Whether a read will not block; True where that is unknown (Windows)."""
         try:
             return bool(select.select([self._descriptor], [], [], POLL_S)[0])
         except OSError:
@@ -117,7 +117,7 @@ class PipeInput:
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """Raise what went wrong in ``read`` rather than what FFmpeg makes of it."""
+        """Raise the error of ``read`` itself instead of FFmpeg's."""
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
 """Image sequences: numbered pictures that are one video, ``frames/%06d.dpx``.
 
-FFmpeg's demuxer reads them. It ends at the first number that is missing, and at an empty file,
-without a word: ``numbered.py`` looks at the folder itself. What a sequence has no clock for is
-``Opening.rate``. ``dpx.py`` knows the header of DPX, of which FFmpeg passes on a part and writes
-less. Frames are written by ``writer.py``: a packet of an encoder for pictures is a file.
+FFmpeg's demuxer reads them. It silently ends at the first missing number and at an empty file, so
+``numbered.py`` checks the folder. A sequence has no clock; ``Opening.rate`` provides it. ``dpx.py``
+parses and writes the header of DPX, which FFmpeg supports only in part. ``writer.py`` writes each
+packet of a picture encoder as a file.
 """

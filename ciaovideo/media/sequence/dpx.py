@@ -1,8 +1,8 @@
-"""The header of DPX (SMPTE 268M): what FFmpeg does not pass on, and does not write.
+"""The fields of a DPX header (SMPTE 268M) that FFmpeg does not read or write.
 
-FFmpeg has no word for logarithmic samples, in either direction, and writes headers without the
-parts on film and television, where rate and timecode are. DPX has no field for a reel: scanners
-and graders write its name as that of the input device.
+FFmpeg neither reads nor writes logarithmic transfer, and it omits the film and television headers,
+which have rate and timecode. DPX has no field for a reel: scanners and graders write its name as
+that of the input device.
 """
 
 import math
@@ -17,7 +17,7 @@ from ciaovideo.errors import OpenError
 
 MAGIC = {b"SDPX": ">", b"XPDS": "<"}
 SHORT, WHOLE = 1664, 2048  # bytes of a header without and with film and television
-# Where things are: of the pixels the offset, twice; of film what comes before and after numbers.
+# Offsets of fields; the offset of the pixels is stored twice, film has texts around its numbers.
 OFFSET, SIZE, PARTS, NAME, TRANSFER, FIRST_OFFSET = 4, 16, 24, 36, 801, 808
 REEL, FILM_NUMBERS, FILM_RATE, FILM_TEXTS, TIMECODE, TV_RATE = 1556, 1712, 1724, 1732, 1920, 1940
 TEXT = 32  # bytes of a reel's name
@@ -29,10 +29,10 @@ NEAR = 1e-4  # relative; a rate is stored in single precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DpxHead:
-    """What a header says; nothing where it is silent.
+    """The fields of a header; unset ones are empty or None.
 
-    ``transfer`` is DPX's own number, ``timecode`` HH:MM:SS:FF, with ; before frames that are
-    counted by dropping numbers.
+    ``transfer`` is DPX's own number, ``timecode`` is HH:MM:SS:FF, with ; before the frames of a
+    drop-frame timecode.
     """
 
     transfer: int = UNSET
@@ -42,18 +42,18 @@ class DpxHead:
 
     @property
     def log(self) -> str:
-        """How samples are logarithmic, in words; nothing where they are not."""
+        """The name of a logarithmic transfer; empty for others."""
         return LOGS.get(self.transfer, "")
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The same under the keys that containers have."""
+        """Timecode and reel under the names that containers have for them."""
         told = {"timecode": self.timecode, "reel_name": self.reel}
         return {name: text for name, text in told.items() if text}
 
 
 def read_head(path: Path) -> DpxHead:
-    """The header of a file, which is silent where the file is no DPX. Raises OpenError."""
+    """The header of a file, with unset fields if the file is not DPX. Raises OpenError."""
     try:
         with path.open("rb") as file:
             return parse_head(file.read(WHOLE))
@@ -74,7 +74,7 @@ def parse_head(data: bytes) -> DpxHead:
         return head
     rates = (_rate(struct.unpack_from(f"{order}f", data, at)[0]) for at in (FILM_RATE, TV_RATE))
     (clock,) = struct.unpack_from(f"{order}I", data, TIMECODE)
-    silent = not any(data[TIMECODE:WHOLE])  # a part that nobody filled in
+    silent = not any(data[TIMECODE:WHOLE])  # an unused header
     return DpxHead(
         transfer=head.transfer,
         reel=head.reel,
@@ -84,7 +84,7 @@ def parse_head(data: bytes) -> DpxHead:
 
 
 def whole_file(data: bytes, head: DpxHead, name: str) -> bytes:
-    """A file of FFmpeg's encoder with all that a header says, and the name of the file."""
+    """The bytes of a file from FFmpeg's encoder, with a complete header and the file's name."""
     order = MAGIC[data[:4]]
     made = bytearray(data[:SHORT]) + bytes([UNSET]) * (WHOLE - SHORT) + data[SHORT:]
     struct.pack_into(f"{order}I", made, OFFSET, WHOLE)
@@ -107,16 +107,17 @@ def whole_file(data: bytes, head: DpxHead, name: str) -> bytes:
 
 
 def later(head: DpxHead, frames: int) -> DpxHead:
-    """The header of the frame so many after it: its timecode has gone on."""
+    """The header of a later frame, with its timecode advanced."""
     if not head.timecode or not head.rate or not frames:
         return head
     return replace(head, timecode=advanced(head.timecode, frames, round(head.rate)))
 
 
 def advanced(timecode: str, frames: int, rate: int) -> str:
-    """A timecode after so many frames, of which ``rate`` are counted in a second.
+    """A timecode after so many frames, at ``rate`` frames a second.
 
-    With a ; the first numbers of each minute but every tenth are left out: 2 of 30, 4 of 60.
+    Drop-frame timecodes (with ;) skip the first numbers of each minute except every tenth: 2 at 30
+    frames a second, 4 at 60.
     """
     drops = rate // 15 if ";" in timecode else 0
     hours, minutes, seconds, count = map(int, re.split("[:;.]", timecode))
@@ -132,12 +133,12 @@ def advanced(timecode: str, frames: int, rate: int) -> str:
 
 
 def header_transfer(transfer: Transfer) -> int:
-    """DPX's number for a transfer that FFmpeg has none for; else its own stays."""
+    """DPX's number for a transfer that FFmpeg cannot write; UNSET keeps FFmpeg's."""
     return LOGARITHMIC if transfer is Transfer.LOG else UNSET
 
 
 def _rate(stored: float) -> Fraction | None:
-    """A rate as a fraction: a whole number, or one that is 1000/1001 of a whole number."""
+    """A rate as a fraction: a whole number, or 1000/1001 of one, if it is near."""
     if not math.isfinite(stored) or not 1 <= stored <= 1000:
         return None
     for scale in (Fraction(1), Fraction(1000, 1001)):
@@ -148,7 +149,7 @@ def _rate(stored: float) -> Fraction | None:
 
 
 def _timecode(stored: int) -> str:
-    """Hours, minutes, seconds and frames from eight decimal digits; nothing if they are none."""
+    """The timecode from eight decimal digits; empty if they are invalid."""
     drop, digits = stored & 0x40, f"{stored & ~0xC0:08x}"
     if stored == 0xFFFFFFFF or not digits.isdecimal():
         return ""

@@ -1,15 +1,15 @@
-"""Kinds of numbered pictures that can be written, each a row as those of ``CONTAINERS``."""
+"""Formats of numbered pictures that can be written, each a row like those of ``CONTAINERS``."""
 
 from ciaovideo.color import Primaries, Transfer
 from ciaovideo.media.containers import Clock, ColorNames, Container, Fate
 
 
 def _untold[T: (Primaries, Transfer)](tags: type[T], *told: str) -> dict[T, T]:
-    """All tags but those that are told, as unspecified."""
+    """Maps all tags except those named to unspecified."""
     return {tag: tags["UNSPECIFIED"] for tag in tags if tag.name not in told}
 
 
-# Of DPX, whose header has numbers for few; LOG is written and read here.
+# DPX has numbers for few tags; LOG is written and read in dpx.py.
 DPX_COLORS = ColorNames(
     primaries=_untold(Primaries, "BT709", "BT470BG", "SMPTE170M"),
     transfer=_untold(Transfer, "BT709", "GAMMA28", "SMPTE170M", "LINEAR", "LOG"),
@@ -21,7 +21,7 @@ TIFF_COLORS = ColorNames(primaries=_untold(Primaries), transfer=_untold(Transfer
 def _pictures(
     codec: str, suffixes: tuple[str, ...], names: ColorNames, tags: tuple[str, ...] = ()
 ) -> Container:
-    """Numbered pictures of one kind; what their names end in says which encoder makes them."""
+    """Numbered pictures of one format; their suffix selects the encoder."""
     dpx = codec == "dpx"
     return Container(
         name="image2",
@@ -44,7 +44,7 @@ def _pictures(
     )
 
 
-# What a name with a place for a number means, by its end.
+# Formats by suffix.
 PICTURES = {
     suffix: row
     for row in (

@@ -1,4 +1,4 @@
-"""Which files a name with a place for a number stands for."""
+"""Finds the files that a name with a number pattern (%06d) stands for."""
 
 import os
 import re
@@ -17,13 +17,13 @@ PICTURES = frozenset(
         *(".webp", ".tga", ".sgi", ".ppm", ".pgm", ".pnm"),
     }
 )
-PLACE = re.compile(r"(?<!%)((?:%%)*)%(0?[0-9]{0,2})d")  # of the number; %% is a percent sign
+PLACE = re.compile(r"(?<!%)((?:%%)*)%(0?[0-9]{0,2})d")  # the pattern; %% is a percent sign
 DIGITS = re.compile(r"(.*?)([0-9]+)(\.[^.]+)")  # a name that ends in a number
 MOST_SHOWN = 8  # ranges in a message
 
 
 def is_sequence(path: Path) -> bool:
-    """Whether a name has a place for a number, is one of pictures, and no file has it as it is."""
+    """Whether a path has a number pattern and a picture suffix, and is not itself a file."""
     return (
         path.suffix.lower() in PICTURES
         and PLACE.search(path.name) is not None
@@ -33,9 +33,9 @@ def is_sequence(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Numbered:
-    """The files of a sequence that has no gap, ``first`` and the ``count - 1`` after it.
+    """The files of a sequence without gaps, ``first`` and the ``count - 1`` after it.
 
-    ``path`` is the name with a place for the number, as FFmpeg has it: %d, or %06d for six digits.
+    ``path`` has the number pattern, as in FFmpeg: %d, or %06d for six digits.
     """
 
     path: Path
@@ -44,15 +44,15 @@ class Numbered:
 
     @classmethod
     def find(cls, path: Path) -> Self:
-        """Look for the files.
+        """Find the files.
 
-        Raises OptionError for a name with several places, MissingInputError where there are none,
+        Raises OptionError for a name with several patterns, MissingInputError if there are no files
         or numbers are missing between the first and the last.
         """
         numbers = sorted(found_numbers(path))
         if not numbers:
             raise MissingInputError(
-                f"no file is called {path}", "look at the folder, and at the number of digits"
+                f"no file matches {path}", "check the folder, and the number of digits"
             )
         first, count = numbers[0], numbers[-1] - numbers[0] + 1
         if len(numbers) != count:
@@ -61,7 +61,7 @@ class Numbered:
             raise MissingInputError(
                 f"{path} lacks {_frames(total)} between {first} and {numbers[-1]}:"
                 f" {_ranges(lacking)}",
-                "put them back, or number the others without a gap",
+                "restore them, or renumber the others without gaps",
             )
         return cls(path, first, count)
 
@@ -80,7 +80,7 @@ class Numbered:
         return map(self.file, range(self.first, self.last + 1))
 
     def refuse_empty(self) -> None:
-        """Raise OpenError if files are empty, where FFmpeg would end the video."""
+        """Raise OpenError if files are empty, as FFmpeg would end the video there."""
         empty = [
             number
             for number, file in enumerate(self.files, self.first)
@@ -89,20 +89,20 @@ class Numbered:
         if empty:
             ranges = _ranges(_joined(empty))
             raise OpenError(
-                f"{self.path}: {_frames(len(empty))} of it cannot be read, or are empty: {ranges}",
+                f"{self.path}: {_frames(len(empty))} cannot be read, or are empty: {ranges}",
                 "copy them again",
             )
 
 
 def source_files(path: Path) -> list[Path]:
-    """The files that the name of a source stands for: itself, or all of its pictures."""
+    """The files of a source: itself, or all of its pictures."""
     return [*Numbered.find(path).files] if is_sequence(path) else [path]
 
 
 def found_numbers(path: Path) -> set[int]:
-    """The numbers of the files that a name with a place for one stands for, in any order.
+    """The numbers of the files that match a name with a number pattern, in any order.
 
-    Raises OptionError for a name with more than one place.
+    Raises OptionError for a name with more than one pattern.
     """
     name = _pattern(path)
     try:
@@ -114,27 +114,27 @@ def found_numbers(path: Path) -> set[int]:
 
 
 def name_of(path: Path, digits: str) -> str:
-    """A file's name with these digits in its place."""
+    """A file's name with these digits in place of the pattern."""
     before, _, after = _split(path.name)
     return f"{before}{digits}{after}"
 
 
 def file_name(name: str, number: int) -> str:
-    """A name with the number in its place."""
+    """A name with the number in place of the pattern."""
     before, width, after = _split(name)
     return f"{before}{number:0{width}d}{after}"
 
 
 def demuxer_name(path: Path) -> str:
-    """The whole name as FFmpeg's demuxer wants it: a percent sign in a folder is doubled."""
+    """The absolute path for FFmpeg's demuxer: percent signs in folders are doubled."""
     absolute = path.absolute()
     return f"{str(absolute.parent).replace('%', '%%')}{os.sep}{absolute.name}"
 
 
 def sequences_among(names: Iterable[str]) -> dict[str, int]:
-    """The sequences that names of files in one folder make, as patterns, and how many files each.
+    """The sequences among file names of one folder, as patterns, with their numbers of files.
 
-    A number that stands alone among its like makes none.
+    A single file is not a sequence.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -152,17 +152,17 @@ def sequences_among(names: Iterable[str]) -> dict[str, int]:
 
 
 def stem_of(path: Path) -> str:
-    """What a sequence is called without its number; nothing where it has no other name."""
+    """The name of a sequence without its number; empty if it has no other name."""
     before, _, after = _split(path.name)
     return f"{before}{Path(after).stem if Path(after).suffix else ''}".strip(" ._-")
 
 
 def _split(name: str) -> tuple[str, int, str]:
-    """What stands before the number, how many digits it has at least, and what stands after it."""
+    """The text before the number, its minimum number of digits, and the text after it."""
     places = [*PLACE.finditer(name)]
     if len(places) != 1:
         raise OptionError(
-            f"{name} has {len(places)} places for a number", "write one, such as %06d"
+            f"{name} has {len(places)} number patterns", "use exactly one, such as %06d"
         )
     (place,) = places
     before, after = (
@@ -177,7 +177,7 @@ def _pattern(path: Path) -> re.Pattern[str]:
 
 
 def _joined(numbers: list[int]) -> list[tuple[int, int]]:
-    """Rising numbers as ranges, both ends included."""
+    """Rising numbers as inclusive ranges."""
     ranges: list[tuple[int, int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] == number - 1:

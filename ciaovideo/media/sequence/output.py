@@ -1,4 +1,4 @@
-"""Numbered pictures that appear together or not at all."""
+"""Writes numbered pictures that appear together or not at all."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ from ciaovideo.storage.claims import claim
 
 @contextmanager
 def atomic_pictures(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """The same name in a temporary folder beside the pictures, which get their place on success.
+    """The same name in a temporary folder beside the output; its pictures move there on success.
 
-    As ``atomic_output`` has it for a file: all are on the disk before the first is moved, and after
-    any exception nothing new is left, but for pictures that failed their verification. A folder of
-    files cannot appear at once, though: a power cut while they are moved leaves the first of them.
-    With ``overwrite``, older pictures of that name go, those with other numbers, too.
+    As with ``atomic_output`` for a file, all are on the disk before the first is moved, and an
+    exception leaves nothing new, except pictures that failed verification. But files cannot appear
+    all at once: a power cut while they are moved leaves the first of them. ``overwrite`` deletes
+    all older pictures of that name, also those with other numbers.
     """
     with ExitStack() as stack:
         try:
@@ -32,8 +32,8 @@ def atomic_pictures(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
             kept = not overwrite and bool(found_numbers(output))
             if kept:
                 raise OutputExistsError(
-                    f"pictures called {output} appeared meanwhile",
-                    f"they were left alone, and the result is kept in {folder}",
+                    f"pictures named {output} appeared during the run",
+                    f"they were not changed: the result is in {folder}",
                 )
             _store(folder, output)
         except VerificationError:
@@ -45,7 +45,7 @@ def atomic_pictures(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _store(folder: Path, output: Path) -> None:
-    """Move finished pictures to their place."""
+    """Move finished pictures to their final folder."""
     final = output.parent.resolve()
     try:
         numbers = sorted(found_numbers(folder / output.name))

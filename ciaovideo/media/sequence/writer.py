@@ -1,4 +1,4 @@
-"""Frames to numbered pictures, a file each."""
+"""Writes frames as numbered pictures, one file each."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,11 +16,11 @@ from ciaovideo.storage.segments import CodedPacket
 
 
 class PictureWriter(AtomicWriter):
-    """Writes each frame as a file of its own, numbered from ``first`` on.
+    """Writes each frame as a separate file, numbered from ``first`` on.
 
-    A context manager: an exception inside it discards what was written. ``path`` is usually the
-    name that ``atomic_pictures`` gives. ``timecode`` is that of the first frame, ``reel`` the name
-    of the reel; DPX alone holds them.
+    A context manager: an exception inside it discards the files. ``path`` is usually the name from
+    ``atomic_pictures``. ``timecode`` is that of the first frame, ``reel`` the name of the reel;
+    only DPX stores them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PictureWriter(AtomicWriter):
             self._encoder = FrameEncoder(target)
 
     def write(self, frame: Frame) -> None:
-        """Code one frame: planes in the target's layout and size."""
+        """Encode one frame: planes in the target's layout and size."""
         with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
             packets = self._encoder.encode(frame)
         self.frame_count += 1
@@ -59,14 +59,14 @@ class PictureWriter(AtomicWriter):
             raise
 
     def abort(self) -> None:
-        """Drop everything."""
+        """Discard all files."""
         self._encoder.close()
         for number in found_numbers(self.path):
             with suppress(OSError):
                 self.path.with_name(file_name(self.path.name, number)).unlink(missing_ok=True)
 
     def _store(self, packets: Iterable[CodedPacket]) -> None:
-        """A file for each packet, whose time is its number."""
+        """Write a file for each packet, whose timestamp is its number."""
         for packet in packets:
             file = self.path.with_name(file_name(self.path.name, self._first + packet.pts))
             data = bytes(packet.data)

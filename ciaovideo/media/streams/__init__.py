@@ -1,6 +1,7 @@
 """The streams beside the main video: which are kept, and how.
 
-``source.StreamSource`` holds the source open. ``plan`` decides what becomes of each stream, by a
-``trial`` in memory, with ``beginning`` for the common offset and ``languages`` for their codes.
-``copier`` carries them over: as copies or conversions (``targets``), of ``text`` and of ``sound``.
+``source.StreamSource`` keeps the source open. ``plan`` decides to copy, convert or drop each
+stream, by a ``trial`` in memory; ``beginning`` computes the common offset, ``languages`` the
+language codes. ``copier`` copies the packets or converts them (``targets``), with ``text`` and
+``sound``.
 """

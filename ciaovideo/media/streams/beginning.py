@@ -1,4 +1,4 @@
-"""When the streams of an output begin: what is added to all times, so that nothing is lost."""
+"""The start of an output's streams: the offset added to all times, so that nothing is lost."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import Selection
 
-LATE = Fraction(60)  # seconds; a clock that shows more at the beginning shows nothing of the film
+LATE = Fraction(60)  # seconds; a later start is an arbitrary clock, as in broadcasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """How the streams that a container takes begin in a source, and in the output.
+    """The start times of the kept streams in a source, and the offset to the output's.
 
-    ``taken`` are their numbers, ``starts`` the times of their first packets in the part that is
-    taken, ``ticks`` their clocks; ``main`` is the main video. The ``selection`` is on the file's
-    own clock, which, being ``free``, may begin anywhere: a broadcast's does.
+    ``taken`` are the streams' indices, ``starts`` the times of their first packets in the part,
+    ``ticks`` their clocks; ``main`` is the main video. The ``selection`` is on the file's own
+    clock. A ``free`` clock may begin anywhere, as in a broadcast.
     """
 
     taken: frozenset[int]
@@ -43,7 +43,7 @@ class Beginning:
         container: Container,
         selection: Selection,
     ) -> Self:
-        """That of the main video and the kept streams of an opened source."""
+        """The beginning of the main video and the kept streams of an opened source."""
         taken = {facts.info.index, *(info.index for info in kept)}
         times = facts.packets.first_times(selection)
         return cls(
@@ -58,14 +58,14 @@ class Beginning:
 
     @property
     def offset(self) -> Fraction:
-        """What to add to all times so that nothing that counts begins before zero, in seconds.
+        """Seconds to add to all times, so that no picture or audible sound begins before zero.
 
-        mp4 and mov cut what lies before zero by an edit list, as sound's priming should be;
-        pictures there would be lost. Matroska cannot store times before zero, but for priming.
-        Where the file is cut, its first frame, or in Matroska the sound under it, is moved to zero,
-        by whole ticks of the frames' clock; other streams are moved to the nearest tick of theirs.
-        Where frames are counted, the first is at zero; bare pictures have no times. A broadcast
-        whose times begin hours after zero is moved to zero.
+        mp4 and mov cut what lies before zero by an edit list. That is right for the priming of
+        sound, but would lose pictures. Matroska stores no negative times except for priming. In a
+        part of a file, the first frame moves to zero, or in Matroska the sound under it: by whole
+        ticks of the frames' clock; other streams move to the nearest tick of theirs. In containers
+        that count frames, the first is at zero; bare pictures have no times. A broadcast whose
+        times begin long after zero is moved to zero.
         """
         container, starts = self.container, self.starts
         if container.bare:
@@ -87,7 +87,7 @@ class Beginning:
         return -(earliest // step) * step
 
     def findings(self) -> Iterator[Finding]:
-        """That all times are moved, where they are."""
+        """The finding for a nonzero offset."""
         offset, start = self.offset, self.selection.start
         if not offset:
             return

@@ -1,6 +1,6 @@
-"""Everything in a file besides its main video, copied packet by packet without decoding.
+"""Copies all streams of a file except its main video, packet by packet without decoding.
 
-Only text and, if it is asked for, sound that the container does not hold are coded anew.
+It transcodes only text and, on request, sound that the container cannot hold.
 """
 
 import math
@@ -42,22 +42,22 @@ from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_metad
 from ciaovideo.media.streams.text import TextConverter
 from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined, steps_back
 
-# What mp4 and mov store in the classic way; anything else makes them store all by free names.
+# Tags with a standard name in mp4 and mov; any other tag requires free names for all.
 CLASSIC_KEYS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}
 CLASSIC_KEYS |= {"copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"}
 CLASSIC_KEYS |= {"network", "keywords", "creation_time", "location", "location-eng"}
-CHAPTER_TICK = Fraction(1, 1_000_000)  # of chapters that are moved
-MOST_REORDERED = 16  # pictures that a codec hands out later than it could: H.264's and H.265's
-STEP_BACK = Fraction(2)  # seconds; what steps back further is another recording
-AFTER = Fraction(1, 1000)  # seconds between such packets: the coarsest clock counts these
+CHAPTER_TICK = Fraction(1, 1_000_000)  # clock of moved chapters
+MOST_REORDERED = 16  # pictures that H.264 and H.265 may output late, to reorder them
+STEP_BACK = Fraction(2)  # seconds; a longer step back is another recording
+AFTER = Fraction(1, 1000)  # seconds between such packets: the tick of the coarsest clock
 
 
 class StreamCopier:
-    """The streams of a plan on their way into an output container, in step with its video.
+    """Copies the streams of a plan into an output container, in step with its video.
 
     The writer calls ``declare_before`` and ``declare_after`` around adding its own stream, then
-    ``copy_until`` after each frame, and ``finish`` at the end. ``opened`` is the source, of which
-    no packet was read; without it, it is opened here. A context manager, which closes the source.
+    ``copy_until`` after each frame, and ``finish`` at the end. ``opened`` is the source, with no
+    packet read yet; the copier opens it if it is None. A context manager, which closes the source.
     """
 
     def __init__(self, plan: StreamPlan, opened: InputContainer | None = None) -> None:
@@ -74,13 +74,13 @@ class StreamCopier:
         self._packets = self._relevant()
         self._ahead: Packet[Stream] | None = None
         self._newest: dict[int, Fraction] = {}  # decoding times of the last packets
-        self._over: set[int] = set()  # sound that reached the end of the part
-        self._filled: set[int] = set()  # streams of which a packet was written
+        self._over: set[int] = set()  # sound streams that reached the end of the part
+        self._filled: set[int] = set()  # streams with a written packet
         self._empty: list[Finding] = []
 
     @property
     def container_options(self) -> dict[str, str]:
-        """Options with which the output must be opened so that all metadata and times fit in."""
+        """Options of the output's muxer that all metadata and times need."""
         options = dict(self.plan.container.options)
         if not self.plan.container.iso:
             return options
@@ -97,17 +97,17 @@ class StreamCopier:
         self.close()
 
     def close(self) -> None:
-        """Let go of the input."""
+        """Close the input."""
         self._container.close()
 
     def declare_before(self, output: OutputContainer) -> None:
-        """Add the streams that come before the video in the input, so that the order stays."""
+        """Add the streams that precede the video in the input, to keep the order."""
         self._output = output
         if not self.plan.container.video_first:
             self._declare(range(self.plan.main))
 
     def declare_after(self, output: OutputContainer, video: Stream) -> None:
-        """Add the other streams, then chapters and metadata; nothing is written yet."""
+        """Add the other streams, then chapters and metadata; writes nothing yet."""
         first = 0 if self.plan.container.video_first else self.plan.main
         self._declare(range(first, len(self._container.streams)))
         source = self._container.streams[self.plan.main]
@@ -119,10 +119,10 @@ class StreamCopier:
             output.set_chapters(chapters)
 
     def write_apart(self, path: Path) -> tuple[int, ...]:
-        """Write the streams into a file of their own; metadata and chapters are left out.
+        """Write the streams into a separate file, without metadata and chapters.
 
-        Returns the index in the input of each stream in it, in order: mp4 and mov leave out those
-        without a packet. Nothing is written if there is nothing to write.
+        Returns the input index of each stream in it, in order: mp4 and mov drop streams without a
+        packet. Writes no file if there is no stream.
         """
         if not self._kept:
             return ()
@@ -142,7 +142,7 @@ class StreamCopier:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found in the streams on the way."""
+        """Findings on the streams, made while copying."""
         steady = (found for sound in self._steady.values() for found in sound.findings)
         return (*self._resampled, *steady, *self._empty)
 
@@ -152,12 +152,12 @@ class StreamCopier:
         return tuple(finding for sound in sounds for finding in sound.findings)
 
     def videos_before(self, index: int) -> int:
-        """How many videos with packets come before a place in the output; covers are none."""
+        """The number of videos with packets before an index of the output; covers do not count."""
         filled = (self._targets[source] for source in self._filled)
         return sum(_moves(target) and target.index < index for target in filled)
 
     def copy_until(self, time: Fraction) -> None:
-        """Copy all packets up to ``time``, but none that begins at the plan's end or later."""
+        """Copy all packets up to ``time``, except those that begin at the plan's end or later."""
         self._copy_until(time)
         for sound in self._steady.values():
             self._write(sound.until(time + self.offset))
@@ -177,7 +177,7 @@ class StreamCopier:
                 self._copy(packet)
 
     def finish(self, video_end: Fraction) -> None:
-        """Copy what is left: all of it, or in a limited run what begins before its end.
+        """Copy all remaining packets, or in a limited run those that begin before its end.
 
         The last frame of the output ends at ``video_end``, in the output's time.
         """
@@ -194,7 +194,7 @@ class StreamCopier:
         self._empty = list(self._without_packets())
 
     def _mux(self, index: int, packet: "Packet[Stream]") -> None:
-        """Write a packet of the output, or put its samples into line."""
+        """Write a packet, or queue its samples for a container without times."""
         self._filled.add(index)
         if index in self._steady:
             self._steady[index].take(packet)
@@ -207,15 +207,15 @@ class StreamCopier:
                 self._output.mux(packet)
 
     def _without_packets(self) -> Iterator[Finding]:
-        """That a kept stream has nothing in what was taken, and what that means."""
+        """Findings on kept streams without a packet in the part."""
         keeps, selection = self.plan.container.keeps_empty_streams, self.plan.selection
         where = "the part" if selection.cut else "the file"
         for info in self.plan.kept:
             missing = info.index in self._targets and info.index not in self._filled
             if missing and (selection.cut or not keeps):
-                fate = "its track is empty" if keeps else f"{self.plan.container} leaves it out"
+                fate = "its track is empty" if keeps else f"{self.plan.container} drops it"
                 fate = "it is silent" if info.index in self._steady else fate
-                text = f"{info}: no packet of it is in {where}: {fate}"
+                text = f"{info}: no packet in {where}: {fate}"
                 yield Finding(kind=Kind.CHANGED, subject=info.name, text=text)
 
     def _declare(self, indices: range) -> None:
@@ -235,10 +235,10 @@ class StreamCopier:
                     self._steady[index] = SteadySound(describe(source).name, target)
 
     def _relevant(self) -> "Iterator[Packet[Stream]]":
-        """The packets to copy in the order of the file, each with both times or none."""
+        """The packets to copy in the order of the file, each with both timestamps or none."""
         undated: dict[int, list[Packet[Stream]]] = {}  # first packets of a video, in decoding order
         newest: int | None = None  # decoding time of the main video
-        last: int | None = None  # when its last picture is shown
+        last: int | None = None  # the latest timestamp of its pictures
         for packet in packets_of(self._container):
             index = packet.stream_index
             if index == self.plan.main and self.plan.selection.end is not None:
@@ -266,7 +266,7 @@ class StreamCopier:
         end, tick = selection.end, exact(packet.time_base) or Fraction(1)
         start = _ticks(packet.pts) * tick
         if end is not None and packet.stream.type == "audio" and start >= end:
-            self._over.add(packet.stream_index)  # though its times may begin again
+            self._over.add(packet.stream_index)  # later timestamps may restart before the end
         over = packet.stream_index in self._over or (end is not None and start >= end)
         if over or not selection.holds(head):
             return
@@ -290,7 +290,7 @@ class StreamCopier:
                 self._mux(index, made)
 
     def _check_sound(self, packet: "Packet[Stream]") -> None:
-        """Raise EncodeError where copied PCM changes its rate, as only DV's can."""
+        """Raise EncodeError if copied PCM changes its rate, which only DV's can."""
         rate = pcm_rate(packet) if self._container.format.name == "dv" else 0
         av_stream = packet.stream
         declared = av_stream.codec_context.sample_rate if isinstance(av_stream, AudioStream) else 0
@@ -301,9 +301,9 @@ class StreamCopier:
         raise rate_changes(self.plan.source, at, (declared, rate), packet.pos or 0)
 
     def _move(self, packet: "Packet[Stream]", *, late: Fraction) -> None:
-        """Add the offset, and let a packet begin ``late`` and end as before.
+        """Add the offset to a packet, and delay its start by ``late`` without moving its end.
 
-        Exactly, in ticks that are fine enough for it, where packets go as they are.
+        For copied packets this is exact, in ticks that are fine enough.
         """
         tick = exact(packet.time_base) or Fraction(1)
         fine = Fraction(1, math.lcm(*(t.denominator for t in (tick, self.offset, late))))
@@ -318,9 +318,9 @@ class StreamCopier:
             packet.duration = max((packet.duration or 0) - round(late / tick), 0)
 
     def _keep_order(self, packet: "Packet[Stream]") -> None:
-        """Let a packet that steps back in time follow the one before: no muxer takes it as it is.
+        """Move a packet that steps back in time after the one before, as muxers require.
 
-        Raises DecodeError where the step is no small one.
+        Raises DecodeError for a large step.
         """
         tick, index = exact(packet.time_base) or Fraction(1), packet.stream_index
         time, newest = _ticks(packet.dts) * tick, self._newest.get(index)
@@ -337,7 +337,7 @@ class StreamCopier:
         self._newest[index] = time
 
     def chapters(self) -> list[Any]:
-        """The chapters, moved with the times and cut where the run begins and ends."""
+        """The chapters, moved by the offset and cut at the ends of the part."""
         kept = []
         for chapter, start, stop in self.plan.selection.chapters(self._container.chapters()):
             tick = exact(chapter["time_base"]) or Fraction(1)
@@ -351,14 +351,14 @@ class StreamCopier:
 
 
 def _moves(av_stream: Stream) -> bool:
-    """Whether it is a video and no cover."""
+    """Whether it is a video, not a cover."""
     return av_stream.type == "video" and not av_stream.disposition & Disposition.attached_pic
 
 
 def _dated(packets: "list[Packet[Stream]]", after: int | None) -> "list[Packet[Stream]]":
-    """Packets with decoding times before that of the next one, where there is one.
+    """Set decoding timestamps before that of the next packet, if there is one.
 
-    Matroska stores none, and FFmpeg tells them only from where pictures are no longer reordered.
+    Matroska stores none, and FFmpeg derives them only after the first reordered pictures.
     """
     for left, packet in enumerate(reversed(packets), 1):
         packet.dts = packet.pts if after is None else after - left * (packet.duration or 1)
@@ -368,5 +368,5 @@ def _dated(packets: "list[Packet[Stream]]", after: int | None) -> "list[Packet[S
 
 
 def _ticks(stamp: int | None) -> int:
-    """A time stamp; the packet of a picture that has none belongs to the beginning."""
+    """A timestamp; 0 for the packet of a cover, which has none."""
     return 0 if stamp is None else stamp

@@ -1,7 +1,7 @@
-"""Under which code a container holds a stream's language; found out by a trial.
+"""The code under which a container stores a stream's language, found by a trial.
 
-.mov knows QuickTime's list, in which some of ISO 639-2's languages stand by one of their two codes
-and many are missing; .mp4 takes any three letters, and .mkv anything.
+.mov stores QuickTime's list, which has only one of the two ISO 639-2 codes of some languages and
+lacks many languages; .mp4 stores any three letters, and .mkv any text.
 """
 
 import io
@@ -23,7 +23,7 @@ UNKNOWN = ("", "und")
 
 @cache
 def held_language(container: Container, language: str) -> str:
-    """The code that says the same in a container, or "" where none does."""
+    """The container's code for a language, or "" if it has none."""
     if language in UNKNOWN or container.languages:
         return language
     tried = () if container.languages is False else (language, OTHER.get(language, ""))

@@ -1,4 +1,4 @@
-"""What becomes of a file's streams besides its main video; nothing is written to know it."""
+"""Plans which streams of a file are copied, converted or dropped; writes no file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,15 +50,14 @@ PLACES = Disposition.default | Disposition.attached_pic | Disposition.timed_thum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """What becomes of a file's streams in an output container; nothing is written to know it.
+    """Which streams of a file an output container keeps, and how.
 
-    ``offset`` seconds are added to all times of the output; nearly always 0 unless the
+    ``offset`` seconds are added to all times of the output; it is nearly always 0 unless the
     ``selection``, on the file's own clock, begins later than the file. ``starts`` are the times of
     the first packets of the video and of the kept streams, ``covers`` the coded pictures of kept
-    covers. Whoever opens the source does it by ``opening``; ``unopened`` are the numbers of streams
-    that cannot be read, and ``partly`` says that more may be found. ``timecode`` and ``reel`` are
-    what the source's metadata say. ``findings`` are what the output will not have, and what it has
-    in another form.
+    covers. Later openings of the source must use ``opening``. ``unopened`` are the numbers of
+    streams that cannot be read; ``partly`` means that the file may have more streams. ``timecode``
+    and ``reel`` are from the source's tags. ``findings`` report losses and conversions.
     """
 
     source: Path
@@ -88,10 +87,10 @@ def plan_streams(
 ) -> StreamPlan:
     """Decide which streams besides the main video a container takes, and how.
 
-    Text that it does not take as it is becomes another kind of text; so does sound under ``auto``.
-    The ``selection`` is on the file's own clock. ``opened`` is the source, of which no packet is
-    read; it is opened for the time of this call where nobody gives it. Raises EncodeError for other
-    sound that the container cannot hold.
+    Text that it cannot hold is converted to its text codec; sound is transcoded under ``auto``. The
+    ``selection`` is on the file's own clock. ``opened`` is the source; no packet of it is read.
+    Without it, the source is opened for this call. Raises EncodeError for sound that the container
+    cannot hold under ``copy``.
     """
     source = nullcontext(opened) if opened else open_source(facts.path, facts.opening)
     with source as av_container:
@@ -131,9 +130,9 @@ def plan_streams(
 
 @dataclass(slots=True)
 class _Fates:
-    """What becomes of the streams beside the main video, and what they lose by that.
+    """The other streams, sorted by what happens to them, with their losses.
 
-    ``dropped`` are those that the container does not hold, ``gone`` others that are left out.
+    ``dropped`` are those that the container cannot hold, ``gone`` others that are dropped.
     """
 
     kept: list[StreamInfo] = field(default_factory=list)
@@ -144,7 +143,7 @@ class _Fates:
     def told(
         self, av_container: InputContainer, container: Container, main: int
     ) -> Iterator[Finding]:
-        """What the output will not have, and what it has in another form."""
+        """Findings on losses and conversions."""
         yield from self.lost
         yield from _left_out(av_container, container, self.dropped)
         yield from (_converted(info) for info in self.kept if info.becomes)
@@ -155,7 +154,7 @@ class _Fates:
 def _fates(
     av_container: InputContainer, facts: SourceFacts, container: Container, sound: SoundPolicy
 ) -> _Fates:
-    """Try each stream."""
+    """Decide on each stream by a trial."""
     fates = _Fates()
     for av_stream in _others(av_container, facts.info.index, container):
         if av_stream.index in facts.excluded:
@@ -170,7 +169,7 @@ def _fates(
             fates.lost += _as_it_is(info, facts, container)
         elif container.streams and _is_unknown(av_stream):
             _refuse_unknown(info, facts)
-            fates.lost.append(_lost(info.name, f"{info} has no packet: it is left out"))
+            fates.lost.append(_lost(info.name, f"{info}: dropped, it has no packets"))
             fates.gone.append(info)
         else:
             fates.dropped.append(info)
@@ -178,24 +177,24 @@ def _fates(
 
 
 def _as_it_is(info: StreamInfo, facts: SourceFacts, container: Container) -> Iterator[Finding]:
-    """That a video beside the main one stays as large as it is, and that PCM is not for all."""
+    """Findings on copied streams: a second video keeps its size, and some players lack PCM."""
     if container.young_pcm and not info.becomes and re.match("pcm_(?!s16)", info.codec):
-        text = f"{info}: players with an FFmpeg before 6.1 hear noise in {container}, or nothing"
+        text = f"{info}: players with FFmpeg before 6.1 play it as noise or silence in {container}"
         yield Finding(kind=Kind.CHANGED, subject=info.name, text=text)
     if info.kind == "video" and info.index not in facts.packets.covers:
-        text = f"{info} is copied as it is, not enlarged"
+        text = f"{info} is copied, not enlarged"
         yield Finding(kind=Kind.CHOSEN, subject=info.name, text=text)
 
 
 def _is_unknown(av_stream: Stream) -> bool:
-    """Whether it is a sound of which the file does not tell how to decode it."""
+    """Whether it is a sound stream without codec parameters."""
     if not isinstance(av_stream, AudioStream):
         return False
     return av_stream.codec_context is None or not av_stream.codec_context.sample_rate
 
 
 def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
-    """Raise EncodeError for a stream that nobody can decode if there is any packet of it."""
+    """Raise EncodeError for a sound stream without codec parameters if it has any packet."""
     with (
         av_errors("reading", facts.path, OpenError),
         open_source(facts.path, facts.opening) as av_container,
@@ -204,13 +203,13 @@ def _refuse_unknown(info: StreamInfo, facts: SourceFacts) -> None:
         if not any(packet.size for packet in packets):
             return
     raise EncodeError(
-        f"{info}: the file does not tell how its sound is coded, so that it cannot be kept",
-        f"take it out first: {remuxed(facts.path, leaving=info.index)}",
+        f"{info}: the file does not state its codec parameters, so that it cannot be copied",
+        f"remove it first: {remuxed(facts.path, leaving=info.index)}",
     )
 
 
 def _others(av_container: InputContainer, main: int, container: Container) -> Iterator[Stream]:
-    """The streams beside the main video but those that store what is copied in another way."""
+    """The other streams, except those whose contents are copied as chapters or tags."""
     tagged = container.timecode and timecode(av_container, av_container.streams[main])
     for av_stream in av_container.streams:
         if av_stream.index == main or holds_titles(av_container, av_stream):
@@ -222,7 +221,7 @@ def _others(av_container: InputContainer, main: int, container: Container) -> It
 def _refuse_silence(
     dropped: Sequence[StreamInfo], container: Container, sound: SoundPolicy
 ) -> None:
-    """Raise EncodeError where sound is among what the container cannot hold."""
+    """Raise EncodeError if the container cannot hold a sound stream."""
     for lost in dropped:
         if lost.kind == "audio":
             raise EncodeError(
@@ -232,7 +231,7 @@ def _refuse_silence(
 
 
 def _refuse_change(facts: SourceFacts, kept: Sequence[StreamInfo], selection: Selection) -> None:
-    """Raise EncodeError for sound of raw DV whose rate changes in what is taken of it."""
+    """Raise EncodeError if the sample rate of raw DV changes within the part."""
     if facts.demuxer != "dv" or not any(i.kind == "audio" and not i.becomes for i in kept):
         return
     change = rate_change(facts.path)
@@ -241,25 +240,27 @@ def _refuse_change(facts: SourceFacts, kept: Sequence[StreamInfo], selection: Se
 
 
 def _silence_hint(container: Container, sound: SoundPolicy) -> str:
-    """What to do where a container cannot hold the sound."""
+    """The hint for sound that a container cannot hold."""
     hints = ["end the output's name in .mkv"] if container is not MATROSKA else []
-    hints += ["let sound be transcoded (audio auto)"] if sound != "auto" else []
-    return ", or ".join(hints) or "take the sound out first, for example with ffmpeg -an"
+    hints += ["transcode the sound (audio auto)"] if sound != "auto" else []
+    return ", or ".join(hints) or "remove the sound first, for example with ffmpeg -an"
 
 
 def _left_out(
     av_container: InputContainer, container: Container, dropped: Sequence[StreamInfo]
 ) -> Iterator[Finding]:
-    """Each thing beside the video that a container cannot hold."""
+    """A finding for each stream, chapters and tags that a container cannot hold."""
     for lost in dropped:
         if _about_bytes(av_container.streams[lost.index]):
-            yield _lost(lost.name, f"{RAWCOOKED}: left out, it is about other bytes")
+            yield _lost(lost.name, f"{RAWCOOKED}: dropped, it describes the input's bytes")
         else:
-            yield _lost(lost.name, f"{container} cannot hold {lost}: it is left out")
+            yield _lost(lost.name, f"{container} cannot hold {lost}: dropped")
     if not container.stores_rate:
-        yield _lost("frame rate", f"{container} hold no rate: what reads them has to be told it")
+        yield _lost(
+            "frame rate", f"{container} store no frame rate: give it to the program that reads them"
+        )
     if av_container.chapters() and not container.chapters:
-        yield _lost("chapters", f"{container} cannot hold chapters: they are left out")
+        yield _lost("chapters", f"{container} cannot hold chapters: dropped")
     metadata = fresh_metadata(av_container.metadata)
     held = ("timecode",) if container.timecode else ()
     metadata = {
@@ -267,13 +268,13 @@ def _left_out(
     }
     if metadata and not container.metadata:
         listed = ", ".join(metadata)
-        yield _lost("metadata", f"{container} cannot hold metadata ({listed}): it is left out")
+        yield _lost("metadata", f"{container} cannot hold metadata ({listed}): dropped")
 
 
 def _late_timecode(
     av_container: InputContainer, main: int, container: Container, selection: Selection
 ) -> Iterator[Finding]:
-    """That a part which begins later has the timecode of the whole video."""
+    """The finding for a part that begins later, but keeps the whole video's timecode."""
     clock = timecode(av_container, av_container.streams[main])
     if clock and selection.start is not None and container.timecode:
         yield _lost("timecode", f"the timecode stays {clock}, that of the whole video")
@@ -282,7 +283,7 @@ def _late_timecode(
 def _odd_chapters(
     av_container: InputContainer, container: Container, facts: SourceFacts, selection: Selection
 ) -> Iterator[Finding]:
-    """What chapters lose beside names and times, and that the first must begin at 0."""
+    """Findings on properties that chapters lose, and on a first chapter that moves to zero."""
     if container.chapters and read_container(av_container.format.name).covers_attached:
         for text in odd_chapters(facts.path):
             yield _lost("chapters", f"{text}: not carried over")
@@ -294,7 +295,7 @@ def _odd_chapters(
 
 
 def _about_bytes(av_stream: Stream) -> bool:
-    """Whether an attachment says how the source's own bytes are made of its pictures."""
+    """Whether an attachment describes the source's bytes, which the output does not have."""
     return isinstance(av_stream, AttachmentStream) and av_stream.name == RAWCOOKED
 
 
@@ -303,7 +304,7 @@ def _lost(subject: str, text: str) -> Finding:
 
 
 def _lost_marks(container: Container, info: StreamInfo, source: Stream) -> Iterator[Finding]:
-    """What a kept stream is said to be, forced or a comment for example, and is not any more."""
+    """The finding for dispositions that a kept stream loses, such as forced or comment."""
     known = container.marks + (container.text_marks if info.kind == "subtitle" else ())
     marks = [mark.name for mark in Disposition(source.disposition & ~PLACES) if mark.name]
     lost = ", ".join(name.replace("_", " ") for name in marks if name not in known)
@@ -314,7 +315,7 @@ def _lost_marks(container: Container, info: StreamInfo, source: Stream) -> Itera
 def _becoming(
     container: Container, source: Stream, facts: SourceFacts, sound: SoundPolicy
 ) -> str | None:
-    """What a stream becomes: the name of another codec, "" as it is, None if it is left out."""
+    """The codec that a stream is converted to, "" for a copy, None if it is dropped."""
     codecs = ["", text_codec(container, source)]
     if sound == "auto" and not _is_unknown(source):
         codecs += sound_codecs(container, source)
@@ -326,7 +327,7 @@ def _becoming(
 
 
 def _converted(info: StreamInfo) -> Finding:
-    """That a stream becomes another codec; a loss beyond what that codec is known for."""
+    """The finding for a converted stream; a loss where styles or bits are lost."""
     if info.codec == STYLED:
         return _lost(info.name, f"{info}: its styles are simplified")
     if info.becomes in WHOLE_NUMBERS and re.match(r"pcm_[sf](32|64)", info.codec):
@@ -335,7 +336,7 @@ def _converted(info: StreamInfo) -> Finding:
 
 
 def _lost_languages(infos: Iterable[StreamInfo], container: Container) -> Iterator[Finding]:
-    """The languages for which a container has no code."""
+    """Findings on languages for which a container has no code."""
     for info in infos:
         if info.language not in UNKNOWN and not held_language(container, info.language):
             yield _lost(info.name, f"{container} cannot hold the language of {info}")

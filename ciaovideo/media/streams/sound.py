@@ -1,9 +1,9 @@
-"""Sound that a container does not hold, decoded and coded again: losslessly where that is possible.
+"""Transcodes sound that a container cannot hold, losslessly where possible.
 
-Matroska gets FLAC; mp4 and mov get ALAC for what was lossless, else AAC; WebM gets Opus, MXF PCM of
-24 bits. Channel layout and sample rate stay (Opus and MXF know 48 kHz only). Each sample keeps its
-time: what an encoder puts before the first one is declared as priming, which containers store and
-players skip.
+Matroska gets FLAC; mp4 and mov get ALAC for lossless sources, otherwise AAC; WebM gets Opus, MXF
+24-bit PCM. Channel layout and sample rate stay (Opus and MXF: 48 kHz only). Each sample keeps its
+time: samples that an encoder adds before the first one are declared as priming, which containers
+store and players skip.
 """
 
 import re
@@ -42,7 +42,7 @@ LOSSLESS = (
     "shorten",
     "wmalossless",
 )
-# The sample formats that each encoder wants for sources of up to 16 bits, and for finer ones.
+# Each encoder's sample formats, for sources of up to 16 bits and for deeper ones.
 FORMATS = {
     "flac": ("s16", "s32"),
     "alac": ("s16p", "s32p"),
@@ -52,12 +52,12 @@ FORMATS = {
 }
 WHOLE_NUMBERS = ("flac", "alac", "pcm_s24le")  # of at most 24 bits
 COARSE = ("u8", "u8p", "s16", "s16p")
-RATE_SLACK = 0.05  # less than from 48000 to 44100 Hz, more than unlocked DV is off
-AAC_BITS, OPUS_BITS = 128_000, 96_000  # a second and channel: beyond what ears tell apart
+RATE_SLACK = 0.05  # less than 48000 and 44100 Hz differ, more than unlocked DV deviates
+AAC_BITS, OPUS_BITS = 128_000, 96_000  # bits a second for each channel: transparent
 
 
 class SoundTranscoder:
-    """A sound stream on its way into a container that does not hold its codec."""
+    """Transcodes a sound stream for a container that cannot hold its codec."""
 
     def __init__(self, output: OutputContainer, source: Stream, codec: str) -> None:
         assert isinstance(source, AudioStream)
@@ -67,11 +67,12 @@ class SoundTranscoder:
         self._decoder = given
         self._name = describe(source).name
         self.findings: list[Finding] = []
-        self._first: tuple[str, str, int] | None = None  # what the first frame is
-        self._now: tuple[str, str, int] | None = None  # what the newest one is
+        # Format, layout and rate of the first frame, and of the newest one.
+        self._first: tuple[str, str, int] | None = None
+        self._now: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
         self._end = Fraction(0)  # of the newest frame, in seconds
-        self._overlaps = False  # whether any began long before the one before ended
+        self._overlaps = False  # whether an overlap was reported
         self.target: AudioStream = cast(AudioStream, output.add_stream(codec, rate=rate))
         context = self.target.codec_context
         context.layout = usual_layout(given.layout)
@@ -82,24 +83,24 @@ class SoundTranscoder:
             context.bit_rate = bits * given.layout.nb_channels
 
     def convert(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
-        """What the encoder hands out once it has this packet's samples."""
+        """The encoder's packets that are ready after this packet."""
         with av_errors("decoding the sound of", self._path, DecodeError):
             frames = self._decoder.decode(cast("Packet[AudioStream]", packet))
         for frame in frames:
             yield from self._add(frame)
 
     def flush(self) -> "Iterator[Packet[Stream]]":
-        """What decoder and encoder still hold."""
+        """The last packets, from the delay of decoder and encoder."""
         for frame in self._decoder.decode(None):
             yield from self._add(frame)
         yield from self._alike(None)
         yield from self._encode(None)
 
     def _add(self, frame: AudioFrame) -> "Iterator[Packet[Stream]]":
-        """Code a frame at its time, counted in samples: AVI's ticks are longer than a packet.
+        """Encode a frame at its time, counted in samples: AVI's ticks are longer than a packet.
 
-        What WMA's decoder kept back has no time: it follows. Of recordings that were joined, and
-        overlap, the sound of the first is heard.
+        The delayed last frame of WMA's decoder has no timestamp: it follows the one before. Where
+        joined recordings overlap, the sound of the first is kept.
         """
         rate, tick = frame.sample_rate, exact(frame.time_base)
         begin = self._end if frame.pts is None or not tick else frame.pts * tick
@@ -112,15 +113,15 @@ class SoundTranscoder:
         yield from self._alike(frame)
 
     def _leave_out(self, begin: Fraction) -> None:
-        """Tell, once, that sound is left out because other sound is heard at its time."""
+        """Report, once, that overlapping sound is dropped."""
         if not self._overlaps:
             self._overlaps = True
-            text = f"{self._name}: from {float(begin):.3f} s on it overlaps with what came before"
-            text += ", and as much of it is left out"
+            text = f"{self._name}: from {float(begin):.3f} s on it overlaps the sound before it"
+            text += ", and the overlap is dropped"
             self.findings.append(Finding(kind=Kind.LOST, subject=self._name, text=text, at=begin))
 
     def _alike(self, frame: AudioFrame | None) -> "Iterator[Packet[Stream]]":
-        """Code a frame, made like the first one where rate, channels or sample format differ."""
+        """Encode a frame, resampled to the first one's rate, channels and format if they differ."""
         kind = None if frame is None else _kind(frame)
         self._first = self._first or kind
         if kind != self._now and self._resampler is not None:
@@ -138,7 +139,7 @@ class SoundTranscoder:
             yield from self._encode(made)
 
     def _tell(self, frame: AudioFrame) -> None:
-        """Add a finding that sound is another from a frame on."""
+        """Report a change of the sound's format at a frame."""
         at = (frame.pts or 0) * (exact(frame.time_base) or Fraction(1))
         was, becomes = (f"{kind[2]} Hz {kind[1]}" for kind in (_kind(frame), self._first) if kind)
         text = f"{self._name}: from {float(at):.3f} s on it is {was}: resampled to {becomes}"
@@ -153,7 +154,7 @@ class SoundTranscoder:
                 raise
             raise EncodeError(
                 f"the sound of {self._path} changes its format midway: {cause}",
-                "end the output's name in .mkv, which may hold it as it is",
+                "end the output's name in .mkv, which may hold it without transcoding",
             ) from cause
 
 
@@ -162,7 +163,7 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int]:
 
 
 def pcm_rate(packet: "Packet[Stream]") -> int:
-    """How many samples a second a PCM packet has, by its bytes and duration; 0 if not known."""
+    """The sample rate of a PCM packet, from its bytes and duration; 0 if unknown."""
     av_stream, tick = packet.stream, exact(packet.time_base)
     if not isinstance(av_stream, AudioStream) or not packet.duration or not tick:
         return 0
@@ -175,24 +176,24 @@ def pcm_rate(packet: "Packet[Stream]") -> int:
 
 
 def rate_changes(path: Path, at: Fraction, rates: tuple[int, int], byte: int) -> EncodeError:
-    """The error for PCM of a raw DV file whose rate changes, with two ways on.
+    """The error for PCM of a raw DV file whose rate changes, with two ways to go on.
 
-    ``at`` is in seconds from the first frame, ``byte`` where the frame lies that has it.
+    ``at`` is in seconds from the first frame, ``byte`` the position of the frame at the change.
     """
     rest = shlex.quote(f"{path.stem}.rest{path.suffix}")  # DV is its frames, one after another
     return EncodeError(
         f"the sound of {path} changes at {float(at):.3f} s from {rates[0]} to {rates[1]} samples a"
         " second, which a copy would play at the wrong speed",
-        f"end the output at {float(at):g} s, and make another one of the rest:"
-        f" tail -c +{byte + 1} {shlex.quote(str(path))} > {rest}; or let sound be transcoded"
-        " (audio auto) into a container that does not hold it as it is",
+        f"end the output at {float(at):g} s, and process the rest as a second file:"
+        f" tail -c +{byte + 1} {shlex.quote(str(path))} > {rest}; or choose a container that"
+        " cannot hold PCM, and transcode it (audio auto)",
     )
 
 
 def lossless_length(packet: "Packet[Stream]") -> Fraction:
-    """How long the sound of a packet is, in seconds, by decoding it; 0 where that does not do.
+    """The duration of a packet's sound in seconds, by decoding it; 0 if that fails.
 
-    Only of lossless codecs, of which a packet needs no other: Matroska stores no length of them.
+    Only for lossless codecs, whose packets are independent: Matroska stores no duration for them.
     """
     context = packet.stream.codec_context
     if packet.stream.type != "audio" or context is None or context.name not in LOSSLESS:
@@ -204,7 +205,7 @@ def lossless_length(packet: "Packet[Stream]") -> Fraction:
 
 
 def usual_layout(layout: AudioLayout) -> AudioLayout:
-    """The layout; where only the number of channels is known, as of WMA, the usual one for it."""
+    """The layout; the default one if only the number of channels is known, as for WMA."""
     if layout.name == f"{layout.nb_channels} channels":
         with suppress(ValueError):  # there is none for nine
             return AudioLayout(f"{layout.nb_channels}c")
@@ -212,7 +213,7 @@ def usual_layout(layout: AudioLayout) -> AudioLayout:
 
 
 def sound_codecs(container: Container, source: Stream) -> tuple[str, ...]:
-    """What a sound stream may become in a container, the best first; nothing if it is no sound."""
+    """The codecs that a sound stream may be transcoded to, best first; empty for other streams."""
     context = source.codec_context
     if source.type != "audio" or context is None:
         return ()

@@ -1,4 +1,4 @@
-"""A file's other streams, opened once: to plan what becomes of them, then to copy them."""
+"""Opens a file's other streams once: to plan them, then to copy them."""
 
 from typing import Self
 
@@ -17,8 +17,8 @@ from ciaovideo.options import SoundPolicy
 class StreamSource:
     """The streams beside the main video of a probed file. A context manager.
 
-    Planning reads no packet, so that the first copier begins where the file does; another copier
-    opens the file anew.
+    Planning reads no packet, so that the first copier starts at the beginning of the file. A second
+    copier opens the file again.
     """
 
     def __init__(self, facts: SourceFacts) -> None:
@@ -34,16 +34,16 @@ class StreamSource:
             self._opened.close()
 
     def plan(self, container: Container, selection: Selection, sound: SoundPolicy) -> StreamPlan:
-        """What becomes of them in a container; see ``plan_streams``."""
+        """The plan for a container; see ``plan_streams``."""
         return plan_streams(self.facts, container, selection, sound=sound, opened=self._opened)
 
     def copier(self, plan: StreamPlan) -> StreamCopier:
-        """A copier for a plan, which closes what it reads from."""
+        """A copier for a plan, which closes the file that it reads."""
         opened, self._opened = self._opened, None
         self._copier = StreamCopier(plan, opened)
         return self._copier
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found in them while they were copied."""
+        """Findings of the newest copier."""
         return self._copier.findings if self._copier else ()

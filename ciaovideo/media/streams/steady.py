@@ -1,9 +1,9 @@
 """PCM for a container that stores no times: a run of samples from the first frame to the last.
 
-MXF's muxer puts samples beside frames as they come. A hole would let all sound after it come early,
-sound that begins late would begin at once, and where it ends before the video, FFmpeg drops the
-frames that follow (measured). So there is silence where nothing is heard, and what lies before the
-first frame or after the last is cut.
+MXF's muxer stores samples beside frames in the order of arrival. A gap would make all later sound
+early, and late sound would start at once. If sound ends before the video, FFmpeg drops the
+remaining frames (measured). So gaps are filled with silence, and sound before the first frame or
+after the last is cut.
 """
 
 import re
@@ -20,16 +20,16 @@ from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.inspect.scan import FileScan
 from ciaovideo.media.selection import Selection
 
-STEP = Fraction(1, 1000)  # seconds; what is nearer is where it should be
-HOLE = Fraction(1, 100)  # seconds; less is a clock that drifts, or was rounded
-BLOCK = Fraction(1)  # seconds of sound that are handed out at once
+STEP = Fraction(1, 1000)  # seconds; a smaller difference is no error
+HOLE = Fraction(1, 100)  # seconds; a shorter gap is drift or rounding of the clock
+BLOCK = Fraction(1)  # seconds of sound in a packet
 
 
 class SteadySound:
-    """One stream's samples on their way to a muxer, on a clock that begins with the first frame.
+    """Makes one continuous run of a stream's samples, on a clock that starts at the first frame.
 
-    ``take`` a packet of PCM, then hand on what ``until`` a time and, at last, up to the ``end`` of
-    the last frame is there.
+    ``take`` adds a packet of PCM; ``until`` returns the samples up to a time, and ``end`` the rest
+    up to the end of the last frame.
     """
 
     def __init__(self, name: str, target: AudioStream) -> None:
@@ -40,37 +40,37 @@ class SteadySound:
         self._name, self._target, self._rate = name, target, context.sample_rate
         self._width = context.channels * int(bits[0]) // 8  # bytes of a sample of all channels
         self._waiting = bytearray()
-        self._done = 0  # samples that were handed out
-        self._heard: int | None = None  # where the newest sample that is no silence of ours ends
+        self._done = 0  # samples returned so far
+        self._heard: int | None = None  # end of the newest sample of the source
 
     @property
     def _next(self) -> int:
-        """The number of the sample that comes next."""
+        """The number of the next sample."""
         return self._done + len(self._waiting) // self._width
 
     def take(self, packet: "Packet[Stream]") -> None:
-        """Take the samples of a packet: at its time, or after those before it."""
+        """Add the samples of a packet: at its time, or after those before it."""
         data = bytes(packet)
         begin = round((packet.pts or 0) * (exact(packet.time_base) or Fraction(0)) * self._rate)
         least = 0 if self._heard is None else int(HOLE * self._rate)
         gap = begin - self._next
         if self._heard is not None and begin - self._heard > least:
-            self._tell(Kind.CHANGED, "silence in place of a hole", begin - self._heard)
+            self._tell(Kind.CHANGED, "silence in place of a gap", begin - self._heard)
         if gap > least:
             self._waiting += bytes(gap * self._width)
         elif gap < -least:
             data = data[-gap * self._width :]
             if self._heard is not None:
-                self._tell(Kind.LOST, "what overlaps with other sound is left out", -gap)
+                self._tell(Kind.LOST, "sound that overlaps other sound is dropped", -gap)
         self._waiting += data
         if data:
             self._heard = self._next
 
     def until(self, time: Fraction) -> "Iterator[Packet[Stream]]":
-        """The samples up to a time, as far as they are there.
+        """The samples up to a time, as far as they have come.
 
-        Far behind it there is nothing more to wait for: silence goes out, or a muxer would keep
-        hours of pictures in memory until the sound comes.
+        Sound that is later than READ_ON becomes silence. Otherwise a muxer would keep hours of
+        pictures in memory until the sound comes.
         """
         late = round((time - READ_ON) * self._rate) - self._next
         if late > 0:
@@ -97,7 +97,7 @@ class SteadySound:
             yield packet
 
     def _tell(self, kind: Kind, what: str, samples: int) -> None:
-        """Add a finding, the first time that there is one of its kind."""
+        """Add a finding, only the first of its kind."""
         if all(found.kind is not kind for found in self.findings):
             at = Fraction(self._next, self._rate)
             text = f"{self._name}: {what}, first {samples / self._rate:.3f} s at {float(at):.3f} s"
@@ -107,7 +107,7 @@ class SteadySound:
 def uneven_starts(
     starts: Mapping[int, Fraction], main: int, kept: Sequence[StreamInfo], selection: Selection
 ) -> Iterator[Finding]:
-    """What happens to sound that does not begin with the video ``main``; a part cuts it anyhow."""
+    """Findings on sound that does not begin with the video ``main``, unless a part is cut."""
     for info in kept:
         late = starts.get(info.index, Fraction(0)) - starts.get(main, Fraction(0))
         if late > STEP:
@@ -117,7 +117,7 @@ def uneven_starts(
 
 
 def uneven_ends(scan: FileScan, end: Fraction, selection: Selection) -> Iterator[Finding]:
-    """What happens to sound that does not end with the video, at ``end``; a part cuts it anyhow."""
+    """Findings on sound that does not end with the video, at ``end``, unless a part is cut."""
     whole = selection.end is None and selection.count is None
     for track in scan.others:
         ends = [pts + lasts for pts, lasts in zip(track.pts, track.lasts, strict=True)]

@@ -1,4 +1,4 @@
-"""Streams of an output that stand for those of a source: copies, and the same in another codec."""
+"""Adds a source's streams to an output: as copies, or converted to another codec."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from ciaovideo.media.streams.text import TextConverter
 # Facts about the input's bytes, wrong for the output's.
 STALE_KEYS = (
     *("ENCODER", "DURATION", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"),
-    # of MXF: which program wrote it, and numbers that must differ between any two files
+    # MXF: the program that wrote it, and identifiers that are unique to each file
     *("UID", "GENERATION_UID", "PRODUCT_UID", "COMPANY_NAME", "PRODUCT_NAME", "PRODUCT_VERSION"),
     *("PRODUCT_VERSION_NUM", "APPLICATION_PLATFORM", "TOOLKIT_VERSION_NUM", "MODIFICATION_DATE"),
     *("MATERIAL_PACKAGE_UMID", "FILE_PACKAGE_UMID", "OPERATIONAL_PATTERN_UL"),
@@ -34,7 +34,7 @@ def fresh_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def stream_metadata(metadata: Mapping[str, str], container: Container) -> dict[str, str]:
-    """The same of a stream, with its language under the code that the container knows.
+    """A stream's metadata as for ``fresh_tags``, with the container's language code.
 
     FFmpeg reads the name of a track in mp4 and mov as ``name``, and writes it from ``title``.
     """
@@ -47,11 +47,11 @@ def stream_metadata(metadata: Mapping[str, str], container: Container) -> dict[s
 
 
 def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes]) -> Stream | None:
-    """Add a stream like ``source`` to a container; None if it is whole with the header.
+    """Add a copy of ``source`` to a container; None for an attachment, which needs no packets.
 
     ``covers`` are the coded pictures of cover streams by their index.
 
-    Raises ValueError or FFmpeg's error if the container does not take it.
+    Raises ValueError or FFmpeg's error if the container refuses it.
     """
     container = CONTAINERS[output.format.name]
     metadata = stream_metadata(source.metadata, container)
@@ -70,7 +70,7 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
     target = output.add_stream_from_template(source, opaque=True)
     if container.iso and source.type == "video" and source.codec_context.codec_tag == HEVC_TAG:
         target.codec_context.codec_tag = HEVC_TAG
-    if isinstance(target, AudioStream):  # of PCM, mp4 stores no mere number of channels
+    if isinstance(target, AudioStream):  # mp4 stores PCM with a layout, not a number of channels
         target.codec_context.layout = usual_layout(target.codec_context.layout)
     target.metadata.update(metadata)
     target.disposition = source.disposition
@@ -80,9 +80,9 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
 def add_converted(
     output: OutputContainer, source: Stream, codec: str
 ) -> TextConverter | SoundTranscoder:
-    """Add a stream to a container that holds what ``source`` does in another codec.
+    """Add ``source``, converted to ``codec``, to a container.
 
-    Raises ValueError or FFmpeg's error if the container or the encoder does not take it.
+    Raises ValueError or FFmpeg's error if the container or the encoder refuses it.
     """
     kind = SoundTranscoder if source.type == "audio" else TextConverter
     converter = kind(output, source, codec)

@@ -1,9 +1,9 @@
-"""Text subtitles from one codec to another: SRT, ASS, WebVTT and mov_text (3GPP timed text).
+"""Converts text subtitles: SRT, ASS, WebVTT and mov_text (3GPP timed text).
 
-All of FFmpeg's text decoders speak ASS, and all its text encoders take it, so that italics, bold,
-colours and line breaks come along as far as the target knows them. Fonts, places and effects of
-ASS do not. In mp4 and mov only one text is shown at a time: lines that overlap are laid out as a
-sequence of texts, each holding all lines of its time.
+All of FFmpeg's text decoders output ASS, and all its text encoders accept it. So italics, bold,
+colours and line breaks are kept where the target supports them; fonts, positions and effects of ASS
+are lost. mp4 and mov show one text at a time: overlapping lines become a sequence of texts, each
+with all lines of its time.
 """
 
 import re
@@ -23,32 +23,32 @@ from ciaovideo.media.containers import Container
 
 TEXT_CODECS = ("subrip", "srt", "ass", "webvtt", "mov_text", "text")
 STYLED = "ass"
-FIELDS = 9  # of an ASS event as FFmpeg has it; the last is the text, which may hold commas
+FIELDS = 9  # of FFmpeg's ASS events; the last is the text, which may contain commas
 STYLE = 2
-UNKNOWN_LENGTH = 4  # seconds that a line without a length is shown
+UNKNOWN_LENGTH = 4  # seconds: display time of a line without a duration
 
 type Line = tuple[int, int, bytes]  # start and end in ticks, and an ASS event
 
 
 class TextConverter:
-    """A text stream on its way into a container that stores text in another way."""
+    """Converts a text stream to the codec of another container."""
 
     def __init__(self, output: OutputContainer, source: Stream, codec: str) -> None:
         assert isinstance(source, SubtitleStream)
         self._decoder = source.codec_context
-        self._decoder.open(strict=False)  # which makes up the styles where the source has none
+        self._decoder.open(strict=False)  # adds default styles where the source has none
         self.target = output.add_stream(codec)
         self._encoder = cast(SubtitleCodecContext, self.target.codec_context)
         header = self._decoder.subtitle_header or b""
         self._encoder.subtitle_header = header
         self._styles = [name.strip() for name in re.findall(rb"(?m)^Style:([^,\r\n]*)", header)]
         self._one_at_a_time = codec == "mov_text"
-        self._shown: list[Line] = []  # that may overlap with what is to come
-        self._until = 0  # everything before is written
+        self._shown: list[Line] = []  # lines that may overlap later ones
+        self._until = 0  # time up to which all is written
         self._time_base: AVRational | Fraction = source.time_base or Fraction(1, 1000)
 
     def convert(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
-        """The text of a packet at the same time, for as long, or of those before it."""
+        """The converted packet, or the packets before it that are complete now."""
         start, self._time_base = packet.pts or 0, packet.time_base
         events = self._decoder.decode2(packet) or ()
         lines = [event.ass for event in events if isinstance(event, AssSubtitle)]
@@ -68,7 +68,7 @@ class TextConverter:
             yield from self._write_until(max(end for _, end, _ in self._shown))
 
     def _write_until(self, time: int) -> "Iterator[Packet[Stream]]":
-        """A text for each span in which the same lines are shown."""
+        """A text for each span with the same lines, up to ``time``."""
         while self._shown:
             stop = min(time, *(end for _, end, _ in self._shown))
             start = max(self._until, self._shown[0][0])
@@ -87,9 +87,9 @@ class TextConverter:
         return made
 
     def _event(self, lines: list[bytes]) -> bytes:
-        """Events shown at once as one of several lines, in a style that there is.
+        """Simultaneous events as one with several lines, in an existing style.
 
-        Text in a style that it does not know comes out of FFmpeg's mov_text encoder transparent.
+        FFmpeg's mov_text encoder makes text of an unknown style transparent.
         """
         split = [line.rstrip(b"\r\n").split(b",", FIELDS - 1) for line in lines]
         fields = split[0][:-1]
@@ -100,7 +100,7 @@ class TextConverter:
 
 
 def text_codec(container: Container, source: Stream) -> str:
-    """What the text of a stream has to become in a container; empty if it is no text."""
+    """The container's codec for the text of a stream; empty if the stream is not text."""
     context = source.codec_context
     if context is None or context.codec.canonical_name not in TEXT_CODECS:
         return ""

@@ -1,4 +1,4 @@
-"""Whether a container takes a stream, found by a trial: a small file is written into memory."""
+"""Tests whether a container can hold a stream, by writing a small file in memory."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ from ciaovideo.media.containers import Container
 from ciaovideo.media.read.head import TrialPacket
 from ciaovideo.media.streams.targets import add_converted, add_copy
 
-TRIAL_SIZE = (256, 120)  # the least that each encoder takes
+TRIAL_SIZE = (256, 120)  # accepted by every encoder
 TRIAL_BYTES = 576  # whole samples of up to 8 channels and 64 bits
-UNDESCRIBED = b"\0\0\0\x10stsd"  # a table of sample descriptions (ISO/IEC 14496-12) that is empty
+UNDESCRIBED = b"\0\0\0\x10stsd"  # an empty sample description table (ISO/IEC 14496-12)
 
 
 def takes(
@@ -31,14 +31,14 @@ def takes(
     codec: str = "",
     samples: Sequence[TrialPacket] = (),
 ) -> bool:
-    """Whether a container holds a stream as it is, or as ``codec``.
+    """Whether a container can hold a stream as a copy, or as ``codec``.
 
-    A header is written into memory to find out; of covers, data and PCM, for which mp4 and mov
-    write theirs at the end, a whole file. Of a stream as it is ``samples`` go along, its first
-    packets: some muxers look into them, and some codecs state there what a header does not. What
-    wants video first (MXF) cannot end without a picture, and gets none here.
+    The trial writes a header in memory. For covers, data and PCM it writes a whole file, because
+    mp4 and mov write their descriptions at the end. A copy is tried with ``samples``, its first
+    packets: some muxers parse them, and some bitstreams have parameters only there. A container
+    that needs video first (MXF) cannot finish without a picture, and gets no packets here.
 
-    Not asked of those that hold the video alone.
+    Containers for video alone are not tried.
     """
     if not container.streams:
         return False
@@ -68,7 +68,7 @@ def takes(
 def _write(
     trial: OutputContainer, source: Stream, target: Stream, samples: Sequence[TrialPacket]
 ) -> None:
-    """Write packets and the end of the file, one a tick: their own times are seen to elsewhere."""
+    """Write packets at one a tick, then finish the file; real timestamps do not matter here."""
     for number, sample in enumerate(samples):
         packet = Packet(sample.data)
         packet.pts = packet.dts = number
@@ -80,7 +80,7 @@ def _write(
 
 
 def _add_video(trial: OutputContainer, container: Container) -> None:
-    """Add a video stream, of no particular size, that a container wants before any other."""
+    """Add a video stream of any size, for a container that needs it first."""
     codec = CODECS[container.automatic[0][-1]]
     av_stream = cast(VideoStream, trial.add_stream(codec.name, rate=25, options=dict(codec.fixed)))
     av_stream.width, av_stream.height = TRIAL_SIZE
@@ -88,14 +88,14 @@ def _add_video(trial: OutputContainer, container: Container) -> None:
 
 
 def _may_vanish(source: Stream) -> bool:
-    """Whether mp4 and mov may take a stream and then fail, or say no word of what it is."""
+    """Whether mp4 and mov may accept a stream, then fail or write no description of it."""
     if source.type == "audio":
         return source.codec_context.name.startswith("pcm_")
     return source.type == "data" or bool(source.disposition & Disposition.attached_pic)
 
 
 def _arrives(trial: OutputContainer, target: Stream, memory: io.BytesIO) -> bool:
-    """Whether the only stream of a file is there once that is finished, and described."""
+    """Whether the only stream of a finished file exists and has a description."""
     packet = Packet(bytes(TRIAL_BYTES))
     packet.stream, packet.pts, packet.dts, packet.duration = target, 0, 0, 1
     packet.time_base = Fraction(1, 1000)

@@ -1,6 +1,6 @@
-"""Frames to files.
+"""Writes frames to files.
 
-``output.Destination`` is where, ``framing`` what is cut off or added around pictures. ``encoder``
-makes packets, ``muxer`` writes them, ``writer`` is both, with or without segments; ``y4m`` is bare
-pictures. ``recompress`` codes short clips for training and measuring, in memory.
+``output.Destination`` is the parsed output path, ``framing`` handles crops and padding. ``encoder``
+makes packets, ``muxer`` writes them, ``writer`` does both, with or without segments; ``y4m`` writes
+raw pictures. ``recompress`` encodes short clips in memory, for training and measuring.
 """

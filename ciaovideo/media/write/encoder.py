@@ -1,4 +1,4 @@
-"""Frames to packets: the look of a coded video, and an encoder that knows nothing of files."""
+"""Encodes frames to packets, independent of files; and describes the written video."""
 
 import hashlib
 import os
@@ -25,18 +25,18 @@ from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.scheduling import ordinary_priority
 from ciaovideo.storage.segments import CodedFrame, CodedPacket
 
-UNORDERED_FRAMES = 2  # too few to be reordered; x265 says anything of their decoding times
+UNORDERED_FRAMES = 2  # too few to reorder; x265's decoding timestamps are arbitrary for these
 PROGRESSIVE = 1  # AVFieldOrder
 MAX_SAR_SIDE = 65535  # the largest number that H.264 and H.265 can store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTarget:
-    """What the written video looks like: all that a file says of it besides its pictures.
+    """The properties of the written video, apart from its pictures.
 
-    ``stereo`` is Matroska's word for how two eyes are arranged. ``reproducible`` asks for the same
-    bits from the same pictures, in every run on one machine.
-    ``provenance`` is what the file's metadata say of how it was made.
+    ``stereo`` is Matroska's name of the stereo arrangement. ``reproducible`` requests the same bits
+    for the same pictures in every run on one machine. ``provenance`` is the text of the file's tag
+    on how it was made.
     """
 
     height: int
@@ -63,11 +63,11 @@ class VideoTarget:
         color: ColorSpec | None = None,
         pad: Margins = NO_MARGINS,
     ) -> Self:
-        """The target for a source's frames brought to ``size`` (height, width), and padded.
+        """The target for a source's frames, scaled to ``size`` (height, width) and padded.
 
-        Times, colour tags and rotation stay, and a crop grows with the picture unless it was cut.
-        So does the shape on screen stay: where the two sides grow by different factors, beyond the
-        rounding to whole pixels, the SAR makes up for it.
+        Times, colour tags and rotation stay. The container's crop is scaled with the picture,
+        unless it was applied. The aspect ratio on screen stays: if the sides grow by different
+        factors, beyond the rounding to whole pixels, the SAR compensates.
         """
         sar = _scaled_sar(info, *size)
         height, width = pad.outer(*size)
@@ -90,7 +90,7 @@ class VideoTarget:
 
     @property
     def tick(self) -> Fraction:
-        """Seconds of a tick of the coded video's clock: of a frame, where those are counted."""
+        """Seconds per tick of the coded video; of a frame, if the container counts frames."""
         if self.encoding.container.numbered:
             return 1 / (self.frame_rate or FALLBACK_RATE)
         return self.time_base
@@ -106,19 +106,19 @@ class VideoTarget:
         if stretched and container.sar is Fate.REFUSED:
             raise EncodeError(
                 f"{codec.name} in {container} cannot store the sample aspect ratio {self.sar}",
-                "end the output's name in .mp4 or .mkv and leave the codec out",
+                "end the output's name in .mp4 or .mkv and omit the codec",
             )
 
 
 class FrameEncoder:
-    """One encoder: frames in, packets out, both in order. It knows nothing of files.
+    """One encoder: frames in, packets out, both in order. It is independent of files.
 
     ``shift`` ticks of the target's clock are added to the times of all frames; ``first`` is the
     number of the first frame in the whole video. A context manager.
 
-    The encoder lives in FFmpeg's muxer of nothing, because PyAV hands what an encoder says of its
-    packets (``declare``) from one container to another only. The files have the bytes that they
-    have with an encoder in each file's own stream (tried for every codec in every container).
+    The encoder belongs to a stream of FFmpeg's null muxer, because PyAV copies an encoder's
+    parameters (``declare``) only between containers. The output has the same bytes as with an
+    encoder in the file's own stream (tested for every codec in every container).
     """
 
     def __init__(self, target: VideoTarget, *, shift: int = 0, first: int = 0) -> None:
@@ -139,32 +139,32 @@ class FrameEncoder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the encoder, and of what it still holds."""
+        """Close the encoder, and discard its delayed packets."""
         self._nowhere.close()
 
     @property
     def config_digest(self) -> str:
-        """A digest of what a file says once of all packets: they go together where it is equal."""
+        """A digest of the parameters of all packets; segments with equal ones can be joined."""
         said = f"{self._context.name} {self._context.codec_tag!r} {self.tick} "
         return hashlib.sha256(said.encode() + (self._context.extradata or b"")).hexdigest()
 
     def declare(self, output: OutputContainer) -> VideoStream:
-        """A stream in a container for packets as this encoder makes them."""
+        """Add a stream for this encoder's packets to a container."""
         av_stream = output.add_stream_from_template(self._av_stream)
         av_stream.codec_context.codec_tag = self._context.codec_tag  # else the first that fits
         return av_stream
 
     def timed(self, frame: Frame) -> CodedFrame:
-        """When the next frame is shown, in ticks of the packets.
+        """The time of the next frame, in ticks of the packets.
 
-        Where the container counts frames, their times are their numbers.
+        If the container counts frames, it is the frame's number.
         """
         if not self.target.encoding.container.numbered:
             return CodedFrame(frame.pts + self._shift, frame.duration)
         return CodedFrame(self._first + self.frame_count, 1)
 
     def encode(self, frame: Frame) -> list[CodedPacket]:
-        """Code a frame: planes in the target's layout and size, later than the one before."""
+        """Encode a frame: planes in the target's layout and size, later than the one before."""
         picture = self._picture(frame, self.timed(frame))
         self.frame_count += 1
         return [_coded(packet) for packet in self._context.encode(picture)]
@@ -178,7 +178,7 @@ class FrameEncoder:
         return [_coded(packet) for packet in packets]
 
     def _open(self) -> VideoCodecContext:
-        """The encoder, told all that it needs to know."""
+        """Open the encoder with all parameters."""
         target, choice = self.target, self.target.encoding
         rate = target.frame_rate or FALLBACK_RATE
         self._av_stream = cast(VideoStream, self._nowhere.add_stream(choice.codec.name, rate=rate))
@@ -222,7 +222,7 @@ class FrameEncoder:
 
 
 def codec_versions() -> str:
-    """The versions of what codes, whose bits may differ from those of others."""
+    """The versions of FFmpeg's libraries, on which the coded bits may depend."""
     return " ".join(f"{name} {version}" for name, version in sorted(av.library_versions.items()))
 
 
@@ -253,6 +253,6 @@ def _scaled_matrix(info: VideoInfo, height: int, width: int) -> tuple[int, ...]:
         return ()
     a, b, u, c, d, v, x, y, w = info.display_matrix
     across, down = Fraction(width, info.width), Fraction(height, info.height)
-    if abs(c) > abs(a):  # turned by a quarter: what lies across on screen was down in the frame
+    if abs(c) > abs(a):  # rotated by 90 degrees: the axes are swapped
         across, down = down, across
     return a, b, u, c, d, v, round(x * across), round(y * down), w

@@ -1,4 +1,4 @@
-"""What is cut off at a picture's sides, and the black that is added there."""
+"""Reports the crop of pictures, and pads pictures with black."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,11 +18,11 @@ from ciaovideo.options import CROP_SOURCE
 def margins_around(
     picture: tuple[int, int], full: tuple[int, int], layout: PixelLayout, *, fields: bool = False
 ) -> Margins:
-    """What is added at each side of a picture (height, width), to have it in the middle of another.
+    """The margins that centre a picture (height, width) in a larger one.
 
-    It begins where a chroma sample does, with ``fields`` in a row of the first field too, so that
-    it may be off by a pixel or two. Raises OptionError for a picture that ends inside a chroma
-    sample: half of that would colour the black beside it.
+    The picture begins at a whole chroma sample, and with ``fields`` at a row of the first field, so
+    that it may be off centre by a pixel or two. Raises OptionError for a picture that ends inside a
+    chroma sample, which would colour the black beside it.
     """
     (height, width), (tall, wide) = picture, full
     rows, columns = (1 << log2 for log2 in layout.log2_chroma)
@@ -40,15 +40,15 @@ def margins_around(
 def crop_findings(
     info: VideoInfo, out_size: tuple[int, int], *, holds_crop: bool
 ) -> Iterator[Finding]:
-    """What becomes of the crop that the source states, in an output that ``holds_crop`` or not."""
+    """The finding on the crop that the source states, in an output that ``holds_crop`` or not."""
     crop = info.marks.crop
     if info.cut:
-        text = f"cut off before enlarging: {info.cut}"
+        text = f"cropped before enlarging: {info.cut}"
         yield Finding(kind=Kind.CHOSEN, subject="crop", text=text)
     elif crop and not holds_crop:
         text = (
             f"the crop ({crop}) is not carried over: all stored pixels are enlarged and shown"
-            f" (crop {CROP_SOURCE} cuts them off)"
+            f" (crop {CROP_SOURCE} applies it)"
         )
         yield Finding(kind=Kind.LOST, subject="crop", text=text)
     elif crop:
@@ -58,13 +58,13 @@ def crop_findings(
 
 
 def padding_findings(pad: Margins, picture: tuple[int, int], info: VideoInfo) -> Iterator[Finding]:
-    """Where the picture is; refuses what would cut the black off again."""
+    """The finding on the padding; raises OptionError if players would crop it."""
     if not pad:
         return
     if info.marks.crop and not info.cut:
         raise OptionError(
-            f"{info.path} says that {info.marks.crop} are cut off: padding would be cut, too",
-            "have that cut off first (crop source)",
+            f"{info.path} states a crop of {info.marks.crop}, which would remove the padding, too",
+            "apply that crop (crop source)",
         )
     top, bottom, left, right = pad
     height, width = picture
@@ -78,10 +78,9 @@ def padding_findings(pad: Margins, picture: tuple[int, int], info: VideoInfo) ->
 
 
 class Padder:
-    """Puts pictures into the middle of black ones; opaque black where there is opacity.
+    """Centres pictures in black ones; the black is opaque.
 
-    ``size`` is the (height, width) of the picture. The planes of the frame that came before are
-    written over.
+    ``size`` is the (height, width) of the picture. The planes are reused for each frame.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Padder:
         top, bottom, left, right = self._pad
         height, width = self._size[0] + top + bottom, self._size[1] + left + right
         shapes = layout.plane_shapes(height, width)
-        # uint16 has no full() of its own in older torch: the code is put in afterwards.
+        # Older torch has no full() for uint16, so the code is copied in afterwards.
         planes = tuple(torch.zeros(shape, dtype=layout.dtype) for shape in shapes)
         for plane, code in zip(planes, codes, strict=True):
             plane.copy_(torch.full(plane.shape, code, dtype=torch.int32))

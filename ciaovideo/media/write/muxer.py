@@ -1,4 +1,4 @@
-"""Packets to a file: the coded video at its exact times, with everything else copied along."""
+"""Writes packets to a file: the coded video at its exact times, and all other streams."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,11 +23,11 @@ from ciaovideo.storage.segments import CodedFrame, CodedPacket, Entry
 
 
 class Muxer(AtomicWriter):
-    """Writes coded packets into a file, and lets a copier add the other streams as time goes on.
+    """Writes coded packets into a file, with a copier for the other streams.
 
-    ``encoder`` is one that makes such packets: it says of them what the file's header needs. A
-    context manager: leaving it finishes the file, an exception inside it discards the file.
-    ``path`` is usually the temporary name of ``atomic_output``.
+    ``encoder`` provides the packets' parameters for the file's header. A context manager: leaving
+    it finishes the file, an exception inside it discards the file. ``path`` is usually the
+    temporary name of ``atomic_output``.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Muxer(AtomicWriter):
         self._held: Packet[VideoStream] | None = None
         self._first_dts: int | None = None
         self._first_pts = self._end_pts = 0
-        self._late_sar: Fraction | None = None  # that is stored in the finished file
+        self._late_sar: Fraction | None = None  # stored in the finished file
         self._has_room = False
         with av_errors("creating", path, EncodeError):
             self._av_container: OutputContainer = av.open(
@@ -56,7 +56,7 @@ class Muxer(AtomicWriter):
             raise
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Write packets; at a frame, let the other streams catch up with it."""
+        """Write packets; at a frame, copy the other streams up to its time."""
         with av_errors("writing", self.path, EncodeError):
             for entry in entries:
                 if isinstance(entry, CodedPacket):
@@ -80,18 +80,18 @@ class Muxer(AtomicWriter):
             raise
 
     def _patch(self, before: int) -> None:
-        """Put into the finished file, after so many videos, what its muxer could not be told."""
+        """Patch fields that the muxer cannot write into the file, after ``before`` videos."""
         target = self._target
         if target.crop and self._container.iso:
             store_crop(self.path, target.crop, (target.height, target.width), before)
         elif self._has_room:
-            # Beside a crop the container's shape counts, square where it states none, and no
-            # longer the codec's.
+            # With a crop, players use the container's SAR (square if it has none) instead of the
+            # bitstream's.
             sar = self._late_sar or (target.sar if target.crop else None)
             store_shape(self.path, sar, target.crop, webm=not self._container.display_units)
 
     def abort(self) -> None:
-        """Drop everything: close without complaint and remove the file."""
+        """Discard everything: close without raising, and remove the file."""
         with suppress(Exception):
             self._av_container.close()
         with suppress(OSError):
@@ -123,7 +123,7 @@ class Muxer(AtomicWriter):
         self._av_container.start_encoding()
 
     def _tell_provenance(self, text: str) -> None:
-        """Say in the file's metadata how it was made, beside what its source says."""
+        """Write how the file was made into the first of its tags that the source left free."""
         metadata, names = self._av_container.metadata, self._container.provenance_keys
         for name in names:
             if name not in metadata:
@@ -131,7 +131,7 @@ class Muxer(AtomicWriter):
                 return
 
     def _reach(self, frame: CodedFrame) -> None:
-        """Note a frame that the encoder has, and let the other streams catch up."""
+        """Count a frame, and copy the other streams up to its time."""
         if not self.frame_count:
             self._first_pts = frame.pts
         self._end_pts = frame.pts + frame.duration
@@ -140,8 +140,8 @@ class Muxer(AtomicWriter):
             self._copier.copy_until(frame.pts * self._tick - self._late)
 
     def _mux(self, coded: CodedPacket) -> None:
-        """Write the packet before: the newest may turn out to be the last."""
-        data = coded.data  # an encoder's own packet has more flags than PyAV lets anyone set
+        """Write the packet before; the newest is held, as it may be the last."""
+        data = coded.data  # an encoder's own packet has flags that PyAV cannot set
         packet = cast(
             "Packet[VideoStream]", data if isinstance(data, Packet) else Packet(bytes(data))
         )
@@ -157,22 +157,22 @@ class Muxer(AtomicWriter):
         self._held = packet
 
     def _check_step(self, before: "Packet[VideoStream]", packet: "Packet[VideoStream]") -> None:
-        """Raise EncodeError at a step that the container does not hold, not at the very end."""
+        """Raise EncodeError at a step that the container cannot store, not only at the end."""
         most = self._container.longest_step
         step = (packet.dts or 0) - (before.dts or 0)
         if most and step > most:
             raise EncodeError(
-                f"{self.path}: times jump by {float(step * self._tick):.0f} s after"
-                f" {float((before.pts or 0) * self._tick):.3f} s: {self._container} holds no more"
-                f" than {float(most * self._tick):.0f} s",
+                f"{self.path}: timestamps jump by {float(step * self._tick):.0f} s after"
+                f" {float((before.pts or 0) * self._tick):.3f} s: {self._container} stores steps"
+                f" of at most {float(most * self._tick):.0f} s",
                 "end the output's name in .mkv",
             )
 
     def _mux_last(self) -> None:
-        """Write the held packet; in mp4 its duration is what the whole video's is summed from.
+        """Write the held packet; in mp4 its duration completes that of the whole video.
 
-        mp4 stores steps between decoding times, and only the last packet's duration as such: with
-        reordered pictures of varying durations that one is not the last picture's.
+        mp4 stores steps between decoding times, and a duration only for the last packet. With
+        reordered pictures of varying durations, the last packet is not the last picture.
         """
         packet = self._held
         if packet is None:
@@ -185,5 +185,5 @@ class Muxer(AtomicWriter):
 
 
 def shift_of(target: VideoTarget, copier: StreamCopier | None) -> int:
-    """Ticks that are added to the frames' times, because the other streams are moved as much."""
+    """Ticks to add to the frames' times: the common offset of all streams."""
     return int(copier.offset / target.time_base) if copier else 0

@@ -1,7 +1,7 @@
-"""Where a run writes: a name, parsed once, and whether it may be written at all.
+"""The destination of a run: its path is parsed once, and checked before any work.
 
-``Destination`` is not in ``storage/``: it knows containers, which stand a floor higher. Everything
-past the start of a run gets one, or its container alone, instead of a name to parse again.
+``Destination`` is not in ``storage/`` because it depends on containers, which are one floor higher.
+After the start of a run, functions get a destination or its container, never a name to parse again.
 """
 
 import os
@@ -25,7 +25,7 @@ from ciaovideo.storage.endpoints import (
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A file, pipe or device to write to, with the container that goes there."""
+    """A file, pipe or device to write to, with its container."""
 
     path: Path
     container: Container
@@ -33,9 +33,9 @@ class Destination:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """What a name asks for; raises OptionError for a container that is not known.
+        """Parse a path; raises OptionError for an unknown container.
 
-        A pipe or device that is not called like any is for bare pictures.
+        A pipe or device without a known suffix gets raw pictures (YUV4MPEG2).
         """
         kind = kind_of(path)
         if is_sequence(path):
@@ -44,8 +44,8 @@ class Destination:
         if container is None and kind != "file":
             container = YUV4MPEG
         if container is None:
-            wrong = f"{path.suffix} names no container that can be written"
-            none = "the name has no suffix, which says the container"
+            wrong = f"{path.suffix} is not a supported output container"
+            none = "the name has no suffix, which selects the container"
             raise OptionError(
                 f"{path}: {wrong if path.suffix else none}",
                 f"end the name in {', '.join(BY_SUFFIX)}",
@@ -54,36 +54,36 @@ class Destination:
 
     @property
     def piped(self) -> bool:
-        """Whether what is written goes by, instead of being a file afterwards."""
+        """Whether the output is a pipe or device, which cannot be read back."""
         return self.kind != "file"
 
     def check_segments(self) -> None:
-        """Raise OptionError where no finished segments could be kept for it."""
+        """Raise OptionError if a run to this destination cannot be resumed."""
         if self.container.numbered_pictures:
             raise OptionError(
-                f"{self.path}: numbered pictures have no segments that could be kept to resume",
-                "name a .mkv, and make pictures of it afterwards",
+                f"{self.path}: numbered pictures have no segments from which a run can resume",
+                "write a .mkv, and convert it to pictures afterwards",
             )
         if self.piped or self.container.bare:
             raise OptionError(
-                f"{self.path} has no coded segments that could be kept to resume",
-                "name a .mkv, or .mp4",
+                f"{self.path} has no coded segments from which a run can resume",
+                "write a .mkv or .mp4 file",
             )
 
 
 def _pictures(path: Path) -> Container:
-    """The kind of numbered pictures that a name asks for; raises OptionError."""
+    """The format of numbered pictures by a path's suffix; raises OptionError."""
     container = PICTURES.get(path.suffix.lower())
     if container is None:
         raise OptionError(
-            f"{path}: pictures of this kind cannot be written",
+            f"{path}: this picture format is not supported",
             f"end the name in {', '.join(PICTURES)}",
         )
     return container
 
 
 def check_output(source: Path, destination: Destination, *, overwrite: bool = False) -> None:
-    """Raise what would make writing there fail or do harm, before any work is done.
+    """Raise an error, before any work, if writing there would fail or do harm.
 
     Replacing the input is refused even with ``overwrite``, also through links.
     """
@@ -92,7 +92,7 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
         if not destination.container.piped:
             raise OptionError(
                 f"{output} is a pipe or device, and {output.suffix} cannot be written in one pass",
-                f"write a file, or call it .y4m and have what reads it make {output.suffix}",
+                f"write a file, or name it .y4m and let its reader make {output.suffix}",
             )
         if output.is_fifo() and source.exists() and output.samefile(source):
             raise OptionError(f"the output {output} is the input itself", "choose another name")
@@ -102,7 +102,7 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
         _check_numbers(source, output, overwrite=overwrite)
     if is_loop(output):
         raise OptionError(
-            f"the output {output} is a link that leads back to itself", "choose another name"
+            f"the output {output} is a symbolic link to itself", "choose another name"
         )
     if output.is_dir():
         raise OutputExistsError(f"the output {output} is a folder", "name a file in it")
@@ -115,7 +115,7 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
             raise OptionError(f"the output {output} is not a regular file", "name a regular file")
         if not overwrite:
             raise OutputExistsError(
-                f"the output {output} is already there", "choose another name or allow overwriting"
+                f"the output {output} already exists", "choose another name or allow overwriting"
             )
     folder = output.resolve().parent
     if not folder.is_dir():
@@ -126,7 +126,7 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
 
 
 def _check_numbers(source: Path, output: Path, *, overwrite: bool) -> None:
-    """Raise OutputExistsError where pictures of that name are there, or are those of the source."""
+    """Raise OutputExistsError if pictures of that name exist, or are those of the source."""
     there = sorted(found_numbers(output))
     if not there:
         return
@@ -136,6 +136,6 @@ def _check_numbers(source: Path, output: Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"the output {output} is the input itself", "choose another name")
     if not overwrite:
         raise OutputExistsError(
-            f"pictures called {output} are already there, from {there[0]} to {there[-1]}",
+            f"pictures named {output} already exist, from {there[0]} to {there[-1]}",
             "choose another name or allow overwriting",
         )

@@ -1,4 +1,4 @@
-"""A short clip through a lossy video codec and back, in memory: what compression leaves of it."""
+"""Encodes a short clip with a lossy video codec and decodes it again, in memory."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -15,15 +15,15 @@ from ciaovideo.errors import EncodeError
 from ciaovideo.media.av_errors import av_errors
 
 RATE = Fraction(25)
-# Equal clips are to come back equal: not so with threads, nor where it looks ahead to place its
-# B-frames (measured: 5 results in 12 runs of one clip; without its assembler code, one).
+# Equal clips must give equal results. They do not with threads, nor with adaptive B-frames
+# (measured: 5 results in 12 runs of one clip; without assembler code, one).
 X264 = "threads=1:lookahead-threads=1:b-adapt=0:no-mbtree=1"
 X265 = "log-level=none:pools=none:frame-threads=1:wpp=0:b-adapt=0"
 X264_AS_SHARED, X265_AS_SHARED = "threads=1", "log-level=none:pools=none:frame-threads=1"
 
-# A kind of video: encoder, decoder, and which qualities there are, best first. MPEG-2 and MPEG-4:
-# the quantiser, as on DVDs and in broadcast (2 to 8) down to what is barely watched. H.264, H.265
-# and VP9: the constant rate factor. DV has one quality: the number is not used.
+# Kind: encoder, decoder and qualities, best first. For MPEG-2 and MPEG-4 that is the quantiser,
+# from DVD and broadcast (2 to 8) to barely watchable. For H.264, H.265 and VP9 it is the crf. DV
+# has one quality: the number is not used.
 CODECS: dict[str, tuple[str, str, range]] = {
     "mpeg2": ("mpeg2video", "mpeg2video", range(2, 24)),
     "mpeg4": ("mpeg4", "mpeg4", range(2, 24)),
@@ -43,10 +43,10 @@ def recode(
 ) -> list[Tensor]:
     """Planes (T, h_p, w_p) uint8 of a clip in 4:2:0, coded and decoded again: the same shapes.
 
-    ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV codes 720 x 576
-    only. Borders are repeated up to the least size of an encoder. One thread, so that equal clips
-    come back equal; but not with ``as_shared``, which codes as people do: H.264 and H.265 with
-    their encoders' own settings. Raises EncodeError.
+    ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV supports 720 x 576
+    only. Borders are repeated up to an encoder's smallest size. The result is deterministic. With
+    ``as_shared`` it is not: H.264 and H.265 then use their encoders' default settings, as videos
+    that people share do. Raises EncodeError.
     """
     frames, height, width = planes[0].shape
     with av_errors("encoding", Path(f"a clip in {kind}"), EncodeError):
@@ -60,7 +60,7 @@ def recode(
                 pictures += decoder.decode(packet)
         pictures += decoder.decode(None)
     if len(pictures) != frames:
-        raise EncodeError(f"{kind} gave back {len(pictures)} of {frames} frames")
+        raise EncodeError(f"{kind} returned {len(pictures)} of {frames} frames")
     return [
         torch.stack([_plane(picture, index, plane.shape[1:]) for picture in pictures])
         for index, plane in enumerate(planes)
@@ -95,13 +95,13 @@ def _encoder(
 
 
 def _padded(kind: str, height: int, width: int) -> tuple[int, int]:
-    """Height and width of what is coded."""
+    """The height and width of the coded pictures."""
     least = LEAST_SIDE.get(kind, 0)
     return max(height, least), max(width, least)
 
 
 def _pictures(planes: Sequence[Tensor], kind: str) -> Iterator[av.VideoFrame]:
-    """Each frame of the planes, in memory of FFmpeg's own."""
+    """Each frame of the planes, copied into FFmpeg's memory."""
     frames, height, width = planes[0].shape
     coded_height, coded_width = _padded(kind, height, width)
     for number in range(frames):
@@ -118,7 +118,7 @@ def _pictures(planes: Sequence[Tensor], kind: str) -> Iterator[av.VideoFrame]:
 
 
 def _plane(picture: av.VideoFrame, index: int, size: Sequence[int]) -> Tensor:
-    """A plane of a decoded picture, in memory of its own."""
+    """A plane of a decoded picture, as a copy."""
     return _view(picture.planes[index])[: size[0], : size[1]].clone()
 
 

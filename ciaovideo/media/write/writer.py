@@ -1,4 +1,4 @@
-"""Frames to a file: an encoder and a muxer in one, with or without segments between them."""
+"""Writes frames to a file: an encoder and a muxer, with or without segments between them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ __all__ = ["SegmentCoder", "SegmentWriter", "VideoTarget", "VideoWriter"]
 
 
 class VideoWriter(AtomicWriter):
-    """Codes frames into a file; a copier adds the other streams as time goes on.
+    """Encodes frames into a file; a copier adds the other streams.
 
     A context manager: leaving it finishes the file, an exception inside it discards the file.
     ``path`` is usually the temporary name of ``atomic_output``.
@@ -41,7 +41,7 @@ class VideoWriter(AtomicWriter):
         return self._muxer.frame_count
 
     def write(self, frame: Frame) -> None:
-        """Code one frame: planes in the target's layout and size, later than the one before."""
+        """Encode one frame: planes in the target's layout and size, later than the one before."""
         timed = self._encoder.timed(frame)
         with av_errors(f"encoding frame {self.frame_count} into", self.path, EncodeError):
             packets = self._encoder.encode(frame)
@@ -60,15 +60,15 @@ class VideoWriter(AtomicWriter):
             raise
 
     def abort(self) -> None:
-        """Drop everything: close without complaint and remove the file."""
+        """Discard everything: close without raising, and remove the file."""
         self._encoder.close()
         self._muxer.abort()
 
 
 class SegmentCoder:
-    """Codes the frames of one segment into its file in a ledger's folder, with its own encoder.
+    """Encodes the frames of one segment into its file in a ledger's folder, with its own encoder.
 
-    A context manager: what is not finished leaves nothing behind.
+    A context manager: leaving it discards an unfinished segment.
     """
 
     def __init__(self, target: VideoTarget, ledger: Ledger, start: int, *, shift: int) -> None:
@@ -89,23 +89,23 @@ class SegmentCoder:
 
     @property
     def frames(self) -> int:
-        """How many frames it holds so far."""
+        """The number of frames so far."""
         return self._segment.frames
 
     @property
     def stop(self) -> int:
-        """The number of the frame that comes next."""
+        """The number of the next frame."""
         return self._segment.stop
 
     def write(self, frame: Frame) -> None:
-        """Code the next frame."""
+        """Encode the next frame."""
         timed = self._encoder.timed(frame)
         with av_errors(f"encoding frame {self.stop} into", self._path, EncodeError):
             packets = self._encoder.encode(frame)
         self._segment.add(timed, *packets)
 
     def finish(self, tally: Tally) -> Segment:
-        """End it: from here on it outlives this process, and a power cut."""
+        """Finish the segment durably: it survives this process, and a power cut."""
         with av_errors("encoding into", self._path, EncodeError):
             self._segment.add(*self._encoder.flush())
         made = self._segment.finish(tally)
@@ -113,18 +113,18 @@ class SegmentCoder:
         return made
 
     def discard(self) -> None:
-        """Drop it, unless it is finished."""
+        """Discard the segment, unless it is finished."""
         self._segment.discard()
         self._encoder.close()
 
 
 class SegmentWriter(AtomicWriter):
-    """Codes frames into the segments of a ledger that are missing, and joins all into a file.
+    """Encodes the missing segments of a ledger, and joins all segments into a file.
 
-    What the muxer gets comes from the segments' files in order, as soon as each is finished, so
-    that a file is the same whether its segments were made in one run or in many. ``write`` takes
-    the frames of ``ledger.missing()``; ``done`` tells what was computed so far, for these too.
-    A context manager, like ``VideoWriter``; an exception discards the segment at work as well.
+    The muxer gets the packets from the segments' files in order, as soon as each is finished. So a
+    file is the same whether its segments were made in one run or in many. ``write`` expects the
+    frames of ``ledger.missing()``; ``done`` returns the work counted so far. A context manager,
+    like ``VideoWriter``; an exception also discards the unfinished segment.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class SegmentWriter(AtomicWriter):
         self._coder: SegmentCoder | None = None
         with av_errors("setting up", path, EncodeError):
             speaker = FrameEncoder(target, shift=self._shift)
-        with speaker:  # it codes nothing: it says what a file says once of all packets
+        with speaker:  # encodes nothing: it only provides the parameters of all packets
             self._config_digest = speaker.config_digest
             self._muxer = Muxer(path, speaker, copier)
         try:
@@ -155,7 +155,7 @@ class SegmentWriter(AtomicWriter):
             raise
 
     def write(self, frame: Frame) -> None:
-        """Code the next missing frame; the last one of a segment finishes it."""
+        """Encode the next missing frame; the last one of a segment finishes it."""
         coder = self._coder = self._coder or SegmentCoder(
             self._target, self._ledger, self._next, shift=self._shift
         )
@@ -164,7 +164,7 @@ class SegmentWriter(AtomicWriter):
             self._finish(coder)
 
     def close(self) -> None:
-        """Finish the segment at work, then the file."""
+        """Finish the current segment, then the file."""
         try:
             self._check_end()
             if self._coder:
@@ -175,24 +175,24 @@ class SegmentWriter(AtomicWriter):
             raise
 
     def abort(self) -> None:
-        """Drop the segment at work and the file; finished segments stay."""
+        """Discard the current segment and the file; finished segments stay."""
         if self._coder:
             self._coder.discard()
         self._coder = None
         self._muxer.abort()
 
     def _check_end(self) -> None:
-        """Raise StaleLedgerError where the frames ended before those that are finished."""
+        """Raise StaleLedgerError if the source has fewer frames than the finished segments."""
         last, end = max(self._ledger.segments, default=0), self._next
         if last > end:
             end = self._coder.stop if self._coder else end
             raise StaleLedgerError(
-                f"the source ended at frame {end}, and {self._ledger.path} holds frame {last}",
-                "delete that folder to begin anew",
+                f"the source ended at frame {end}, but {self._ledger.path} holds frame {last}",
+                "delete that folder to start over",
             )
 
     def _finish(self, coder: SegmentCoder) -> None:
-        """End a segment, and join what can be joined now."""
+        """Finish a segment, and join the segments that are ready."""
         before, self._before = self._before, self._done()
         computed, pixels = self._before
         tally = Tally(computed - before.computed, pixels - before.pixels)
@@ -201,11 +201,12 @@ class SegmentWriter(AtomicWriter):
         self._join()
 
     def _join(self) -> None:
-        """Hand the muxer all segments that follow each other from where it stands."""
+        """Pass the muxer all consecutive finished segments from its position on."""
         while segment := self._ledger.segments.get(self._next):
             if segment.config_digest != self._config_digest:
                 raise EncodeError(
-                    f"{segment.path} has another header than {self.path}", "resume with one encoder"
+                    f"the headers of {segment.path} and {self.path} differ",
+                    "resume with one encoder",
                 )
             self._muxer.add(self._joiner.entries(segment))
             self._next = segment.stop

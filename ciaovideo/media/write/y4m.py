@@ -1,11 +1,11 @@
 """YUV4MPEG2: pictures of one size at one rate, through a pipe or into a file.
 
-It is written here, because through PyAV FFmpeg's muxer loses the sample aspect ratio, and calls
-untagged chroma centred: a line of text, then ``FRAME`` and the planes for each picture. FFmpeg's
-demuxer reads it (``read/y4m_input``).
+The format is a line of text, then ``FRAME`` and the planes of each picture. It is written here,
+because FFmpeg's muxer, used through PyAV, loses the sample aspect ratio and tags untagged chroma as
+centred. FFmpeg's demuxer reads it (``read/y4m_input``).
 
 The header holds size, rate, range, fields, aspect ratio and, of 8-bit 4:2:0, the chroma siting;
-no other colour tag, no time, nothing else. ``color_words`` are what the next program must be told.
+it has no other colour tag and no timestamps. ``color_words`` are the options for the next program.
 """
 
 import os
@@ -21,13 +21,13 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.storage.endpoints import PIPE, open_to_write, writes_once
 
-STDOUT = Path("standard output")  # as it is called in messages
-# Siting of 8-bit 4:2:0 by its name in the header; deeper pictures have no place for it.
+STDOUT = Path("standard output")  # its name in messages
+# The header's names for the siting of 8-bit 4:2:0; there are none for deeper pictures.
 SITINGS = {Siting.CENTER: "jpeg", Siting.TOPLEFT: "paldv"}
 RANGES = {Range.LIMITED: "LIMITED", Range.FULL: "FULL"}
 # Progressive or not, and the field that is shown first.
 FIELDS = {(True, ""): "p", (False, ""): "?", (False, "tff"): "t", (False, "bff"): "b"}
-# FFmpeg's names of colour tags where they are not ours in small letters.
+# FFmpeg's names of colour tags where they are not ours in lower case.
 NAMES = {
     Matrix.BT2020_NCL.name: "bt2020nc",
     Range.LIMITED.name: "tv",
@@ -44,10 +44,10 @@ NAMES = {
 
 
 class Y4MWriter:
-    """Writes frames as YUV4MPEG2 into a file, or through a pipe or device.
+    """Writes frames as YUV4MPEG2 into a file, pipe or device.
 
-    A context manager. Frames follow each other at the target's rate, whatever their times. Raises
-    BrokenPipeError when nobody reads any more.
+    A context manager. Frames follow each other at the target's rate, regardless of their times.
+    Raises BrokenPipeError when the reader has closed the pipe.
     """
 
     def __init__(self, path: Path, target: VideoTarget) -> None:
@@ -77,7 +77,7 @@ class Y4MWriter:
         self.frame_count += 1
 
     def close(self) -> None:
-        """Let go of the file; everything is written already."""
+        """Close the file; everything is written already."""
         self._file.close()
 
     def _write(self, *parts: bytes | memoryview) -> None:
@@ -99,7 +99,7 @@ class Y4MWriter:
 
 
 def header(target: VideoTarget) -> str:
-    """The line that a stream begins with; untagged chroma counts as left, as everywhere here."""
+    """The header line of a stream; untagged chroma counts as left, as everywhere here."""
     pix_fmt, color = target.encoding.pix_fmt, target.color
     rate, sar = target.frame_rate or Fraction(25), target.sar or Fraction(0)
     family, _, depth = pix_fmt.removesuffix("le").removeprefix("yuv").partition("p")
@@ -121,7 +121,7 @@ def header(target: VideoTarget) -> str:
 
 
 def color_words(color: ColorSpec) -> tuple[str, ...]:
-    """Options that tell another ffmpeg the colour tags of what it reads; before its ``-i``."""
+    """Options that give another ffmpeg the colour tags of its input, before its ``-i``."""
     tags: dict[str, Matrix | Primaries | Transfer | Range | Siting] = {
         "-colorspace": color.matrix,
         "-color_primaries": color.primaries,
@@ -138,5 +138,5 @@ def color_words(color: ColorSpec) -> tuple[str, ...]:
 
 
 def _name(tag: Matrix | Primaries | Transfer | Range | Siting) -> str:
-    """FFmpeg's name of a colour tag; the number of one that has none here."""
+    """FFmpeg's name of a colour tag, or its number if the name is unknown here."""
     return NAMES.get(tag.name) or (str(int(tag)) if "UNKNOWN" in tag.name else tag.name.lower())

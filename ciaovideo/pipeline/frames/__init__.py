@@ -1,1 +1,1 @@
-"""The way of the frames between reader and writer: compared, computed in threads, put together."""
+"""Frames between reader and writer: change detection, computing in threads, composition."""

@@ -1,8 +1,8 @@
-"""Which parts of a frame differ from the frame before: only they are computed again.
+"""Finds the parts of a frame that differ from the frame before: only they are computed.
 
-Film has title cards, letterboxes and still drawings; screens hardly change at all. A colour depends
-on the samples within the network's reach and on nothing else, so wherever these equal those of the
-frame before, byte for byte, the picture computed then is the picture.
+Film has title cards, letterboxes and still drawings; screen recordings hardly change at all. A
+colour depends only on the samples within the network's reach. So where these equal those of the
+frame before, byte for byte, the computed picture is the same.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.tiling import Rect
 
 BLOCK = 16  # LR px: changes are found in squares of this side
-MOST_BOXES = 16  # more are taken as the one box around them all
-WORTH = 0.9  # parts are computed if they and their halos come to less than this of the frame
+MOST_BOXES = 16  # more boxes are replaced by one around them all
+WORTH = 0.9  # parts are computed if they and their halos cover less than this share of the frame
 CHROMA_REACH = 4 + 8  # px: chroma is at most four times coarser, and filtered before and after
-STEP = 4  # output px: parts begin where a chroma sample of any layout does
+STEP = 4  # output px: parts begin at a whole chroma sample of any layout
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeFinder:
     """Finds the parts of the output to compute, for frames of one layout and size.
 
-    ``halo``: LR pixels around its own that a colour depends on. Sizes are (height, width).
+    ``halo``: LR pixels around a pixel on which its colour depends. Sizes are (height, width).
     """
 
     layout: PixelLayout
@@ -38,9 +38,9 @@ class ChangeFinder:
     def parts(
         self, planes: tuple[Tensor, ...], before: tuple[Tensor, ...] | None
     ) -> tuple[Rect, ...]:
-        """Boxes of the output that hold every sample which may differ; none: the same picture.
+        """Boxes of the output that cover every sample that may differ; empty for an equal picture.
 
-        The whole frame, as one box, where computing it at once is no dearer.
+        One box for the whole frame if computing it at once costs no more.
         """
         whole = (Rect(0, 0, *self.out_size),)
         if before is None:
@@ -57,7 +57,7 @@ class ChangeFinder:
         return tuple(map(self._in_output, parts)) if cost < WORTH * frame.area else whole
 
     def _cost(self, part: Rect) -> int:
-        """LR pixels worked on: the encoder reads a halo around the part, the decoder does not."""
+        """LR pixels that are computed: only the encoder reads a halo around the part."""
         frame = Rect(0, 0, *self.lr_size)
         return part.grown(self.halo // 2, frame).area
 
@@ -75,14 +75,14 @@ class ChangeFinder:
         return changed
 
     def _worth_joining(self, parts: list[Rect]) -> tuple[Rect, Rect] | None:
-        """Two parts that are no dearer in one piece."""
+        """Two parts that cost no more as one."""
         for one, other in combinations(parts, 2):
             if self._cost(one.union(other)) <= self._cost(one) + self._cost(other):
                 return one, other
         return None
 
     def _in_output(self, part: Rect) -> Rect:
-        """All output samples that belong to LR samples, and more up to multiples of STEP."""
+        """The output samples of an LR box, grown to multiples of STEP."""
         (top, bottom), (left, right) = (
             (
                 start * out // count // STEP * STEP,
@@ -101,7 +101,7 @@ def _scaled(box: Rect, factor: int) -> Rect:
 
 
 def _boxes(mask: Tensor) -> list[Rect]:
-    """Boxes that cover what is set: runs of each row, joined with equal runs of the row above."""
+    """Boxes that cover all true values: runs of rows, joined with equal runs of the row above."""
     open_boxes: dict[tuple[int, int], Rect] = {}
     done: list[Rect] = []
     for row, line in enumerate(mask.tolist()):

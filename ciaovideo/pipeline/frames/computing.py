@@ -1,4 +1,4 @@
-"""Frames to larger frames, in order: the part of a run between reader and writer."""
+"""Enlarges frames in order: the part of a run between reader and writer."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,7 +26,7 @@ from ciaovideo.pipeline.plan import UpscalePlan
 
 
 class FrameMaker:
-    """Makes the frames that a plan is for. One frame in ``afresh`` depends on none before it."""
+    """Computes the frames of a plan. One frame in ``afresh`` depends on none before it."""
 
     def __init__(
         self, plan: UpscalePlan, engine: Engine, clock: StageClock, *, dither: bool, afresh: int
@@ -37,7 +37,7 @@ class FrameMaker:
     def frames(
         self, reader: VideoReader, pool: WorkerPool, limit: int | None = None
     ) -> Iterator[tuple[Rendered, Frame]]:
-        """HR frames of those that a reader hands out next, in order, at most ``limit``.
+        """HR frames of a reader's next frames, in order, at most ``limit``.
 
         A frame's planes may be overwritten once the next is asked for.
         """
@@ -59,7 +59,7 @@ class FrameMaker:
         padder = Padder(
             plan.pad, plan.out_size, PixelLayout.of(plan.encoding.pix_fmt), plan.out_color
         )
-        before: Frame | None = None  # its planes were compared with the next frame's by then
+        before: Frame | None = None  # released once compared with the next frame
         shown: tuple[torch.Tensor, ...] = ()
         with closing(groups):
             for rendered in (rendered for group in groups for rendered in group):
@@ -75,7 +75,7 @@ class FrameMaker:
                 before = rendered.task.frame
 
     def worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
-        """What makes a group of frames, in planes of a pool."""
+        """A worker that computes groups of frames, in planes of a pool."""
         plan = self._plan
         renderer = Renderer(
             self._engine,
@@ -86,7 +86,7 @@ class FrameMaker:
         return FrameWorker(renderer, plan.out_size, outputs, clock)
 
     def finder(self) -> ChangeFinder:
-        """What tells the parts of a frame that need no computing, the same for every frame."""
+        """The finder of changed parts, the same for every frame."""
         info = self._plan.info
         return ChangeFinder(
             PixelLayout.of(info.pix_fmt),

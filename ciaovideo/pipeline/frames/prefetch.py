@@ -1,4 +1,4 @@
-"""Work on many items at once, results in order."""
+"""Processes many items concurrently, with results in order."""
 
 import queue
 import threading
@@ -8,7 +8,7 @@ from functools import partial
 
 from ciaovideo.engine.workers import WorkerPool
 
-POLL_S = 0.1  # how often a waiting thread looks whether it should stop
+POLL_S = 0.1  # how often a waiting thread polls whether to stop
 
 
 def ordered_map[T, R](
@@ -21,10 +21,10 @@ def ordered_map[T, R](
 ) -> Generator[R]:
     """``work`` of each item, in order, computed by the threads of a pool.
 
-    ``items`` is iterated in a thread of its own. At most ``depth`` items are between it and the
-    caller, so that memory is bounded. An error in ``items`` or ``work`` is raised here, in its
-    turn. Closing the iterator stops ``items`` before it returns, by ``interrupt`` where it waits
-    for something from outside; work that has not begun is dropped.
+    A separate thread iterates ``items``. At most ``depth`` items are between it and the caller, to
+    bound memory. An error in ``items`` or ``work`` is raised here, in order. Closing the iterator
+    stops ``items`` before it returns; ``interrupt`` must wake it if it waits for outside input.
+    Work that has not started is dropped.
     """
     stop = threading.Event()
     slots = threading.Semaphore(depth)

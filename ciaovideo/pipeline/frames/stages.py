@@ -1,4 +1,4 @@
-"""What happens to a frame between decoder and encoder."""
+"""The stages of a frame between decoder and encoder."""
 
 import threading
 import time
@@ -32,16 +32,16 @@ class Patch:
     planes: tuple[Tensor, ...]
     boxes: tuple[Rect, ...]
 
-    @torch.inference_mode()  # planes that were made in it may be written in it only
+    @torch.inference_mode()  # planes made in inference mode can only be written in it
     def paste(self, planes: tuple[Tensor, ...]) -> None:
-        """Write it over what a frame's planes hold there."""
+        """Write it into a frame's planes."""
         for target, source, box in zip(planes, self.planes, self.boxes, strict=True):
             target[box.slices].copy_(source)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A frame computed: the task, and either all its HR planes or the patches that are new."""
+    """A computed frame: the task, and either all its HR planes or only the new patches."""
 
     task: FrameTask
     planes: tuple[Tensor, ...] = ()
@@ -50,27 +50,27 @@ class Rendered:
 
 @dataclass(slots=True)
 class RunCounts:
-    """What was done so far, for output frames of ``area`` pixels."""
+    """Counts the work so far, for output frames of ``area`` pixels."""
 
     area: int
     frames: int = 0
-    computed: int = 0  # frames of which anything was
+    computed: int = 0  # frames with a computed part
     pixels: int = 0
 
     def count(self, task: FrameTask) -> None:
-        """Count a frame that is finished."""
+        """Count a finished frame."""
         self.frames += 1
         self.computed += bool(task.parts)
         self.pixels += sum(part.area for part in task.parts)
 
     @property
     def tally(self) -> Tally:
-        """What of it was not taken from the frame before."""
+        """The frames and pixels that were computed."""
         return Tally(self.computed, self.pixels)
 
     @property
     def reused(self) -> float:
-        """The share of output pixels that were taken from the frame before."""
+        """The share of output pixels copied from the frame before."""
         return max(0.0, 1 - self.pixels / (self.frames * self.area)) if self.frames else 0.0
 
 
@@ -99,10 +99,10 @@ class StageClock:
 def mark_changes(
     frames: Iterable[Frame], finder: ChangeFinder, clock: StageClock, *, afresh: int = 0
 ) -> Iterator[FrameTask]:
-    """Find what of each frame differs from the one before, so that nothing is computed twice.
+    """Find the changed parts of each frame, so that nothing is computed twice.
 
-    One frame in ``afresh``, the first one included, is computed whole all the same, as is one whose
-    samples mean other colours than before.
+    One frame in ``afresh``, beginning with the first, is computed completely in any case, and so is
+    one whose samples have another colour interpretation than before.
     """
     before: Frame | None = None
     source = iter(frames)
@@ -124,7 +124,7 @@ def mark_changes(
 def in_batches(
     tasks: Iterable[FrameTask], count: int, *, afresh: int = 0
 ) -> Iterator[tuple[FrameTask, ...]]:
-    """Groups of at most ``count`` frames to be computed at once; none goes past ``afresh`` frames.
+    """Groups of at most ``count`` frames to compute at once; none crosses a multiple of ``afresh``.
 
     A group's size may change the last bits of a picture.
     """
@@ -139,7 +139,7 @@ def in_batches(
 
 
 class FrameWorker:
-    """Frames to larger frames, in planes of a pool. Called from several threads at once."""
+    """Enlarges frames into planes of a pool. Called from several threads at once."""
 
     def __init__(
         self, renderer: Renderer, out_size: tuple[int, int], outputs: PlanePool, clock: StageClock
@@ -150,7 +150,7 @@ class FrameWorker:
         self._clock = clock
 
     def __call__(self, tasks: tuple[FrameTask, ...]) -> list[Rendered]:
-        """Compute what is new in a group of frames."""
+        """Compute the changed parts of a group of frames."""
         whole = (Rect(0, 0, *self.out_size),)
         with self._clock.measure("compute"):
             frames = [task.frame for task in tasks if task.parts == whole]
@@ -174,7 +174,7 @@ class FrameWorker:
         return results
 
     def _patches(self, task: FrameTask) -> tuple[Patch, ...]:
-        """The parts of a frame."""
+        """The computed parts of a frame."""
         if not task.parts:
             return ()
         layout = self.renderer.target.layout

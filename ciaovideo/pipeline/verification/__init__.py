@@ -1,7 +1,7 @@
 """The output compared with its source: times, packets, colour tags, pictures.
 
-``contract.Contract`` is what an output must be. ``result.check_result`` writes it for a run, and
-``files.verify``, the public one, for two files. ``verify.verify_contract`` compares by it: frame
-``times``, the streams beside the video (``tracks``), some ``pictures``. ``witness`` notices a
-source that changes during a run.
+``contract.Contract`` is the expected output. ``result.check_result`` makes it for a run, and the
+public ``files.verify`` for two files. ``verify.verify_contract`` checks it: frame ``times``, the
+other streams (``tracks``), some ``pictures``. ``witness`` detects a source that changes during a
+run.
 """

@@ -1,4 +1,4 @@
-"""What an output must be, and what a verification found."""
+"""The expected output, and the result of a verification."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,17 +13,16 @@ from ciaovideo.media.streams.plan import StreamPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What an output must be, besides its source enlarged: the streams it keeps, and its look.
+    """The expected output: the streams that it keeps, and the properties of its video.
 
-    ``selection`` says which frames of the source it has, counted from the first one. What a run
-    decided for its output is empty where it is not known: then any size and layout goes, and the
-    source's own tags, ``given_color`` being those of its first picture. ``hdr10`` says whether its
-    encoder holds HDR10's metadata; where it is not known, the codec is asked. ``counted`` is what
-    came from a source that cannot be read twice: frames and times are held against it, but no
-    picture. ``given_size`` is the (height, width) of the source's pictures as they are stored: a
-    part may have another one than the file begins with. ``cut`` was cut off of them; ``crop`` is
-    what the output must say to cut off, None where that is not known. ``pad`` is the black around
-    its pictures, which counts to no ``size``.
+    ``selection`` is the part of the source, with times from its first frame. Decisions of a run
+    that are unknown are empty: any size and layout is accepted then, and the tags must be the
+    source's, which are ``given_color`` for its first picture. ``hdr10`` is whether the encoder
+    stores HDR10's metadata; if None, the codec decides. ``counted`` replaces a source that cannot
+    be read twice: frames and times are compared with it, pictures are not. ``given_size`` is the
+    stored (height, width) of the source's pictures; a part may have another size than the beginning
+    of the file. ``cut`` was cropped from them; ``crop`` is the crop that the output must state,
+    None if unknown. ``pad`` is the black around its pictures, which is not part of ``size``.
     """
 
     streams: StreamPlan
@@ -42,7 +41,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was compared, and what was found: nothing wrong, if the output is what it should be."""
+    """What was compared, and the findings; without a wrong one the output is verified."""
 
     frames: int
     streams: int
@@ -52,10 +51,10 @@ class Verification:
 
     @property
     def wrong(self) -> tuple[Finding, ...]:
-        """In what the output is not what it should be."""
+        """The findings on differences from the expected output."""
         return tuple(finding for finding in self.findings if finding.kind == Kind.WRONG)
 
 
 def wrong(subject: str, text: str, at: Fraction | None = None) -> Finding:
-    """A finding that the output is not what it should be."""
+    """A finding on a difference from the expected output."""
     return Finding(kind=Kind.WRONG, subject=subject, text=text, at=at)

@@ -1,4 +1,4 @@
-"""The public ``verify``: an output made earlier and its source, by name."""
+"""The public ``verify``: checks an existing output against its source."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -30,11 +30,11 @@ def verify(
 ) -> Verification:
     """Compare an upscaled file with its source: times, packets, chapters, colours, some pictures.
 
-    The options are those of ``upscale``: the part of the source, the video, the crop, the rate and
-    transfer of numbered pictures. With ``every_field`` each field became a frame; with
-    ``telecine`` off film was left in video's frames; ``inside`` ("WxH") is the size of pictures
-    that were padded. Differences are in ``Verification.wrong`` and raise nothing. Raises
-    MissingInputError, OptionError, and MediaError for what cannot be read.
+    The options must be those of ``upscale``: the part of the source, the video, the crop, the rate
+    and transfer of numbered pictures. ``every_field`` means that each field became a frame,
+    ``telecine`` off that telecine was not reversed; ``inside`` ("WxH") is the size of pictures that
+    were padded. Differences are in ``Verification.wrong`` and raise no error. Raises
+    MissingInputError, OptionError, and MediaError for files that cannot be read.
     """
     for path in map(Path, (output, against)):
         if not path.is_file() and not is_sequence(path):

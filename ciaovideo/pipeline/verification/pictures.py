@@ -1,4 +1,4 @@
-"""A few decoded pictures of a finished file beside those of its source."""
+"""Compares a few decoded pictures of a finished file with those of its source."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -22,22 +22,22 @@ from ciaovideo.media.inspect.thumbnails import (
 from ciaovideo.media.layouts import planar_name
 from ciaovideo.pipeline.verification.contract import wrong
 
-BETWEEN = 3  # pictures that are looked at besides the first and the last
-FAR = 300  # frames from where decoding can begin: further away, the source's picture is not fetched
+BETWEEN = 3  # pictures that are compared besides the first and the last
+FAR = 300  # frames after a keyframe: the source's pictures further away are not compared
 # Mean differences of thumbnails in [0, 1]. Enlarging changed them by at most 0.012 in real files.
 OTHER_PICTURE = 0.04
-OTHER_FIELDS = 0.12  # as much, where the source shows two fields at once
-SAME_PICTURE = 0.002  # below it nothing moves
-PADDING = 0.02  # mean of what is around a picture: black, with what coding spills over its edge
-BLACK = 0.004  # nothing in a picture is brighter: it is black; a step of 8 bits, which coding costs
+OTHER_FIELDS = 0.12  # the same for interlaced pictures of the source
+SAME_PICTURE = 0.002  # below this there is no motion
+PADDING = 0.02  # maximum mean of the padding: black, with ringing at the picture's edge
+BLACK = 0.004  # maximum of a black picture: a step of 8 bits, an error of the codec
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What pictures must be: size (height, width), layout, colour; empty where it is not known.
+    """The expected pictures: size (height, width), layout, colour; empty where unknown.
 
-    ``color_tags`` names those of the five that the ``container`` can hold; ``hdr10`` says that the
-    source's mastering display and light level must be there.
+    ``color_tags`` names those of the five that the ``container`` can hold; ``hdr10`` requires the
+    source's mastering display and light level.
     """
 
     size: tuple[int, int] | None
@@ -60,13 +60,12 @@ def compare_pictures(
     *,
     later: Sequence[Fraction] = (),
 ) -> tuple[int, list[Finding]]:
-    """How many pictures were compared, and what is wrong with them.
+    """The number of compared pictures, and what is wrong with them.
 
-    ``shown`` are the times of the source's frames, as many as ``found`` has; so many others come
-    ``before`` the first of them. The pictures are the first, the last, and between them those that
-    cost the least to decode. Without a source only what ``wanted`` says of them is checked. A
-    picture may be that of another frame of the source, which appears ``later``, where that is
-    given.
+    ``shown`` are the times of the source's frames, as many as ``found`` has; ``before`` counts the
+    frames before the first of them. The first, the last, and between them the pictures that cost
+    the least to decode are compared. Without a source only ``wanted`` is checked. With ``later``, a
+    picture may also be that of the source's frame at this later time.
     """
     stamps = sorted(found.video.pts)
     starts = _decoding_starts(found.video.keys, stamps)
@@ -87,7 +86,7 @@ def compare_pictures(
     findings = _check_descriptions(made, numbers, given, wanted)
     unlike = list(_check_contents(made, given))
     if source.timed and not source.again and (unlike or len(given) < len(near)):
-        # Where data is damaged, a picture may look otherwise when decoding begins elsewhere.
+        # In damaged data, a picture may depend on where decoding begins.
         by_tick = thumbnails_by_time(source, [ticks[number] for number in near], in_turn=True)
         given = {number: by_tick[ticks[number]] for number in near if ticks[number] in by_tick}
         unlike = list(_check_contents(made, given))
@@ -102,7 +101,7 @@ def _unlike_later(
     given: dict[int, Thumbnail],
     later: dict[int, Fraction],
 ) -> list[Finding]:
-    """What is wrong with pictures that are neither the given ones nor those of a later time."""
+    """Findings on pictures that match neither the given ones nor those of a later time."""
     ticks = {number: int(time / source.video.tick) for number, time in later.items()}
     by_tick = thumbnails_by_time(source, sorted(ticks.values()))
     others = {number: by_tick[tick] for number, tick in ticks.items() if tick in by_tick}
@@ -117,7 +116,7 @@ def _unlike_later(
 def _alone(
     number: int, made: dict[int, Thumbnail], given: dict[int, Thumbnail]
 ) -> Iterator[Finding]:
-    """What is wrong with one picture beside another, without its neighbours."""
+    """Findings on one picture compared with another, without its neighbours."""
     if number in given:
         for text in _check_content(number, made[number], given[number]):
             yield wrong(f"frame {number}", text)
@@ -126,7 +125,7 @@ def _alone(
 
 
 def _made(found: FileScan, stamps: Sequence[int], numbers: Sequence[int]) -> dict[int, Thumbnail]:
-    """The output's pictures by their numbers, as far as they can be decoded."""
+    """The output's pictures by number, as far as they can be decoded."""
     by_stamp = thumbnails_by_time(found, [stamps[number] for number in numbers])
     return {number: by_stamp[stamps[number]] for number in numbers if stamps[number] in by_stamp}
 
@@ -147,7 +146,7 @@ def _check_descriptions(
         texts = _check_description(number, shown, given.get(number, first), wanted)
         odd = [wrong(f"frame {number}", text) for text in texts]
         findings += odd
-        if odd:  # all frames are alike: the first that is wrong speaks for them
+        if odd:  # frames share their properties: the first error suffices
             break
     return findings
 
@@ -155,12 +154,12 @@ def _check_descriptions(
 def _check_description(
     number: int, shown: Thumbnail, like: Thumbnail | None, wanted: Expectation
 ) -> Iterator[str]:
-    """Size, layout and tags, by what is wanted; tags by the source's picture where that is open."""
+    """Check size, layout and tags against ``wanted``, or tags against the source's picture."""
     if wanted.size and shown.size != wanted.size:
         height, width = wanted.size
         yield f"frame {number} is {shown.size[1]}x{shown.size[0]} instead of {width}x{height}"
     if wanted.padded and shown.around > PADDING:
-        yield f"frame {number}: what is around the picture is not black ({shown.around:.1%})"
+        yield f"frame {number}: the padding is not black ({shown.around:.1%})"
     if shown.damaged:
         yield f"frame {number} is damaged"
     if wanted.pix_fmt and not _same_layout(shown.pix_fmt, wanted.pix_fmt):
@@ -174,22 +173,22 @@ def _check_description(
         and wanted.container.rotation is not Fate.LOST
         and like.turn != shown.turn
     ):
-        yield f"frame 0: it is turned by the matrix {shown.turn} instead of {like.turn}"
+        yield f"frame 0: its display matrix is {shown.turn} instead of {like.turn}"
     color = wanted.color
     if color is None and like is not None:
-        # A matrix that the source leaves open may have been added.
+        # A matrix may have been added where the source has none.
         given = wanted.given_color or like.color
         open_matrix = given.matrix == Matrix.UNSPECIFIED
         color = replace(given, matrix=shown.color.matrix) if open_matrix else given
     if color is None:
         return
     tags = shown.color
-    # A tag counts where the output has what it is about, and the source, where nothing was decided.
+    # A tag counts only if it applies to the output's layout, and to the source's if not decided.
     decided = (wanted.pix_fmt,) if wanted.pix_fmt else ((like or shown).pix_fmt, shown.pix_fmt)
     for layout in (PixelLayout.of(planar_name(pix_fmt)) for pix_fmt in decided):
         color, tags = _meant(color, layout), _meant(tags, layout)
     if wanted.color is None and color.siting not in _tellable(wanted, shown):
-        color = replace(color, siting=Siting.LEFT)  # chroma was moved to where readers look for it
+        color = replace(color, siting=Siting.LEFT)  # chroma was moved to the default siting
     color, tags = (wanted.container.color_names.shown(spec) for spec in (color, tags))
     for tag in wanted.color_tags:
         should, is_tagged = getattr(color, tag), getattr(tags, tag)
@@ -198,7 +197,7 @@ def _check_description(
 
 
 def _tellable(wanted: Expectation, shown: Thumbnail) -> frozenset[Siting]:
-    """The sitings that the file could tell of its chroma."""
+    """The sitings that the file can store for its chroma."""
     of_420 = CODEC_SITINGS.get(wanted.codec, frozenset())
     return stored_sitings(of_420, wanted.container, PixelLayout.of(planar_name(shown.pix_fmt)))
 
@@ -206,7 +205,7 @@ def _tellable(wanted: Expectation, shown: Thumbnail) -> frozenset[Siting]:
 def _same_layout(found: str, wanted: str) -> bool:
     """Whether a layout is the wanted one.
 
-    FFmpeg shows grey H.264 with even chroma beside it, and 12 bits of every ProRes 4444.
+    FFmpeg decodes grey H.264 with constant chroma planes, and every ProRes 4444 with 12 bits.
     """
     made, given = (PixelLayout.of(planar_name(name)) for name in (found, wanted))
     if given.family == "gray" and made.name == given.name.replace("gray", "yuv420p"):
@@ -216,10 +215,10 @@ def _same_layout(found: str, wanted: str) -> bool:
 
 
 def _meant(color: ColorSpec, layout: PixelLayout) -> ColorSpec:
-    """The tags with range and siting filled in where silence means one value in every standard.
+    """The tags with range and siting filled in where unspecified has a standard meaning.
 
-    H.264 and H.265 cannot tell limited range and left siting from silence when nothing else is
-    tagged; R'G'B' and grey have no matrix and no siting to speak of.
+    H.264 and H.265 cannot distinguish limited range and left siting from unspecified when nothing
+    else is tagged. R'G'B' and grey have no matrix and no siting.
     """
     if layout.family == "rgb":
         full = Range.FULL if color.color_range == Range.UNSPECIFIED else color.color_range
@@ -248,35 +247,35 @@ def _check_contents(made: dict[int, Thumbnail], given: dict[int, Thumbnail]) -> 
 def _check_content(number: int, made: Thumbnail, given: Thumbnail) -> Iterator[str]:
     off = float(np.abs(made.luma - given.luma).mean())
     if made.luma.max() <= BLACK < min(float(given.luma.mean()), off):
-        yield f"frame {number} is black and the source's is not"
+        yield f"frame {number} is black, but the source's is not"
     elif off > (OTHER_FIELDS if given.interlaced else OTHER_PICTURE):
-        yield f"frame {number} is not the source's picture: they differ by {off:.1%}"
+        yield f"frame {number} differs from the source's picture by {off:.1%}"
     if made.opacity is not None and given.opacity is not None:
         off = float(np.abs(made.opacity - given.opacity).mean())
         if off > OTHER_PICTURE:
-            yield f"frame {number}: its alpha is not the source's: they differ by {off:.1%}"
+            yield f"frame {number}: its alpha differs from the source's by {off:.1%}"
 
 
 def _check_motion(
     numbers: tuple[int, int], made: dict[int, Thumbnail], given: dict[int, Thumbnail]
 ) -> Iterator[str]:
-    """Two pictures that are alike where the source's are not."""
+    """Check that two pictures are not equal where the source's differ."""
     moves, moved = (
         float(np.abs(pictures[numbers[0]].luma - pictures[numbers[1]].luma).mean())
         for pictures in (made, given)
     )
     if moves < SAME_PICTURE and moved > 4 * SAME_PICTURE:
-        yield f"the picture stands still between frames {numbers[0]} and {numbers[1]}"
+        yield f"frames {numbers[0]} and {numbers[1]} are equal, but the source's differ"
 
 
 def _decoding_starts(keys: Sequence[int], stamps: Sequence[int]) -> list[int]:
-    """Which numbers the frames have that decoding can begin at."""
+    """The numbers of the keyframes."""
     found = [bisect_left(stamps, key) for key in sorted(keys)]
     return [number for number in found if number < len(stamps)] or [0]
 
 
 def _distance(number: int, starts: Sequence[int]) -> int:
-    """How many frames must be decoded before one is."""
+    """The number of frames to decode before this one."""
     return number - starts[max(bisect_right(starts, number) - 1, 0)]
 
 

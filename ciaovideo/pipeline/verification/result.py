@@ -1,8 +1,8 @@
-"""The finished output of a run, held against what was planned.
+"""Checks the finished output of a run against its plan.
 
-A file is compared with the source. What went into a pipe cannot be read back: its frames are
-counted. A source that was a pipe cannot be read again: the output is compared with the number of
-frames that came, and no picture is compared.
+A file is compared with the source. A pipe as output cannot be read back: only its frames are
+counted. A pipe as source cannot be read again: the output is compared with the number of frames
+read, without comparing pictures.
 """
 
 from dataclasses import replace
@@ -27,10 +27,10 @@ def check_result(
     asked: Selection,
     counts: tuple[int, int | None],
 ) -> Verification:
-    """Compare the finished output with what it should be; raises VerificationError.
+    """Verify the finished output; raises VerificationError.
 
-    ``asked`` is the part of the source that was asked for, counted from its first frame.
-    ``counts`` are the frames that were written and, of a source that is a pipe, decoded.
+    ``asked`` is the requested part of the source, with times from its first frame. ``counts`` are
+    the frames written and, for a pipe as source, decoded.
     """
     written, decoded = counts
     if plan.piped_out:
@@ -59,7 +59,7 @@ def _verified(
         tick = plan.info.time_base * contract.selection.per_frame
         contract = replace(contract, counted=counted_scan(plan.info, decoded, tick))
         found = _unverified(
-            "the input was a pipe: the output is verified against the number of frames that came,"
+            "the input was a pipe: the output is verified against the number of frames read,"
             " without comparing pictures"
         )
     verification = verify_contract(path, contract)
@@ -72,9 +72,9 @@ def _unverified(text: str) -> tuple[Finding, ...]:
 
 
 def _count(plan: UpscalePlan, asked: Selection, written: int) -> Verification:
-    """What can be said of a pipe: that as many frames went in as the source has.
+    """Check that as many frames were written to a pipe as the source has.
 
-    Those of a file are counted by a look at its packets or, where that does not agree, by decoding.
+    The frames of a file are counted by its packets or, if that differs, by decoding.
     """
     if not plan.piped_in and written != plan.frames:
         selection = plan.streams.selection
@@ -84,8 +84,8 @@ def _count(plan: UpscalePlan, asked: Selection, written: int) -> Verification:
         )
         if written != expected:
             raise VerificationError(
-                f"{written} frames went into the pipe, and {plan.source} has {expected}",
-                "look whether it is damaged",
+                f"{written} frames were written to the pipe, but {plan.source} has {expected}",
+                "check whether it is damaged",
             )
     found = _unverified(
         f"a pipe cannot be read back: {written} frames were counted, nothing was verified"

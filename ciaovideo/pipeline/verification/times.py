@@ -1,4 +1,4 @@
-"""When the frames of an output must appear, by rules of verification's own."""
+"""The expected frame times of an output, by rules that only verification uses."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from ciaovideo.media.containers import Clock
 from ciaovideo.media.inspect.scan import FileScan, decoded_times
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 
-PACE = Fraction(25, 1000), Fraction(375, 10000)  # seconds between frames of film at video's rate
-INVISIBLE = {"vp8", "vp9", "av1"}  # codecs with packets whose picture is only referred to
+PACE = Fraction(25, 1000), Fraction(375, 10000)  # seconds between frames of telecined film
+INVISIBLE = {"vp8", "vp9", "av1"}  # codecs with packets that are only references
 
 
 def on_clock(time: Fraction, tick: Fraction) -> int:
-    """The number of whole ticks next to a time, halves away from zero, as containers store it."""
+    """The nearest whole number of ticks, halves away from zero, as containers round."""
     ticks = abs(time / tick)
     whole = int(ticks + Fraction(1, 2))
     return whole if time >= 0 else -whole
@@ -23,11 +23,11 @@ def on_clock(time: Fraction, tick: Fraction) -> int:
 def expected_times(
     source: FileScan, found: FileScan, contract: Contract
 ) -> tuple[list[Fraction], list[Finding]]:
-    """When the source's frames appear (some more than asked for, for the end), and what is odd."""
+    """The source's frame times (with some more, for the end), and findings."""
     video = source.video
     frames = [pts * video.tick for pts in sorted(video.pts)]
     if source.again and len(frames) > 1:
-        frames.append(2 * frames[-1] - frames[-2])  # when the last one ends
+        frames.append(2 * frames[-1] - frames[-2])  # the end of the last one
     listed = spread(frames, contract)
     plausible = source.timed and not video.timeless
     if contract.counted:
@@ -38,22 +38,22 @@ def expected_times(
     counts = [stop - begin for begin, stop in (bounds(t, contract) for t in (listed, times))]
     if plausible and counts[0] > counts[1] and video.info.codec not in INVISIBLE:
         text = (
-            f"all {counts[1]} pictures that can be shown are there: {counts[0] - counts[1]} of"
-            f" {counts[0]} packets hold none, or one that hangs on pictures before the beginning"
+            f"all {counts[1]} decodable pictures are present: {counts[0] - counts[1]} of"
+            f" {counts[0]} packets hold none, or depend on pictures before the beginning"
         )
         return times, [Finding(kind=Kind.DAMAGED, subject="video", text=text)]
     return times, []
 
 
 def limits(contract: Contract) -> tuple[int | None, Fraction | None]:
-    """How far the source is read: to a number of frames, or where times cut it to one of these."""
+    """How far to read the source: to a number of frames, or for a cut part to a time."""
     if contract.selection.cut:
         return None, contract.streams.selection.end
     return contract.selection.frames_read, None
 
 
 def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
-    """The numbers of the first frame that is wanted, and of the first one after the last."""
+    """The numbers of the first frame of the part, and of the first one after it."""
     if not times:
         return 0, 0
     wanted = contract.selection
@@ -65,9 +65,9 @@ def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
 
 
 def spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
-    """When the output's frames appear: with the source's, or one for each of their fields.
+    """The output's frame times: the source's, or one for each field.
 
-    Or four for five of them, evenly, where film is taken out of video's frames.
+    If telecine is reversed, four for each five frames, evenly.
     """
     if contract.selection.film:
         return _film(times)
@@ -79,9 +79,9 @@ def spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
 
 
 def _film(times: list[Fraction]) -> list[Fraction]:
-    """Four times for each five frames in a row at video's pace; others stay.
+    """Four times for each five consecutive frames at video's rate; others stay.
 
-    Those that are left at the end, fewer than five, go on at film's pace.
+    The last frames, fewer than five, continue at film's rate.
     """
     made, at = list[Fraction](), 0
     while at < len(times):
@@ -101,10 +101,10 @@ def _film(times: list[Fraction]) -> list[Fraction]:
 
 
 def check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) -> list[Finding]:
-    """Every frame once and at its time; Matroska rounds it to its clock, the others must not.
+    """Check that every frame is there once and at its time; only Matroska may round to its clock.
 
-    The last field's time hangs on how long the last frame is shown, which not every file says: it
-    must only come after the one before.
+    The last field's time depends on the last frame's duration, which not every file has. So it must
+    only be after the one before.
     """
     tick = found.video.tick
     shown = times[slice(*bounds(times, contract))]
@@ -130,7 +130,7 @@ def check_times(times: Sequence[Fraction], found: FileScan, contract: Contract) 
 def first_difference(
     subject: str, what: str, wanted: Sequence[Fraction], actual: Sequence[Fraction]
 ) -> Finding:
-    """Where two lists of times begin to differ."""
+    """The finding on the first difference of two lists of times."""
     counts = "" if len(wanted) == len(actual) else f"; {len(wanted)} expected, {len(actual)} found"
     for place, (should, is_at) in enumerate(zip(wanted, actual, strict=False)):
         if should != is_at:

@@ -1,6 +1,7 @@
-"""The streams beside the video: each kept one with its copy, and the packets of both.
+"""Checks the other streams: each kept one against its copy, packet by packet.
 
-Which packets of a stream are in a part is told here anew, in other words than ``media.selection``.
+Which packets of a stream are in a part is decided here again, independently of
+``media.selection``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from ciaovideo.media.selection import Selection
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 from ciaovideo.pipeline.verification.times import first_difference, on_clock
 
-STEP = Fraction(1, 1000)  # seconds between packets of which one would come before the other
+STEP = Fraction(1, 1000)  # seconds between packets that would otherwise step back
 SOUND_STEP = Fraction(1, 4)  # packets of two sound codecs begin at most this far apart
 MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 
@@ -21,16 +22,16 @@ MPEG_SOUND = {"mp1", "mp2", "mp3"}  # mp4 has one name for all three
 def pair_tracks(
     source: FileScan, found: FileScan, contract: Contract, span: Selection
 ) -> tuple[list[tuple[Track, Track]], list[Finding]]:
-    """Each kept stream with its copy, in the order of each kind; and what has no partner.
+    """Each kept stream with its copy, in the order of each kind; and findings on unpaired ones.
 
-    A stream without a packet in the span may be left out, as mp4 and mov do; its copy holds none.
+    A stream without a packet in the span may be missing, as in mp4 and mov, or have an empty copy.
     """
     plan = contract.streams
     kept = {info.index: info.becomes for info in plan.kept}
     accounted = kept.keys() | {info.index for info in plan.dropped}
     given = [track for track in source.others if track.info.index in kept]
     findings = [
-        wrong(track.info.name, f"{track.info} is neither kept nor reported as left out")
+        wrong(track.info.name, f"{track.info} is neither kept nor reported as dropped")
         for track in source.others
         if track.info.index not in accounted
     ]
@@ -53,7 +54,7 @@ def pair_tracks(
 
 
 def _same_kind(given: Track, made: Track, anew: bool) -> bool:
-    """Whether one may be the copy of the other; ``anew`` if it is in another codec."""
+    """Whether one may be the copy of the other; ``anew`` if it was transcoded."""
     one, other = given.info, made.info
     if given.cover or made.cover:
         return given.cover == made.cover
@@ -62,30 +63,30 @@ def _same_kind(given: Track, made: Track, anew: bool) -> bool:
 
 
 def check_steady(made: Track, lasts: Fraction) -> Iterator[Finding]:
-    """Sound of a container without times: without a break from zero to the end of the video."""
+    """Check sound in a container without times: continuous from zero to the end of the video."""
     heard = _heard(
         [(p * made.tick, n * made.tick) for p, n in zip(made.pts, made.lasts, strict=True)],
         made.tick,
     )
-    last = max(made.lasts, default=0) * made.tick  # which the muxer fills up
+    last = max(made.lasts, default=0) * made.tick  # the muxer pads the last packet
     if [begin for begin, _ in heard] != [0] or not 0 <= heard[0][1] - lasts + made.tick <= last:
         told = ", ".join(f"{float(begin):.3f} to {float(end):.3f} s" for begin, end in heard)
-        text = f"{made.info}: it is heard from {told or 'nowhere'}, not 0 to {float(lasts):.3f} s"
+        text = f"{made.info}: it is audible from {told or 'nowhere'}, not 0 to {float(lasts):.3f} s"
         yield wrong(made.info.name, text)
 
 
 def check_packets(
     given: Track, made: Track, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
-    """Every packet of a copied stream that lies in the span, at its time on the new clock.
+    """Check that every packet of a copied stream in the span is at its time on the new clock.
 
-    Where the source's clock is the coarser one, its rounding may have been undone. PCM may be in
-    packets of another length.
+    If the source's clock is coarser, its rounding may have been undone. PCM may be in packets of
+    another length.
     """
     if given.cover:
         return
     times, back = [time + offset for time in packet_times(given, span)], 0
-    if given.info.kind != "video":  # of which pictures are stored in another order
+    if given.info.kind != "video":  # pictures are stored in another order
         times, back = _rising(times)
     wanted = [on_clock(time, made.tick) for time in times]
     slack = given.tick / made.tick if given.tick > made.tick else 0
@@ -107,12 +108,12 @@ def check_packets(
 
 
 def _stepped(given: Track, back: int) -> Finding:
-    text = f"{given.info}: {back} packets step back in time, and follow the one before instead"
+    text = f"{given.info}: {back} packets step back in time: moved after the one before"
     return Finding(kind=Kind.CHANGED, subject=given.info.name, text=text)
 
 
 def _rising(times: Sequence[Fraction]) -> tuple[list[Fraction], int]:
-    """Times in the order of the file as they can be stored, and how many had to be moved."""
+    """Times in the order of the file, made increasing, and the number of moved ones."""
     rising: list[Fraction] = []
     for time in times:
         early = bool(rising) and time < rising[-1]
@@ -123,16 +124,16 @@ def _rising(times: Sequence[Fraction]) -> tuple[list[Fraction], int]:
 def check_coded_anew(
     given: Track, made: Track, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
-    """A stream in another codec: text that is there, sound that begins and ends where it did."""
+    """Check a transcoded stream: text exists, and sound begins and ends where it did."""
     wanted, back = _rising(packet_times(given, span))
     if back:
         yield _stepped(given, back)
     found = [pts * made.tick for pts in made.pts]
     if wanted and not found:
-        yield wrong(given.info.name, f"{given.info}: nothing of it is in the output")
+        yield wrong(given.info.name, f"{given.info}: none of it is in the output")
     elif wanted and given.info.kind == "audio":
         steps = [after - before for before, after in pairwise(sorted(wanted))]
-        # The output's packets may be shorter; how long the source's are, not every file says.
+        # The output's packets may be shorter; not every file states the source's durations.
         longest = max(given.lasts) * given.tick or max(steps, default=Fraction(0))
         for side, should, is_at, slack in (
             ("begins", min(wanted) + offset, min(found), Fraction(0)),
@@ -144,8 +145,8 @@ def check_coded_anew(
 
 
 def _same_sound(given: Track, made: Track, span: Selection, offset: Fraction) -> bool:
-    """Whether two PCM streams are heard without a break between the same times."""
-    slack = given.tick + made.tick  # of which each may round once
+    """Whether two PCM streams are continuous between the same times."""
+    slack = given.tick + made.tick  # each may round once
     times = set(packet_times(given, span))
     packets = [
         (pts * given.tick + offset, lasts * given.tick)
@@ -168,7 +169,7 @@ def _same_sound(given: Track, made: Track, span: Selection, offset: Fraction) ->
 def _heard(
     packets: Iterable[tuple[Fraction, Fraction]], slack: Fraction
 ) -> list[tuple[Fraction, Fraction]]:
-    """Begin and end of each stretch of packets that follow each other without a break."""
+    """Begin and end of each stretch of consecutive packets without a gap."""
     found: list[tuple[Fraction, Fraction]] = []
     for begin, lasts in packets:
         if found and abs(begin - found[-1][1]) <= slack:
@@ -179,10 +180,10 @@ def _heard(
 
 
 def packet_times(track: Track, span: Selection) -> list[Fraction]:
-    """When the packets of a stream begin, those outside left out.
+    """The times of a stream's packets inside the span.
 
-    One that begins earlier counts while it lasts, but for pictures, which are not decoded, and
-    Vorbis, which first is silent; all but sound is cut.
+    A packet that begins earlier and reaches into it counts, except for pictures, which need
+    decoding, and Vorbis, whose first packet is silent. Subtitles and data are cut at the start.
     """
     times: Iterable[Fraction] = (pts * track.tick for pts in track.pts)
     first = span.start
@@ -197,6 +198,6 @@ def packet_times(track: Track, span: Selection) -> list[Fraction]:
     end = span.end
     if end is None:
         return list(times)
-    if track.info.kind == "audio":  # whose times may begin again after the part
+    if track.info.kind == "audio":  # times may restart after the part
         return list(takewhile(lambda time: time < end, times))
     return [time for time in times if time < end]

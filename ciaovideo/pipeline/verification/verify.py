@@ -1,9 +1,8 @@
-"""The finished file against the contract: every frame at its time, every packet, the same pictures.
+"""Verifies a finished file against the contract: frame times, packets, pictures.
 
-What should be there is read from the source by ``media.inspect.scan``, not taken from the run that
-is being checked. The frames' times come from the source's packets; where these do not agree with
-the output (hidden pictures, damaged ones, missing times) the source is decoded, and its decoder
-decides.
+The expectation is read from the source by ``media.inspect.scan``, independently of the run that is
+checked. Frame times come from the source's packets. Where these differ from the output (hidden or
+damaged pictures, missing timestamps), the source is decoded, and its decoder decides.
 """
 
 import logging
@@ -47,7 +46,7 @@ from ciaovideo.pipeline.verification.tracks import (
 
 log = logging.getLogger(__name__)
 
-CHAPTER_STEP = Fraction(1, 1000)  # how coarsely containers store the chapters' times
+CHAPTER_STEP = Fraction(1, 1000)  # the precision with which containers store chapters
 
 
 def contract_between(
@@ -57,10 +56,10 @@ def contract_between(
     options: InputOptions = InputOptions(),
     inside: tuple[int, int] | None = None,
 ) -> Contract:
-    """What a file made earlier must be, as far as its name and its source say.
+    """The contract of an existing file, as far as its name and its source determine it.
 
-    ``selection``, counted from the source's first frame, says what of it was taken, ``options``
-    which of its streams; ``inside`` is the (height, width) of its pictures if they were padded.
+    ``selection`` is the part of the source, with times from its first frame, ``options`` choose its
+    streams; ``inside`` is the (height, width) of its pictures if they were padded.
     """
     container = Destination.of(output).container
     facts = probe(source, selection, options)
@@ -90,7 +89,7 @@ def contract_between(
 
 
 def _padding(output: Path, inside: tuple[int, int]) -> Margins:
-    """The black around pictures of a size; raises OptionError for a size that does not fit."""
+    """The padding around pictures of a size; raises OptionError for a size that does not fit."""
     rate = FALLBACK_RATE if is_sequence(output) else None
     info = probe(output, options=InputOptions(rate=rate)).info
     if inside[0] > info.height or inside[1] > info.width:
@@ -102,7 +101,7 @@ def _padding(output: Path, inside: tuple[int, int]) -> Margins:
 
 
 def verify_contract(output: Path, contract: Contract) -> Verification:
-    """Compare a file with what it should be. Raises MediaError if one cannot be read at all."""
+    """Verify a file against its contract. Raises MediaError if a file cannot be read at all."""
     given = contract.streams
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
     size = contract.given_size or source.size
@@ -139,21 +138,21 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
 
 
 def _check_numbers(scan: FileScan) -> Iterator[Finding]:
-    """That all numbered pictures were read: at an empty one FFmpeg ends without a word."""
+    """Check that all numbered pictures were read: FFmpeg silently ends at an empty one."""
     if is_sequence(scan.path) and scan.reached is None:
         count = Numbered.find(scan.path).count
         if len(scan.video.pts) != count:
-            text = f"{len(scan.video.pts)} of {count} pictures called {scan.path} can be read"
+            text = f"{len(scan.video.pts)} of {count} pictures named {scan.path} can be read"
             yield wrong("video", text)
 
 
 def _compare(
     source: FileScan, found: FileScan, contract: Contract, part: tuple[int, list[Fraction]]
 ) -> tuple[int, list[Finding]]:
-    """Some pictures beside those of the source that appear at the same time.
+    """Compare some pictures with those of the source at the same time.
 
-    Second fields have no picture of their own; nor has most of film at video's rate, where a
-    picture may also be that of the frame after.
+    Second fields have no counterpart, nor do most pictures of reversed telecine, where a picture
+    may also be that of the next frame.
     """
     begin, shown = part
     beside = None if contract.counted else source
@@ -178,7 +177,7 @@ def _check_streams(
     contract: Contract,
     span: Selection,
 ) -> list[Finding]:
-    """What is wrong with the packets of the streams beside the output's video."""
+    """Findings on the packets of the other streams."""
     streams, findings = contract.streams, list[Finding]()
     becomes = {info.index: info.becomes for info in streams.kept}
     for given, made in pairs:
@@ -192,7 +191,7 @@ def _check_streams(
 
 
 def _expectation(found: FileScan, contract: Contract) -> Expectation:
-    """What the output's pictures must look like."""
+    """The expected properties of the output's pictures."""
     codec, container = found.video.info.codec, contract.streams.container
     holds = codec in HDR10_CODECS
     return Expectation(
@@ -209,7 +208,7 @@ def _expectation(found: FileScan, contract: Contract) -> Expectation:
 
 
 def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
-    """A pipe that was read, as if it had been looked at: so many frames, one every ``tick``."""
+    """A scan that stands for a pipe: so many frames, one every ``tick``."""
     numbers = array("q", range(frames))
     track = Track(info=StreamInfo(0, "video", info.codec), tick=tick, cover=False, pts=numbers)
     return FileScan(
@@ -226,7 +225,7 @@ def counted_scan(info: VideoInfo, frames: int, tick: Fraction) -> FileScan:
 
 
 def require(verification: Verification, output: Path, kept_as: Path) -> None:
-    """Raise VerificationError if anything is wrong: the first thing, and where the file is."""
+    """Raise VerificationError if anything is wrong, with the first finding and the kept file."""
     found = verification.wrong
     if not found:
         return
@@ -234,12 +233,12 @@ def require(verification: Verification, output: Path, kept_as: Path) -> None:
         log.info("%s: %s", output, finding)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     raise VerificationError(
-        f"{output} is not what it should be: {found[0]}{more}", f"the file is kept as {kept_as}"
+        f"{output} failed verification: {found[0]}{more}", f"the file is kept as {kept_as}"
     )
 
 
 def videos_before(source: FileScan, contract: Contract) -> int:
-    """How many videos come before the main one in the output."""
+    """The number of videos before the main one in the output."""
     plan = contract.streams
     if plan.container.video_first:
         return 0
@@ -253,25 +252,25 @@ def videos_before(source: FileScan, contract: Contract) -> int:
 
 
 def _check_unread(source: FileScan, contract: Contract) -> Iterator[Finding]:
-    """That no stream has packets that FFmpeg never handed out: the file's own bytes tell all."""
+    """Check by the file's bytes that FFmpeg read the packets of every stream."""
     inside = None if contract.counted else look_inside(source.path, source.demuxer)
     for number in sorted(set(inside.first if inside else ()) - source.ids):
         after = inside and source.reached is not None and inside.first[number] > source.reached
         if number not in contract.streams.unopened and not after:
-            yield wrong("stream", f"a stream (number {number:#x}) was not read at all")
+            yield wrong("stream", f"a stream (number {number:#x}) was not read")
 
 
 def _only(found: FileScan, numbers: Sequence[int]) -> FileScan:
-    """The scan with some frames of the main video only."""
+    """The scan with only some frames of the main video."""
     stamps = sorted(found.video.pts)
     video = replace(found.video, pts=array("q", (stamps[number] for number in numbers)))
     return replace(found, tracks=tuple(video if t is found.video else t for t in found.tracks))
 
 
 def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
-    """The size, the shape on screen, how the picture is turned, and the timecode.
+    """Check size, aspect ratio, rotation and timecode.
 
-    A turn that the source's codec alone tells is compared with the first picture.
+    A rotation that only the source's bitstream states is checked with the first picture.
     """
     height, width = found.size
     if contract.size and found.size != contract.size:
@@ -281,12 +280,12 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
         yield wrong("video", f"video: {width}x{height} is smaller than the source")
     before, after = (Fraction(s.size[1], s.size[0]) * s.sar for s in (source, found))
     if abs(after / before - 1) > Fraction(1, width) + Fraction(1, height):
-        text = f"video: its shape is {float(after):.4f}:1 instead of {float(before):.4f}:1"
+        text = f"video: the aspect ratio is {float(after):.4f}:1 instead of {float(before):.4f}:1"
         yield wrong("video", text)
     yield from _check_crop(source, found, contract)
     container = contract.streams.container
     if source.turn and source.turn != found.turn and container.rotation is not Fate.LOST:
-        text = f"video: turned by the matrix {found.turn} instead of {source.turn}"
+        text = f"video: the display matrix is {found.turn} instead of {source.turn}"
         yield wrong("rotation", text)
     wanted = source.timecode or container.blank_timecode
     if container.timecode and wanted != found.timecode:
@@ -295,7 +294,7 @@ def _check_shape(source: FileScan, found: FileScan, contract: Contract) -> Itera
 
 
 def _check_crop(source: FileScan, found: FileScan, contract: Contract) -> Iterator[Finding]:
-    """What players cut off; where nobody says, the source's in the output's pixels, or nothing."""
+    """Check the crop for players; without a contract it is the source's, scaled, or none."""
     grown = (Fraction(new, old) for new, old in zip(found.size, source.size, strict=True))
     down, across = grown
     top, bottom, left, right = source.crop
@@ -306,19 +305,19 @@ def _check_crop(source: FileScan, found: FileScan, contract: Contract) -> Iterat
     elif not contract.cut:
         wanted.append(tuple(int(count * factor + Fraction(1, 2)) for count, factor in sides))
     if not any(_near(tuple(found.crop), one) for one in wanted):
-        text = f"video: players cut off {tuple(found.crop)} instead of {wanted[-1]}"
+        text = f"video: the crop is {tuple(found.crop)} instead of {wanted[-1]}"
         yield wrong("crop", text)
 
 
 def _near(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two crops differ by how halves are rounded at most, and none is missing."""
+    """Whether two crops differ at most by the rounding of halves, and none is missing."""
     return any(one) == any(other) and all(abs(a - b) <= 1 for a, b in zip(one, other, strict=True))
 
 
 def _check_chapters(
     source: FileScan, found: FileScan, span: Selection, offset: Fraction
 ) -> Iterator[Finding]:
-    """Every chapter that lies in the span, cut where that begins."""
+    """Check every chapter inside the span, cut at its start."""
     earliest = min((start for start, *_ in source.chapters), default=Fraction(0))
     first = earliest if span.start is None else span.start
     wanted = [
@@ -326,7 +325,7 @@ def _check_chapters(
         for start, end, title in source.chapters
         if (start >= first or end > first) and (span.end is None or start < span.end)
     ]
-    if wanted and found.container.iso:  # whose chapters begin with the video
+    if wanted and found.container.iso:  # its first chapter begins with the video
         wanted[0] = (min(wanted[0][0], -offset), wanted[0][1])
     if len(wanted) != len(found.chapters):
         text = f"{len(wanted)} chapters expected, {len(found.chapters)} found"

@@ -1,4 +1,4 @@
-"""Whether a source is still the file that it was when a run began to read it."""
+"""Detects that a source changed since a run began to read it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from ciaovideo.findings import Finding, Kind
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A file's size, identity and last change, as they were at some time."""
+    """A file's size, identity and modification time at some moment."""
 
     path: Path
     size: int
@@ -19,7 +19,7 @@ class Witness:
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
-        """As they are now; None where there is no such file."""
+        """The current state; None if there is no such file."""
         try:
             found = path.stat()
         except OSError:
@@ -27,14 +27,14 @@ class Witness:
         return cls(path, found.st_size, (found.st_dev, found.st_ino), found.st_mtime_ns)
 
     def require(self, kept_as: Path) -> None:
-        """Raise VerificationError if the file is gone: nothing can be compared with it."""
+        """Raise VerificationError if the file is gone, as nothing can be compared then."""
         if Witness.of(self.path) is None:
             raise VerificationError(
                 f"{kept_as} cannot be verified", f"the file is kept as {kept_as}"
             )
 
     def findings(self) -> tuple[Finding, ...]:
-        """What happened to the file meanwhile."""
+        """The finding if the file changed meanwhile."""
         now = Witness.of(self.path)
         if now == self:
             return ()

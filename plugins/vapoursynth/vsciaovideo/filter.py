@@ -23,7 +23,7 @@ from vsciaovideo.frames import (
     target_format,
 )
 
-MAX_SIDE = 999_999  # px: what the library takes
+MAX_SIDE = 999_999  # px: the library's limit
 
 
 def upscale(
@@ -43,15 +43,15 @@ def upscale(
     deterministic: bool = False,
     consistent: bool = False,
 ) -> vs.VideoNode:
-    """Enlarge a clip: frame n in is frame n out, properties kept.
+    """Enlarge a clip: frame n of the output is frame n of the input, with its properties.
 
-    ``scale`` is any number from 1 to 30, 2 if nothing is given; or give ``width``, ``height`` or
-    both. ``restore`` is from 0, faithful, over 0.5, without what codecs add, to 1, for worn film
-    and tape. ``format`` is the output's, the input's if not given. ``num_streams`` frames are
-    computed at once: if not given, three on a GPU, each in its own CUDA stream, one a core of a
-    processor. ``deterministic`` gives the same bits in every run, whatever memory is free. A
-    ``consistent`` frame, reduced again by bicubic, is the input's. Frames depend on their own input
-    alone, in any order. Raises vs.Error.
+    ``scale`` is any number from 1 to 30, by default 2; or give ``width``, ``height`` or both.
+    ``restore`` goes from 0 (faithful) over 0.5 (codec artefacts removed) to 1 (worn film and tape
+    repaired). ``format`` is the output's, by default the input's. ``num_streams`` frames are
+    computed at once: by default three on a GPU, each in its own CUDA stream, or one per CPU core.
+    ``deterministic`` gives the same bits in every run, regardless of free memory. A ``consistent``
+    frame, reduced again by bicubic, equals the input's. Each frame depends only on its own input.
+    Raises vs.Error.
     """
     with _vs_errors():
         _check(vs.VideoNode, "give a clip", clip=clip)
@@ -180,7 +180,7 @@ class _Render:
         multiples = tuple(1 << times for times in layout.log2_chroma)
         if any(side % multiple for side, multiple in zip(made, multiples, strict=True)):
             raise OptionError(
-                f"{made[1]}x{made[0]} is no size for {layout.name}",
+                f"{made[1]}x{made[0]} is not a size for {layout.name}",
                 f"give a width divisible by {multiples[1]} and a height divisible by "
                 f"{multiples[0]}, or another format",
             )

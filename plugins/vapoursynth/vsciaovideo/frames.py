@@ -1,4 +1,4 @@
-"""VapourSynth's formats and frame properties in the library's words, and back."""
+"""Translates VapourSynth's formats and frame properties to the library's types, and back."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,7 +134,7 @@ def set_props(target: vs.VideoFrame, source: vs.VideoFrame, made: PlaneFormat) -
     """Copy the source's properties to the target; colour and aspect ratio follow the target."""
     props, layout, color = target.props, made.layout, made.color
     props.update(source.props)
-    # A gray clip may be a plane of any other: how that is to be read, it alone knows.
+    # A gray clip may be a plane of another clip: its properties stay.
     if not target.format.color_family == source.format.color_family == vs.GRAY:
         props["_Matrix"] = int(color.matrix)
         props["_Range"] = int(color.color_range) - 1

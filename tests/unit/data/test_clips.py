@@ -60,5 +60,5 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_pyav")
 def test_without_pyav_it_says_what_to_install(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", width=64, height=48, seconds=0.1)
-    with pytest.raises(OptionError, match=r"a\.mkv: videos are read with PyAV"):
+    with pytest.raises(OptionError, match=r"a\.mkv: .*PyAV"):
         load_pictures([tmp_path / "a.mkv"], 1)

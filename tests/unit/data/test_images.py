@@ -105,7 +105,7 @@ def test_every_kind_of_picture_becomes_rgb(mode: str, tmp_path: Path) -> None:
 def test_a_picture_that_8_bit_cannot_hold_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(path)
-    with pytest.raises(DecodeError, match=r"deep\.png.*more than 8 bit"):
+    with pytest.raises(DecodeError, match=r"deep\.png.*8 bit"):
         read_picture(path)
 
 
@@ -141,7 +141,7 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"absent\.png"):
         read_picture(tmp_path / "absent.png")
     folder_of({"a.png": png(9, 9)}, tmp_path)
-    with pytest.raises(MissingInputError, match="at least 10 px"):
+    with pytest.raises(MissingInputError, match="10 px"):
         load_pictures([tmp_path], 10)
 
 

@@ -102,7 +102,7 @@ def test_the_largest_scale_and_one_pixel() -> None:
 
 @pytest.mark.parametrize("out_size", [(7, 16), (8, 15), (241, 16), (8, 481)])
 def test_a_size_outside_one_to_thirty_is_refused(out_size: tuple[int, int]) -> None:
-    with pytest.raises(UnsupportedScaleError, match="outside 1 to 30"):
+    with pytest.raises(UnsupportedScaleError, match="1 to 30"):
         engine(small_network())(torch.rand(1, 3, 8, 16), out_size)
 
 
@@ -196,7 +196,7 @@ def test_overflow_in_fp32_is_an_error(precision: str) -> None:
 
 
 def test_a_picture_of_nan_is_not_blamed_on_the_network() -> None:
-    with pytest.raises(NonFiniteError, match="input contains"):
+    with pytest.raises(NonFiniteError, match="input"):
         engine(small_network())(torch.full((1, 3, 8, 8), math.nan), (16, 16))
 
 

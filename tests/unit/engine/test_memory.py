@@ -77,7 +77,7 @@ def test_only_exhaustion_is_taken_for_exhaustion() -> None:
 
 def test_memory_that_runs_out_gets_a_hint_and_other_errors_stay() -> None:
     with (
-        pytest.raises(MemoryExhaustedError, match="training: memory ran out: use less"),
+        pytest.raises(MemoryExhaustedError, match=r"training: .*: use less"),
         exhaustion_named("training", "use less"),
     ):
         torch.empty(1 << 58, dtype=torch.uint8)

@@ -73,7 +73,7 @@ def test_a_picture_that_is_too_small_is_named(tmp_path: Path) -> None:
     picture(24, 26).save(tmp_path / "tiny.png")
     with pytest.raises(OptionError, match=r"tiny\.png: x2\.37 needs"):
         benchmark(BASELINES["bicubic"], tmp_path, 2.37)
-    with pytest.raises(OptionError, match=r"tiny\.png: a border of 12 px leaves nothing"):
+    with pytest.raises(OptionError, match=r"tiny\.png: .*12 px"):
         benchmark(BASELINES["bicubic"], tmp_path, 12)
     with pytest.raises(OptionError, match=r"tiny\.png: SSIM needs"):
         div2k(BASELINES["bicubic"], tmp_path, 2, ssim=True)

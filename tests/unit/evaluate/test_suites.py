@@ -103,12 +103,12 @@ def test_the_comparison_is_one_command(
 
 
 def test_neither_a_method_nor_a_suite(folder: Path) -> None:
-    with pytest.raises(OptionError, match="nothing to measure"):
+    with pytest.raises(OptionError, match="model"):
         evaluate("--on", str(folder))
 
 
 def test_a_plot_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="neither PNG nor SVG"):
+    with pytest.raises(OptionError, match="PNG"):
         evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.gif"))
-    with pytest.raises(OptionError, match="no network to draw"):
+    with pytest.raises(OptionError, match="network"):
         evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.svg"))

@@ -54,7 +54,7 @@ def test_a_file_that_is_named_twice_is_one_job(tapes: Path, tmp_path: Path) -> N
 
 def test_two_outputs_of_one_name_are_refused(tapes: Path, tmp_path: Path) -> None:
     (tapes / "reel" / "B.ts").touch()
-    with pytest.raises(OptionError, match=r"B\.ts and .*b\.MPG would both become"):
+    with pytest.raises(OptionError, match=r"B\.ts .*b\.MPG "):
         jobs_of(tapes, out=tmp_path / "out")
     jobs = jobs_of(tapes, out=tmp_path / "out", pattern="{stem}-{suffix}.mkv")
     assert {"reel/B-ts.mkv", "reel/b-MPG.mkv"} < {job.name for job in jobs}
@@ -143,5 +143,5 @@ def test_numbered_pictures_are_one_source_where_a_rate_is_given(tmp_path: Path) 
     assert jobs["a.mkv"].options.input.rate is None
     alone = find_sources([str(tmp_path / "reel" / "%04d.dpx")], output).found
     assert [job.name for job in make_jobs(alone, output, options)] == ["reel.mkv"]
-    with pytest.raises(OptionError, match="no numbered pictures"):
+    with pytest.raises(OptionError, match="numbered"):
         make_jobs(found, output, options, name="{stem}.%04d.png")

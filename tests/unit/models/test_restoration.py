@@ -120,9 +120,9 @@ def test_families() -> None:
 
 @pytest.mark.usefixtures("family")
 def test_strength_of_a_network_that_has_one_only() -> None:
-    with pytest.raises(OptionError, match="alone has weights of one strength"):
+    with pytest.raises(OptionError, match=r"^alone "):
         load_network(ModelOptions(model="alone", restore=0.3), "cpu")
-    with pytest.raises(OptionError, match="bicubic has weights of one strength"):
+    with pytest.raises(OptionError, match=r"^bicubic "):
         load_network(ModelOptions(model="bicubic", restore=1.0), "cpu")
     assert load_network(ModelOptions(model="alone"), "cpu")[0] == "alone"
 
@@ -158,5 +158,5 @@ def test_a_coarser_video_is_restored_more_and_never_as_film() -> None:
 
 @pytest.mark.parametrize("restore", [-0.1, 1.1, float("nan")])
 def test_strengths_outside_are_refused(restore: float) -> None:
-    with pytest.raises(OptionError, match="outside 0 to 1"):
+    with pytest.raises(OptionError, match="0 to 1"):
         ModelOptions(restore=restore)

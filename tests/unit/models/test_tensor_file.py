@@ -47,7 +47,7 @@ def test_a_damaged_file_is_named(damage: Callable[[bytes], bytes], tmp_path: Pat
     content = path.read_bytes()
     path.write_bytes(damage(content))
     assert path.read_bytes() != content
-    with pytest.raises(CorruptWeightsError, match=r"a\.safetensors: not a readable"):
+    with pytest.raises(CorruptWeightsError, match=r"a\.safetensors"):
         read(path)
 
 

@@ -140,7 +140,7 @@ def test_a_file_that_is_cut_off_or_no_such_file(path: Path, tmp_path: Path) -> N
     whole = path.read_bytes()
     for content in (b"", b"some text that is long enough", whole[:100], whole[:-100]):
         path.write_bytes(content)
-        with pytest.raises(CorruptWeightsError, match="not a readable safetensors file"):
+        with pytest.raises(CorruptWeightsError, match="safetensors"):
             load_file(path)
     with pytest.raises(MissingWeightsError, match="absent"):
         load_file(tmp_path / "absent.safetensors")
@@ -170,7 +170,7 @@ def test_a_file_of_an_unknown_network(text: str, tmp_path: Path) -> None:
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "theirs.safetensors"
     save_file(weights(), path, metadata={"format": "pt"})
-    with pytest.raises(MismatchedWeightsError, match="no network specification"):
+    with pytest.raises(MismatchedWeightsError, match="specification"):
         load_file(path)
 
 
@@ -190,13 +190,13 @@ def test_bundled_weights_by_name(bundle: Path) -> None:
             network.state_dict()["encoder.conv_first.weight"],
             weights()["encoder.conv_first.weight"],
         )
-    with pytest.raises(UnknownNameError, match="did you mean 'tiny'"):
+    with pytest.raises(UnknownNameError, match="'tiny'"):
         load_model("tinny")
 
 
 def test_a_bundled_file_that_the_manifest_does_not_mean(bundle: Path) -> None:
     save(bundle / "tiny.safetensors", SPEC, weights(seed=4), torch.float32)
-    with pytest.raises(CorruptWeightsError, match=r"tiny\.safetensors: its SHA-256"):
+    with pytest.raises(CorruptWeightsError, match=r"tiny\.safetensors: .*SHA-256"):
         load_bundled("tiny")
     (bundle / "tiny.safetensors").unlink()
     with pytest.raises(MissingWeightsError, match=r"tiny\.safetensors"):
@@ -229,7 +229,7 @@ def test_files_from_before_there_were_versions_are_read() -> None:
     "halves", [{"encoder": "edsr"}, {"network": "bicubic", "decoder": "ciaosr"}]
 )
 def test_half_a_network_is_none(halves: dict[str, str]) -> None:
-    with pytest.raises(MismatchedWeightsError, match="an implicit network has both"):
+    with pytest.raises(MismatchedWeightsError, match="implicit"):
         NetworkSpec(**halves)  # type: ignore[arg-type]
 
 
@@ -245,7 +245,7 @@ def test_the_rank_on_a_device_decides(bundle: Path) -> None:
     rank(slow="cuda = 1, cpu = 9", fast="cpu = 1, cuda = 2", unasked="")
     assert [choose_weights(device) for device in ("cpu", "cuda", "mps")] == ["fast", "slow", "fast"]
     rank(unasked="")
-    with pytest.raises(MissingWeightsError, match="no bundled weights are ranked"):
+    with pytest.raises(MissingWeightsError, match="bundled"):
         choose_weights("cpu")
 
 
@@ -297,11 +297,11 @@ def test_several_files_under_one_name(bundle: Path) -> None:
             for name in ("both", f"both-x{scale}")
         ]
         assert torch.equal(*upscaled)
-    with pytest.raises(UnsupportedScaleError, match="ask for a scale of 2 or 3"):
+    with pytest.raises(UnsupportedScaleError, match="2 or 3"):
         Upscaler("both", scale=2.5, device="cpu")(lr)
-    with pytest.raises(OptionError, match="name one of both-x2, both-x3"):
+    with pytest.raises(OptionError, match="both-x2, both-x3"):
         find_weights("both")
-    with pytest.raises(UnknownNameError, match="did you mean 'both'"):
+    with pytest.raises(UnknownNameError, match="'both'"):
         load_bundled("bothe")
 
 
@@ -310,7 +310,7 @@ def test_a_family_needs_scales(bundle: Path) -> None:
     path = bundle / "manifest.toml"
     text = path.read_text(encoding="utf-8").replace("{ only = [2] }", "[1.0, 4.0]")
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(CorruptWeightsError, match="both-x2 is of a family, and lists no scales"):
+    with pytest.raises(CorruptWeightsError, match=r"both-x2 .*scales"):
         read_manifest()
 
 

@@ -77,7 +77,7 @@ def test_frames_that_went_into_a_pipe_are_counted(job: UpscaleRun) -> None:
     assert [finding.kind for finding in result.findings] == [Kind.FELL_BACK]
     wrong = replace(plan, frames=FRAMES - 1)  # a plan may be wrong, then the source decides
     assert checked(job, wrong, (FRAMES, None)).frames == FRAMES
-    with pytest.raises(VerificationError, match=r"11 frames went into the pipe, and .* has 12"):
+    with pytest.raises(VerificationError, match=r"\b11\b.*\b12\b"):
         checked(job, plan, (FRAMES - 1, None))
 
 
@@ -86,7 +86,7 @@ def test_frames_that_came_out_of_a_pipe_are_counted(job: UpscaleRun) -> None:
     info = replace(job.plan.info, time_base=Fraction(1, 24))
     plan = replace(job.plan, info=info)  # a pipe's clock has a tick for each frame
     assert checked(job, plan, (FRAMES, FRAMES)).pictures == 0
-    with pytest.raises(VerificationError, match="13 expected, 12 found"):
+    with pytest.raises(VerificationError, match=r"\b13\b.*\b12\b"):
         checked(job, plan, (FRAMES, FRAMES + 1))
 
 

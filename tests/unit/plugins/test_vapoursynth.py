@@ -378,7 +378,10 @@ def test_frames_that_a_deinterlacer_made_are_taken() -> None:
         ({"width": 0}, "width is 0: give a number of pixels"),
         ({"width": -96, "height": 64}, "width is -96: give a number of pixels"),
         ({"width": 96, "height": 10**9}, "height is 1000000000: give a number of pixels"),
-        ({"width": 97, "height": 64}, "97x64 is no size for YUV420P8: give a width divisible by 2"),
+        (
+            {"width": 97, "height": 64},
+            "97x64 is not a size for YUV420P8: give a width divisible by 2",
+        ),
         ({"model": "ciaosr-fats"}, "did you mean 'ciaosr-fast'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors"),
         ({"weights": "x" * 5000}, "name a .safetensors file"),
@@ -423,14 +426,14 @@ def test_a_clip_that_cannot_be_worked_on_is_refused(
 
 
 def test_what_is_no_clip_is_refused() -> None:
-    with pytest.raises(vs.Error, match=r"clip is 'clip\.mkv'"):
+    with pytest.raises(vs.Error, match=r"'clip\.mkv'"):
         upscale("clip.mkv")
 
 
 def test_a_frame_that_cannot_be_worked_on_is_named_and_others_are_made() -> None:
     clip = source(_Matrix=1, _FieldBased=lambda n: 2 * (n == 2))
     large = upscale(clip, 2)
-    with pytest.raises(vs.Error, match=r"^\s*upscale: frame 2: the picture is interlaced"):
+    with pytest.raises(vs.Error, match=r"^\s*upscale: frame 2: .*interlaced"):
         large.get_frame(2)
     assert large.get_frame(3).width == 2 * WIDTH
 
@@ -453,5 +456,5 @@ def test_a_changing_size_that_does_not_fit_is_named() -> None:
     clip = vs.core.std.Splice(
         [source(_Matrix=1), source("YUV411P8", size=(44, 32), _Matrix=1)], mismatch=True
     )
-    with pytest.raises(vs.Error, match=re.escape("frame 4: 66x48 is no size for YUV411P8")):
+    with pytest.raises(vs.Error, match=re.escape("frame 4: 66x48 is not a size for YUV411P8")):
         upscale(clip, 1.5).get_frame(FRAMES)

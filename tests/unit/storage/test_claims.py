@@ -43,7 +43,7 @@ def test_the_second_run_of_an_output_learns_it_at_the_start(tmp_path: Path) -> N
     with process:
         for name in (output, link):
             for overwrite in (False, True):
-                with pytest.raises(OutputExistsError, match=f"written by process {process.pid}"):
+                with pytest.raises(OutputExistsError, match=f"process {process.pid}"):
                     check_output(tmp_path / "in.mkv", Destination.of(name), overwrite=overwrite)
             with pytest.raises(OutputExistsError, match="wait"), atomic_output(name):
                 pass

@@ -95,23 +95,23 @@ def test_deleting_leaves_what_others_put_there(tmp_path: Path) -> None:
 def test_other_facts_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path := tmp_path / "ledger", 0)
     kept = {file: file.read_bytes() for file in path.iterdir()}
-    with pytest.raises(StaleLedgerError, match="another source: "):
+    with pytest.raises(StaleLedgerError, match="source"):
         Ledger(path, Fingerprint(FACTS | {"source": "another"}))
-    with pytest.raises(StaleLedgerError, match="another source and another network"):
+    with pytest.raises(StaleLedgerError, match=r"source.*network"):
         Ledger(path, Fingerprint(dict.fromkeys(FACTS, "another")))
-    with pytest.raises(StaleLedgerError, match="another network: repeat its command"):
+    with pytest.raises(StaleLedgerError, match="network"):
         Ledger(path, Fingerprint(FACTS | {"network": "another"}, given=frozenset({"network"})))
-    with pytest.raises(StaleLedgerError, match="another source: delete that folder"):
+    with pytest.raises(StaleLedgerError, match=r"source.*delete"):
         Ledger(path, Fingerprint(FACTS | {"source": "another"}, given=frozenset({"network"})))
     monkeypatch.setattr("ciaovideo.storage.ledger.LENGTH", 5)
-    with pytest.raises(StaleLedgerError, match="another length of segments"):
+    with pytest.raises(StaleLedgerError, match="segments"):
         Ledger(path, Fingerprint(FACTS))
     assert {file: file.read_bytes() for file in path.iterdir()} == kept
 
 
 def test_the_one_file_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     (path := tmp_path / "ledger").write_bytes(b"ciaovideo ledger 1\n")
-    with pytest.raises(StaleLedgerError, match="another version of ciaovideo") as refused:
+    with pytest.raises(StaleLedgerError, match="version") as refused:
         Ledger(path, Fingerprint(FACTS))
     assert "delete it" in refused.value.hint
     assert path.exists()

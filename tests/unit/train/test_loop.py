@@ -281,7 +281,7 @@ def test_gpus_multiply_in_tf32_only_while_training() -> None:
 def test_divergence_is_an_error_and_keeps_the_last_checkpoint() -> None:
     trainer("run", minutes=0).run()
     before = (Path("run") / STATE).read_bytes()
-    with pytest.raises(NonFiniteError, match="NaN or Inf at step"):
+    with pytest.raises(NonFiniteError, match=r"NaN .*at step"):
         trainer("run", "optim.learning_rate=1e30", "optim.clip_norm=0").run()
     run = trainer("run")
     run.average.weights["encoder.conv_first.bias"][0] = math.inf
@@ -312,7 +312,7 @@ def test_what_is_not_there_is_named() -> None:
     with pytest.raises(MissingInputError, match="absent"):
         trainer("run", "data.sources=absent").run()
     assert not Path("run").exists()
-    with pytest.raises(MissingInputError, match="at least 80 px"):
+    with pytest.raises(MissingInputError, match="80 px"):
         trainer("run", "data.high_scale=10").run()
     with pytest.raises(OptionError, match=r"small\.toml"):
         trainer("small.toml").prepare()
@@ -447,7 +447,7 @@ def test_without_tensorboard_there_is_a_notice(monkeypatch: pytest.MonkeyPatch) 
 def test_validation_pictures_that_are_not_there_are_refused_at_once() -> None:
     with pytest.raises(MissingInputError, match="nowhere"):
         trainer("run", 'validation.folder="nowhere"').prepare()
-    with pytest.raises(OptionError, match="a multiple of 61 px"):
+    with pytest.raises(OptionError, match="61 px"):
         trainer("run", *VALIDATED, "validation.scales=6.1").prepare()
     assert not Path("run").exists()
 

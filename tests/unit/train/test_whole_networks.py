@@ -136,7 +136,7 @@ def test_a_fixed_scale_begins_with_the_features_of_any_scale() -> None:
     for name, weight in begun.items():
         source = learned if name.startswith("features.") else fresh
         assert torch.equal(weight, source[name]), name
-    with pytest.raises(MismatchedWeightsError, match="have no 'enlarge' in common"):
+    with pytest.raises(MismatchedWeightsError, match="'enlarge'"):
         trainer("fsdn", "other", start, "start_with=enlarge")
     with pytest.raises(MismatchedWeightsError, match="another network"):
         trainer("fsdn", "other", start, "network.options.features=8")
@@ -144,12 +144,12 @@ def test_a_fixed_scale_begins_with_the_features_of_any_scale() -> None:
 
 def test_a_scale_that_cannot_be_measured_is_refused_before_the_first_step() -> None:
     measured = ("validation.folder=pictures", "validation.scales=3")
-    with pytest.raises(UnsupportedScaleError, match="ask for a scale of 2"):
+    with pytest.raises(UnsupportedScaleError, match="scale of 2"):
         trainer("fsdn", "run", *measured).prepare()
 
 
 def test_a_rate_of_an_encoder_needs_one() -> None:
-    with pytest.raises(OptionError, match="the network has no encoder"):
+    with pytest.raises(OptionError, match="encoder"):
         trainer("asdn", "run", "optim.encoder_rate=0.5")
 
 

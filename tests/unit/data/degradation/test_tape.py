@@ -72,8 +72,8 @@ def test_dv_codes_television_s_own_size_only() -> None:
 
 def test_what_cannot_be_coded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = pictures()[:, None]
-    with pytest.raises(EncodeError, match="no quality 60"):
+    with pytest.raises(EncodeError, match="quality 60"):
         tape.recoded(clip, "mpeg2", 60)
     monkeypatch.setitem(sys.modules, "ciaovideo.media.write.recompress", None)
-    with pytest.raises(OptionError, match=r"set data\.degradation\.codecs to 0"):
+    with pytest.raises(OptionError, match=r"data\.degradation\.codecs"):
         tape.recoded(clip, "mpeg2", 6)

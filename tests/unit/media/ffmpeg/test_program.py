@@ -94,11 +94,11 @@ def test_an_ffmpeg_that_is_missing_or_too_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(OptionError, match="no ffmpeg on this system: install ffmpeg 5"):
+    with pytest.raises(OptionError, match="install ffmpeg 5"):
         find_encoder("-c:v libx264")
     monkeypatch.undo()
     fake(tmp_path, monkeypatch, "echo 'ffmpeg version 4.4.2'; echo 'libavutil      56. 70.100'")
-    with pytest.raises(OptionError, match=r"too old \(ffmpeg version 4.4.2"):
+    with pytest.raises(OptionError, match=r"4\.4\.2"):
         find_encoder("-c:v libx264")
 
 
@@ -208,7 +208,7 @@ def test_an_ffmpeg_that_dies_is_an_error_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake(tmp_path, monkeypatch, "echo one >&2; echo boom >&2; exit 9")
-    with pytest.raises(EncodeError, match=r"ffmpeg failed \(exit code 9\): one / boom"):
+    with pytest.raises(EncodeError, match=r"exit code 9.*: one / boom"):
         try_out(encoder(), target())
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 

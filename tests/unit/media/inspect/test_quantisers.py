@@ -35,7 +35,7 @@ def test_a_coarser_file_shows_it(
     ]
     known = [each.qp or 0.0 for each in found]
     assert all(one + 2 < other for one, other in itertools.pairwise(known))
-    source = "the encoder's own crf" if codec == "libx265" else "as its blocks tell"
+    source = "the encoder's own crf" if codec == "libx265" else "from its blocks"
     assert {each.source for each in found} == {source}
 
 
@@ -72,7 +72,7 @@ def test_bits_are_held_against_what_there_is_to_code(tmp_path: Path) -> None:
     found = [evidence(tmp_path / f"{rate}.mkv", "libvpx", b=rate) for rate in rates]
     fine, coarse = (each.qp or 0.0 for each in found)
     assert fine < coarse
-    assert all("bits a pixel" in each.source for each in found)
+    assert all("bits per pixel" in each.source for each in found)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_bits_are_held_against_what_there_is_to_code(tmp_path: Path) -> None:
     [
         ("ffv1", "yuv420p", ".mkv", "lossless"),
         ("rawvideo", "yuv420p", ".nut", "lossless"),
-        ("prores_ks", "yuv422p10le", ".mov", "a codec for production"),
+        ("prores_ks", "yuv422p10le", ".mov", "a production codec"),
     ],
 )
 def test_what_loses_nothing_to_speak_of(

@@ -70,5 +70,5 @@ def test_a_limited_scan_reads_only_what_is_needed(tmp_path: Path) -> None:
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.mp4"
     path.write_bytes(b"no video at all" * 100)
-    with pytest.raises(OpenError, match=r"opening .*in\.mp4"):
+    with pytest.raises(OpenError, match=r"in\.mp4"):
         scan_file(path)

@@ -44,19 +44,19 @@ def test_the_judgement(evidence: FieldEvidence, interlaced: bool, order: str) ->
     ("mode", "force", "evidence", "filtered", "whole", "words"),
     [
         ("auto", False, MOVING, False, (True, False), ""),
-        ("auto", False, COMBED, True, (False, False), "made whole"),
-        ("auto", False, replace(MOVING, flagged=9), True, (True, False), "made whole"),
+        ("auto", False, COMBED, True, (False, False), "deinterlaced:"),
+        ("auto", False, replace(MOVING, flagged=9), True, (True, False), "deinterlaced:"),
         (
             "auto",
             False,
             replace(MOVING, flagged=36, progressive=36),
             False,
             (True, True),
-            "taken for progressive",
+            "as progressive:",
         ),
-        ("field", False, COMBED, True, (False, False), "every field becomes a frame:"),
-        ("field", False, MOVING, True, (True, False), "seems to be progressive"),
-        ("off", True, COMBED, False, (True, True), "taken as they are"),
+        ("field", False, COMBED, True, (False, False), "every field"),
+        ("field", False, MOVING, True, (True, False), "seems progressive"),
+        ("off", True, COMBED, False, (True, True), "kept as they are"),
         ("off", True, MOVING, False, (True, True), ""),
     ],
 )
@@ -97,7 +97,7 @@ def test_woven_clips_are_found_with_their_order(
     assert evidence.order == ("bff" if bottom_first else "tff")
     assert evidence.frames == 24
     assert evidence.flagged == 24 * flagged
-    assert "24 frames looked at" in str(evidence)
+    assert "24 frames" in str(evidence)
 
 
 def test_animations_for_screens_have_no_fields(tmp_path: Path) -> None:

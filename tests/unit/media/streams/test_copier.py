@@ -193,7 +193,7 @@ def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -
 def test_sound_that_would_be_lost_is_an_error_before_work(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mkv", tmp_path / "out.mp4"
     make_clip(source, sound=True, sound_codec="wavpack", **SMALL)
-    with pytest.raises(EncodeError, match=r"cannot hold the sound .*wavpack.*\.mkv"):
+    with pytest.raises(EncodeError, match=r"wavpack.*\.mkv"):
         plan_streams(probe(source), container_of(output))
     assert list(tmp_path.iterdir()) == [source]
     process(source, tmp_path / "out.mkv")

@@ -42,9 +42,9 @@ def test_worse_qualities_are_worse(kind: str) -> None:
 
 
 def test_what_a_codec_refuses_is_an_error() -> None:
-    with pytest.raises(EncodeError, match="no quality 1"):
+    with pytest.raises(EncodeError, match="quality 1"):
         recode(clip(48, 64), "mpeg2", 1)
-    with pytest.raises(EncodeError, match="a clip in dv"):
+    with pytest.raises(EncodeError, match="dv"):
         recode(clip(48, 64), "dv", 0)
 
 

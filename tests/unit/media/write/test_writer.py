@@ -283,7 +283,7 @@ def test_wrong_planes_never_spread_over_the_picture(tmp_path: Path) -> None:
     clip = irregular()
     planes = tuple(torch.zeros(1, 1, dtype=torch.uint8) for _ in range(3))
     with VideoWriter(path, target_for(path, clip)) as writer:
-        with pytest.raises(AssertionError, match="size and layout"):
+        with pytest.raises(AssertionError, match="layout"):
             writer.write(Frame(planes, 0, clip.tick))
         for frame in frames_of(clip):
             writer.write(frame)

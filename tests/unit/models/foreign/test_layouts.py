@@ -48,5 +48,5 @@ def test_the_first_that_recognises_reads(names: list[str], reader: str, tmp_path
 
 def test_what_nobody_recognises_is_named_with_what_is_known(tmp_path: Path) -> None:
     torch.save({"state_dict": {"third": torch.ones(2)}}, tmp_path / "theirs.pth")
-    with pytest.raises(MismatchedWeightsError, match="third: name a checkpoint of one or other"):
+    with pytest.raises(MismatchedWeightsError, match=r"third: .*one or other"):
         read_foreign(tmp_path / "theirs.pth")
