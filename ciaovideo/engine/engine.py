@@ -31,7 +31,7 @@ from ciaovideo.errors import (
 from ciaovideo.grid import View
 from ciaovideo.models.networks.consistent import Consistent
 from ciaovideo.models.protocols import Footprint, Network, Scales
-from ciaovideo.ops.dispatch import Setbacks
+from ciaovideo.ops.dispatch import FailedTwins
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.tiling import Rect, Tile, plan_tiles
 
@@ -51,7 +51,7 @@ class Engine:
     """Runs a network on one device: lr (B, 3, h, w) in [0, 1] -> sr (B, 3, H, W), fp32, unclamped.
 
     Safe to call from several threads at once; ``share`` says how many will, so that each plans
-    with its part of the memory. ``notices`` report fallbacks.
+    with its part of the memory. ``fallbacks`` name what it had to do otherwise than planned.
     """
 
     def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
@@ -61,8 +61,8 @@ class Engine:
             self.precision = "fp32"  # it has nothing that could be cast
         self.options = options
         self.workers = 1
-        self.notices: list[str] = []
-        self.setbacks = Setbacks(self._notice)
+        self.fallbacks: list[str] = []
+        self.failed_twins = FailedTwins(self._fell_back)
         network = Consistent(network) if options.consistent else network
         self._exact = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._exact.requires_grad_(False)
@@ -144,7 +144,7 @@ class Engine:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         with ExitStack() as stack:
-            stack.enter_context(self.setbacks.noted())
+            stack.enter_context(self.failed_twins.noted())
             if self.options.deterministic:
                 stack.enter_context(deterministic_kernels())
             if self.device.type == "cuda":
@@ -169,7 +169,7 @@ class Engine:
             raise NonFiniteError("the input contains NaN or Inf", "clean it first")
         if self.precision == "fp32":
             raise NonFiniteError("the network produced NaN or Inf", "check its weights")
-        self._notice(f"{self.precision} overflowed: such frames are computed again in fp32")
+        self._fell_back(f"{self.precision} overflowed: such frames are computed again in fp32")
         sr = self._run(self._exact, lr, out_size, part)
         if not bool(sr.sum().isfinite()):
             raise NonFiniteError(
@@ -193,7 +193,7 @@ class Engine:
             ) from problem
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._notice(f"memory ran out: continuing with tiles of {side} px")
+        self._fell_back(f"memory ran out: continuing with tiles of {side} px")
         self._plans[(batch, *view.lr_size, *view.out_size)] = self._with_side(side, batch, view)
 
     def _with_side(self, side: int, batch: int, view: View) -> EnginePlan:
@@ -209,9 +209,9 @@ class Engine:
         per = self._network.footprint(view)
         return Footprint(per.lr_pixel * batch, per.out_pixel * batch, per.fixed * batch)
 
-    def _notice(self, text: str) -> None:
-        if text not in self.notices:
-            self.notices.append(text)
+    def _fell_back(self, text: str) -> None:
+        if text not in self.fallbacks:
+            self.fallbacks.append(text)
             log.warning("%s", text)
 
 

@@ -99,7 +99,7 @@ class Renderer:
     @torch.inference_mode()
     def _finite[R](self, out_size: tuple[int, int], make: Callable[[Enlarge], R]) -> R:
         """What is made by the network; made again in fp32 where a value was not finite."""
-        with self.engine.setbacks.noted():
+        with self.engine.failed_twins.noted():
             return self._finite_noted(out_size, make)
 
     def _finite_noted[R](self, out_size: tuple[int, int], make: Callable[[Enlarge], R]) -> R:
@@ -125,7 +125,7 @@ class Renderer:
         colors = self.source.opaque
         sent = [_sent(plane, self.engine.device)[None] for plane in planes]
         count = len(planes) - self.source.layout.alpha
-        with self.engine.setbacks.noted():
+        with self.engine.failed_twins.noted():
             return to_rgb(sent[:count], colors.layout, colors.color, dtype=colors.dtype)
 
     def _encoded(

@@ -16,7 +16,7 @@ from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.errors import OptionError
 from ciaovideo.evaluate.clips import frame_scores, mean_score, reduced, true_frames
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Score, Upscale, naming
-from ciaovideo.media.write.recompress import CODECS, recode
+from ciaovideo.media.write.recompress import KINDS, recompress
 
 FRAMES = 8  # of a clip, where nothing else is asked for
 PAN = (3, 2)  # HR px that a still moves between frames: right, down
@@ -28,7 +28,7 @@ QUANTISED = frozenset({"mpeg2", "mpeg4"})  # whose quality is the quantiser itse
 
 @dataclass(frozen=True, slots=True, order=True)
 class Coding:
-    """What coded a clip, and its quality: ``kind`` as ``recompress.CODECS`` has it, "" nothing."""
+    """What coded a clip, and its quality: ``kind`` as ``recompress.KINDS`` has it, "" nothing."""
 
     kind: str = ""
     quality: int = 0
@@ -53,7 +53,7 @@ class Coding:
             raise OptionError(
                 f"{text!r}: unknown codec {kind!r}", f"use clean, or one of {', '.join(NAMES)}"
             )
-        qualities = CODECS[kind][2]
+        qualities = KINDS[kind][2]
         if not quality.isdecimal() or int(quality) not in qualities:
             raise OptionError(
                 f"{text!r}: {kind} has no such quality",
@@ -141,7 +141,7 @@ def _coded(path: Path, frames: int, scale: float, coding: Coding) -> list[Tensor
         small = reduced(clip, lr_size((clip.shape[-2], clip.shape[-1]), scale))
         if coding.kind:
             planes = [plane.contiguous() for plane in from_rgb(small, LAYOUT, COLOR)]
-            codes = recode(planes, coding.kind, coding.quality, as_shared=True)
+            codes = recompress(planes, coding.kind, coding.quality, as_shared=True)
             small = to_rgb(codes, LAYOUT, COLOR).clamp(0, 1)
         made.append(small)
     return made

@@ -21,7 +21,7 @@ UNUSABLE = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
 COMPILER = "triton"
 
 
-class Setbacks:
+class FailedTwins:
     """Fused twins that failed once and are not tried again.
 
     ``tell`` is called with a sentence for each.
@@ -50,7 +50,7 @@ class Setbacks:
             _current.reset(token)
 
 
-_current: ContextVar[Setbacks] = ContextVar("setbacks", default=Setbacks())  # noqa: B039
+_current: ContextVar[FailedTwins] = ContextVar("failed_twins", default=FailedTwins())  # noqa: B039
 
 
 def fused_twin(operator: str, *tensors: Tensor) -> ModuleType | None:
@@ -74,7 +74,7 @@ class PlainIfItFails:
 
     Triton compiles a kernel at its first launch. That needs a C compiler, Python's headers, a
     folder to write to, and a GPU with enough shared memory. A twin that failed is not used again,
-    and ``Setbacks`` reports it. Errors from outside Triton are bugs here and propagate, as does
+    and ``FailedTwins`` reports it. Errors from outside Triton are bugs here and propagate, as does
     exhausted memory, where smaller tiles help.
     """
 

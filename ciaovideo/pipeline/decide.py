@@ -19,9 +19,9 @@ from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.output import Destination
 from ciaovideo.models.restoration import anchored
 from ciaovideo.options import ModelOptions, UpscaleOptions
+from ciaovideo.pipeline.decide_video import OutputWishes, decide_video
 from ciaovideo.pipeline.plan import UpscalePlan, describe_run, target_of
 from ciaovideo.pipeline.source import RunSource
-from ciaovideo.pipeline.video import OutputWishes, decide_video
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8

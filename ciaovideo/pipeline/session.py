@@ -21,7 +21,7 @@ from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide import decide
 from ciaovideo.pipeline.fingerprint import LedgerAccess, find_ledger, reproducible
-from ciaovideo.pipeline.frames.computing import FrameMaker
+from ciaovideo.pipeline.frames.frame_maker import FrameMaker
 from ciaovideo.pipeline.frames.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.plan import UpscalePlan
@@ -319,9 +319,11 @@ class UpscaleRun:
         """All findings so far."""
         source = self._source
         others = source.others.findings if source.others else ()
-        notices = self.engine.notices
-        fallen = [Finding(kind=Kind.FELL_BACK, subject="computing", text=text) for text in notices]
-        return without_repeats((*self.plan.findings, *source.reader.findings, *others, *fallen))
+        fallbacks = (
+            Finding(kind=Kind.FELL_BACK, subject="computing", text=text)
+            for text in self.engine.fallbacks
+        )
+        return without_repeats((*self.plan.findings, *source.reader.findings, *others, *fallbacks))
 
     def _summary(self, work: RunCounts, seconds: float, verification: Verification) -> Summary:
         plan = self.plan

@@ -30,7 +30,7 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.options import EngineOptions, InputOptions, ModelOptions, UpscaleOptions
-from ciaovideo.pipeline.frames.computing import FrameMaker
+from ciaovideo.pipeline.frames.frame_maker import FrameMaker
 from ciaovideo.pipeline.frames.stages import StageClock
 from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.session import Progress, Session, UpscaleRun

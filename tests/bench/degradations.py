@@ -119,7 +119,7 @@ def tapes(picture: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield "fields, half left", tape.combed(picture, pair(0, 8), value(0.5), first=0)
     clip = tape.moving(picture, pair(0.7, 2.3), 4, 2)
     for kind, quality in (("mpeg2", 6), ("mpeg2", 20), ("h264", 28), ("h264", 38), ("dv", 0)):
-        made = tape.recoded(clip, kind, quality, corner=(5, 9))
+        made = tape.recompressed(clip, kind, quality, corner=(5, 9))
         yield f"{kind} {quality}", made[:, 2]
         yield f"{kind} {quality}, enlarged", enlarged(made[:, 2])
 

@@ -35,7 +35,7 @@ from ciaovideo.train.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 Size = tuple[int, int]
-NOTICES: list[str] = []  # of the engines made here
+FALLBACKS: list[str] = []  # of the engines made here
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[s
             if not fused:
                 stack.enter_context(without_kernels())
             engine = Engine(network(case.name), EngineOptions(device=device, precision=precision))
-            engine.notices = NOTICES
+            engine.fallbacks = FALLBACKS
             lr = lr.to(engine.device)
             row: dict[str, object] = {"precision": precision, "kernels": fused}
             rows.append(row)
@@ -219,7 +219,7 @@ def query_blocks(case: Case, device: str) -> dict[int, float]:
     for block in (1 << 15, 1 << 17, 1 << 19):
         with patch.dict(QUERY_BLOCK, {"cuda": block, "cpu": block}):
             engine = Engine(network(case.name), EngineOptions(device=device, precision="bf16"))
-            engine.notices = NOTICES
+            engine.fallbacks = FALLBACKS
             lr = torch.rand(1, 3, *case.lr_size, device=engine.device)
             found[block] = 1 / speed("block", lambda: engine(lr, case.out_size), engine.device)  # noqa: B023
     return found
@@ -273,7 +273,7 @@ def markdown(report: dict[str, object]) -> str:
             ms = (times[name] for name in ("plain", "graph", "compiled"))
             figures = " | ".join(t if isinstance(t, str) else f"{t * 1e3:.3f}" for t in ms)
             lines.append(f"| {case['case']} | {figures} |".replace("\n", " "))
-    lines += ["", *report["setbacks"]]  # type: ignore[misc]
+    lines += ["", *report["fallbacks"]]  # type: ignore[misc]
     return "\n".join([*lines, "", "```", str(report["tests"]), "```", ""])
 
 
@@ -295,7 +295,7 @@ def main() -> None:
     report |= {"cases": (made := []), "tests": "not run yet"}
 
     def write() -> None:
-        report["setbacks"] = list(dict.fromkeys(NOTICES))
+        report["fallbacks"] = list(dict.fromkeys(FALLBACKS))
         report["seconds"] = time.perf_counter() - began
         (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=2))
         (arguments.folder / "gpu.md").write_text(markdown(report))

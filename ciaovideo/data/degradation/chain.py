@@ -235,7 +235,7 @@ class Degrader:
         clip = film.flicker(clip, depth, draws.fields, still=now).clamp(0, 1)
         if kind == "dv":
             clip, now = picture[:, None], 0  # each frame is coded for itself
-        return tape.recoded(clip, kind, quality, corner=corner)[:, now]
+        return tape.recompressed(clip, kind, quality, corner=corner)[:, now]
 
 
 def _resized(

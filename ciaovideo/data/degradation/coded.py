@@ -29,7 +29,7 @@ HALO_SIGMA = (0.6, 1.4)  # LR px, of the unsharp masks that others put on their 
 HALO_WEIGHT = (0.2, 0.8)
 # What coded it, how often, and from which qualities, half open. Constant rate factors as people
 # share video, quantisers as on DVDs and in old .avi, libjpeg's qualities for what was a still.
-CODECS: tuple[tuple[str, float, tuple[int, int]], ...] = (
+CODEC_SHARES: tuple[tuple[str, float, tuple[int, int]], ...] = (
     ("h264", 0.45, (17, 35)),
     ("h265", 0.20, (20, 35)),
     ("mpeg2", 0.15, (2, 11)),
@@ -144,8 +144,8 @@ class Coder:
         A still after JPEG is both. ``speed`` is that of all pictures, in px per frame down and
         right; drawn for each where it is not given.
         """
-        which = int(draws.weighted([share for _, share, _ in CODECS], 1).item())
-        kind, _, (best, worst) = CODECS[which]
+        which = int(draws.weighted([share for _, share, _ in CODEC_SHARES], 1).item())
+        kind, _, (best, worst) = CODEC_SHARES[which]
         quality = best + draws.number(worst - best)
         count, now = len(lr), 1 + draws.number(CLIP - 1)
         velocity = draws.uniform(-SPEED, SPEED, 2 * count).view(count, 2)
@@ -161,7 +161,7 @@ class Coder:
             qualities = torch.full((2 * count,), float(quality), device=lr.device)
             both = jpeg(torch.cat([lr, clip[:, now - 1]]), qualities, subsampled=True)
             return both[:count], both[count:]
-        made = tape.recoded(clip, kind, quality, corner=corner)
+        made = tape.recompressed(clip, kind, quality, corner=corner)
         return made[:, now], made[:, now - 1]
 
 

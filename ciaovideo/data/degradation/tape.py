@@ -63,7 +63,9 @@ def moving(picture: Tensor, velocity: Tensor, frames: int, now: int) -> Tensor:
     return torch.stack(clip, dim=1)
 
 
-def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = (0, 0)) -> Tensor:
+def recompressed(
+    clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = (0, 0)
+) -> Tensor:
     """Clips (B, T, 3, H, W) after a video codec: all of them side by side in one coded picture.
 
     ``kind`` and ``quality`` as ``ciaovideo.media.write.recompress`` has them. ``corner`` (y, x),
@@ -71,7 +73,7 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
     installed.
     """
     try:
-        from ciaovideo.media.write.recompress import recode
+        from ciaovideo.media.write.recompress import recompress
     except ImportError as cause:
         raise OptionError(
             "video codecs need PyAV, which is not installed",
@@ -81,7 +83,7 @@ def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int] = 
     batch, height, width = len(clip), *clip.shape[-2:]
     sheet, places = _sheet(clip, corner, DV_FRAME if kind == "dv" else None)
     planes = from_rgb(sheet.cpu(), layout, spec)
-    codes = recode([plane.contiguous() for plane in planes], kind, quality)
+    codes = recompress([plane.contiguous() for plane in planes], kind, quality)
     made = to_rgb(codes, layout, spec).to(clip.device)
     cut = [made[:, :, y : y + height, x : x + width] for y, x in places[:batch]]
     return torch.stack(cut)

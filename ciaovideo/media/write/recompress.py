@@ -24,7 +24,7 @@ X264_AS_SHARED, X265_AS_SHARED = "threads=1", "log-level=none:pools=none:frame-t
 # Kind: encoder, decoder and qualities, best first. For MPEG-2 and MPEG-4 that is the quantiser,
 # from DVD and broadcast (2 to 8) to barely watchable. For H.264, H.265 and VP9 it is the crf. DV
 # has one quality: the number is not used.
-CODECS: dict[str, tuple[str, str, range]] = {
+KINDS: dict[str, tuple[str, str, range]] = {
     "mpeg2": ("mpeg2video", "mpeg2video", range(2, 24)),
     "mpeg4": ("mpeg4", "mpeg4", range(2, 24)),
     "h264": ("libx264", "h264", range(17, 41)),
@@ -38,12 +38,12 @@ FORMAT = "yuv420p"
 LEAST_SIDE = {"h265": 128}
 
 
-def recode(
+def recompress(
     planes: Sequence[Tensor], kind: str, quality: int, *, as_shared: bool = False
 ) -> list[Tensor]:
     """Planes (T, h_p, w_p) uint8 of a clip in 4:2:0, coded and decoded again: the same shapes.
 
-    ``kind`` names an entry of ``CODECS``, ``quality`` one of its qualities. DV supports 720 x 576
+    ``kind`` names an entry of ``KINDS``, ``quality`` one of its qualities. DV supports 720 x 576
     only. Borders are repeated up to an encoder's smallest size. The result is deterministic. With
     ``as_shared`` it is not: H.264 and H.265 then use their encoders' default settings, as videos
     that people share do. Raises EncodeError.
@@ -51,7 +51,7 @@ def recode(
     frames, height, width = planes[0].shape
     with av_errors("encoding", Path(f"a clip in {kind}"), EncodeError):
         encoder = _encoder(kind, quality, _padded(kind, height, width), as_shared=as_shared)
-        decoder = CodecContext.create(CODECS[kind][1], "r")
+        decoder = CodecContext.create(KINDS[kind][1], "r")
         assert isinstance(decoder, VideoCodecContext)
         decoder.thread_count = 1
         pictures = []
@@ -70,7 +70,7 @@ def recode(
 def _encoder(
     kind: str, quality: int, size: tuple[int, int], *, as_shared: bool
 ) -> VideoCodecContext:
-    name, _, qualities = CODECS[kind]
+    name, _, qualities = KINDS[kind]
     if quality not in qualities:
         raise EncodeError(
             f"{kind} has no quality {quality}", f"use {qualities[0]} to {qualities[-1]}"

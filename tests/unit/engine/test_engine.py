@@ -139,13 +139,13 @@ def test_out_of_memory_goes_on_with_smaller_tiles(error: Callable[[], BaseExcept
     sr = narrow(lr, (300, 260))
     assert (sr - engine(small_network())(lr, (300, 260))).abs().max() < TILED
     assert narrow.plan(1, (150, 130), (300, 260)).tile < 75
-    assert any("memory ran out" in notice for notice in narrow.notices)
+    assert any("memory ran out" in text for text in narrow.fallbacks)
 
 
 def test_out_of_memory_in_a_tile_larger_than_the_picture_halves_the_picture() -> None:
     narrow = engine(limited(110 * 110, torch.OutOfMemoryError), tile=4096)
     narrow(torch.rand(1, 3, 150, 130), (300, 260))
-    assert narrow.notices == ["memory ran out: continuing with tiles of 75 px"]
+    assert narrow.fallbacks == ["memory ran out: continuing with tiles of 75 px"]
 
 
 def test_out_of_memory_at_the_smallest_tile_is_an_error() -> None:
@@ -185,7 +185,7 @@ def test_overflow_in_low_precision_is_computed_again_in_fp32() -> None:
     lr = torch.rand(1, 3, 12, 10)
     low = Engine(overflowing(always=False), EngineOptions(device="cpu", precision="bf16"))
     assert (low(lr, (24, 20)) - engine(small_network())(lr, (24, 20))).abs().max() == 0
-    assert low.notices == ["bf16 overflowed: such frames are computed again in fp32"]
+    assert low.fallbacks == ["bf16 overflowed: such frames are computed again in fp32"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

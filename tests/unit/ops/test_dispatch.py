@@ -13,7 +13,7 @@ from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting, conve
 from ciaovideo.grid import View
 from ciaovideo.models.decoders import DECODERS
 from ciaovideo.ops import dispatch
-from ciaovideo.ops.dispatch import PlainIfItFails, Setbacks, fused_twin
+from ciaovideo.ops.dispatch import FailedTwins, PlainIfItFails, fused_twin
 
 SPEC = ColorSpec(Matrix.BT709, Range.LIMITED, siting=Siting.LEFT)
 WITHOUT_KERNELS = {"hiif", "itsrn"}  # decoders that call no operator that has one
@@ -22,9 +22,9 @@ NO_COMPILER = "Failed to find C compiler. Please specify via CC environment vari
 
 @pytest.fixture(autouse=True)
 def told() -> Iterator[list[str]]:
-    """What the setbacks of a test tell."""
+    """What is reported of failed twins in a test."""
     told: list[str] = []
-    with Setbacks(told.append).noted():
+    with FailedTwins(told.append).noted():
         yield told
 
 
@@ -141,9 +141,9 @@ def test_what_triton_raises_of_its_own_is_the_kernels(told: list[str]) -> None:
     assert "linear" in told[0]
 
 
-def test_setbacks_belong_to_whoever_asked(told: list[str]) -> None:
+def test_failed_twins_belong_to_whoever_asked(told: list[str]) -> None:
     other: list[str] = []
-    mine = Setbacks(other.append)
+    mine = FailedTwins(other.append)
     for _ in range(2):
         with mine.noted(), PlainIfItFails("linear"):
             raise_in_triton(OSError("no space left on device"))

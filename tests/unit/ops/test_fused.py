@@ -30,7 +30,7 @@ from ciaovideo.models.decoders.ciaosr import CiaoSR
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
 from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
-from ciaovideo.ops.dispatch import Setbacks
+from ciaovideo.ops.dispatch import FailedTwins
 
 CUDA = torch.cuda.is_available()
 SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
@@ -54,7 +54,7 @@ def interpreter() -> Iterator[None]:
 def _no_kernel_fails() -> Iterator[None]:
     """Plain torch takes the place of a kernel that fails: then nothing would be compared."""
     told: list[str] = []
-    with Setbacks(told.append).noted():
+    with FailedTwins(told.append).noted():
         yield
     assert not told
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.data.degradation import coded, tape
-from ciaovideo.data.degradation.coded import CLIP, CODECS, CodedOptions, Coder
+from ciaovideo.data.degradation.coded import CLIP, CODEC_SHARES, CodedOptions, Coder
 from ciaovideo.data.degradation.draws import Draws
 from ciaovideo.data.degradation.film import displaced
 from ciaovideo.errors import OptionError
@@ -34,10 +34,10 @@ def generator(seed: int = 1) -> torch.Generator:
 
 def only(monkeypatch: pytest.MonkeyPatch, kind: str, *, best: bool = False) -> None:
     """One codec, at any of its qualities or at the best of them."""
-    entries = [entry for entry in CODECS if entry[0] == kind]
+    entries = [entry for entry in CODEC_SHARES if entry[0] == kind]
     if best:
         entries = [(name, share, (low, low + 1)) for name, share, (low, _) in entries]
-    monkeypatch.setattr(coded, "CODECS", entries)
+    monkeypatch.setattr(coded, "CODEC_SHARES", entries)
 
 
 def test_the_same_draws_from_the_same_state_and_none_from_elsewhere() -> None:
@@ -70,13 +70,13 @@ def test_a_frame_that_is_not_the_first_is_taken(monkeypatch: pytest.MonkeyPatch)
         now.append(at)
         return torch.stack([torch.full_like(picture, time / 10) for time in range(frames)], dim=1)
 
-    def recoded(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int]) -> Tensor:
+    def recompressed(clip: Tensor, kind: str, quality: int, *, corner: tuple[int, int]) -> Tensor:
         assert clip.shape[1] == CLIP
         assert 17 <= quality < 35
         return clip
 
     monkeypatch.setattr(tape, "moving", moving)
-    monkeypatch.setattr(tape, "recoded", recoded)
+    monkeypatch.setattr(tape, "recompressed", recompressed)
     for seed in range(12):
         made = coder()(*crops(), generator(seed))
         assert made.lr.mean().item() == pytest.approx(now[-1] / 10, abs=CODE)
@@ -84,7 +84,7 @@ def test_a_frame_that_is_not_the_first_is_taken(monkeypatch: pytest.MonkeyPatch)
     assert taken == {1, 2, 3}
 
 
-@pytest.mark.parametrize("kind", [name for name, _, _ in CODECS])
+@pytest.mark.parametrize("kind", [name for name, _, _ in CODEC_SHARES])
 def test_a_codec_changes_patches_a_little(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, kind)
     options: dict[str, Any] = {"between": (1.0, 1.0), "blur_sigma": (0.01, 0.011)}
@@ -95,7 +95,7 @@ def test_a_codec_changes_patches_a_little(kind: str, monkeypatch: pytest.MonkeyP
     assert CODE / 4 < wrong.abs().mean() < 0.05  # seen, and not another picture
 
 
-@pytest.mark.parametrize("kind", [name for name, _, _ in CODECS])
+@pytest.mark.parametrize("kind", [name for name, _, _ in CODEC_SHARES])
 def test_a_twin_shows_the_same_a_little_further(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, kind, best=True)
     crop, side = crops()

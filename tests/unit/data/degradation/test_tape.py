@@ -51,7 +51,7 @@ def test_clips_drift_around_a_frame_that_is_the_picture() -> None:
 @pytest.mark.parametrize(("kind", "good", "bad"), [("mpeg2", 2, 20), ("h264", 20, 38)])
 def test_codecs_give_every_frame_back_in_its_place(kind: str, good: int, bad: int) -> None:
     clip = tape.moving(pictures(5), torch.tensor([[0.5, 1.5]] * 5), 4, 2)
-    near, far = (tape.recoded(clip, kind, quality, corner=(3, 13)) for quality in (good, bad))
+    near, far = (tape.recompressed(clip, kind, quality, corner=(3, 13)) for quality in (good, bad))
     assert near.shape == clip.shape
     own = (near - clip).abs().mean(dim=(2, 3, 4))
     assert own.max() < 0.03
@@ -59,21 +59,21 @@ def test_codecs_give_every_frame_back_in_its_place(kind: str, good: int, bad: in
     assert (near - clip.roll(1, dims=1)).abs().mean(dim=(0, 2, 3, 4)).min() > 1.5 * own.mean()
     assert (far - clip).abs().mean() > 1.3 * own.mean()
     for _ in range(4):
-        assert torch.equal(tape.recoded(clip, kind, bad, corner=(3, 13)), far)
+        assert torch.equal(tape.recompressed(clip, kind, bad, corner=(3, 13)), far)
 
 
 def test_dv_codes_television_s_own_size_only() -> None:
     clip = pictures()[:, None]
-    made = tape.recoded(clip, "dv", 0)
+    made = tape.recompressed(clip, "dv", 0)
     assert 0 < (made - clip).abs().mean() < 0.02
     with pytest.raises(OptionError, match="do not fit"):
-        tape.recoded(pictures(3, 400)[:, None], "dv", 0)
+        tape.recompressed(pictures(3, 400)[:, None], "dv", 0)
 
 
 def test_what_cannot_be_coded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = pictures()[:, None]
     with pytest.raises(EncodeError, match="quality 60"):
-        tape.recoded(clip, "mpeg2", 60)
+        tape.recompressed(clip, "mpeg2", 60)
     monkeypatch.setitem(sys.modules, "ciaovideo.media.write.recompress", None)
     with pytest.raises(OptionError, match=r"data\.degradation\.codecs"):
-        tape.recoded(clip, "mpeg2", 6)
+        tape.recompressed(clip, "mpeg2", 6)

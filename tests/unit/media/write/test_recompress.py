@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ciaovideo.errors import EncodeError
-from ciaovideo.media.write.recompress import CODECS, recode
+from ciaovideo.media.write.recompress import KINDS, recompress
 
 SIZE = {"dv": (576, 720)}
 
@@ -18,10 +18,10 @@ def clip(height: int, width: int, frames: int = 3) -> list[torch.Tensor]:
     return [luma, chroma, chroma + 20]
 
 
-@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_frames_come_back_in_order_and_near(kind: str) -> None:
     planes = clip(*SIZE.get(kind, (48, 64)))
-    made = recode(planes, kind, CODECS[kind][2][0])
+    made = recompress(planes, kind, KINDS[kind][2][0])
     for ours, theirs in zip(made, planes, strict=True):
         assert ours.shape == theirs.shape
         assert ours.dtype == torch.uint8
@@ -30,12 +30,12 @@ def test_frames_come_back_in_order_and_near(kind: str) -> None:
     assert not torch.equal(made[0], planes[0])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CODECS if kind != "dv"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dv"])
 def test_worse_qualities_are_worse(kind: str) -> None:
     planes = clip(48, 64)
-    qualities = CODECS[kind][2]
+    qualities = KINDS[kind][2]
     errors = [
-        (recode(planes, kind, quality)[0].float() - planes[0]).abs().mean().item()
+        (recompress(planes, kind, quality)[0].float() - planes[0]).abs().mean().item()
         for quality in (qualities[0], qualities[-1])
     ]
     assert errors[1] > 1.5 * errors[0]
@@ -43,15 +43,15 @@ def test_worse_qualities_are_worse(kind: str) -> None:
 
 def test_what_a_codec_refuses_is_an_error() -> None:
     with pytest.raises(EncodeError, match="quality 1"):
-        recode(clip(48, 64), "mpeg2", 1)
+        recompress(clip(48, 64), "mpeg2", 1)
     with pytest.raises(EncodeError, match="dv"):
-        recode(clip(48, 64), "dv", 0)
+        recompress(clip(48, 64), "dv", 0)
 
 
-@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_equal_clips_come_back_equal(kind: str) -> None:
     planes = clip(*SIZE.get(kind, (48, 64)))
-    first, second = (recode(planes, kind, CODECS[kind][2][0]) for _ in range(2))
+    first, second = (recompress(planes, kind, KINDS[kind][2][0]) for _ in range(2))
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
 
 
@@ -60,6 +60,6 @@ def test_small_pictures_are_not_coded_outside_of_an_encoders_memory() -> None:
     noise = torch.rand(4, 64, 64, generator=torch.Generator().manual_seed(0))
     luma = (60 + 120 * noise).byte()
     chroma = torch.full((4, 32, 32), 120, dtype=torch.uint8)
-    runs = [recode([luma, chroma, chroma + 20], "h265", 26)[0] for _ in range(4)]
+    runs = [recompress([luma, chroma, chroma + 20], "h265", 26)[0] for _ in range(4)]
     assert all(torch.equal(runs[0], other) for other in runs[1:])
     assert runs[0].shape == luma.shape
