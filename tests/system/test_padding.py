@@ -13,7 +13,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.framing import Padder
-from ciaovideo.pipeline.frames import computing
+from ciaovideo.pipeline.frames import frame_maker
 from tests.media import make_clip, read_counter
 from tests.stopping import StoppedError, stop_at
 
@@ -98,7 +98,7 @@ def test_bars_that_are_not_black_are_found(
             made.planes[0][:, :32] = 120
             return made
 
-    monkeypatch.setattr(computing, "Padder", Gray)
+    monkeypatch.setattr(frame_maker, "Padder", Gray)
     with pytest.raises(ciaovideo.MediaError, match="not black"):
         ciaovideo.upscale(
             source, tmp_path / "out.mkv", size="192x144", pad="256x144", model="bicubic"
