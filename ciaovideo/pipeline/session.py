@@ -16,6 +16,7 @@ from ciaovideo.errors import MediaError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.sequence.numbered import is_sequence
+from ciaovideo.media.sequence.output import finish_storing
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
@@ -114,6 +115,8 @@ class UpscaleRun:
         access: LedgerAccess = LedgerAccess(),
     ) -> None:
         destination = Destination.of(output)
+        if destination.container.numbered_pictures:
+            finish_storing(output)
         if reads_once(source) or source.is_file() or is_sequence(source):
             check_output(source, destination, overwrite=options.overwrite)
         if options.resume:

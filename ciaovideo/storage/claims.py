@@ -33,6 +33,7 @@ else:  # no such locks: as on a file system that has none
 
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
+PART, WHOLE = "part", "whole"  # of a temporary name: what is being made, what only has to be moved
 DIGEST_LENGTH = 9  # distinguishes long names with a common beginning
 
 
@@ -64,6 +65,20 @@ def claim(output: Path, *, folder: bool = False) -> Iterator[Path]:
         os.close(lock)
 
 
+def declare_whole(temporary: Path) -> Path:
+    """Rename a claimed folder whose files only have to be moved; ``whole_folders`` finds it then.
+
+    It stays locked. Raises OSError.
+    """
+    begin = temporary.name.removesuffix(f".{PART}{temporary.suffix}")
+    return temporary.rename(temporary.with_name(f"{begin}.{WHOLE}{temporary.suffix}"))
+
+
+def whole_folders(output: Path) -> list[Path]:
+    """Folders of an output whose run ended before all their files were moved."""
+    return [path for path, _ in _temporaries(output, WHOLE)]
+
+
 def try_lock(handle: int) -> bool | None:
     """Lock an open file until it is closed: False where another run has it, None without locks."""
     try:
@@ -77,7 +92,7 @@ def try_lock(handle: int) -> bool | None:
 
 def refuse_other_run(output: Path) -> None:
     """Raise OutputExistsError if a live run writes this output, even one of this process."""
-    for path, process in _temporaries(output):
+    for path, process in (*_temporaries(output), *_temporaries(output, WHOLE)):
         if is_held(path):
             raise OutputExistsError(
                 f"the output {output} is being written by process {process}",
@@ -141,14 +156,14 @@ def _before(final: Path) -> str:
     return f".{stem}."
 
 
-def _after(final: Path) -> str:
-    return f".part{final.suffix}"
+def _after(final: Path, mark: str = PART) -> str:
+    return f".{mark}{final.suffix}"
 
 
-def _temporaries(output: Path) -> list[tuple[Path, int]]:
+def _temporaries(output: Path, mark: str = PART) -> list[tuple[Path, int]]:
     """The temporary files or folders of an output, and the processes that made them."""
     final = output.resolve()
-    name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final))}")
+    name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final, mark))}")
     try:
         there = sorted(final.parent.iterdir())
     except OSError:  # a folder may be written to and not be read

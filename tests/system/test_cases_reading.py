@@ -32,6 +32,7 @@ from ciaovideo.findings import Kind
 from ciaovideo.media.formats.elementary import look_inside
 from ciaovideo.media.read.probe import probe
 from ciaovideo.options import EncodeOptions, ModelOptions, SizeOptions, UpscaleOptions
+from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.session import UpscaleRun
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
@@ -397,6 +398,34 @@ def test_a_source_that_changes_meanwhile_is_told(
         summary = job.run(lambda at: change(source) if at.frames == 2 else None)
     (finding,) = (one for one in summary.findings if one.kind == Kind.DAMAGED)
     assert told in finding.text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda path: os.utime(path, (1, 1)), "was changed while it was read"),
+        (lambda path: copy_over(path), "was replaced while it was read"),
+        (lambda path: path.with_name("07.png").touch(), "went from 6 to 7 pictures"),
+    ],
+)
+def test_a_picture_of_a_sequence_that_changes_meanwhile_is_told(
+    tmp_path: Path, change: Callable[[Path], None], told: str
+) -> None:
+    make_clip(tmp_path / "in.mkv", **SMALL)
+    source = tmp_path / "%02d.png"
+    assert run([str(tmp_path / "in.mkv"), str(source), *PLAIN, "-q"]) == 0
+    given = with_fields(FAST, {"rate": "24"})
+    with UpscaleRun(source, tmp_path / "out.mkv", given) as job:
+        fourth = tmp_path / "04.png"
+        summary = job.run(lambda at: change(fourth) if at.frames == 2 else None)
+    (finding,) = (one for one in summary.findings if one.kind == Kind.DAMAGED)
+    assert told in finding.text
+
+
+def copy_over(path: Path) -> None:
+    """Replace a file by a copy of it."""
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
 
 
 def test_a_file_is_kept_for_a_look_if_its_source_is_gone(tmp_path: Path) -> None:

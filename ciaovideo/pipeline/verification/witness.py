@@ -4,27 +4,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ciaovideo.errors import VerificationError
+from ciaovideo.errors import MissingInputError, VerificationError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.sequence.numbered import source_files
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A file's size, identity and modification time at some moment."""
+    """A source's size, identity and modification time at some moment.
+
+    For numbered pictures they sum up all files; ``place`` and ``changed`` are digests.
+    """
 
     path: Path
+    count: int
     size: int
-    place: tuple[int, int]
-    changed_ns: int
+    place: int
+    changed: int
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
-        """The current state; None if there is no such file."""
+        """The current state; None if there is no such file, or pictures are missing."""
         try:
-            found = path.stat()
-        except OSError:
+            files = source_files(path)
+            count = size = place = changed = 0
+            for number, found in enumerate((file.stat() for file in files), 1):
+                count, size = number, size + found.st_size
+                place = hash((place, found.st_dev, found.st_ino))
+                changed = hash((changed, found.st_mtime_ns))
+        except (OSError, MissingInputError):
             return None
-        return cls(path, found.st_size, (found.st_dev, found.st_ino), found.st_mtime_ns)
+        return cls(path, count, size, place, changed)
 
     def require(self, kept_as: Path) -> None:
         """Raise VerificationError if the file is gone, as nothing can be compared then."""
@@ -38,14 +48,23 @@ class Witness:
         now = Witness.of(self.path)
         if now == self:
             return ()
+        return (
+            Finding(
+                kind=Kind.DAMAGED,
+                subject="file",
+                text=f"{self.path} {self._change(now)} while it was read: the output may miss"
+                " frames, or mix two files",
+            ),
+        )
+
+    def _change(self, now: "Witness | None") -> str:
         if now is None:
-            how = "was deleted"
-        elif now.place != self.place:
-            how = "was replaced"
-        elif now.size != self.size:
+            return "was deleted" if self.count == 1 else "lost pictures"
+        if now.count != self.count:
+            return f"went from {self.count} to {now.count} pictures"
+        if now.place != self.place:
+            return "was replaced"
+        if now.size != self.size:
             way = "shrank" if now.size < self.size else "grew"
-            how = f"{way} from {self.size} to {now.size} bytes"
-        else:
-            how = "was changed"
-        text = f"{self.path} {how} while it was read: the output may miss frames, or mix two files"
-        return (Finding(kind=Kind.DAMAGED, subject="file", text=text),)
+            return f"{way} from {self.size} to {now.size} bytes"
+        return "was changed"
