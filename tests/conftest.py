@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported by anything. One thread to a process: the pictures are small, tests run
 # side by side, and sums are the same on every number of cores. Idle threads, where a test asks for
@@ -23,7 +24,7 @@ import importlib
 import importlib.util
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -156,3 +157,20 @@ def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [module for module in sys.modules if module.startswith(names)]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "av", None)
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
+    """Counts how often a file was opened through PyAV since the test began."""
+    import av
+
+    opened: list[Path] = []
+    really: Any = av.open
+
+    def open_and_count(file: Any, mode: str = "r", *words: Any, **named: Any) -> Any:
+        if mode == "r" and isinstance(file, str | Path):
+            opened.append(Path(file).resolve())
+        return really(file, mode, *words, **named)
+
+    monkeypatch.setattr(av, "open", open_and_count)
+    return lambda path: opened.count(path.resolve())

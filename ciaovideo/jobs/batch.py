@@ -20,7 +20,15 @@ from ciaovideo.errors import (
 )
 from ciaovideo.findings import without_repeats
 from ciaovideo.jobs import tasks
-from ciaovideo.jobs.job import BatchOptions, Event, Job, Snapshot, WorkerState, file_stamp
+from ciaovideo.jobs.job import (
+    BatchOptions,
+    Event,
+    Forecast,
+    Job,
+    Snapshot,
+    WorkerState,
+    file_stamp,
+)
 from ciaovideo.jobs.ledger import FOLDER, PATIENCE_S, BatchLedger, FileRow, is_unchanged
 from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.jobs.provenance import write_manifest, write_report
@@ -65,7 +73,7 @@ class Batch:
         self._works: dict[str, FileWork] = {}
         self._tasks: dict[str, tuple[str, FileWork, SegmentPlan | None]] = {}  # by worker
         self._last: dict[str, tuple[str, int]] = {}  # a worker's last file, and how far it got
-        self._new_frames = self._new_pixels = self._pixels = self._frames = 0
+        self._new_frames, self._new_work = 0, 0.0
         self._away_since: float | None = None
         self._started = self._told = time.monotonic()
 
@@ -73,13 +81,13 @@ class Batch:
         """Start no more tasks; ``run`` returns when the running ones have ended."""
         self.stopping = True
 
-    def run(self, jobs: Sequence[Job], *, frames: int = 0, pixels: int = 0) -> int:
+    def run(self, jobs: Sequence[Job], forecast: Forecast | None = None) -> int:
         """Make what is missing; the exit code: 0 all is there, 7 some failed, or the first error's.
 
-        ``frames`` and ``pixels`` are those of all unfinished files, if they were looked at. Raises
-        LockedJobError where another command works on the batch.
+        The ``forecast`` is of all unfinished files. LockedJobError while another command has them.
         """
-        self._frames, self._pixels = frames, pixels
+        self._forecast = forecast or Forecast()
+        self._work_known = self._forecast.seconds
         with BatchLedger(self.folder) as ledger, batch_lock(self.folder / FOLDER / "lock") as dead:
             if dead:
                 log.warning("taken over from %s, which died", dead)
@@ -243,9 +251,9 @@ class Batch:
             self._finish(work, *stamps, settings=work.job.settings)
             self._tell("skip", name, output=str(work.job.output), frames=planned.frames)
             return
-        work.begin(planned)
+        work.begin(planned, self._forecast)
         self._ledger.planned(name, planned.fingerprint, work.frames, work.done)
-        self._pixels -= work.done * work.area
+        self._work_known -= work.done * work.frame_s
         self._last[worker] = name, work.first_missing()
         self._tell(
             "plan",
@@ -272,16 +280,10 @@ class Batch:
         work.findings |= dict.fromkeys(made.findings)
         work.seconds += made.seconds
         self._new_frames += made.stop - made.start
-        self._new_pixels += (made.stop - made.start) * work.area
+        self._new_work += (made.stop - made.start) * work.frame_s
         self._last[worker] = work.job.name, made.stop
-        values = (
-            made.start,
-            made.stop,
-            f"{made.host} {worker}",
-            made.machine,
-            made.seconds,
-            made.size,
-        )
+        where = f"{made.host} {worker}"
+        values = made.start, made.stop, where, made.machine, made.seconds, made.size
         self._ledger.segment(work.job.name, values, work.done)
         self._tell(
             "segment",
@@ -376,15 +378,15 @@ class Batch:
         counts = self._ledger.counts()
         states = tuple(self._states())
         inside = sum(state.frames for state in states)
-        drawn = sum(s.frames * self._works[s.name].area for s in states if s.name in self._works)
-        pixels = self._new_pixels + drawn
+        drawn = (s.frames * self._works[s.name].frame_s for s in states if s.name in self._works)
+        work = sum(drawn, self._new_work)
         return Snapshot(
             counts=counts,
             frames=counts.frames_done + inside,
-            total=max(counts.frames, self._frames),
+            total=max(counts.frames, self._forecast.frames),
             new_frames=self._new_frames + inside,
-            new_pixels=pixels,
-            pixels_left=max(0, self._pixels - pixels),
+            work=work,
+            work_left=max(0.0, self._work_known - work),
             elapsed_s=time.monotonic() - self._started,
             workers=states,
         )

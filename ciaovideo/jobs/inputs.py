@@ -19,8 +19,9 @@ from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import field_homes, with_fields
 
 VIDEOS = re.compile(
-    r"\.(3g2|3gp|asf|avi|divx|dv|f4v|flv|gif|gxf|h264|h265|hevc|ivf|m1v|m2t|m2ts|m2v|m4v|mjpeg|mk3d"
-    r"|mkv|mov|mp4|mpeg|mpg|mts|mxf|nut|ogm|ogv|qt|rm|rmvb|swf|ts|vob|webm|wmv|wtv|y4m)",
+    r"\.(264|265|266|3g2|3gp|asf|avc|avi|divx|dv|evo|f4v|flv|gif|gxf|h264|h265|h266|hevc|ivf|m1v|m2p"
+    r"|m2t|m2ts|m2v|m4v|mjpeg|mk3d|mkv|mov|mp4|mpeg|mpg|mpv|mts|mxf|nut|obu|ogm|ogv|ps|qt|rm|rmvb|swf"
+    r"|ts|vob|vro|vvc|webm|wmv|wtv|y4m)",
     re.IGNORECASE,
 )
 LISTS = (".csv", ".toml")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -51,6 +52,27 @@ class BatchOptions:
     report: bool = False
 
 
+# Files of one class take equally long for a frame: model, sizes in and out, encoder.
+type CostClass = tuple[str, tuple[int, int], tuple[int, int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What is expected of the files that are to be made: frames, and seconds of all workers.
+
+    ``rates`` are seconds for an output pixel, by the class of a file.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    rates: Mapping[CostClass, float] = field(default_factory=dict)
+
+    def seconds_per_frame(self, cost_class: CostClass) -> float:
+        """Of a file; of a class that nobody foresaw the most of all, 0 without any."""
+        rate = self.rates.get(cost_class, max(self.rates.values(), default=0.0))
+        return math.prod(cost_class[2]) * rate
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """The state of a batch: files in each state, and frames, where they are known."""
@@ -92,25 +114,25 @@ class WorkerState:
 class Snapshot:
     """The state of a batch: counts, frames with those in tasks, seconds, and each worker.
 
-    ``new_frames`` and ``new_pixels`` are those that this command made, ``pixels_left`` what is left
-    as far as is known: time goes by pixels.
+    ``new_frames`` are those that this command made. ``work`` are the seconds that were expected of
+    these, ``work_left`` of those that are left: what they really take is in proportion.
     """
 
     counts: Counts
     frames: int
     total: int
     new_frames: int
-    new_pixels: int
-    pixels_left: int
+    work: float
+    work_left: float
     elapsed_s: float
     workers: tuple[WorkerState, ...]
 
     @property
     def left_s(self) -> float | None:
         """Seconds that are left at the rate up to now; None where nothing is known."""
-        if not self.new_pixels or not self.pixels_left:
+        if not self.work or not self.work_left:
             return None
-        return self.pixels_left * self.elapsed_s / self.new_pixels
+        return self.work_left * self.elapsed_s / self.work
 
 
 def file_stamp(path: Path) -> str:

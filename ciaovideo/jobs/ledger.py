@@ -5,6 +5,7 @@ writes are made when it is back.
 """
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,8 @@ from ciaovideo.config import from_mapping, to_mapping
 from ciaovideo.errors import CiaoVideoError, EncodeError, OpenError
 from ciaovideo.jobs.job import Counts, Job, file_stamp
 from ciaovideo.options import UpscaleOptions
+
+log = logging.getLogger(__name__)
 
 FOLDER = ".ciaovideo"  # in the batch's output folder
 BUSY_S = 30.0  # that another process may read it for
@@ -273,12 +276,17 @@ class BatchLedger:
     def _patiently[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do it; where the folder is away, wait for it and reopen the file."""
         deadline = time.monotonic() + PATIENCE_S
+        told = False
         while True:
             try:
                 return work(self._base)
             except sqlite3.Error as cause:
                 if self._look or time.monotonic() > deadline:
                     raise OpenError(f"{self.path}: {cause}", "check its disk") from cause
+                if not told:
+                    minutes = round(PATIENCE_S / 60)
+                    log.warning("%s: %s; tried again for %d minutes", self.path, cause, minutes)
+                told = True
             time.sleep(LOOK_EVERY_S)
             with suppress(sqlite3.Error):
                 self._base.close()

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.jobs import tasks
-from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.job import CostClass, Forecast, Job
 from ciaovideo.jobs.workers import Workers
-from ciaovideo.media.read.probe import probe
 from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.output import Destination
 from ciaovideo.pipeline.decide import decide
@@ -31,14 +32,10 @@ MOST_SAMPLED = 48  # frames
 INTO_S = 60  # seconds: where a sample begins, or at a third; before that there are titles
 SPARE = 0.02  # of a disk that is left alone
 
-type CostClass = tuple[
-    str, tuple[int, int], tuple[int, int], str
-]  # model, sizes in and out, encoder
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyedFile:
-    """What is known of one file before it is made. ``memory`` in bytes, of one worker."""
+    """What is known of one file before it is made. ``memory`` in bytes, of a worker and its GPU."""
 
     frames: int
     duration_s: float
@@ -63,10 +60,23 @@ class SurveyedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Cost of some frames: seconds and coded bytes, for each output pixel."""
+    """Cost of some frames: seconds and coded bytes, for each output pixel.
+
+    ``memory`` in bytes is that of the worker's process, with all that a run keeps.
+    """
 
     seconds: float
     bytes: float
+    memory: int
+
+
+@dataclass(slots=True)
+class Example:
+    """A file of a class, how long it is, and the output pixels of all files of that class."""
+
+    job: Job
+    duration_s: float
+    pixels: int = 0
 
 
 @dataclass(slots=True)
@@ -89,9 +99,7 @@ class Survey:
     disk_free: int = 0
     losses: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     problems: dict[str, CiaoVideoError] = field(default_factory=dict)
-    cost_classes: dict[CostClass, tuple[int, Job]] = field(
-        default_factory=dict
-    )  # pixels, and one of them
+    cost_classes: dict[CostClass, Example] = field(default_factory=dict)
     samples: dict[CostClass, Sample] = field(default_factory=dict)
     largest: list[int] = field(default_factory=list)  # pixels of files, the largest first
 
@@ -104,8 +112,8 @@ class Survey:
         self.source_bytes += file.source_bytes
         self.memory = max(self.memory, file.memory)
         self.losses.update({(one.kind, one.subject) for one in file.findings})
-        pixels, example = self.cost_classes.get(file.cost_class, (0, job))
-        self.cost_classes[file.cost_class] = pixels + file.pixels, example
+        known = self.cost_classes.setdefault(file.cost_class, Example(job, file.duration_s))
+        known.pixels += file.pixels
         self.largest = sorted([*self.largest, file.pixels], reverse=True)[:workers]
 
     def estimate(self, folder: Path, workers: int) -> None:
@@ -114,13 +122,32 @@ class Survey:
         self.disk_free = shutil.disk_usage(there).free
         if not self.samples:
             return
-        usual = max(self.samples.values(), key=lambda sample: sample.seconds)
+        for cost_class, known in self.cost_classes.items():
+            sample = self.sample_of(cost_class)
+            self.seconds += known.pixels * sample.seconds / workers
+            self.disk += int(known.pixels * sample.bytes)
         coded = max(sample.bytes for sample in self.samples.values())
-        for cost_class, (pixels, _) in self.cost_classes.items():
-            sample = self.samples.get(cost_class, usual)
-            self.seconds += pixels * sample.seconds / workers
-            self.disk += int(pixels * sample.bytes)
         self.disk += int(sum(self.largest) * coded)
+        self.memory = max(self.memory, *(sample.memory for sample in self.samples.values()))
+
+    def sample_of(self, cost_class: CostClass) -> Sample:
+        """What a class costs; without a sample the most of those with its model and encoder.
+
+        Without any of these, the most of all, of which there is one at least.
+        """
+        if cost_class in self.samples:
+            return self.samples[cost_class]
+        model, *_, codec = cost_class
+        alike = [
+            one for other, one in self.samples.items() if (other[0], other[3]) == (model, codec)
+        ]
+        return max(alike or self.samples.values(), key=lambda sample: sample.seconds)
+
+    def forecast(self, workers: int) -> Forecast:
+        """The estimate as a batch takes it."""
+        known = self.cost_classes if self.samples else ()
+        rates = {cost_class: self.sample_of(cost_class).seconds for cost_class in known}
+        return Forecast(frames=self.frames, seconds=self.seconds * workers, rates=rates)
 
     def check_disk(self, folder: Path) -> None:
         """Raise EncodeError where the outputs do not fit on the disk."""
@@ -146,9 +173,9 @@ def survey(
         else:
             found.add(job, file, workers.count)
         on_file(job, file)
-    most = sorted(found.cost_classes.items(), key=lambda item: -item[1][0])[:SAMPLES]
-    tried = ((example, sample, (example,)) for _, (_, example) in most)
-    by_example = {example.name: cost_class for cost_class, (_, example) in most}
+    most = sorted(found.cost_classes.items(), key=lambda item: -item[1].pixels)[:SAMPLES]
+    tried = ((known.job, sample, (known.job, known.duration_s)) for _, known in most)
+    by_example = {known.job.name: cost_class for cost_class, known in most}
     for job, result in _spread(workers, tried):
         if isinstance(result, Sample):
             found.samples[by_example[job.name]] = result
@@ -175,21 +202,21 @@ def survey_file(job: Job) -> SurveyedFile:
             out_size=plan.out_size,
             model=plan.model,
             codec=plan.encoding.codec.name,
-            memory=plan.memory.bytes * plan.workers,
+            memory=psutil.Process().memory_info().rss + plan.memory.bytes * plan.workers,
             source_bytes=sum(file.stat().st_size for file in source_files(job.source)),
             findings=plan.findings,
         )
 
 
-def sample(job: Job) -> Sample:
-    """Make some frames of a file as a run would, in a temporary folder; in a worker."""
+def sample(job: Job, duration_s: float) -> Sample:
+    """Make some frames of a file as a run would, in a temporary folder; in a worker.
+
+    ``duration_s`` is how long the part is that is wanted of it.
+    """
     with tasks.context.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
         output = Path(folder) / job.output.name
         options = replace(job.options, resume=True, overwrite=False, frames=None, segment=None)
-        start, end = options.input.times
-        whole = probe(job.source, options=job.options.input) if end is None else None
-        length = (whole.info.duration_s or 0) if whole else float((end or 0) - start)
-        into = start + int(min(INTO_S, length / 3))
+        into = options.input.times[0] + int(min(INTO_S, duration_s / 3))
         options = replace(options, input=replace(options.input, start=into))
         with UpscaleRun(
             job.source, output, options, tasks.context.session, access=LedgerAccess(read=False)
@@ -208,7 +235,8 @@ def sample(job: Job) -> Sample:
             count = max(run.plan.workers, min(MOST_SAMPLED, int(SAMPLE_S / max(each, 1e-6))))
             seconds, frames, size = _timed(run, SegmentPlan(start=at, stop=at + count)) or first
             pixels = frames * math.prod(run.plan.out_size)
-            return Sample(seconds=seconds / pixels, bytes=size / pixels)
+            memory = psutil.Process().memory_info().rss
+            return Sample(seconds=seconds / pixels, bytes=size / pixels, memory=memory)
 
 
 def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, int, int] | None:

@@ -17,7 +17,7 @@ from typing import Any
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import CiaoVideoError, EncodeError, OutputExistsError, StaleLedgerError
 from ciaovideo.findings import Finding
-from ciaovideo.jobs.job import Job, file_stamp
+from ciaovideo.jobs.job import CostClass, Job, file_stamp
 from ciaovideo.jobs.provenance import fixity, provenance
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.fingerprint import LedgerAccess
@@ -65,6 +65,12 @@ class Planned:
     in_size: tuple[int, int]
     out_size: tuple[int, int]
     model: str
+    codec: str
+
+    @property
+    def cost_class(self) -> CostClass:
+        """The class of files that take as long for a frame."""
+        return self.model, self.in_size, self.out_size, self.codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +184,7 @@ def plan(job: Job, terms: Terms) -> Planned:
             in_size=(run.plan.info.height, run.plan.info.width),
             out_size=run.plan.out_size,
             model=run.plan.model,
+            codec=run.plan.encoding.codec.name,
         )
 
 

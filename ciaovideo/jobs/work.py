@@ -1,11 +1,10 @@
 """Progress of one file of a batch: which segments are finished, running, and left."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ciaovideo.findings import Finding
-from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.job import Forecast, Job
 from ciaovideo.jobs.tasks import Planned
 from ciaovideo.pipeline.segmenting import SegmentPlan
 
@@ -26,7 +25,7 @@ class FileWork:
     job: Job
     stage: Stage = "waiting"
     length: int = 0
-    area: int = 0  # output pixels of a frame
+    frame_s: float = 0.0  # that a frame was expected to take
     expected: int = 0
     total: int | None = None
     segments: dict[int, int] = field(default_factory=dict)
@@ -41,11 +40,11 @@ class FileWork:
     seconds: float = 0.0
     findings: dict[Finding, None] = field(default_factory=dict)  # a set in order
 
-    def begin(self, planned: Planned) -> None:
+    def begin(self, planned: Planned, forecast: Forecast) -> None:
         """Take the result of a look at the file."""
         self.stage = "making"
         self.length, self.expected = planned.length, planned.frames
-        self.area = math.prod(planned.out_size)
+        self.frame_s = forecast.seconds_per_frame(planned.cost_class)
         self.segments = dict(planned.segments)
         self.planned, self.in_order, self.total = None, self.in_order, None
         self.findings |= dict.fromkeys(planned.findings)

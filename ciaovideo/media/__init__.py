@@ -35,8 +35,8 @@ progressive pictures, each at the time of its field (``interlacing/deinterlacer`
   trial before the run shows its output's properties, and the result is verified like any other.
 - **An output file appears complete or not at all**: ``storage.atomic.atomic_output`` writes a
   temporary file beside it, flushes to disk and renames.
-- **A file is probed once** (``read/probe``) before any decision. It is opened again to decode it,
-  and once more to copy its other streams.
+- **A file is probed once** (``read/probe``) before any decision, in one opening that planning uses
+  as well. It is opened again to decode it, and once more to copy its other streams.
 - **Encoder and muxer are separate** (``write/encoder``, ``write/muxer``): the encoder makes
   packets, independent of files; the muxer writes packets of any origin. ``VideoWriter`` combines
   them.

@@ -8,7 +8,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.findings import Finding
 from ciaovideo.media.frame import PlanePool
 from ciaovideo.media.inspect.borders import find_crop
-from ciaovideo.media.read.probe import SourceFacts, probe
+from ciaovideo.media.read.probe import Probed, SourceFacts, open_probed
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.streams.source import StreamSource
@@ -43,12 +43,13 @@ class RunSource:
         with ExitStack() as stack:
             self.witness = None if piped else Witness.of(path)
             self.asked = Selection.asked(wishes.options, wishes.count)
-            facts = None if piped else probe(path, self.asked, wishes.options)
+            probed = None if piped else open_probed(path, self.asked, wishes.options)
+            self.others = stack.enter_context(StreamSource(probed)) if probed else None
+            facts = probed.facts if probed else None
             self.options, self.findings = _with_box(path, facts, wishes.options)
-            self.reader = self._open(facts or path)
+            self.reader = self._open(probed or path)
             stack.callback(lambda: self.reader.close())  # the current one
             self.asked = replace(self.asked, film=self.reader.selection.film)
-            self.others = stack.enter_context(StreamSource(facts)) if facts else None
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "RunSource":
@@ -62,7 +63,7 @@ class RunSource:
         """The requested part, on the file's own clock."""
         return replace(self.reader.selection, count=self.asked.count)
 
-    def _open(self, source: Path | SourceFacts) -> VideoReader:
+    def _open(self, source: Path | SourceFacts | Probed) -> VideoReader:
         return VideoReader(source, options=self.options, strict=self._strict)
 
     def rewind(self) -> None:

@@ -129,6 +129,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
         from ciaovideo.jobs.batch import Batch
         from ciaovideo.jobs.inputs import find_sources, make_jobs
+        from ciaovideo.jobs.job import Forecast
         from ciaovideo.jobs.ledger import unfinished
         from ciaovideo.jobs.survey import survey
 
@@ -143,7 +144,7 @@ def run(arguments: Namespace) -> int:
         BatchPrinter(quiet=arguments.quiet, events=arguments.json) as printer,
     ):
         printer.others(listing.others)
-        frames = pixels = 0
+        forecast = Forecast()
         if arguments.dry_run or not arguments.no_disk_check:
             left = jobs if arguments.dry_run else unfinished(arguments.output, jobs)
             looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
@@ -153,7 +154,7 @@ def run(arguments: Namespace) -> int:
                 return dry_run_code(found)
             looks.brief(found)
             found.check_disk(arguments.output)
-            frames, pixels = found.frames, found.pixels
+            forecast = found.forecast(workers.count)
         batch = Batch(
             arguments.output,
             workers,
@@ -162,7 +163,7 @@ def run(arguments: Namespace) -> int:
             on_tick=printer.tick,
         )
         with _stops(batch):
-            code = batch.run(jobs, frames=frames, pixels=pixels)
+            code = batch.run(jobs, forecast)
     return INTERRUPTED if batch.stopping else code
 
 

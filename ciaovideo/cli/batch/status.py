@@ -29,9 +29,10 @@ def print_status(folder: Path, *, as_json: bool) -> int:
             print(json.dumps({"owner": owner, **asdict(counts), "list": files}, indent=2))
             return 0
         print(f"{folder}: {'in progress, by ' + owner if owner else 'not in progress'}")
+        known = "" if counts.waiting else f" of {counts.frames}"  # those that wait are not counted
         print(
             f"{counts.done} of {counts.files} files done, {counts.failed} failed,"
-            f" {counts.frames_done} of {counts.frames} frames"
+            f" {counts.frames_done}{known} frames"
         )
         for row in ledger.rows("working"):
             share = f"{row.done / row.frames:.0%}" if row.frames else "0 %"

@@ -1,9 +1,12 @@
 """Decodes the pictures of the main video of a file or a pipe."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from ciaovideo.errors import DecodeError, OpenError
 from ciaovideo.findings import Finding
@@ -28,38 +31,61 @@ from ciaovideo.media.video_stream import (
 from ciaovideo.storage.endpoints import reads_once
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decoding:
+    """An open file, its main video, and the pictures of that from where the file stands."""
+
+    container: InputContainer
+    av_stream: VideoStream
+    pictures: Iterator[av.VideoFrame]
+
+
 class PictureSource:
     """The decoded pictures of a file's main video, or of a pipe's, in display order.
 
     ``path`` is its name in messages. ``taken`` counts the pictures returned so far or, after a
-    jump, those before it. The creator must close it. Raises OpenError.
+    jump, those before it. With ``first``, the known first picture, the file is opened when more is
+    needed than a peek at that. The creator must close it. Raises OpenError.
     """
 
-    def __init__(self, path: Path, opening: Opening = USUAL) -> None:
+    def __init__(
+        self, path: Path, opening: Opening = USUAL, *, first: av.VideoFrame | None = None
+    ) -> None:
         self._pipe = PipeInput(path) if reads_once(path) else None
         self._opening = opening
         self.path = self._pipe.name if self._pipe else path
         self.taken = 0
+        self._first = first
         self._ahead: av.VideoFrame | None = None  # decoded, not returned yet
-        self._open()
+        self._now: _Decoding | None = None
+        if first is None:
+            self._now = self._open()
 
-    def _open(self) -> None:
+    @property
+    def _decoding(self) -> _Decoding:
+        """The decoded file, which is opened now if it was not."""
+        if self._now is None:
+            self._now = self._open()
+        return self._now
+
+    def _open(self) -> _Decoding:
         """Open the source at its beginning."""
+        self._first = None
         with av_errors("opening", self.path, OpenError):
             pipe = self._pipe
-            self._container = pipe.open() if pipe else open_source(self.path, self._opening)
+            container = pipe.open() if pipe else open_source(self.path, self._opening)
         try:
-            self._av_stream = main_video(self._container, self.path, self._opening)
+            av_stream = main_video(container, self.path, self._opening)
         except BaseException:
-            self._container.close()
+            container.close()
             raise
-        self._av_stream.codec_context.thread_type = "AUTO"
-        self._decoder: Iterator[av.VideoFrame] = (
-            pipe.decode(self._av_stream)
+        av_stream.codec_context.thread_type = "AUTO"
+        pictures = (
+            pipe.decode(av_stream)
             if pipe
-            else retagged(pictures_from(self._container, self._av_stream), self._opening)
+            else retagged(pictures_from(container, av_stream), self._opening)
         )
-        self._ahead = None
+        return _Decoding(container, av_stream, pictures)
 
     @property
     def piped(self) -> bool:
@@ -74,7 +100,7 @@ class PictureSource:
     @property
     def begins(self) -> int:
         """The file's start time from FFmpeg, in microseconds; 0 if unknown."""
-        return self._container.start_time or 0
+        return self._decoding.container.start_time or 0
 
     def next(self) -> av.VideoFrame | None:
         """The next picture; None at the end. Raises DecodeError."""
@@ -84,29 +110,33 @@ class PictureSource:
 
     def peek(self) -> av.VideoFrame | None:
         """The next picture without taking it: ``next`` returns it again."""
+        if self._now is None and self._first is not None:
+            return self._first
         self._ahead = self._ahead or self._decode()
         return self._ahead
 
     def _decode(self) -> av.VideoFrame | None:
         with av_errors(f"decoding frame {self.taken} of", self.path, DecodeError):
-            return next(self._decoder, None)
+            return next(self._decoding.pictures, None)
 
     def jump(self, anchor: Anchor) -> None:
         """Continue from an anchor; if the seek fails, from the beginning."""
-        if hides_alpha(self._av_stream):
+        container, av_stream = self._decoding.container, self._decoding.av_stream
+        if hides_alpha(av_stream):
             return
-        packets = packets_from(self._container, self._av_stream, anchor)
+        self._ahead = None
+        packets = packets_from(container, av_stream, anchor)
         if packets is None:
-            self._container.close()
-            self._open()
+            container.close()
+            self._now = self._open()
             return
-        first = anchor.mark[0]
-        self._ahead, self.taken = None, anchor.place
-        self._decoder = (
+        first, self.taken = anchor.mark[0], anchor.place
+        pictures = (
             picture
-            for picture in retagged(decoded(self._container, packets), self._opening)
+            for picture in retagged(decoded(container, packets), self._opening)
             if picture.pts is None or picture.pts >= first  # the others are shown before it
         )
+        self._now = _Decoding(container, av_stream, pictures)
 
     def interrupt(self) -> None:
         """Wake a thread that waits for a pipe, to end the reading."""
@@ -115,28 +145,31 @@ class PictureSource:
 
     def close(self) -> None:
         """Close the container and the pipe."""
-        self._ahead = None
-        self._container.close()
+        self._ahead = self._first = None
+        if self._now is not None:
+            self._now.container.close()
         if self._pipe:
             self._pipe.close()
 
     def describe(self, picture: av.VideoFrame) -> VideoInfo:
         """The video's facts from this picture and the container; no rate or frame count yet."""
-        return describe_video(self._container, self._av_stream, picture, self.path)
+        now = self._decoding
+        return describe_video(now.container, now.av_stream, picture, self.path)
 
     def describe_pipe(self, first: av.VideoFrame) -> tuple[VideoInfo, bool, tuple[Finding, ...]]:
         """A pipe's facts, whether its timestamps are assumed, and findings."""
-        return with_rate(self.describe(first), first, None, self._container)
+        return with_rate(self.describe(first), first, None, self._decoding.container)
 
     @property
     def declared_order(self) -> str:
         """The field order that the container states: ``tff``, ``bff`` or empty."""
-        return declared_order(self._av_stream)
+        return declared_order(self._decoding.av_stream)
 
     def missing_end(self, last: int | None) -> str:
         """The text for an index with more frames than the file; ``last`` is the last timestamp."""
-        indexed, found = indexed_frames(self._container, self._av_stream), self.taken
-        counts = read_container(self._container.format.name).coding_times
+        container = self._decoding.container
+        indexed, found = indexed_frames(container, self._decoding.av_stream), self.taken
+        counts = read_container(container.format.name).coding_times
         if counts and last is not None:
             found = last + 1  # the clock counts frames, the index also dropped ones
         if found >= indexed:

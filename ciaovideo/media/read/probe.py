@@ -7,6 +7,7 @@ part's end. Nothing here depends on the output.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
@@ -82,6 +83,15 @@ class SourceFacts:
     findings: tuple[Finding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Probed:
+    """What a look at a file told, the first picture, and the file, still open and partly read."""
+
+    facts: SourceFacts
+    first: av.VideoFrame
+    container: InputContainer
+
+
 def probe(
     file: str | Path,
     wanted: Selection = EVERYTHING,
@@ -94,10 +104,22 @@ def probe(
     Raises MissingInputError, OpenError, DecodeError if the first picture is damaged, and
     TimestampError if the file has neither timestamps nor a rate.
     """
+    probed = open_probed(file, wanted, options)
+    probed.container.close()
+    return probed.facts
+
+
+def open_probed(
+    file: str | Path,
+    wanted: Selection = EVERYTHING,
+    options: InputOptions = InputOptions(),
+) -> Probed:
+    """As ``probe``; the caller closes the container."""
     path = Path(file)
     check_input(path)
     choice, container = _opened(path, options)
-    with container:
+    with ExitStack() as stack:
+        stack.enter_context(container)
         video = main_video(container, path, choice.opening)
         tell_quantisers(video)
         head = FileHead(container, video, wanted)
@@ -112,7 +134,7 @@ def probe(
             *jumps.findings(path),
             *(truncation(container, path, head.end) if whole else ()),
         )
-        return SourceFacts(
+        facts = SourceFacts(
             path=path,
             demuxer=container.format.name,
             info=info,
@@ -127,6 +149,8 @@ def probe(
             jumps=jumps,
             findings=findings,
         )
+        stack.pop_all()
+        return Probed(facts, look.first, container)
 
 
 def _opened(path: Path, options: InputOptions) -> tuple[StreamChoice, InputContainer]:

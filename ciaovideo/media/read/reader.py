@@ -24,7 +24,7 @@ from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.continuity import Continuity
 from ciaovideo.media.read.decoding import PictureSource
 from ciaovideo.media.read.picture_findings import PictureFindings
-from ciaovideo.media.read.probe import SourceFacts, probe
+from ciaovideo.media.read.probe import Probed, SourceFacts, probe
 from ciaovideo.media.read.seeking import Anchor, Listing
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.video_stream import USUAL
@@ -38,7 +38,8 @@ class VideoReader:
     A context manager. The facts of a file come from ``probe``, which runs here unless they are
     given; those of a pipe come from its header and first frame. ``findings`` grow while frames are
     read. ``selection`` is the requested part on the file's own clock. Frames before it are decoded
-    only where ``seeking`` cannot prove that decoding may begin later.
+    only where ``seeking`` cannot prove that decoding may begin later. A ``Probed`` file, whose
+    first picture is known, is opened when a frame is requested.
 
     A damaged picture is returned as the decoder concealed it, with a finding; ``strict`` raises
     DecodeError instead. A picture with new side data that is not carried over, such as closed
@@ -51,12 +52,15 @@ class VideoReader:
 
     def __init__(
         self,
-        source: Path | SourceFacts,
+        source: Path | SourceFacts | Probed,
         *,
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
         strict: bool = False,
     ) -> None:
+        source, first = (
+            (source.facts, source.first) if isinstance(source, Probed) else (source, None)
+        )
         path = source.path if isinstance(source, SourceFacts) else source
         self._asked = self.selection = Selection.asked(options)
         if reads_once(path) and self._asked.cut:
@@ -72,7 +76,8 @@ class VideoReader:
         self._begun = True  # whether a frame of the part was read
         self._end_checked = False
         self.late_fields = False  # interlaced frames appeared that the sample had not
-        self._source = PictureSource(path, self.facts.opening if self.facts else USUAL)
+        opening = self.facts.opening if self.facts else USUAL
+        self._source = PictureSource(path, opening, first=first)
         self.path = self._source.path
         self._found = PictureFindings(self.path, strict=strict)
         try:
@@ -82,7 +87,7 @@ class VideoReader:
             raise
 
     def _begin(self) -> None:
-        """Set up by the first picture, which is decoded but not returned yet."""
+        """Set up by the first picture, which is not returned yet."""
         first = self._source.peek()
         if first is None:
             raise OpenError(f"no picture of {self.path} can be decoded")
@@ -189,6 +194,9 @@ class VideoReader:
             if wanted.start is not None:
                 self._seek(facts.packets.listing, wanted.start)
         self._pictures = self._within(self._pictures, wanted)
+        if wanted.start is None and facts.packets.listing and facts.packets.listing.timed:
+            self.selection = replace(wanted, end=end, tick=tick)  # it begins with the first frame
+            return
         shown = next(self._pictures, None)
         if shown is None:
             raise self._empty()

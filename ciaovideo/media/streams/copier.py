@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.rational import AVRational
 from av.stream import Disposition, Stream
@@ -56,14 +56,14 @@ class StreamCopier:
     """Copies the streams of a plan into an output container, in step with its video.
 
     The writer calls ``declare_before`` and ``declare_after`` around adding its own stream, then
-    ``copy_until`` after each frame, and ``finish`` at the end. ``opened`` is the source, with no
-    packet read yet; the copier opens it if it is None. A context manager, which closes the source.
+    ``copy_until`` after each frame, and ``finish`` at the end. A context manager, which closes the
+    source.
     """
 
-    def __init__(self, plan: StreamPlan, opened: InputContainer | None = None) -> None:
+    def __init__(self, plan: StreamPlan) -> None:
         self.plan = plan
         self.offset = plan.offset
-        self._container = open_source(plan.source, plan.opening) if opened is None else opened
+        self._container = open_source(plan.source, plan.opening)
         known = frozenset(known_to(self._container)) | plan.unopened
         demuxer = self._container.format.name
         self._late = LateStreams(plan.source, demuxer, known) if plan.partly else None

@@ -1,9 +1,10 @@
 """Batches whose workers are no processes: what is made, skipped, tried again, given up, refused."""
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,7 +14,7 @@ from ciaovideo.jobs import batch as batch_module
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
-from ciaovideo.jobs.job import BatchOptions, Event
+from ciaovideo.jobs.job import BatchOptions, Event, Forecast, Snapshot
 from ciaovideo.jobs.ledger import BatchLedger
 from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.media.read.seeking import Listing, list_video
@@ -283,3 +284,67 @@ def test_a_folder_of_numbered_pictures_is_one_job(tmp_path: Path) -> None:
     (tmp_path / "in" / "reel" / "1005.dpx").unlink()
     assert code() == 2
     assert "1005" in str(told.events[-2].facts["problem"])
+
+
+class Clock:
+    """A clock that goes on by the frames that are made, in a dear file and in a cheap one."""
+
+    COSTS: ClassVar = {"a.mkv": 10.0, "b.mkv": 1.0}  # seconds for a frame
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TimedWorkers(DirectWorkers):
+    """Workers whose tasks take as long as a clock has it."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(1)
+        self._clock = clock
+        self._name = ""
+
+    def submit(self, worker: str, task: Any, *words: Any, **named: Any) -> None:
+        self._name = words[0].name
+        super().submit(worker, task, *words, **named)
+
+    def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for worker, outcome in super().finished(timeout_s):
+
+            def timed(outcome: Callable[[], Any] = outcome) -> Any:
+                result = outcome()
+                if isinstance(result, tasks.Made):
+                    self._clock.now += (result.stop - result.start) * Clock.COSTS[self._name]
+                return result
+
+            yield worker, timed
+
+
+@pytest.mark.heavy
+def test_the_time_left_goes_by_the_sorts_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first tenth it is right within 20 %, on a machine that is slower than foreseen."""
+    monkeypatch.setattr(batch_module, "time", clock := Clock())
+    source = make_sources(tmp_path / "in", a=16, b=160)
+    listing = find_sources([str(source)], output := tmp_path / "out")
+    dear, cheap = make_jobs(listing.found, output, PLAIN)
+    dear = replace(dear, options=replace(PLAIN, encode=EncodeOptions(codec="ffv1")))
+    shape = ("bicubic", (32, 48), (64, 96))
+    rates = {(*shape, "ffv1"): 5 / (64 * 96), (*shape, "libx264"): 0.5 / (64 * 96)}
+    seen: list[tuple[Snapshot, float]] = []
+    workers = TimedWorkers(clock)
+    batch = Batch(output, workers, on_tick=lambda told: seen.append((told, clock.now)))
+    assert batch.run([dear, cheap], Forecast(frames=176, seconds=160, rates=rates)) == 0
+    workers.stop()
+    told, at = next((told, at) for told, at in seen if told.work >= 0.1 * 160)
+    assert told.work == 8 * 5
+    assert told.left_s == pytest.approx(clock.now - at, rel=0.2)

@@ -1,17 +1,22 @@
 """A look at all files before the first is made."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Kind
 from ciaovideo.jobs.inputs import find_sources, make_jobs
-from ciaovideo.jobs.survey import Survey, survey
+from ciaovideo.jobs.survey import Sample, Survey, survey, survey_file
 from ciaovideo.options import SizeOptions
-from tests.batches import PLAIN, DirectWorkers, make_sources
+from ciaovideo.pipeline.keywords import with_fields
+from tests.batches import PLAIN, SMALL, DirectWorkers, make_sources
+from tests.media import make_clip
 
 
 def survey_of(source: Path, output: Path, scale: float = 2.0) -> Survey:
@@ -36,10 +41,26 @@ def test_files_are_counted_and_tried_and_nothing_is_written(tmp_path: Path) -> N
     ((cost_class, tried),) = found.samples.items()
     assert cost_class == ("bicubic", (32, 48), (64, 96), "libx264")
     assert found.seconds == pytest.approx(found.pixels * tried.seconds / 2)
+    forecast = found.forecast(2)
+    assert (forecast.frames, forecast.seconds) == (50, 2 * found.seconds)
+    assert 50 * forecast.seconds_per_frame(cost_class) == pytest.approx(2 * found.seconds)
     coded = found.pixels * tried.bytes
     assert found.disk == pytest.approx(2 * coded, abs=4)  # with the segments of both at work
-    assert found.memory > 0
+    assert found.memory > psutil.Process().memory_info().rss / 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize("cut", [{}, {"end": "1"}, {"frames": 3}], ids=["whole", "end", "frames"])
+def test_a_look_opens_a_file_once(
+    cut: dict[str, Any], tmp_path: Path, openings: Callable[[Path], int]
+) -> None:
+    extras: dict[str, Any] = {"sound": True, "subtitle": "Hello", "chapters": 2, "cover": True}
+    make_clip(source := tmp_path / "in.mp4", **SMALL, seconds=2, **extras)
+    found = find_sources([str(source)], tmp_path / "out").found
+    (job,) = make_jobs(found, tmp_path / "out", with_fields(PLAIN, cut))
+    look = survey_file(job)
+    assert openings(source) == 1
+    assert look.frames == {"end": 24, "frames": 3}.get(next(iter(cut), ""), 48)
 
 
 def test_more_than_a_disk_holds_is_refused(tmp_path: Path) -> None:
@@ -60,3 +81,14 @@ def test_sorts_without_a_sample_cost_what_the_dearest_does(tmp_path: Path) -> No
     one.seconds, one.disk = 0.0, 0
     one.estimate(tmp_path, 2)
     assert one.seconds == pytest.approx(2 * before)
+
+
+def test_sorts_without_a_sample_cost_what_those_of_their_encoder_do() -> None:
+    sizes = (1, 1), (2, 2)
+    samples = {
+        ("net", *sizes, "ffv1"): Sample(seconds=9, bytes=9, memory=1),
+        ("net", *sizes, "libx264"): Sample(seconds=2, bytes=1, memory=1),
+    }
+    found = Survey(samples=samples)
+    assert found.sample_of(("net", (3, 3), (9, 9), "libx264")).seconds == 2
+    assert found.sample_of(("net", (3, 3), (9, 9), "libx265")).seconds == 9

@@ -5,7 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from ciaovideo.errors import MissingInputError, OpenError
@@ -17,21 +16,6 @@ from ciaovideo.pipeline.session import UpscaleRun
 from tests.media import make_clip
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48}
-
-
-@pytest.fixture
-def openings(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
-    """Counts how often a file was opened through PyAV since the test began."""
-    opened: list[Path] = []
-    really: Any = av.open
-
-    def open_and_count(file: Any, mode: str = "r", *words: Any, **named: Any) -> Any:
-        if mode == "r" and isinstance(file, str | Path):
-            opened.append(Path(file).resolve())
-        return really(file, mode, *words, **named)
-
-    monkeypatch.setattr(av, "open", open_and_count)
-    return lambda path: opened.count(path.resolve())
 
 
 def test_times_are_read_in_display_order(tmp_path: Path) -> None:
