@@ -4,11 +4,14 @@
     python tests/bench/batches.py workers 1,2,4          # ciaosr-fast on eight clips
     python tests/bench/batches.py cluster 2              # the same clips by local:2, and locally
 
-Every command is a process of its own; seconds are wall time, memory is the largest of the process
-that runs the command and of one worker (resident, sampled ten times a second).
+Every command is a process of its own. Memory is the largest of the process that runs the command
+and of one worker (resident, sampled ten times a second). ``s`` is wall time, ``CPU s`` that of the
+command with all its workers, which alone compares on a busy machine. ``MB sent`` went over the
+loopback meanwhile, from whatever program.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,16 +32,18 @@ SEGMENT = 12  # frames
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one command: seconds, and the most MB that it and the largest of its workers held."""
+    """Of one command: seconds, MB over the loopback, and the most MB that it and a worker held."""
 
     seconds: float
+    cpu_s: float
+    sent_mb: float
     command_mb: float
     worker_mb: float
 
 
 def cost(words: Sequence[str]) -> Cost:
     """Run a command of ciaovideo that has to succeed."""
-    began = time.monotonic()
+    began, used, sent = time.monotonic(), children_cpu(), loopback_bytes()
     own = worker = 0.0
     with subprocess.Popen([sys.executable, "-m", "ciaovideo", *words, "--quiet"]) as process:
         watched = psutil.Process(process.pid)
@@ -52,7 +57,20 @@ def cost(words: Sequence[str]) -> Cost:
             time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Cost(time.monotonic() - began, own, worker)
+    sent_mb = (loopback_bytes() - sent) / 1e6
+    return Cost(time.monotonic() - began, children_cpu() - used, sent_mb, own, worker)
+
+
+def children_cpu() -> float:
+    """Processor seconds of all children that ended, and of theirs."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def loopback_bytes() -> int:
+    """What was sent over the loopback since the machine started; 0 where there is none."""
+    found = psutil.net_io_counters(pernic=True).get("lo")
+    return found.bytes_sent if found else 0
 
 
 def memory(counts: Sequence[int], folder: Path) -> None:
@@ -83,22 +101,22 @@ def clips(folder: Path) -> Path:
     return source
 
 
-def workers(variants: Sequence[tuple[str, ...]], folder: Path) -> None:
+def workers(variants: Sequence[tuple[str, ...]], model: str, folder: Path) -> None:
     """A line for each way to spread the same batch."""
     source = clips(folder)
-    print("workers, s, times the first, command MB, worker MB")
+    print("workers, s, times the first, CPU s, command MB, worker MB, MB sent")
     first = 0.0
     for words in variants:
         name = " ".join(words)
         output = str(folder / f"out {name}".replace(":", "-"))
         made = cost(
             ["batch", str(source), "-o", output, "--scale", "2", "--no-disk-check",
-             "--segment", str(SEGMENT), *words]
+             "--segment", str(SEGMENT), "--model", model, *words]
         )  # fmt: skip
         first = first or made.seconds
         print(
-            f"{name}, {made.seconds:.1f}, {first / made.seconds:.2f}, {made.command_mb:.0f},"
-            f" {made.worker_mb:.0f}",
+            f"{name}, {made.seconds:.1f}, {first / made.seconds:.2f}, {made.cpu_s:.1f},"
+            f" {made.command_mb:.0f}, {made.worker_mb:.0f}, {made.sent_mb:.2f}",
             flush=True,
         )
 
@@ -108,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("memory", "workers", "cluster"))
     parser.add_argument("counts", help="numbers of files or workers, with commas")
+    parser.add_argument("--model", default="ciaosr-fast", help="bicubic: as little work as can be")
     arguments = parser.parse_args()
     counts = [int(count) for count in arguments.counts.split(",")]
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +135,8 @@ def main() -> None:
         else:
             local = [("--workers", str(count)) for count in counts]
             spread = [("--cluster", f"local:{count}") for count in counts]
-            workers(local + (spread if arguments.kind == "cluster" else []), Path(folder))
+            variants = local + (spread if arguments.kind == "cluster" else [])
+            workers(variants, arguments.model, Path(folder))
 
 
 if __name__ == "__main__":

@@ -405,7 +405,6 @@ def test_a_source_that_changes_meanwhile_is_told(
     [
         (lambda path: os.utime(path, (1, 1)), "was changed while it was read"),
         (lambda path: copy_over(path), "was replaced while it was read"),
-        (lambda path: path.with_name("07.png").touch(), "went from 6 to 7 pictures"),
     ],
 )
 def test_a_picture_of_a_sequence_that_changes_meanwhile_is_told(
@@ -413,7 +412,7 @@ def test_a_picture_of_a_sequence_that_changes_meanwhile_is_told(
 ) -> None:
     make_clip(tmp_path / "in.mkv", **SMALL)
     source = tmp_path / "%02d.png"
-    assert run([str(tmp_path / "in.mkv"), str(source), *PLAIN, "-q"]) == 0
+    assert run([str(tmp_path / "in.mkv"), str(source), *PLAIN[:4], "-q"]) == 0
     given = with_fields(FAST, {"rate": "24"})
     with UpscaleRun(source, tmp_path / "out.mkv", given) as job:
         fourth = tmp_path / "04.png"
