@@ -1,7 +1,7 @@
-"""What a user can set, as frozen dataclasses: command line, library and TOML read them here.
+"""All options, as frozen dataclasses for the command line, the library and TOML.
 
-``size`` is how large the output is, ``source`` what is read of the input and how, ``network`` what
-computes the picture, ``output`` how the result is written; ``run`` has them all. None of these
+``size`` has options for the output's size, ``source`` for reading the input, ``network`` for
+computing the picture, ``output`` for writing the result; ``run`` combines them. None of these
 modules imports torch or av, so that ``--help`` is quick.
 """
 

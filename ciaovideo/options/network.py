@@ -1,4 +1,4 @@
-"""Which network makes the picture, and where and how it runs."""
+"""Options for the network, and for where and how it runs."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """Network. Which weights make the picture."""
+    """Network. The weights that compute the picture."""
 
     model: str = opt(
         "auto",

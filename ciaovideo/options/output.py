@@ -1,4 +1,4 @@
-"""What is written: the video's encoding, and what stands beside it in the file."""
+"""Options for the output: the video's encoding, the other streams, and losses."""
 
 import math
 import re
@@ -18,7 +18,7 @@ BIT_DEPTHS = (8, 10, 12, 14, 16)
 class EncodeOptions:
     """Encoding. How the result is written."""
 
-    codec: str = opt("auto", "video encoder; auto goes by container and source", "NAME")
+    codec: str = opt("auto", "video encoder; auto chooses by container and source", "NAME")
     crf: float | None = opt(
         None,
         "quality, lower is better, 16 if not given, on libx264's scale for every lossy encoder."
@@ -63,7 +63,7 @@ class EncodeOptions:
             self.check_no_encoder("a system ffmpeg", "put it into the options for ffmpeg")
 
     def check_no_encoder(self, place: str, hint: str) -> None:
-        """Raise OptionError if an option is set that only PyAV's encoders know."""
+        """Raise OptionError if an option is set that only PyAV's encoders support."""
         given = [name for name in ("crf", "preset") if getattr(self, name) is not None]
         given += ["codec"] if self.codec != "auto" else []
         given += ["codec option"] if self.codec_option else []
@@ -73,7 +73,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
-    """Keeping. How losses and guesses are handled, and what the output says of itself."""
+    """Keeping. How to handle losses and guesses, and what the output's metadata records."""
 
     audio: SoundPolicy = opt(
         "copy", "sound that the output cannot hold: copy refuses it, auto transcodes it"

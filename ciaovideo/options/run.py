@@ -13,7 +13,7 @@ from ciaovideo.options.source import InputOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleOptions:
-    """Run. Everything that shapes one run from one file to another."""
+    """Run. Options of one run from one file to another."""
 
     size: SizeOptions = SizeOptions()
     input: InputOptions = InputOptions()
@@ -22,14 +22,14 @@ class UpscaleOptions:
     encode: EncodeOptions = EncodeOptions()
     streams: StreamOptions = StreamOptions()
     frames: int | None = opt(None, "stop after this many frames", "N")
-    overwrite: bool = opt(False, "replace an output that is already there")
+    overwrite: bool = opt(False, "replace an existing output")
     resume: bool = opt(
         False,
         "keep finished segments beside the output until it is complete. The same command resumes a"
         " stopped run, with the same bits on one machine. Implies deterministic, and a key frame"
         " every 120 frames",
     )
-    segment: int | None = opt(None, "frames of a segment that is kept, 120 if not given", "N")
+    segment: int | None = opt(None, "frames per segment of a resumable run, 120 if not given", "N")
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:

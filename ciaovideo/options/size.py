@@ -1,4 +1,4 @@
-"""How large the output is."""
+"""Options for the output's size."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ciaovideo.config import opt
 from ciaovideo.errors import OptionError, UnsupportedScaleError
 from ciaovideo.notation import check_shape, fitting_sides, nearest_side, parse_size
 
-MAX_SCALE = 30.0  # beyond it no published network of this family was ever measured
+MAX_SCALE = 30.0  # published networks of this family were measured up to this scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,13 @@ class SizeOptions:
     width: int | None = opt(None, "output width; the height follows", "PX")
     height: int | None = opt(None, "output height; the width follows", "PX")
     square_pixels: bool = opt(
-        False, "resample to square pixels; sizes then follow the picture's shape on screen"
+        False, "resample to square pixels; sizes then follow the aspect ratio on screen"
     )
 
     pad: str | None = opt(
         None,
-        "add black around the enlarged picture up to this size, the picture in the middle; without"
-        " another size the picture is as large as fits",
+        "centre the enlarged picture in a black frame of this size; without another size the"
+        " picture is as large as fits",
         "WxH",
     )
 
@@ -42,14 +42,14 @@ class SizeOptions:
                 parse_size(text)
 
     def padded(self, picture: tuple[int, int]) -> tuple[int, int]:
-        """The output's (height, width) for a picture's; OptionError where that is larger."""
+        """The output's (height, width) for a picture's; raises OptionError for a larger one."""
         if self.pad is None:
             return picture
         height, width = parse_size(self.pad)
         if picture[0] > height or picture[1] > width:
             raise OptionError(
                 f"the picture of {picture[1]}x{picture[0]} does not fit into {self.pad}",
-                "pad to a larger size, or leave the picture's size out",
+                "pad to a larger size, or omit the picture's size",
             )
         return height, width
 
@@ -63,10 +63,10 @@ class SizeOptions:
     ) -> tuple[int, int]:
         """The exact output (height, width) for an input of this height and width.
 
-        ``even`` rounds what was derived (not what was asked for exactly) to even sides, or to an
-        even (height, width), as encoders want them for 4:2:0. ``sar``, the input's sample aspect
-        ratio, counts only for square pixels: there a scale is that of the smallest square-pixel
-        picture that has all of the input's rows and columns. Raises UnsupportedScaleError outside
+        ``even`` rounds derived sides (not explicit ones) to even numbers, both or each of (height,
+        width), as encoders need for 4:2:0. ``sar``, the input's sample aspect ratio, counts only
+        for square pixels: the scale then refers to the smallest square-pixel picture that has all
+        of the input's rows and columns. Raises UnsupportedScaleError outside
         1 to 30 times the input, and OptionError for a size that would distort the picture.
         """
         stretch = sar if self.square_pixels and sar else Fraction(1)
@@ -91,7 +91,7 @@ class SizeOptions:
     def _target(
         self, shape: tuple[Fraction, Fraction], least: tuple[int, int], even: tuple[bool, bool]
     ) -> tuple[int, int]:
-        """The output's sides from the input's on screen; ``least`` are those of its samples."""
+        """The output's sides from the input's shape on screen; ``least`` are its stored sides."""
         height, width = shape
         if self.size is not None:
             return parse_size(self.size)

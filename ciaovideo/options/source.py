@@ -1,4 +1,4 @@
-"""What of a source is enlarged, and how it is read: fields, streams, crop, colour, part."""
+"""Options for reading a source: fields, streams, crop, colour, part."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,7 +29,7 @@ CROP_SOURCE = "source"  # the crop that the container of the input states
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
-    """Input. How the file is read."""
+    """Input. How to read the file."""
 
     deinterlace: Deinterlace = opt(
         "auto",
@@ -38,14 +38,14 @@ class InputOptions:
     )
     telecine: Telecine = opt(
         "auto",
-        "film that was stretched to video's 30000/1001 frames a second (hard telecine): auto"
-        " recognises it and brings back its frames, off takes it for interlaced video",
+        "hard telecine (film at video's 30000/1001 frames a second): auto detects it and"
+        " restores the film's frames, off treats it as interlaced video",
     )
     force: bool = opt(
         False,
-        "allow what is refused otherwise: interlaced frames unchanged, where deinterlacing is off;"
-        " varying frame times at a constant rate, in -, .y4m, .mxf and .avi; Dolby Vision profile 5"
-        " read as Y'CbCr",
+        "allow cases that are refused otherwise: interlaced frames unchanged, if deinterlacing is"
+        " off; varying frame times at a constant rate, in -, .y4m, .mxf and .avi; Dolby Vision"
+        " profile 5 read as Y'CbCr",
     )
     video: int | None = opt(
         None,
@@ -61,7 +61,7 @@ class InputOptions:
     )
     crop: str | None = opt(
         None,
-        "cut the sides off before enlarging: WxH+X+Y keeps a box of that size, X from the left and"
+        "crop before enlarging: WxH+X+Y keeps a box of that size, X from the left and"
         " Y from the top; auto finds black bars and the head-switching noise of tapes in the whole"
         " file; source applies the crop that the input's container states. Without it that crop is"
         " scaled and stored, where the output can hold it",
