@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import clips, skips
+from tests import clips, processes, skips
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("CIAOVIDEO_REQUIRE", "").split(",")))
@@ -69,7 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The folder ends with the process that began it."""
+    """The folder ends with the process that began it, and each one's zygote with it."""
+    processes.own.close()
     if not hasattr(config, "workerinput"):
         clips.close_folder()
 
@@ -143,6 +144,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder shared/ beside the project: its test data are not here")
     return folder
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a batch in this process need not import torch: they are forked."""
+    zygote = processes.own()
+    if zygote is not None:
+        spawn = processes.spawning_by(zygote)
+        monkeypatch.setattr("multiprocessing.util.spawnv_passfds", spawn)
 
 
 @pytest.fixture

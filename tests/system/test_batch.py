@@ -4,8 +4,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from ciaovideo.jobs.job import Event
 from ciaovideo.jobs.workers import LocalWorkers
 from ciaovideo.storage.claims import ledger_path
 from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
+from tests.processes import Process, command, fresh, python
 from tests.waiting import ENDS_S, wait_until
 
 pytestmark = pytest.mark.slow
@@ -35,16 +35,17 @@ def expected(source: Path, tmp_path: Path) -> dict[str, bytes]:
 
 
 def test_workers_are_killed_at_random_moments(
-    source: Path, expected: dict[str, bytes], tmp_path: Path
+    source: Path, expected: dict[str, bytes], tmp_path: Path, forked_workers: None
 ) -> None:
     """The command goes on with others; what they were at is made again."""
+    before = psutil.Process().children()
     chance = random.Random(5)
     killed: list[int] = []
 
     def kill(event: Event) -> None:
         if event.kind in ("segment", "plan", "done") and len(killed) < 3 and chance.random() < 0.4:
-            workers_alive = psutil.Process().children()
-            victim = chance.choice([p for p in workers_alive if "spawn_main" in str(p.cmdline())])
+            begun = [p for p in psutil.Process().children() if p not in before]
+            victim = chance.choice([p for p in begun if "tracker" not in str(p.cmdline())])
             killed.append(victim.pid)
             victim.kill()
 
@@ -63,10 +64,10 @@ def test_the_command_is_killed_at_random_moments_and_given_again(
     """Its workers end with it; the next command takes its place and what is finished."""
     chance = random.Random(8)
     output = tmp_path / "out"
-    words = [sys.executable, "-m", "ciaovideo", "batch", str(source), "-o", str(output), *WORDS]
+    words = ["batch", source, "-o", output, *WORDS, "--json"]
     segments: list[tuple[str, int]] = []
     for left in (chance.randrange(2, 5), chance.randrange(2, 5)):
-        with subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE) as process:
+        with command(*words, stderr=None) as process:
             workers: list[psutil.Process] = []
             for line in process.stdout or ():
                 event = json.loads(line)
@@ -80,26 +81,29 @@ def test_the_command_is_killed_at_random_moments_and_given_again(
             process.kill()
         wait_until(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
     assert run(["batch", "status", str(output)]) == 0
-    done = subprocess.run([*words, "--json"], stdout=subprocess.PIPE, check=False, timeout=ENDS_S)
-    assert done.returncode == 0
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    process = command(*words, stderr=None)
+    told, _ = process.communicate(timeout=ENDS_S)
+    assert process.returncode == 0
+    events = [json.loads(line) for line in told.splitlines()]
     segments += [(e["file"], e["start"]) for e in events if e["event"] == "segment"]
     assert len(segments) == len(set(segments)), "a finished segment was made twice"
     assert tree(output) == expected
     assert not leftovers(output)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c(times: int, source: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("times", "start"), [(1, fresh), (2, python)], ids=["once", "twice"])
+def test_ctrl_c(
+    times: int,
+    start: Callable[..., Process],
+    source: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    forked_workers: None,
+) -> None:
     """Once: what is at work ends. Twice: nothing is waited for. What is finished is kept."""
     output = tmp_path / "out"
-    words = [sys.executable, "-m", "ciaovideo", "batch", str(source), "-o", str(output), *WORDS]
-    with subprocess.Popen(
-        [*words, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    words = ["batch", source, "-o", output, *WORDS, "--json"]
+    with command(*words, start=start, start_new_session=True) as process:
         assert process.stdout
         assert process.stderr
         for line in process.stdout:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ciaovideo.errors import JobError
 from ciaovideo.jobs import batch as batch_module
 from ciaovideo.jobs.job import BatchOptions, Event
 from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
+from tests.processes import Process, command, python
 from tests.waiting import ENDS_S, wait_until
 
 distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
@@ -27,12 +27,12 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "scheduler.json"
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Process] = []
         self._start("scheduler", "--port", "0", "--no-dashboard")
         wait_until(lambda: self.file.is_file() and self.file.read_text().endswith("}"))
         self.address: str = json.loads(self.file.read_text())["address"]
 
-    def worker(self) -> subprocess.Popen[bytes]:
+    def worker(self) -> Process:
         return self._start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
 
     def close(self) -> None:
@@ -40,11 +40,9 @@ class Cluster:
             process.kill()
             process.wait(ENDS_S)
 
-    def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "distributed.cli.dask_" + kind, *words]
-        process = subprocess.Popen(
-            [*command, "--scheduler-file", str(self.file)], stderr=subprocess.DEVNULL
-        )
+    def _start(self, kind: str, *words: str) -> Process:
+        words = (f"distributed.cli.dask_{kind}", *words, "--scheduler-file", str(self.file))
+        process = python("-m", *words, stderr=subprocess.DEVNULL)
         self.processes.append(process)
         return process
 
@@ -105,17 +103,18 @@ def test_the_client_is_killed_and_the_next_one_goes_on(
 ) -> None:
     small_cluster.worker()
     output = tmp_path / "out"
-    words = [sys.executable, "-m", "ciaovideo", "batch", str(source), "-o", str(output), "--json"]
+    words = ["batch", source, "-o", output, "--json"]
     words += ["--model", "bicubic", "--segment", str(SEGMENT), "--no-disk-check"]
     words += ["--cluster", small_cluster.address, "--same-bits"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+    with command(*words, stderr=None) as process:
         for line in process.stdout or ():
             if json.loads(line)["event"] == "segment":
                 break
         process.kill()
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=False, timeout=ENDS_S)
-    assert done.returncode == 0
-    planned = [json.loads(line) for line in done.stdout.splitlines()]
+    process = command(*words, stderr=None)
+    told, _ = process.communicate(timeout=ENDS_S)
+    assert process.returncode == 0
+    planned = [json.loads(line) for line in told.splitlines()]
     assert any(event.get("finished") for event in planned if event["event"] == "plan")
     assert tree(output) == expected
     assert not leftovers(output)

@@ -94,11 +94,11 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setattr(growth, "LR_SIZES", ((24, 32), (48, 64)))
     monkeypatch.setattr(growth, "SCALES", (1.5, 3.0))
     monkeypatch.setattr(growth, "LENGTHS", (2, 6))
-    monkeypatch.setattr("ciaovideo.evaluate.suites.load.SIDE", 16)
     monkeypatch.setattr("ciaovideo.evaluate.suites.load.SIDE", 24)
     names = ("bicubic", "metasr", "fsdn", "ciaosr-fast")
     few = replace(suites.SUITES["neighbours"], names=names, scales=(1.55, 2.0, 12.0))
     monkeypatch.setattr(suites, "SUITES", {"neighbours": few})
+    monkeypatch.setattr("ciaovideo.bench.floor.QUIET_S", 0.01)
     measure = {"least_s": 0.01, "device": None}
     monkeypatch.setattr("ciaovideo.bench.harness.measure.__kwdefaults__", measure)
     return tmp_path
@@ -108,7 +108,7 @@ COMMANDS = list(dict.fromkeys(line for name in DOCUMENTS for line in plain_comma
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_runs(line: str, place: Path) -> None:
+def test_a_command_runs(line: str, place: Path, forked_workers: None) -> None:
     words = [word.replace("MODEL", "ciaosr-fast") for word in shlex.split(line)[1:]]
     if any(word.startswith("--via-ffmpeg") for word in words) and not shutil.which("ffmpeg"):
         pytest.skip("no ffmpeg here")

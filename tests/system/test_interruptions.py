@@ -6,8 +6,6 @@ import random
 import resource
 import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.storage.claims import ledger_path
 from tests.found import by_kind
 from tests.media import make_clip
+from tests.processes import python
 from tests.stopping import FRAMES, SEGMENT, StoppedError, contents, options, stop_at
 
 KILLED = """
@@ -115,8 +114,8 @@ def test_a_killed_process(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole.mkv", tmp_path / "parts.mkv"
     upscale(clip, whole, options=options())
     threads = str(torch.get_num_threads())  # as here, or it would be another machine
-    words = [sys.executable, "-c", KILLED, str(clip), str(parts), str(SEGMENT), threads]
-    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    with python("-c", KILLED, clip, parts, SEGMENT, threads) as process:
+        assert process.wait() == -signal.SIGKILL
     with UpscaleRun(clip, parts, options()) as job:
         assert job.finished == 16
         assert (Kind.CHOSEN, "temporary file") in by_kind(job.plan.findings)
@@ -134,9 +133,9 @@ def test_killed_anywhere_again_and_again(tmp_path: Path) -> None:
     threads = str(torch.get_num_threads())
     finished = [0]
     for _ in range(3):
-        words = [str(clip), str(parts), str(SEGMENT), threads, str(chance.randrange(1, 90))]
-        words = [sys.executable, "-c", KILLED_ANYWHERE, *words]
-        assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+        words = (clip, parts, SEGMENT, threads, chance.randrange(1, 90))
+        with python("-c", KILLED_ANYWHERE, *words) as process:
+            assert process.wait() == -signal.SIGKILL
         with UpscaleRun(clip, parts, options()) as job:
             finished.append(job.finished)
     assert finished == sorted(finished)

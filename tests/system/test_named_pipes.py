@@ -14,7 +14,8 @@ from ciaovideo.cli.main import run
 from ciaovideo.errors import DecodeError, EncodeError, OpenError, OptionError
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
-from tests.system.test_pipes import FRAME, HEAD, ciaovideo
+from tests.processes import command
+from tests.system.test_pipes import FRAME, HEAD
 from tests.system.test_upscale import left_behind, times
 from tests.waiting import FAR_TOO_LONG_S
 
@@ -134,14 +135,14 @@ def test_descriptors_by_their_names(clip: Path, bare: bytes, tmp_path: Path) -> 
         assert run([str(clip), f"/dev/fd/{file.fileno()}", *WORDS, "-q"]) == 0
     assert output.read_bytes() == b"before" + bare
     with output.open("wb") as file:
-        process = ciaovideo(clip, "/dev/stdout", *WORDS, "--json", stdout=file)
+        process = command(clip, "/dev/stdout", *WORDS, "--json", stdout=file)
         told = process.communicate(timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 0, told
     assert output.read_bytes() == bare
     assert result_in(told)["output"] == "/dev/stdout"
     assert "/dev/fd/999" in error_of(OptionError, clip, "/dev/fd/999").problem
     made = tmp_path / "out.mkv"
-    process = ciaovideo("/dev/stdin", made, *WORDS, "-q")
+    process = command("/dev/stdin", made, *WORDS, "-q")
     told = process.communicate(bare, timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 0, told
     assert len(times(made)) == 6

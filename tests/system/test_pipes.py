@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +26,7 @@ from ciaovideo.errors import (
 from ciaovideo.media.clock import exact
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
+from tests.processes import command, fresh
 from tests.system.test_upscale import counters, left_behind, packets, times
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until, wait_until_it_holds, wait_while_busy
 
@@ -35,14 +35,6 @@ FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg on this system")
 HEAD = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420mpeg2\n"
 FRAME = b"FRAME\n" + bytes(64 * 48 * 3 // 2)
-
-
-def ciaovideo(*words: object, **settings: object) -> "subprocess.Popen[bytes]":
-    """The command as a process, with pipes where nothing else is asked for."""
-    pipes: dict[str, object] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        [sys.executable, "-m", "ciaovideo", *map(str, words)], **pipes | settings
-    )
 
 
 def test_from_a_file_through_two_pipes_into_a_file(tmp_path: Path) -> None:
@@ -58,8 +50,8 @@ def test_from_a_file_through_two_pipes_into_a_file(tmp_path: Path) -> None:
         sound=True,
         chapters=2,
     )
-    first = ciaovideo(source, "-", "--scale", "1.5", "-v", "--json")
-    second = ciaovideo("-", output, "--scale", "1.25", "--json", stdin=first.stdout)
+    first = command(source, "-", "--scale", "1.5", "-v", "--json")
+    second = command("-", output, "--scale", "1.25", "--json", stdin=first.stdout)
     assert first.stdout is not None
     first.stdout.close()
     printed, said = (part.decode() for part in second.communicate(timeout=FAR_TOO_LONG_S))
@@ -87,7 +79,7 @@ def test_between_two_ffmpegs(tmp_path: Path) -> None:
     give = [str(FFMPEG), "-v", "error", "-i", str(source), "-f", "yuv4mpegpipe", "-"]
     take = [str(FFMPEG), "-v", "error", "-i", "-", "-c:v", "ffv1", str(output)]
     giver = subprocess.Popen(give, stdout=subprocess.PIPE)
-    middle = ciaovideo("-", "-", "--scale", "2.5", stdin=giver.stdout)
+    middle = command("-", "-", "--scale", "2.5", stdin=giver.stdout)
     taker = subprocess.Popen(take, stdin=middle.stdout)
     for pipe in (giver.stdout, middle.stdout):
         assert pipe is not None
@@ -101,7 +93,8 @@ def test_nothing_but_pictures_on_standard_output(tmp_path: Path) -> None:
     source, bare = tmp_path / "in.mp4", tmp_path / "out.y4m"
     make_clip(source, width=64, height=48, seconds=0.25, color=(5, 2, 1, 1, 2))
     words = ("--scale", "1.5", "--frames", "5")
-    process = ciaovideo(source, "-", *words, "--json", "-q")
+    # A process as a shell starts it: libraries might greet as they are loaded.
+    process = command(source, "-", *words, "--json", "-q", start=fresh)
     data, told = process.communicate(timeout=FAR_TOO_LONG_S)
     assert process.returncode == 0, told
     assert data.startswith(b"YUV4MPEG2 W96 H72 F24:1 Ip A0:0 C420jpeg XCOLORRANGE=FULL\nFRAME\n")
@@ -115,13 +108,13 @@ def test_nothing_but_pictures_on_standard_output(tmp_path: Path) -> None:
 def test_fields_of_a_pipe_are_known_by_its_header(tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     data = HEAD.replace(b"Ip", b"It") + FRAME * 3
-    process = ciaovideo("-", output, "--deinterlace", "field", "--scale", "1", "--json")
+    process = command("-", output, "--deinterlace", "field", "--scale", "1", "--json")
     printed, said = process.communicate(data, timeout=FAR_TOO_LONG_S)
     assert process.returncode == 0, said
     assert ("chosen", "interlacing") in found_in(result_in(printed.decode()))
     assert times(output) == [Fraction(n, 50) for n in range(6)]
     output.unlink()
-    process = ciaovideo("-", "-", "--deinterlace", "off", "--force", "--scale", "1")
+    process = command("-", "-", "--deinterlace", "off", "--force", "--scale", "1")
     made, said_bytes = process.communicate(data, timeout=FAR_TOO_LONG_S)
     assert process.returncode == 0, said_bytes
     assert made.startswith(b"YUV4MPEG2 W64 H48 F25:1 It A1:1 C420mpeg2")
@@ -142,7 +135,7 @@ def test_varying_times_need_force(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     make_clip(source, width=160, height=120, seconds=4)
-    process = ciaovideo(source, "-", "--scale", "2", "-q", stdin=subprocess.DEVNULL)
+    process = command(source, "-", "--scale", "2", "-q", stdin=subprocess.DEVNULL)
     assert process.stdout is not None
     assert process.stdout.read(100_000)
     process.stdout.close()
@@ -154,7 +147,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_input_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
-    process = ciaovideo("-", output, "-q")
+    process = command("-", output, "-q")
     said = process.communicate(HEAD + FRAME * 2 + FRAME[:-100], timeout=FAR_TOO_LONG_S)[1].decode()
     assert process.returncode == 3
     assert said.startswith("ciaovideo: standard input ")
@@ -165,7 +158,7 @@ def test_input_that_breaks_off_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("frames", [0, 3], ids=["before the header", "between frames"])
 def test_ctrl_c_ends_a_wait_for_input(tmp_path: Path, frames: int) -> None:
     output = tmp_path / "out.mkv"
-    process = ciaovideo("-", output, "--scale", "1.5")
+    process = command("-", output, "--scale", "1.5")
     assert process.stdin is not None
     assert process.stderr is not None
     if frames:
@@ -184,7 +177,7 @@ def test_ctrl_c_ends_a_wait_for_input(tmp_path: Path, frames: int) -> None:
 
 def test_ctrl_c_while_libraries_load_is_no_crash() -> None:
     for delay in (0, 0.1, 0.3):
-        process = ciaovideo("-", "-", "--scale", "1.5")
+        process = command("-", "-", "--scale", "1.5", start=fresh)
         wait_until_it_holds(process, "libtorch")  # Python is up, and libraries are being loaded
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
@@ -197,7 +190,7 @@ def test_ctrl_c_ends_a_wait_for_a_reader(tmp_path: Path) -> None:
     """More than a pipe holds, and nobody takes it."""
     source = tmp_path / "in.mkv"
     make_clip(source, width=320, height=240, seconds=1)
-    process = ciaovideo(source, "-", "--scale", "2", "--model", "bicubic", "-q")
+    process = command(source, "-", "--scale", "2", "--model", "bicubic", "-q")
     assert process.stdout is not None
     assert process.stdout.read(9) == b"YUV4MPEG2"
     wait_while_busy(process)
@@ -325,7 +318,7 @@ def test_ctrl_c_ends_an_ffmpeg_that_hangs(tmp_path: Path, monkeypatch: pytest.Mo
     source, mark = tmp_path / "in.mp4", tmp_path / "started"
     make_clip(source, width=160, height=120, seconds=1)
     fake_ffmpeg(tmp_path, monkeypatch, f"echo $$ >{mark}; exec sleep 1000")
-    process = ciaovideo(source, tmp_path / "out.mkv", "--via-ffmpeg=-c:v ffv1", "--scale", "2")
+    process = command(source, tmp_path / "out.mkv", "--via-ffmpeg=-c:v ffv1", "--scale", "2")
     wait_until(lambda: mark.exists() and mark.read_text().strip())
     wait_while_busy(process)
     process.send_signal(signal.SIGINT)

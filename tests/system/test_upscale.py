@@ -6,7 +6,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +38,7 @@ from ciaovideo.models.networks.consistent import BOUND
 from tests.commands import error_of, found_in, result_in
 from tests.fields import read_field_counter
 from tests.media import make_clip, read_counter
+from tests.processes import STREAMS, command
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until
 
 Packets = list[tuple[Fraction, bytes]]
@@ -90,17 +90,6 @@ def field_counters(path: Path) -> list[int]:
 def left_behind(folder: Path, *known: str) -> list[str]:
     """What is in a folder besides files that belong there."""
     return sorted(path.name for path in folder.iterdir() if path.name not in known)
-
-
-def command(*words: object, **settings: object) -> "subprocess.Popen[str]":
-    """The command as a process of its own."""
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        [sys.executable, "-m", "ciaovideo", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **settings,
-    )
 
 
 def test_every_frame_comes_out_once_at_its_time(tmp_path: Path) -> None:
@@ -253,7 +242,7 @@ def test_a_consistent_output_reduced_again_is_its_source(tmp_path: Path) -> None
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip that takes many seconds to upscale."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    make_clip(path, seconds=8, sound=True, fps=Fraction(12))
+    make_clip(path, seconds=3, sound=True, fps=Fraction(12))
     return path
 
 
@@ -379,7 +368,7 @@ def test_square_pixels(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it(tmp_path: Path, clip: Path, number: signal.Signals) -> None:
     output = tmp_path / "out.mp4"
-    process = command(clip, output, "--scale", "4")
+    process = command(clip, output, "--scale", "4", text=True)
     wait_until(lambda: list(tmp_path.glob(".out.*.part.mp4")))
     assert process.poll() is None
     process.send_signal(number)
@@ -396,7 +385,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, clip: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    process = command(clip, output, "--scale", "2", "--crf", "5", preexec_fn=limit)
+    words = ("--scale", "2", "--model", "bicubic", "--crf", "5", "--preset", "ultrafast")
+    process = command(clip, output, *words, text=True, preexec_fn=limit)
     _, error = process.communicate(timeout=FAR_TOO_LONG_S)
     assert process.returncode == 3, error
     assert "Traceback" not in error
@@ -421,13 +411,12 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     make_clip(source, width=64, height=48, seconds=12.5, sound=True)
 
     def peak(frames: int) -> int:
-        process = command(source, tmp_path / f"{frames}.mp4", "--frames", frames, "-q")
+        words = (source, tmp_path / f"{frames}.mp4", "--frames", frames, "-q")
+        streams: dict[str, Any] = dict.fromkeys(STREAMS, subprocess.DEVNULL)
+        process = command(*words, **streams)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
-        for pipe in (process.stdout, process.stderr):
-            assert pipe is not None
-            pipe.close()
         return usage.ru_maxrss  # KiB
 
     short, long = peak(10), peak(300)

@@ -15,6 +15,7 @@ from ciaovideo.cli.loading import loading
 from ciaovideo.cli.main import main, run
 from ciaovideo.errors import OptionError
 from tests.media import make_clip
+from tests.processes import command
 
 
 @pytest.mark.parametrize("word", ["", "https://example.org/a.mp4"])
@@ -36,17 +37,12 @@ def test_a_word_that_is_no_file_is_told_as_it_was_given(
 def test_results_that_cannot_be_printed_are_an_error_in_words(buffered: bool) -> None:
     environment = os.environ | ({} if buffered else {"PYTHONUNBUFFERED": "1"})
     with Path("/dev/full").open("w") as full:
-        process = subprocess.run(
-            [sys.executable, "-m", "ciaovideo", "train", "--list"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        process = command("train", "--list", stdout=full, text=True, env=environment)
+        _, said = process.communicate()
     assert process.returncode == 3
-    assert process.stderr.startswith("ciaovideo: ")
-    assert os.strerror(errno.ENOSPC) in process.stderr
-    assert len(process.stderr.splitlines()) == 2
+    assert said.startswith("ciaovideo: ")
+    assert os.strerror(errno.ENOSPC) in said
+    assert len(said.splitlines()) == 2
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

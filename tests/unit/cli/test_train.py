@@ -4,8 +4,8 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from ciaovideo.models.weights import load_file
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.recipe import read_recipe
 from ciaovideo.train.state import claimed
+from tests.processes import python
 
 RECIPE = """
 [network]
@@ -193,12 +194,8 @@ def test_a_recipe_that_is_not_there() -> None:
 @pytest.mark.slow
 def test_sigterm_saves_and_leaves() -> None:
     words = ("small.toml", "--out", "run", "--device", "cpu", "--threads", "1")
-    with subprocess.Popen(
-        [sys.executable, "-c", CALL, *words, "--set", "optim.steps=1000000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as child:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with python("-c", CALL, *words, "--set", "optim.steps=1000000", **pipes) as child:
         assert child.stderr is not None
         assert steps(child.stderr.readline()) == []
         assert not Path("run/state.pt").exists()

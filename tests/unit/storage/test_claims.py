@@ -2,7 +2,6 @@
 
 import errno
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.storage.atomic import atomic_output
 from ciaovideo.storage.claims import claim, leftovers
 from tests.media import make_clip
+from tests.processes import Process, python
 
 RUN = """
 import sys
@@ -26,11 +26,10 @@ with atomic_output(Path(sys.argv[1])) as temporary:
 """
 
 
-def started(output: Path) -> tuple["subprocess.Popen[str]", Path]:
+def started(output: Path) -> tuple[Process, Path]:
     """Another process in the middle of writing an output, and its temporary file."""
-    words = [sys.executable, "-c", RUN, str(output)]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True)
+    process = python("-c", RUN, output, stdin=pipe, stdout=pipe, text=True)
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
 

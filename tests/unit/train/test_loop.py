@@ -30,6 +30,7 @@ from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.report.curves import CURVES
 from ciaovideo.train.report.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
 from ciaovideo.train.schedule import learning_rate
+from tests.processes import python
 from tests.runs import (
     TWO_STAGES,
     assert_same,
@@ -162,8 +163,7 @@ def test_killed_in_the_middle_of_a_save_and_resumed_equals_uninterrupted(
     settings: tuple[str, ...],
 ) -> None:
     trainer("whole", *settings).run()
-    command = [sys.executable, "-c", HANGS, *settings]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+    with python("-c", HANGS, *settings, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith(b"half")
         os.kill(child.pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS
 from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks
 from ciaovideo.train.report.record import LOG, VALIDATION
+from tests.processes import Process, python
 from tests.runs import TWO_STAGES, saved, small_runs, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
 
@@ -69,15 +70,15 @@ def _in_a_folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @contextmanager
-def two(code: str, *words: str) -> Iterator[list[subprocess.Popen[str]]]:
+def two(code: str, *words: str) -> Iterator[list[Process]]:
     """Two processes that know of each other as those of torchrun do; none outlives the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, *words],
+        python(
+            *("-c", code, *words),
             env={**os.environ, **known, "RANK": rank, "LOCAL_RANK": rank},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,7 +94,7 @@ def two(code: str, *words: str) -> Iterator[list[subprocess.Popen[str]]]:
             process.communicate()
 
 
-def said_by(processes: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
+def said_by(processes: list[Process]) -> list[tuple[str, str]]:
     return [process.communicate(timeout=FAR_TOO_LONG_S) for process in processes]
 
 
