@@ -34,7 +34,7 @@ test: $(READY)
 	$(PYTEST)
 
 quick: $(READY)
-	$(PYTEST) -m 'not slow and not heavy' tests/unit tests/contract tests/test_*.py
+	$(PYTEST) -m 'not slow and not heavy' tests/test_*.py tests/unit tests/contract
 
 demo: $(READY)
 	mkdir -p demo

@@ -49,6 +49,7 @@ def test_tiled_equals_whole(name: str) -> None:
 
 
 @every_network
+@pytest.mark.heavy
 def test_a_picture_in_a_batch_is_the_picture(name: str) -> None:
     scale = scales_of(name)[0]
     lr = picture(batch=2)

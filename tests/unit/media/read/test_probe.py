@@ -59,6 +59,7 @@ def test_a_short_file_is_opened_once(
     ],
     ids=["whole", "frames", "part", "fields", "resume"],
 )
+@pytest.mark.heavy
 def test_a_run_opens_its_source_three_times_before_the_first_frame_is_coded(
     tmp_path: Path, fields: dict[str, Any], openings: Callable[[Path], int]
 ) -> None:

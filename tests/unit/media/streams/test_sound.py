@@ -244,6 +244,7 @@ def test_damaged_sound_is_an_error_of_ours(tmp_path: Path) -> None:
         ("pcm_s16le", ".avi", "mono"),
     ],
 )
+@pytest.mark.heavy
 def test_pcm_stays_as_it_is(tmp_path: Path, codec: str, come: str, layout: str, go: str) -> None:
     source, output = tmp_path / f"in{come}", tmp_path / f"out{go}"
     sound_file(source, codec, layout=layout, seconds=0.25)

@@ -26,6 +26,7 @@ def pool_of(workers: int) -> WorkerPool:
     workers=st.integers(1, 5),
     depth=st.integers(1, 6),
 )
+@pytest.mark.heavy
 def test_results_come_in_order(pauses: list[int], workers: int, depth: int) -> None:
     def work(item: tuple[int, int]) -> int:
         time.sleep(item[1] / 2000)

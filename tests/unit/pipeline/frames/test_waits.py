@@ -202,6 +202,7 @@ def test_other_encoders_and_none(encoder: str | None, monkeypatch: pytest.Monkey
         lambda codes: torch.empty(3, 2).copy_(codes),
     ],
 )
+@pytest.mark.heavy
 def test_what_would_wait_is_seen(work: Callable[[Tensor], object]) -> None:
     waits, codes = Waits(), torch.zeros(3, 2, device=META)
     cannot = NotImplementedError, RuntimeError  # what meta does not do, and was seen before that
