@@ -45,16 +45,16 @@ def claim(output: Path, *, folder: bool = False) -> Iterator[Path]:
     """
     final = output.resolve()  # a symbolic link keeps its target
     temporary = final.with_name(f"{_before(final)}{os.getpid()}{_after(final)}")
-    with _locked(final.parent):  # of two that start at once, one comes second
-        refuse_other_run(output)
-        if folder:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            lock = os.open(temporary, os.O_RDONLY)
-        else:
-            lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        with suppress(OSError):
-            flock(lock, LOCK_EX)
+    ours = False
+    try:
+        with _locked(final.parent):  # of two that start at once, one comes second
+            refuse_other_run(output)
+            ours = True
+            lock = _made(temporary, folder=folder)
+    except BaseException:  # Ctrl-C among them, as soon as there is a file
+        if ours:
+            _remove(temporary)
+        raise
     if sys.platform == "win32":  # a file that is open cannot get its final name there
         os.close(lock)
         yield temporary
@@ -77,6 +77,26 @@ def declare_whole(temporary: Path) -> Path:
 def whole_folders(output: Path) -> list[Path]:
     """Folders of an output whose run ended before all their files were moved."""
     return [path for path, _ in _temporaries(output, WHOLE)]
+
+
+def _made(path: Path, *, folder: bool) -> int:
+    """An empty file or folder, open and locked."""
+    if folder:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        lock = os.open(path, os.O_RDONLY)
+    else:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+    with suppress(OSError):
+        flock(lock, LOCK_EX)
+    return lock
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink()
 
 
 def try_lock(handle: int) -> bool | None:

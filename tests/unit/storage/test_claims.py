@@ -102,3 +102,17 @@ def test_long_names_that_begin_alike_are_two_outputs(tmp_path: Path) -> None:
     one, other = (tmp_path / f"{'x' * 100}{end}.mkv" for end in "ab")
     with claim(one) as first, claim(other) as second:
         assert first != second
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_ctrl_c_right_behind_the_making_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    def interrupted(_: int, __: int) -> None:
+        if list(tmp_path.iterdir()):  # what was made is to be locked
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ciaovideo.storage.claims.flock", interrupted)
+    with pytest.raises(KeyboardInterrupt), claim(tmp_path / "out.mkv", folder=folder):
+        pass
+    assert not list(tmp_path.iterdir())
