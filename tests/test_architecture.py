@@ -25,7 +25,7 @@ FLOORS = (
     ("grid", "tiling", "storage", "charts"),
     ("ops",),
     ("color",),  # its fused twins are in ops
-    ("models", "media", "metrics", "pages"),
+    ("models", "media", "metrics", "pages", "grain"),
     ("engine", "data"),
     ("pipeline", "train", "evaluate"),
     ("bench", "report"),  # they look at whole runs, so they stand above the pipeline

@@ -8,6 +8,7 @@ import platform
 import re
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ COLUMNS = (
         "model",
         "restore",
         "consistent",
+        "grain",
         "weights_sha256",
         "precision",
         "device",
@@ -94,6 +96,7 @@ def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
         "model": plan.model,
         "restore": plan.restore,
         "consistent": plan.consistent,
+        "grain": None if plan.grain is None else asdict(plan.grain),
         "weights_sha256": weights_sha256(plan.model, job.options.model.weights),
         "precision": plan.precision,
         "device": plan.device,

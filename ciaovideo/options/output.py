@@ -11,6 +11,7 @@ from ciaovideo.errors import OptionError
 Chroma = Literal["auto", "420", "422", "444"]
 Dithering = Literal["none", "ordered"]
 SoundPolicy = Literal["copy", "auto"]
+MAX_GRAIN = 4  # times the source's
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -39,6 +40,13 @@ class EncodeOptions:
         "rounding of colours: none rounds to the nearest code, ordered adds a fine pattern first,"
         " the same in every frame, against banding",
     )
+    grain: float | Literal["off", "keep"] = opt(
+        "off",
+        "grain that the enlarged picture has lost: keep measures it in the source and adds new"
+        " grain like it to luma; a number is how much of the source's there is to be in all, from"
+        " 0 to 4, where 1 is as much",
+        "off|keep|F",
+    )
     codec_option: tuple[str, ...] = opt(
         (), "an encoder option by FFmpeg's name; may be repeated", "NAME=VALUE"
     )
@@ -56,11 +64,19 @@ class EncodeOptions:
             raise OptionError(f"unsupported bit depth {self.bit_depth}", "use 8, 10, 12, 14 or 16")
         check_word("chroma", self.chroma, Chroma)
         check_word("dithering", self.dither, Dithering)
+        if not 0 <= self.grain_factor <= MAX_GRAIN:
+            raise OptionError(f"grain {self.grain} is outside 0 to {MAX_GRAIN}", "keep is 1")
         for word in self.codec_option:
             if not re.fullmatch(r"[^=\s]+=.*", word):
                 raise OptionError(f"{word!r} is not NAME=VALUE", "for example tune=film")
         if self.via_ffmpeg is not None:
             self.check_no_encoder("a system ffmpeg", "put it into the options for ffmpeg")
+
+    @property
+    def grain_factor(self) -> float:
+        """How much of the source's grain there is to be: 0 where none is added."""
+        words = {"off": 0.0, "keep": 1.0}
+        return words[self.grain] if isinstance(self.grain, str) else self.grain
 
     def check_no_encoder(self, place: str, hint: str) -> None:
         """Raise OptionError if an option is set that only PyAV's encoders support."""

@@ -10,6 +10,7 @@ from ciaovideo.engine.model_choice import restores, settled
 from ciaovideo.engine.workers import usual_workers
 from ciaovideo.errors import LossError
 from ciaovideo.findings import Finding, Kind, strict_findings, without_repeats
+from ciaovideo.grain.adding import Grain
 from ciaovideo.media.codecs.colors import check_colors
 from ciaovideo.media.ffmpeg.program import find_encoder
 from ciaovideo.media.ffmpeg.trial import held_by
@@ -20,6 +21,7 @@ from ciaovideo.media.write.output import Destination
 from ciaovideo.models.restoration import anchored
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide_video import OutputWishes, decide_video
+from ciaovideo.pipeline.grain import GrainChoice, choose_grain
 from ciaovideo.pipeline.plan import UpscalePlan, describe_run, target_of
 from ciaovideo.pipeline.source import RunSource
 
@@ -31,11 +33,12 @@ type FindEngine = Callable[[ModelOptions], tuple[str, Engine]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """A plan, its engine, and the target of the written video."""
+    """A plan, its engine, the target of the written video, and its grain (None: none is added)."""
 
     plan: UpscalePlan
     engine: Engine
     target: VideoTarget
+    grain: Grain | None = None
 
 
 def decide(
@@ -85,9 +88,18 @@ def decide(
         piped_out=destination.piped,
         findings=findings,
     )
+    choice = choose_grain(source, engine, plan, options.encode.grain_factor)
+    plan = _grained(plan, choice, options)
+    return replace(_aimed(plan, engine, options), grain=choice.grain)
+
+
+def _grained(plan: UpscalePlan, choice: GrainChoice, options: UpscaleOptions) -> UpscalePlan:
+    """The plan with its grain, and with what the output's metadata say of the run by then."""
+    found = without_repeats((*plan.findings, *choice.findings))
+    plan = replace(plan, grain=choice.facts, findings=found)
     if options.resume and options.streams.provenance:
         plan = replace(plan, provenance=describe_run(plan, options.model.weights))
-    return _aimed(plan, engine, options)
+    return plan
 
 
 def _aimed(plan: UpscalePlan, engine: Engine, options: UpscaleOptions) -> Decision:

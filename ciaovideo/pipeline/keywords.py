@@ -66,6 +66,7 @@ class UpscaleFields(TypedDict, total=False):
     bit_depth: int | None
     chroma: Chroma
     dither: Dithering
+    grain: float | Literal["off", "keep"]
     codec_option: tuple[str, ...]
     via_ffmpeg: str | None
     audio: SoundPolicy

@@ -21,6 +21,18 @@ from ciaovideo.models.weights import weights_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrainFacts:
+    """Standard deviations of grain in luma, in steps of 8 bits at the source's size.
+
+    What the ``source`` has, what its enlargement has ``left`` of that, and what is ``added``.
+    """
+
+    source: float
+    left: float
+    added: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpscalePlan:
     """All decisions made before the first frame is computed.
 
@@ -54,6 +66,7 @@ class UpscalePlan:
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
     finished: int = 0
+    grain: GrainFacts | None = None  # where it is kept
     provenance: str = ""  # the text of the output's tag on the run
 
     @property
@@ -78,6 +91,7 @@ def describe_run(plan: UpscalePlan, weights: Path | None) -> str:
     digest = weights_sha256(plan.model, weights)
     about = f", weights sha256 {digest}, restore {plan.restore:g}" if digest else ""
     about += ", consistent" if plan.consistent else ""
+    about += f", grain {plan.grain.added:g}" if plan.grain else ""
     device = plan.device.partition(":")[0]
     quality = f" {plan.encoding.own_quality}" if plan.encoding.own_quality else ""
     return (

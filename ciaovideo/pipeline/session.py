@@ -25,7 +25,7 @@ from ciaovideo.pipeline.fingerprint import LedgerAccess, find_ledger, reproducib
 from ciaovideo.pipeline.frames.frame_maker import FrameMaker
 from ciaovideo.pipeline.frames.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
-from ciaovideo.pipeline.plan import UpscalePlan
+from ciaovideo.pipeline.plan import GrainFacts, UpscalePlan
 from ciaovideo.pipeline.segmenting import MadeSegment, SegmentPlan, plan_segments
 from ciaovideo.pipeline.source import InputWishes, RunSource
 from ciaovideo.pipeline.verification.contract import Verification
@@ -67,6 +67,7 @@ class Summary:
     model: str
     restore: float
     consistent: bool
+    grain: GrainFacts | None
     device: str
     precision: str
     seconds: float
@@ -147,6 +148,7 @@ class UpscaleRun:
                 self.engine,
                 self.clock,
                 dither=options.encode.dither == "ordered",
+                grain=decision.grain,
                 afresh=self.ledger.length if self.ledger else 0,
             )
             self._stack = stack.pop_all()
@@ -341,6 +343,7 @@ class UpscaleRun:
             model=plan.model,
             restore=plan.restore,
             consistent=plan.consistent,
+            grain=plan.grain,
             device=plan.device,
             precision=plan.precision,
             seconds=seconds,

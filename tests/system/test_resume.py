@@ -32,7 +32,7 @@ from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.storage.claims import ledger_path
 from tests.commands import error_of, found_in, result_in
 from tests.found import by_kind
-from tests.media import make_clip
+from tests.media import make_clip, write_gray
 from tests.stopping import FRAMES, SEGMENT, StoppedError, contents, options, stop_at
 from tests.telecine import Reel, write_reels
 
@@ -164,7 +164,18 @@ def test_two_frames_have_the_times_that_they_have_in_any_run(
 
 @pytest.mark.parametrize(
     "kind",
-    ["still", "vfr", "fields", "film", "part", "dither", "network", "batched", "consistent"],
+    [
+        "still",
+        "vfr",
+        "fields",
+        "film",
+        "part",
+        "dither",
+        "network",
+        "batched",
+        "consistent",
+        "grain",
+    ],
 )
 def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
     """What is computed from more than one frame, or in groups, begins anew with each segment."""
@@ -191,10 +202,19 @@ def test_other_kinds_of_runs(kind: str, tmp_path: Path) -> None:
             given = options(engine=EngineOptions(batch=3))
         case "consistent":
             given = options(engine=EngineOptions(consistent=True), size=SizeOptions(scale=1.5))
+        case "grain":
+            given = options(encode=EncodeOptions(grain=2))
     clip = tmp_path / "in.mkv"
     if kind == "film":
         write_reels(clip, [Reel(first=0, stop=FRAMES + 4)])
         given = options(frames=FRAMES)
+    elif kind == "grain":
+        random = np.random.default_rng(0)
+        planes = [random.normal(120, 4, (80, 96)).round().astype(np.uint8) for _ in range(FRAMES)]
+        write_gray(clip, planes)
+        with UpscaleRun(clip, tmp_path / "out.mp4", given) as job:
+            assert job.plan.grain is not None
+            assert job.plan.grain.added > 1
     else:
         make_clip(clip, **shape)
     whole, parts = in_one_go_and_not(clip, ".mp4", given)

@@ -10,6 +10,7 @@ from ciaovideo.color import PixelLayout, PlaneFormat
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.renderer import Renderer
 from ciaovideo.engine.workers import WorkerPool
+from ciaovideo.grain.adding import Grain
 from ciaovideo.media.frame import Frame, PlanePool
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.framing import Padder
@@ -26,13 +27,23 @@ from ciaovideo.pipeline.plan import UpscalePlan
 
 
 class FrameMaker:
-    """Computes the frames of a plan. One frame in ``afresh`` depends on none before it."""
+    """Computes the frames of a plan. One frame in ``afresh`` depends on none before it.
+
+    ``grain`` is added to all of them, also to those that are the frame before again.
+    """
 
     def __init__(
-        self, plan: UpscalePlan, engine: Engine, clock: StageClock, *, dither: bool, afresh: int
+        self,
+        plan: UpscalePlan,
+        engine: Engine,
+        clock: StageClock,
+        *,
+        dither: bool,
+        grain: Grain | None,
+        afresh: int,
     ) -> None:
         self._plan, self._engine, self._clock = plan, engine, clock
-        self._dither, self._afresh = dither, afresh
+        self._dither, self._grain, self._afresh = dither, grain, afresh
 
     def frames(
         self, reader: VideoReader, pool: WorkerPool, limit: int | None = None
@@ -69,10 +80,18 @@ class FrameMaker:
                     shown = rendered.planes
                 for patch in rendered.patches:  # over the frame before: the encoder has copied it
                     patch.paste(shown)
-                yield rendered, padder.padded(replace(rendered.task.frame, planes=shown))
+                frame = replace(rendered.task.frame, planes=shown)
+                yield rendered, padder.padded(self._grained(frame))
                 if before is not None:
                     inputs.release(before.planes)
                 before = rendered.task.frame
+
+    def _grained(self, frame: Frame) -> Frame:
+        """The frame with grain, in planes of its own: the next frame is made over these."""
+        if self._grain is None:
+            return frame
+        with self._clock.measure("grain"):
+            return replace(frame, planes=self._grain.added(frame.planes, frame.time))
 
     def worker(self, outputs: PlanePool, clock: StageClock) -> FrameWorker:
         """A worker that computes groups of frames, in planes of a pool."""
