@@ -143,7 +143,7 @@ class Round:
             "removed": self._remove,
         }[way](command, workers)
         code = command.wait()
-        until(lambda: not any(_lives(worker) for worker in workers))
+        until(lambda: not _group_lives(command.process))
         last = command.events[-1] if command.events else "start"
         return f"after {after} events, {later:.2f} s; last {last}, ended with {code}"
 
@@ -211,9 +211,11 @@ def _kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def _lives(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+def _group_lives(process: int) -> bool:
+    """Whether the command's workers live, also those that were begun last."""
+    with suppress(ProcessLookupError):
+        os.killpg(process, 0)
+        return True
     return False
 
 
