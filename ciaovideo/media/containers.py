@@ -95,6 +95,9 @@ class Container:
     lasts_from_zero: bool = False  # that duration counts from zero, wherever its streams begin
     free_clock: bool = False  # its clock begins anywhere, as a broadcast's does
     longest_step: int = 0  # maximum ticks between two frames; 0 for no limit
+    syncpoints: bool = False  # NUT's marks tell the time here and there
+    found_by_bytes: bool = False  # FFmpeg finds packets from any byte on, and has no other clock
+    chains: bool = False  # another recording may follow, of which FFmpeg reads nothing
 
     # Video
     codecs: frozenset[str] = frozenset()  # the encoders whose bitstreams it holds
@@ -349,7 +352,9 @@ READ_ONLY = {
     "flv": Container(name="flv", tells_end=True),
     "mpegts": Container(name="mpegts", free_clock=True),
     "mpeg": Container(name="mpeg", free_clock=True),
-    "nut": Container(name="nut", lasts_from_zero=True),
+    "nut": Container(name="nut", lasts_from_zero=True, syncpoints=True),
+    "ogg": Container(name="ogg", found_by_bytes=True, chains=True),
+    "asf": Container(name="asf", found_by_bytes=True),
 }
 OTHER = Container(name="")
 BY_SUFFIX = {suffix: row for row in CONTAINERS.values() for suffix in row.suffixes}

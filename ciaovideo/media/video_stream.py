@@ -155,6 +155,15 @@ def as_hdr10(path: Path, index: int) -> str:
     return f"{shlex.join(first)} | {shlex.join(second)}"
 
 
+def parted(path: Path, at: int) -> str:
+    """How to split a file at a byte where another recording begins: two whole commands."""
+    names = [path.with_name(f"{path.stem}-{number}{path.suffix}").name for number in (1, 2)]
+    source = f"./{path}" if str(path).startswith("-") else str(path)
+    first = shlex.join(("head", "-c", str(at), source)) + f" > {shlex.quote(names[0])}"
+    second = shlex.join(("tail", "-c", f"+{at + 1}", source)) + f" > {shlex.quote(names[1])}"
+    return f"split it first: {first} && {second}"
+
+
 def steps_back(stamps: tuple[int | None, int | None], newest: int | None, last: int | None) -> bool:
     """Whether a packet with these timestamps (dts, pts) starts another recording.
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,29 @@ import numpy as np
 import pytest
 
 from ciaovideo.errors import CiaoVideoError, ColorError, DecodeError, EncodeError
+from ciaovideo.media.video_stream import TO_HDR10
 from ciaovideo.pipeline.session import Summary, upscale
 from tests.media import make_clip
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 SMALL = {"width": 64, "height": 48, "seconds": 1}
+# Dolby Vision 5 that leaves the samples as they are: dovi_tool's profile5.bin (MIT) with y = x.
+RPU = bytes.fromhex(
+    "7c01190809004061b6506f003ff801ffc00fffd0000008000006800000400000340000030200000301a2000031f069"
+    "12000fc5b04432000010bea57000000300008000000300800000042b9fea3fea3fea342b9fea3fea3fea342b9ffff"
+    "000000300000300000300064207dce01518c02005a6e6660300a0860020020016da15040008080000030020140000"
+    "030000030000030048307d0001900000030001eda31212"
+)
+# As that states: I, P, T to L', M', S'; with libplacebo's matrix, L, M, S to R, G, B of BT.2020.
+LMS = np.array([[8192, 799, 1681], [8192, -933, 1091], [8192, 267, -5545]]) / 8192
+CROSSED = np.where(np.eye(3), 17081, -349) / 16384
+RGB = np.array(
+    [
+        [3.06441879, -2.16597676, 0.10155818],
+        [-0.65612108, 1.78554118, -0.12943749],
+        [0.01736321, -0.04725154, 1.03004253],
+    ]
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 
@@ -116,14 +135,63 @@ def test_a_layout_that_is_not_read_is_coded_anew(tmp_path: Path, pix_fmt: str) -
     assert enlarge(made_by(caught.value, tmp_path), tmp_path / "out.mkv").frames == 3
 
 
+@pytest.fixture
+def vulkan() -> list[str]:
+    """The beginning of a command that uses Vulkan."""
+    words = ["ffmpeg", "-v", "error", "-init_hw_device", "vulkan"]
+    nothing = ["-f", "lavfi", "-i", "color", "-frames:v", "1", "-f", "null", "-"]
+    if subprocess.run([*words, *nothing], check=False).returncode:
+        pytest.skip("needs Vulkan")
+    return words
+
+
+def pq(light: Any) -> Any:
+    """Light of at most 1, which is 10000 cd/m2, as SMPTE ST 2084 codes it."""
+    power = np.clip(light, 0, 1) ** (2610 / 16384)
+    return ((3424 + 32 * 2413 * power) / (4096 + 32 * 2392 * power)) ** (2523 / 32)
+
+
+def light(coded: Any) -> Any:
+    """The inverse."""
+    root = np.clip(coded, 0, 1) ** (32 / 2523)
+    return ((4096 * root - 3424) / (32 * 2413 - 32 * 2392 * root)).clip(0) ** (16384 / 2610)
+
+
+def test_what_dolby_vision_becomes_has_its_colours(tmp_path: Path, vulkan: list[str]) -> None:
+    """I, P and T of known colours, which are not those of Y, Cb and Cr with these numbers."""
+    nits = np.array([[100, 5, 5], [5, 100, 5], [5, 5, 100], [60, 40, 30], [203, 203, 203]])
+    lms = light(pq(nits / 10_000)) @ np.linalg.inv(RGB @ CROSSED).T
+    ipt = np.round((pq(lms) @ np.linalg.inv(LMS).T + [0, 0.5, 0.5]) * 1023).astype(np.uint16)
+    planes = [np.repeat(ipt[:, 0], 64)[None].repeat(64, 0)]
+    planes += [np.repeat(ipt[:, n], 32)[None].repeat(32, 0) for n in (1, 2)]
+    coder: Any = av.CodecContext.create("libx265", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.framerate = 320, 64, "yuv420p10le", 25
+    coder.time_base = Fraction(1, 25)
+    coder.options = {"x265-params": "lossless=1:range=full:log-level=0", "preset": "ultrafast"}
+    frame = av.VideoFrame(320, 64, "yuv420p10le")
+    for plane, samples in zip(frame.planes, planes, strict=True):
+        rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        rows[:, : samples.shape[1]] = samples
+        plane.update(rows.tobytes())
+    frame.pts = 0
+    data = b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
+    (source := tmp_path / "in.hevc").write_bytes(data + b"\0\0\0\1" + RPU)
+    words = [*vulkan, "-i", source, "-vf", TO_HDR10, "-f", "rawvideo", "-"]
+    made = np.frombuffer(subprocess.run(words, capture_output=True, check=True).stdout, "<u2")
+    luma = made[: 320 * 64].reshape(64, 320)[32, 32::64]
+    chroma = [part.reshape(32, 160)[16, 16::32] for part in np.split(made[320 * 64 :], 2)]
+    red, green, blue = pq(nits / 10_000).T
+    y = 0.2627 * red + 0.678 * green + 0.0593 * blue  # of BT.2020, whose matrix follows from it
+    wanted = (64 + 876 * y, 512 + 896 * (blue - y) / 1.8814, 512 + 896 * (red - y) / 1.4746)
+    for should, found in zip(wanted, (luma, *chroma), strict=True):
+        assert np.abs(found - should).max() < 3
+
+
+@pytest.mark.usefixtures("vulkan")
 def test_dolby_vision_is_applied(tmp_path: Path) -> None:
     stored = CASES / "dv5.mp4"
     if not stored.is_file():
         pytest.skip(f"there is no {stored.name} in shared/cases beside the checkout")
-    vulkan = ["ffmpeg", "-v", "error", "-init_hw_device", "vulkan", "-f", "lavfi", "-i", "color"]
-    tried = subprocess.run([*vulkan, "-frames:v", "1", "-f", "null", "-"], check=False)
-    if tried.returncode:
-        pytest.skip("needs Vulkan")
     shutil.copy(stored, source := tmp_path / "dv5.mp4")
     with pytest.raises(ColorError, match="profile 5") as caught:
         enlarge(source, tmp_path / "out.mkv")

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from ciaovideo.media.formats.places import bytes_after
 
 EBML, SEGMENT, SEEK_HEAD = 0x1A45DFA3, 0x18538067, 0x114D9B74
 INFO, CLUSTER, CUES, CHAPTERS = 0x1549A966, 0x1F43B675, 0x1C53BB6B, 0x1043A770
@@ -79,15 +82,26 @@ def find(file: BinaryIO, ident: int) -> bytes:
 def clock_along(path: Path) -> list[tuple[int, float]]:
     """Positions and times in a Matroska file, in bytes and seconds, in the order of the file.
 
-    They come from its cues or, without them, from the heads of the clusters, as far as these state
-    their sizes. Empty if neither can be read.
+    By its cues. Without them, and in another recording that was joined to it, from the head of one
+    cluster to the next; where those do not state their sizes, as in a live recording, by the
+    clusters at some places. Nothing where none of that can be read.
     """
-    with suppress(IndexError, OSError), path.open("rb") as file:
+    with suppress(IndexError, OSError), path.open("rb", buffering=0) as file:
         info = {e.ident: e.body for e in elements(find(file, INFO))}
         scale = int.from_bytes(info.get(TIMESTAMP_SCALE, b"")) or USUAL_SCALE
-        found = sorted(_cues(find(file, CUES))) or list(_clusters(file))
+        found = sorted(_cues(find(file, CUES)))
+        found += _clusters(file, path, _end(file) if found else 0)
         return [(at, ticks * scale / 1e9) for at, ticks in found]
     return []
+
+
+def _end(file: BinaryIO) -> int:
+    """Where the first segment of a file ends; the end of the file where it does not say so."""
+    place, at = _place(file, 0), 0
+    while place.ident in (EBML, VOID):
+        at = place.start + place.size
+        place = _place(file, at)
+    return min(place.start + place.size, file.seek(0, SEEK_END))
 
 
 def _cues(data: bytes) -> Iterator[tuple[int, int]]:
@@ -99,33 +113,47 @@ def _cues(data: bytes) -> Iterator[tuple[int, int]]:
             yield int.from_bytes(inside[CUE_PLACE]), int.from_bytes(parts.get(CUE_TIME, b""))
 
 
-def _clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The same from the clusters, which begin with their time, or with a checksum and it."""
-    for place in _segment(file):
-        if place.ident == CLUSTER:
+def _clusters(file: BinaryIO, path: Path, begin: int) -> Iterator[tuple[int, int]]:
+    """The same of the clusters themselves, from a place on where a file or a segment begins."""
+    for place in _segment(file, begin):
+        if place.ident == CLUSTER and place.size == UNKNOWN:
+            length = LONGEST_HEAD + CLUSTER_HEAD
+            for at, body in bytes_after(path, CLUSTER.to_bytes(4), length, place.at):
+                size = 9 - body[0].bit_length() if body else 0  # bytes that it takes
+                yield from ((at, ticks) for ticks in _cluster_time(body[size:]))
+        elif place.ident == CLUSTER:
             file.seek(place.start)
-            for part in elements(file.read(CLUSTER_HEAD)):
-                if part.ident == CLUSTER_TIME:
-                    yield place.at, int.from_bytes(part.body)
-                if part.ident not in (CHECKSUM, VOID):
-                    break
+            yield from ((place.at, ticks) for ticks in _cluster_time(file.read(CLUSTER_HEAD)))
 
 
-def _segment(file: BinaryIO) -> Iterator[Place]:
-    """The elements of a file's segment, up to one of unknown size or type."""
-    place, at = _place(file, 0), 0
-    while place.ident in (EBML, VOID):
-        at = place.start + place.size
-        place = _place(file, at)
-    at = place.start if place.ident == SEGMENT else at
+def _cluster_time(body: bytes) -> Iterator[int]:
+    """The time in ticks that comes first in a cluster, or after a checksum; if it does."""
+    with suppress(IndexError):
+        for part in elements(body):
+            if part.ident == CLUSTER_TIME:
+                yield int.from_bytes(part.body)
+            if part.ident not in (CHECKSUM, VOID):
+                return
+
+
+def _segment(file: BinaryIO, begin: int = 0) -> Iterator[Place]:
+    """The elements of a file's segment, and of those that were joined to it.
+
+    Up to one without a size, or what is none of Matroska's.
+    """
+    at, inside = begin, False
     while True:
         try:
             place = _place(file, at)
         except IndexError:
             return
-        if place.ident not in TOP:
+        if place.ident == SEGMENT:
+            at, inside = place.start, True
+            continue
+        if place.ident not in TOP | {EBML}:
             return
-        yield place
+        if inside and place.ident != EBML:
+            yield place
         if place.size == UNKNOWN:
             return
         at = place.start + place.size

@@ -5,11 +5,11 @@ beginning. FFmpeg knows the streams that it found while it opened the file, and 
 packets of all others. This module reads packet heads in bounded memory and decodes nothing: those
 of the whole file or, before a run, a sample at its ends and at places in between. The sample misses
 a stream that begins and ends between two places, but detects a jump of the clock anywhere. FLV
-cannot be read from the middle, but its lengths lead from one head to the next. Stream numbers are
-FFmpeg's (``av_stream.id``).
+cannot be read from the middle, but its lengths lead from one head to the next: nothing else is
+read. Stream numbers are FFmpeg's (``av_stream.id``).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,12 +19,9 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from ciaovideo.media.formats.places import BLOCK, Spans, spans_of
 from ciaovideo.media.inspect.jumps import MPEG_CLOCK, ClockWatch
 
-BLOCK = 1 << 20  # bytes read at once
-WHOLE = 64 << 20  # bytes of a file up to which it is read completely
-HEAD, TAIL = 16 << 20, 8 << 20  # bytes read at the ends of a larger file
-PLACES, PLACE = 64, 1 << 19  # number of places in between, and bytes read at each
 SIZES = (188, 192, 204)  # of TS packets; the larger ones have additional bytes
 SYNC = 0x47
 SYNC_RUN = 5  # consecutive sync bytes that identify packets
@@ -33,8 +30,6 @@ PACK, PS_END = 0xBA, 0xB9
 PRIVATE = 0xBD
 FLV_SOUND, FLV_VIDEO = 8, 9
 FLV_KINDS = {"audio": FLV_SOUND, "video": FLV_VIDEO}
-
-type Spans = Sequence[tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -61,19 +56,12 @@ def look_inside(path: Path, demuxer: str, *, whole: bool = True) -> Elementary |
     reader = READERS.get(demuxer)
     if reader is None:
         return None
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # what lies between the heads is not read
         size = path.stat().st_size
-        spans: Spans = [(0, size)] if whole or size <= WHOLE else _places(size)
+        spans: Spans = [(0, size)] if whole else spans_of(size)
         found = reader(file, spans)
         found.whole = len(spans) == 1 or reader is _flash
         return found
-
-
-def _places(size: int) -> Spans:
-    """The ends of a file and places between them, as half-open ranges of bytes."""
-    step = (size - HEAD - TAIL) // (PLACES + 1)
-    between = (HEAD + step * number for number in range(1, PLACES + 1))
-    return [(0, HEAD), *((at, at + PLACE) for at in between), (size - TAIL, size)]
 
 
 def known_to(container: InputContainer) -> set[int]:

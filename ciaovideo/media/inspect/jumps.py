@@ -1,8 +1,7 @@
 """Timestamps of a file that restart, or jump ahead by hours.
 
 At the start of the file the packets show a jump. The rest is checked by a cheap hint: the clock
-along the bytes of a file without a header, the sample tables of mp4 and mov, the index of Matroska.
-Where the hint shows a jump, packets are read up to it.
+along the file (``clocks``). Where that shows a jump, packets are read up to it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -20,8 +18,7 @@ from ciaovideo.errors import EncodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
-from ciaovideo.media.containers import MATROSKA, Container, read_container
-from ciaovideo.media.formats.ebml import clock_along
+from ciaovideo.media.containers import Container
 from ciaovideo.media.inspect.truncation import packet_end
 from ciaovideo.media.video_stream import (
     Opening,
@@ -198,21 +195,6 @@ def look_ahead(
             if times.again is not None or done:
                 break
         return Jumps.of(times, first)
-
-
-def index_clock(container: InputContainer, video: VideoStream, path: Path) -> ClockWatch | None:
-    """The clock along the index of an opened file; None if it has no index."""
-    clock, row = ClockWatch(), read_container(container.format.name)
-    if row.iso:
-        tick = float(exact(video.time_base) or 0)
-        for entry in video.index_entries:
-            clock.take([entry.timestamp * tick], 0)
-    elif row is MATROSKA:
-        for at, time in clock_along(path):
-            clock.take([time], at)
-    else:
-        return None
-    return clock
 
 
 def _found(how: str, at: Fraction) -> Finding:

@@ -12,7 +12,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ciaovideo.media.clock import PEEK_PACKETS, PROBE_PACKETS, exact
-from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, index_clock, look_ahead
+from ciaovideo.media.inspect.clocks import clock_of
+from ciaovideo.media.inspect.jumps import FrameTimes, Jumps, look_ahead
 from ciaovideo.media.inspect.truncation import packet_end
 from ciaovideo.media.interlacing.pulldown import frames_for
 from ciaovideo.media.read.seeking import Listing, PacketLister
@@ -144,7 +145,7 @@ class FileHead:
 
     def jumps(self, path: Path, choice: StreamChoice) -> Jumps:
         """The jumps of the whole file, though only its beginning was read."""
-        clock = index_clock(self._container, self._video, path) or choice.inside.clock
+        clock = clock_of(self._container, self._video, path, choice.opening) or choice.inside.clock
         return look_ahead(path, choice.opening, clock, self._times, self._first)
 
     def _read(self) -> "Iterator[Packet[Stream]]":

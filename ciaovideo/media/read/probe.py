@@ -22,7 +22,9 @@ from ciaovideo.errors import ColorError, DecodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
+from ciaovideo.media.containers import read_container
 from ciaovideo.media.formats.loops import lost_loop
+from ciaovideo.media.formats.ogg import second_recording
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.jumps import Jumps
@@ -45,6 +47,7 @@ from ciaovideo.media.video_stream import (
     display_matrix,
     indexed_frames,
     main_video,
+    parted,
     pictures_from,
     recoded,
     retagged,
@@ -101,8 +104,9 @@ def probe(
 
     ``wanted`` is the part that will be read, with times from the first frame on; ``options`` may
     choose among its videos.
-    Raises MissingInputError, OpenError, DecodeError if the first picture is damaged, and
-    TimestampError if the file has neither timestamps nor a rate.
+    Raises MissingInputError, OpenError (also for two recordings of which FFmpeg reads one),
+    DecodeError if the first picture is damaged, and TimestampError if the file has neither
+    timestamps nor a rate.
     """
     probed = open_probed(file, wanted, options)
     probed.container.close()
@@ -121,6 +125,8 @@ def open_probed(
     with ExitStack() as stack:
         stack.enter_context(container)
         video = main_video(container, path, choice.opening)
+        if wanted.end is None and wanted.count is None:
+            _refuse_chain(container, path)
         tell_quantisers(video)
         head = FileHead(container, video, wanted)
         look = _look(container, video, head, path, choice.opening)
@@ -227,6 +233,16 @@ def describe_video(
         hdr10=read_hdr10(first.side_data.values()),
         streams=tuple(describe(other) for other in container.streams),
     )
+
+
+def _refuse_chain(container: InputContainer, path: Path) -> None:
+    """Raise OpenError where another recording is behind the first, which FFmpeg does not read."""
+    chains = read_container(container.format.name).chains
+    if chains and (at := second_recording(path)) is not None:
+        raise OpenError(
+            f"{path}: another recording begins at byte {at}, and FFmpeg reads the first one only",
+            parted(path, at),
+        )
 
 
 def _jumps(head: FileHead, path: Path, choice: StreamChoice, wanted: Selection) -> Jumps:
