@@ -2,22 +2,27 @@
 
 It may be older than PyAV's FFmpeg and support less: PCM in mp4 came with FFmpeg 6.1 (5.1 fails with
 "could not find tag"). Some versions write sound whose last packet players drop: FFmpeg 5.1 stores
-no duration for the shortened last packet of Opus. The trial copies the first second, and for mp4
-and mov also the last one, which must give back as many packets as Matroska does.
+no duration for the shortened last packet of Opus. It also subtracts the priming of Opus twice from
+mp4 to Matroska, so that the sound is 6.5 ms early. The trial copies the first second, which must
+begin when its source does, and for mp4 and mov also the last one, which must give back as many
+packets as Matroska does.
 """
 
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
 import av.error
+from av.container import InputContainer
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Finding, Kind
+from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import MATROSKA, Container
 from ciaovideo.media.ffmpeg.program import ExternalEncoder
 from ciaovideo.media.ffmpeg.streams import carried
@@ -29,8 +34,12 @@ from ciaovideo.options import SoundPolicy
 
 SECOND = ("-t", "1")  # of what is read
 LAST = ("-sseof", "-1")
+AS_IT_IS = ("-copyts", *SECOND)  # with the times that it has
+PRIMED = "opus"  # the codec whose first packets only prime the decoder, and begin before zero
+SLACK = Fraction(2, 1000)  # seconds that rounding may move a packet by
 TRIAL_S = 60.0
 ELSEWHERE = "end the output's name in .mkv"
+TRANSCODED = "transcode the sound (audio auto)"
 
 
 def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> StreamPlan:
@@ -50,9 +59,10 @@ def held_by(encoder: ExternalEncoder, plan: StreamPlan, sound: SoundPolicy) -> S
         if found is not None:
             kept.append(found)
         elif info.kind == "audio":
-            auto = "" if sound == "auto" else ", or transcode the sound (audio auto)"
+            ways_on = [] if plan.container is MATROSKA else [ELSEWHERE]
+            ways_on += [] if sound == "auto" else [TRANSCODED]
             problem = f"the system's ffmpeg cannot store {info} in {plan.container}"
-            raise EncodeError(problem, ELSEWHERE + auto)
+            raise EncodeError(problem, ", or ".join(ways_on) or "choose a codec instead")
         else:
             dropped.append(info)
     changed = [info for info in kept if info not in plan.kept]
@@ -86,8 +96,14 @@ def _failing(encoder: ExternalEncoder, plan: StreamPlan, infos: Sequence[StreamI
         trial = Path(name) / f"trial{plan.container.suffix}"
         if not _copies(encoder, plan, infos, trial, SECOND):
             return True
-        if not plan.container.iso or plan.selection.cut:
+        if plan.selection.cut:  # which ffmpeg reads from another file
             return False
+        if not plan.container.iso:
+            primed = tuple(info for info in infos if info.codec == PRIMED and not info.becomes)
+            if not primed:
+                return False
+            written = _copies(encoder, plan, primed, trial, AS_IT_IS)
+            return not written or _moved(plan, primed, trial)
         copied = tuple(info for info in infos if info.kind == "audio" and not info.becomes)
         control = Path(name) / f"trial{MATROSKA.suffix}"
         if not copied or not _copies(encoder, plan, copied, control, LAST):
@@ -106,6 +122,7 @@ def _copies(
     container = next(row for row in (plan.container, MATROSKA) if path.suffix in row.suffixes)
     words = [encoder.program, "-v", "error", "-nostdin", "-y", *part]
     words += ["-i", f"file:{plan.source.resolve()}"]
+    words += ["-avoid_negative_ts", "disabled"] if part is AS_IT_IS else []
     for place, info in enumerate(infos):
         words += ["-map", f"0:{info.index}", f"-c:{place}", info.becomes or "copy"]
     allowing = [(name, value) for name, value in encoder.options if name.startswith("strict")]
@@ -121,6 +138,28 @@ def _copies(
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
+
+
+def _moved(plan: StreamPlan, infos: Sequence[StreamInfo], trial: Path) -> bool:
+    """Whether the copy of any of these streams begins elsewhere than its source."""
+    with open_source(plan.source, plan.opening) as given, av.open(trial) as made:
+        sides = [
+            _first_times(given, [info.index for info in infos]),
+            _first_times(made, range(len(infos))),
+        ]
+    return any(abs(one - other) > SLACK for one, other in zip(*sides, strict=True))
+
+
+def _first_times(container: InputContainer, indices: Sequence[int]) -> list[Fraction]:
+    """When some streams begin, in seconds."""
+    times: dict[int, Fraction] = {}
+    for packet in container.demux([container.streams[index] for index in indices]):
+        if packet.size and packet.pts is not None:
+            tick = exact(packet.time_base) or Fraction(0)
+            times.setdefault(packet.stream_index, packet.pts * tick)
+        if len(times) == len(indices):
+            break
+    return [times.get(index, Fraction(0)) for index in indices]
 
 
 def _counts(path: Path) -> "Counter[int]":
