@@ -176,7 +176,7 @@ def test_what_dolby_vision_becomes_has_its_colours(tmp_path: Path, vulkan: list[
     frame.pts = 0
     data = b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
     (source := tmp_path / "in.hevc").write_bytes(data + b"\0\0\0\1" + RPU)
-    words = [*vulkan, "-i", source, "-vf", TO_HDR10, "-f", "rawvideo", "-"]
+    words = [*vulkan, "-i", str(source), "-vf", TO_HDR10, "-f", "rawvideo", "-"]
     made = np.frombuffer(subprocess.run(words, capture_output=True, check=True).stdout, "<u2")
     luma = made[: 320 * 64].reshape(64, 320)[32, 32::64]
     chroma = [part.reshape(32, 160)[16, 16::32] for part in np.split(made[320 * 64 :], 2)]
