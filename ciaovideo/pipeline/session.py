@@ -138,6 +138,7 @@ class UpscaleRun:
                 lambda model: session.engine(model, options.engine),
             )
             self.engine, self.target = decision.engine, decision.target
+            self.grain = decision.grain
             plan = decision.plan
             self.ledger = find_ledger(plan, self.engine, options, access)
             found = (*self._source.findings, *plan.findings, *leftovers(output))
@@ -148,7 +149,7 @@ class UpscaleRun:
                 self.engine,
                 self.clock,
                 dither=options.encode.dither == "ordered",
-                grain=decision.grain,
+                grain=self.grain,
                 afresh=self.ledger.length if self.ledger else 0,
             )
             self._stack = stack.pop_all()

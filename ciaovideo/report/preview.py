@@ -207,7 +207,12 @@ class _PlaceMaker:
         self._run, self._options, self._others, self._file = run, options, others, file
         self._plan = run.plan
         self._maker = FrameMaker(
-            run.plan, run.engine, StageClock(), dither=options.encode.dither == "ordered", afresh=0
+            run.plan,
+            run.engine,
+            StageClock(),
+            dither=options.encode.dither == "ordered",
+            grain=run.grain,
+            afresh=0,
         )
         self.tally = _Tally()
         self._warm = False
