@@ -168,10 +168,10 @@ def test_a_cover_that_ffmpeg_would_make_a_video_of_is_listed(tmp_path: Path) -> 
     ("words", "says"),
     [
         ("-c:v libx265nd", "Unknown encoder 'libx265nd'"),
-        ("-c:v libx264 -vf scale=32:24", "makes 32x24 of 64x48"),
-        ("-c:v libx264 -s 32x24", "makes 32x24 of 64x48"),
-        ("-c:v libx264 -vf setsar=1", "makes the sample aspect ratio 1, not 4/3"),
-        ("-c:v mpeg4", "makes yuv420p of yuv420p10le"),
+        ("-c:v libx264 -vf scale=32:24", "64x48.*32x24"),
+        ("-c:v libx264 -s 32x24", "64x48.*32x24"),
+        ("-c:v libx264 -vf setsar=1", "aspect ratio 1, not 4/3"),
+        ("-c:v mpeg4", "yuv420p10le.*yuv420p"),
     ],
 )
 @pytest.mark.heavy

@@ -160,7 +160,7 @@ class Moved:
 @pytest.mark.parametrize("every_field", [False, True])
 @pytest.mark.parametrize(
     ("stamps", "words"),
-    [((), "kept back 1 frames"), ((11,), "from 10 to 11"), ((10, 15, 20), "from nowhere to 20")],
+    [((), "1 frames"), ((11,), "from 10 to 11"), ((10, 15, 20), "from nowhere to 20")],
 )
 def test_a_filter_that_moves_frames_is_caught(
     every_field: bool, stamps: tuple[int, ...], words: str
