@@ -104,6 +104,30 @@ def make_clip(path: Path, **settings: Any) -> Clip:
     return clip
 
 
+def make_offset_clip(
+    path: Path,
+    codec: str,
+    *offsets: float,
+    count: int = 160,
+    coding: dict[str, str] | None = None,
+    **options: Any,
+) -> Path:
+    """A video of ``count`` gray pictures from each of these times on, in seconds.
+
+    ``coding`` are options of the encoder, the others those of the muxer.
+    """
+    with av.open(path, "w", options=options) as made:
+        video: Any = made.add_stream(codec, rate=25, options=coding or {})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(count * len(offsets)):
+            frame = av.VideoFrame.from_ndarray(np.full((72, 64), number % 200, np.uint8), "yuv420p")
+            frame.pts = round(25 * offsets[number // count]) + number % count
+            frame.time_base = Fraction(1, 25)
+            made.mux(video.encode(frame))
+        made.mux(video.encode(None))
+    return path
+
+
 def _write(clip: Clip, path: Path) -> None:
     with av.open(path, "w") as container:
         video = _add_video(container, clip)

@@ -191,7 +191,8 @@ def _cell(score: Score | None, best: float) -> Cell:
         *([f"{score.lpips:.4f}"] if score.lpips is not None else []),
         *([f"{score.equivariance:.2f}"] if score.equivariance is not None else []),
         *([f"{score.temporal:.2f}"] if score.temporal is not None else []),
-        *([f"{score.shift:.2f} ({score.true_shift or 0:.2f})"] if score.shift is not None else []),
+        *([f"{score.shift:.2f}"] if score.shift is not None else []),
+        *([f"({score.true_shift:.2f})"] if score.true_shift is not None else []),
     )
     return Cell(f"{score.psnr:.2f}", small, score.psnr == best)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 from ciaovideo.cli.main import run
@@ -30,7 +29,7 @@ from ciaovideo.media.streams.trial import takes
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
-from tests.media import make_clip
+from tests.media import make_clip, make_offset_clip
 from tests.system.test_cases_reading import PLAIN, SMALL, write_late_sound
 
 BICUBIC = UpscaleOptions(model=ModelOptions(model="bicubic"))
@@ -114,16 +113,9 @@ def test_each_field_of_the_first_of_two_recordings(tmp_path: Path) -> None:
 
 def noted(path: Path, *offsets: float, count: int = 160) -> Path:
     """A video of as many pictures from each of these times on, with a key frame every twelve."""
-    with av.open(path, "w") as made:
-        video: Any = made.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "12"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for number in range(count * len(offsets)):
-            frame = av.VideoFrame.from_ndarray(np.full((72, 64), number % 200, np.uint8), "yuv420p")
-            frame.pts = round(25 * offsets[number // count]) + number % count
-            frame.time_base = Fraction(1, 25)
-            made.mux(video.encode(frame))
-        made.mux(video.encode(None))
-    return path
+    return make_offset_clip(
+        path, "libx264", *offsets, count=count, coding={"preset": "ultrafast", "g": "12"}
+    )
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".flv"])

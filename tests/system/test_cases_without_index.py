@@ -2,12 +2,9 @@
 
 import re
 import subprocess
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
 
 from ciaovideo.errors import OpenError, TimestampError
@@ -16,22 +13,9 @@ from ciaovideo.media.formats.ogg import second_recording
 from ciaovideo.media.read.probe import probe
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.session import UpscaleRun
+from tests.media import make_offset_clip
 
 BICUBIC = UpscaleOptions(model=ModelOptions(model="bicubic"))
-
-
-def as_it_is(path: Path, codec: str, *offsets: float, count: int = 160, **options: Any) -> Path:
-    """A video of as many pictures from each of these times on."""
-    with av.open(path, "w", options=options) as made:
-        video: Any = made.add_stream(codec, rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for number in range(count * len(offsets)):
-            frame = av.VideoFrame.from_ndarray(np.full((72, 64), number % 200, np.uint8), "yuv420p")
-            frame.pts = round(25 * offsets[number // count]) + number % count
-            frame.time_base = Fraction(1, 25)
-            made.mux(video.encode(frame))
-        made.mux(video.encode(None))
-    return path
 
 
 def without_sizes(path: Path) -> Path:
@@ -56,7 +40,7 @@ def test_a_hole_is_known_without_an_index(
 ) -> None:
     """Packets tell it, clusters, or syncpoints; of a large file those at some places."""
     options: dict[str, Any] = {"live": "1"} if name.endswith(".mkv") else {}
-    source = as_it_is(tmp_path / name, codec, 0, 5000, **options)
+    source = make_offset_clip(tmp_path / name, codec, 0, 5000, **options)
     if options:
         without_sizes(source)
     if large:
@@ -74,7 +58,7 @@ def test_matroska_files_behind_each_other_are_refused(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     """The first one's cues say nothing of the second."""
-    one = as_it_is(tmp_path / "one.mkv", "mpeg4", 0, **options)
+    one = make_offset_clip(tmp_path / "one.mkv", "mpeg4", 0, **options)
     (source := tmp_path / "in.mkv").write_bytes(2 * one.read_bytes())
     with pytest.raises(TimestampError, match=r"restart after 6\.4\d* s"):
         UpscaleRun(source, tmp_path / "out.mkv", BICUBIC)
@@ -82,7 +66,7 @@ def test_matroska_files_behind_each_other_are_refused(
 
 def test_the_clock_along_nut(tmp_path: Path) -> None:
     """A key frame every twelve pictures; another recording behind the first."""
-    one = as_it_is(tmp_path / "one.nut", "mpeg4", 0)
+    one = make_offset_clip(tmp_path / "one.nut", "mpeg4", 0)
     (source := tmp_path / "in.nut").write_bytes(2 * one.read_bytes())
     found = nut.clock_along(source)
     data = source.read_bytes()
@@ -98,7 +82,7 @@ def test_the_clock_along_nut(tmp_path: Path) -> None:
 def test_chained_ogg_is_refused_with_the_commands_that_part_it(tmp_path: Path) -> None:
     """FFmpeg reads the first recording, and fails or ends where the next one begins."""
     one, two = (
-        as_it_is(tmp_path / name, "libvpx", 0, count=count)
+        make_offset_clip(tmp_path / name, "libvpx", 0, count=count)
         for name, count in (("1.ogg", 160), ("2.ogg", 30))
     )
     (source := tmp_path / "in.ogg").write_bytes(one.read_bytes() + two.read_bytes())
