@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+CODING = "PYTHONIOENCODING"
 SUBREAPER = 36  # of prctl: who adopts the orphans among its descendants
 STREAMS = ("stdin", "stdout", "stderr")
 SETTINGS = {*STREAMS, "cwd", "env", "text", "start_new_session", "pass_fds"}
@@ -129,7 +130,8 @@ class Forked(subprocess.Popen[Any]):
 def early(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that count when a process starts."""
     known = {name: text for name, text in environment.items() if name.startswith(EARLY)}
-    known.pop("PYTHONPATH", None)  # what is found there has been found
+    for name in ("PYTHONPATH", CODING):  # what is found there has been found; a fork sees to it
+        known.pop(name, None)
     return known
 
 

@@ -5,6 +5,7 @@ that what it forks is as a Python of its own would be after the same imports.
 """
 
 import atexit
+import codecs
 import fcntl
 import gc
 import io
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.processes import STREAMS, Zygote, spawning_by
+from tests.processes import CODING, STREAMS, Zygote, spawning_by
 
 LARGEST = 200_000  # bytes of a request; most of them are environment variables
 MOST = 16  # descriptors that a process is given
@@ -94,7 +95,8 @@ def asked(asker: socket.socket) -> list[str]:
                 asker.send(str(child).encode())
                 os._exit(0)
             asker.close()
-            _take(dict(zip(request["numbers"], given, strict=True)))
+            coding = request["environment"].get(CODING, "")
+            _take(dict(zip(request["numbers"], given, strict=True)), coding)
             _settle(request)
             return [*request["words"]]
         for descriptor in given:
@@ -103,25 +105,29 @@ def asked(asker: socket.socket) -> list[str]:
         asker.send(b"adopted")
 
 
-def _take(given: dict[int, int]) -> None:
-    """The descriptors that were given under their numbers, and no others."""
+def _take(given: dict[int, int], coding: str) -> None:
+    """The descriptors that were given under their numbers, and no others.
+
+    ``coding`` is PYTHONIOENCODING's: a coding, what is done about errors after a colon, or nothing.
+    """
+    name, _, errors = coding.partition(":")
     high = {n: fcntl.fcntl(descriptor, fcntl.F_DUPFD, HIGH) for n, descriptor in given.items()}
     os.closerange(0, HIGH)
     for number, descriptor in high.items():
         os.dup2(descriptor, number)
         os.close(descriptor)
-    for number, name in enumerate(STREAMS):
-        before = getattr(sys, name)
+    for number, stream in enumerate(STREAMS):
+        before = getattr(sys, stream)
         at_once = number > 0 and before.write_through
         binary = open(number, "wb" if number else "rb", 0 if at_once else -1, closefd=False)  # noqa: SIM115
         text = io.TextIOWrapper(
             binary,
-            before.encoding,
-            before.errors,
+            codecs.lookup(name).name if name else before.encoding,
+            (errors or (name and "strict") or before.errors) if number < 2 else before.errors,
             line_buffering=before.line_buffering,
             write_through=before.write_through,
         )
-        setattr(sys, name, text)
+        setattr(sys, stream, text)
 
 
 def _settle(request: dict[str, Any]) -> None:

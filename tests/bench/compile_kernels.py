@@ -1,7 +1,8 @@
 """Compile every fused kernel to machine code for a GPU that need not be there.
 
-``python -m tests.bench.compile_kernels 90`` prints a line for each: registers, bytes of shared
-memory, bytes spilled per thread. It fails where one asks for more shared memory than there is.
+``python -m tests.bench.compile_kernels 80 90`` prints a line for each and each GPU: registers,
+bytes of shared memory, bytes spilled per thread. It fails where one asks for more shared memory
+than there is.
 """
 
 import argparse
@@ -145,11 +146,12 @@ def usage(cubin: bytes) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("arch", type=int, choices=SHARED)
+    parser.add_argument("archs", type=int, choices=SHARED, nargs="+", metavar="arch")
     parser.add_argument("--quick", action="store_true", help="not in fp32 what is made for bf16")
     arguments = parser.parse_args()
-    kernels = cases(arguments.arch)
-    twice = {one.kernel for one in kernels if one.kind == "bf16"}
-    for one in kernels:
-        if not arguments.quick or one.kind == "bf16" or one.kernel not in twice:
-            print(compiled(one, arguments.arch), flush=True)
+    for arch in arguments.archs:
+        kernels = cases(arch)
+        twice = {one.kernel for one in kernels if one.kind == "bf16"}
+        for one in kernels:
+            if not arguments.quick or one.kind == "bf16" or one.kernel not in twice:
+                print(compiled(one, arch), flush=True)

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -36,6 +35,8 @@ from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.session import UpscaleRun
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
+from tests.processes import CODING, command
+from tests.waiting import FAR_TOO_LONG_S
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.25}
 FAST = UpscaleOptions(
@@ -80,17 +81,16 @@ def test_a_name_that_the_terminal_cannot_show_fails_nothing(tmp_path: Path, codi
         plain.rename(tmp_path / odd)
     except OSError:
         pytest.skip("this file system does not take such names")
-    words = [sys.executable, "-m", "ciaovideo", odd, f"out-{odd}", *PLAIN]
-    environment = os.environ | {"PYTHONIOENCODING": f"{coding}:strict"}
+    environment = os.environ | {CODING: f"{coding}:strict"}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     for more in (["--dry-run"], []):
-        done = subprocess.run(
-            [*words, *more], cwd=tmp_path, env=environment, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        words = (odd, f"out-{odd}", *PLAIN, *more)
+        process = command(*words, cwd=tmp_path, env=environment)
+        said, told = process.communicate(timeout=FAR_TOO_LONG_S)
+        assert process.returncode == 0, told
         shown = odd.encode("utf-8", "surrogateescape")
         shown = shown if coding == "utf-8" else odd.encode("ascii", "backslashreplace")
-        assert shown in done.stdout
+        assert shown in said
 
 
 def test_a_loop_of_links_is_an_error_in_words(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.processes import Forked, Process, command, early, fresh, own, python
+from tests.processes import CODING, Forked, Process, command, early, fresh, own, python
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S
 
 pytestmark = pytest.mark.slow
@@ -65,11 +65,15 @@ def both(*words: object, **settings: Any) -> list[Process]:
     return started
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_program_sees_no_difference(tmp_path: Path, apart: bool) -> None:
+@pytest.mark.parametrize(
+    ("apart", "coding"),
+    [(False, None), (True, None), (False, "latin-1"), (True, "ascii:replace"), (True, ":ignore")],
+)
+def test_a_program_sees_no_difference(tmp_path: Path, apart: bool, coding: str | None) -> None:
     reads, writes = os.pipe()
     settings = {"cwd": tmp_path, "pass_fds": (writes,), "start_new_session": apart}
     variables = {"PATH": os.environ["PATH"], "PYTHONPATH": "/nowhere", "MINE": "caf\udce9"}
+    variables |= {} if coding is None else {CODING: coding}
     started = both(
         "-c", SEEN, "one", "two words", env=variables | early(os.environ), text=True, **settings
     )
@@ -104,8 +108,7 @@ def test_it_is_killed_and_waited_for_alike() -> None:
 
 
 def test_what_counts_at_a_start_starts_anew() -> None:
-    code = "import sys; print(sys.stdout.encoding)"
-    with python("-c", code, env=os.environ | {"PYTHONIOENCODING": "latin-1"}) as process:
+    with python("-c", "", env=os.environ | {"PYTHONUTF8": "0"}) as process:
         assert not isinstance(process, Forked)
     with python("-c", "", umask=0o77) as process:
         assert not isinstance(process, Forked)
