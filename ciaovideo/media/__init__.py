@@ -44,14 +44,13 @@ progressive pictures, each at the time of its field (``interlacing/deinterlacer`
   into separate files. The muxer gets all packets from these files, so that an interrupted run gives
   the same bits as an uninterrupted one.
 
-Folders: a file passes through ``read``, ``streams`` and ``write``; ``ffmpeg`` is the external
-encoder. ``inspect`` examines files
-for verification and estimates; ``formats`` parses facts that
-FFmpeg does not report,
-``patch`` writes fields that its muxers cannot. ``sequence`` handles
-numbered pictures as one video,
-``pictures`` single ones. All folders share the modules beside them;
-the central classes are in ``frame`` and ``selection``.
+Folders: ``source`` is an opened file as FFmpeg describes and decodes it. Three folders stand on it:
+``read`` yields checked frames, ``streams`` copies the other streams, ``inspect`` examines files for
+verification and estimates. ``codecs`` chooses the encoder and ``write`` uses it; ``ffmpeg`` is the
+external encoder, and the commands that hints suggest. ``interlacing`` handles fields, ``formats``
+parses facts that FFmpeg does not report, ``patch`` writes fields that its muxers cannot.
+``sequence`` handles numbered pictures as one video, ``pictures`` single ones. All folders share the
+modules beside them; the central classes are in ``frame`` and ``selection``.
 
 Containers count time from zero. A video that starts before zero (and, in Matroska, any stream that
 does so by more than its priming) would lose pictures. So all streams are moved together, by the

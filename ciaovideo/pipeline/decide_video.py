@@ -11,11 +11,12 @@ from ciaovideo.media.clock import FALLBACK_RATE, average_rate, constant_rate
 from ciaovideo.media.codecs.choice import Encoding, choose_codec, sides_to_round
 from ciaovideo.media.codecs.table import VIA_FFMPEG, Y4M
 from ciaovideo.media.containers import YUV4MPEG, Clock, Container, Fate
+from ciaovideo.media.ffmpeg.remedies import as_hdr10
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.scan import scan_file
 from ciaovideo.media.margins import Margins
+from ciaovideo.media.source.opening import USUAL
 from ciaovideo.media.streams.steady import uneven_ends
-from ciaovideo.media.video_stream import USUAL, as_hdr10
 from ciaovideo.media.write.framing import crop_findings, margins_around, padding_findings
 from ciaovideo.options import EncodeOptions, SizeOptions, StreamOptions
 from ciaovideo.pipeline.plan import assumed_matrices

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ciaovideo.errors import CiaoVideoError, ColorError, DecodeError, EncodeError
-from ciaovideo.media.video_stream import TO_HDR10
+from ciaovideo.media.ffmpeg.remedies import TO_HDR10
 from ciaovideo.pipeline.session import Summary, upscale
 from tests.media import make_clip
 

@@ -1,1 +1,1 @@
-"""The system's ffmpeg program as one more encoder."""
+"""The system's ffmpeg program: one more encoder, and the commands that hints suggest."""

@@ -19,10 +19,10 @@ from av.stream import Disposition, Stream
 
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import exact
+from ciaovideo.media.source.opening import open_source
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.targets import fresh_metadata, stream_metadata
-from ciaovideo.media.video_stream import open_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

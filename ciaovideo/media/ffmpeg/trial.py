@@ -27,9 +27,9 @@ from ciaovideo.media.containers import MATROSKA, Container
 from ciaovideo.media.ffmpeg.program import ExternalEncoder
 from ciaovideo.media.ffmpeg.streams import carried
 from ciaovideo.media.frame import StreamInfo
+from ciaovideo.media.source.opening import open_source
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import sound_codecs
-from ciaovideo.media.video_stream import open_source
 from ciaovideo.options import SoundPolicy
 
 SECOND = ("-t", "1")  # of what is read

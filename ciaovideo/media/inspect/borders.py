@@ -23,7 +23,7 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.layouts import repacked, samples_of
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.read.probe import SourceFacts
-from ciaovideo.media.video_stream import main_video, open_source
+from ciaovideo.media.source.opening import main_video, open_source
 
 STEP = Fraction(1, 2)  # seconds between two pictures of the sample
 BLACK = 10.0  # of 255: the mean of a row of a bar, whose noise and coding are brighter than black

@@ -19,7 +19,7 @@ from ciaovideo.media.containers import MATROSKA, read_container
 from ciaovideo.media.formats import ebml, nut
 from ciaovideo.media.formats.places import spans_of
 from ciaovideo.media.inspect.jumps import ClockWatch
-from ciaovideo.media.video_stream import Opening, main_video, open_source
+from ciaovideo.media.source.opening import Opening, main_video, open_source
 
 
 def clock_of(

@@ -19,17 +19,11 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import Container
+from ciaovideo.media.ffmpeg.remedies import rejoined, remuxed
 from ciaovideo.media.inspect.truncation import packet_end
-from ciaovideo.media.video_stream import (
-    Opening,
-    codec_name,
-    main_video,
-    open_source,
-    packets_of,
-    rejoined,
-    remuxed,
-    steps_back,
-)
+from ciaovideo.media.source.header import codec_name
+from ciaovideo.media.source.opening import Opening, main_video, open_source
+from ciaovideo.media.source.packets import packets_of, steps_back
 
 MPEG_CLOCK = 90_000  # ticks a second of the clocks of MPEG-TS and MPEG-PS
 WRAP = 2**33 / MPEG_CLOCK  # seconds after which they wrap around to zero, which is no jump

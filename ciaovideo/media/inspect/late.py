@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 
 from ciaovideo.errors import EncodeError
+from ciaovideo.media.ffmpeg.remedies import remuxed
 from ciaovideo.media.formats.elementary import look_inside
-from ciaovideo.media.video_stream import AS_LONG_AS_IT_TAKES, PROBED, remuxed
+from ciaovideo.media.source.opening import NO_TIME_LIMIT, PROBED
 
 
 class LateStreams:
@@ -35,7 +36,7 @@ class LateStreams:
             return
         for number, at in sorted(self._first.items()):
             if before is None or at <= before:
-                words = ("-probesize", str(at + PROBED), "-analyzeduration", AS_LONG_AS_IT_TAKES)
+                words = ("-probesize", str(at + PROBED), "-analyzeduration", NO_TIME_LIMIT)
                 raise EncodeError(
                     f"a stream of {self._path} (number {number:#x}) begins {at} bytes into the"
                     " file, past the part probed before the start, and would be lost",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
+from ciaovideo.media.source.opening import USUAL, Opening, open_source
 from ciaovideo.media.streams.targets import fresh_metadata
-from ciaovideo.media.video_stream import USUAL, Opening, open_source
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from av.sidedata.encparams import VideoEncParams
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
-from ciaovideo.media.video_stream import codec_name
+from ciaovideo.media.source.header import codec_name
 
 EXPORT = {"export_side_data": "venc_params"}  # makes decoders export their quantisers
 VP9, H264, MPEG2 = 0, 1, 2  # AVVideoEncParamsType

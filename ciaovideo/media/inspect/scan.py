@@ -28,20 +28,16 @@ from ciaovideo.media.formats.elementary import known_to
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.side_data import stated_crop, without_shift
-from ciaovideo.media.video_stream import (
-    USUAL,
-    Opening,
+from ciaovideo.media.source.header import (
     counts_timecode,
-    decoded,
     describe,
+    header_transfer,
     holds_titles,
-    main_video,
-    open_source,
-    packets_of,
-    steps_back,
     timecode,
-    told_transfer,
 )
+from ciaovideo.media.source.opening import USUAL, Opening, main_video, open_source
+from ciaovideo.media.source.packets import packets_of, steps_back
+from ciaovideo.media.source.pictures import decoded
 
 MOST_REORDERED = 16  # pictures that a codec may output late, to reorder them
 EMPTY = {"mov_text": 2}  # bytes of a packet that only ends a subtitle
@@ -144,7 +140,7 @@ def scan_file(
         return FileScan(
             path=path,
             opening=replace(
-                opening, main=video.index, transfer=opening.transfer or told_transfer(path)
+                opening, main=video.index, transfer=opening.transfer or header_transfer(path)
             ),
             demuxer=container.format.name,
             ids=frozenset(known_to(container)),

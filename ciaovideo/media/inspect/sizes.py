@@ -9,7 +9,7 @@ import av.error
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
-from ciaovideo.media.video_stream import USUAL, Opening, main_video, open_source
+from ciaovideo.media.source.opening import USUAL, Opening, main_video, open_source
 
 STRETCH = Fraction(2)  # seconds that are read in one place
 

@@ -23,7 +23,8 @@ from ciaovideo.media.hdr import Hdr10, read_hdr10
 from ciaovideo.media.inspect.scan import FileScan, decoded_pictures
 from ciaovideo.media.margins import Margins
 from ciaovideo.media.side_data import turn_of, without_shift
-from ciaovideo.media.video_stream import open_source, retagged
+from ciaovideo.media.source.opening import open_source
+from ciaovideo.media.source.pictures import retagged
 
 SIDE = 24  # rows and columns: enough to distinguish pictures, too coarse for detail
 STEP_BACK = Fraction(2)  # seconds to seek further back after a seek past the picture

@@ -18,7 +18,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
-from ciaovideo.media.video_stream import open_source
+from ciaovideo.media.source.opening import open_source
 
 TAIL = Fraction(2)  # seconds before the claimed end, which are read first
 SLACK = Fraction(1, 2)  # seconds, or more of slow videos: headers count the last sound or frame

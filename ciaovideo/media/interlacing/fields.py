@@ -32,7 +32,9 @@ from ciaovideo.media.interlacing.pulldown import (
     pulldown_in,
     telecine_rate,
 )
-from ciaovideo.media.video_stream import codec_name, decoded, packets_of
+from ciaovideo.media.source.header import codec_name
+from ciaovideo.media.source.packets import packets_of
+from ciaovideo.media.source.pictures import decoded
 from ciaovideo.options import Deinterlace, Telecine
 
 WHOLE_CODECS = {"gif", "apng", "webp"}  # never interlaced; idet mistakes dither for combing

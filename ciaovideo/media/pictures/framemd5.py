@@ -10,7 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 from ciaovideo.errors import DecodeError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
-from ciaovideo.media.video_stream import main_video, open_source
+from ciaovideo.media.source.opening import main_video, open_source
 
 HEADER = "#format: frame checksums\n#version: 2\n#hash: MD5\n"
 COLUMNS = "#stream#, dts,        pts, duration,     size, hash\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 import av
 
 from ciaovideo.errors import DecodeError, TimestampError
+from ciaovideo.media.ffmpeg.remedies import rejoined, remuxed, retimed
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.sequence.numbered import is_sequence
-from ciaovideo.media.video_stream import rejoined, remuxed, retimed
 
 
 class Continuity:

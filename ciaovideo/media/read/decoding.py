@@ -17,17 +17,9 @@ from ciaovideo.media.interlacing.fields import declared_order
 from ciaovideo.media.read.probe import describe_video, with_rate
 from ciaovideo.media.read.seeking import Anchor, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
-from ciaovideo.media.video_stream import (
-    USUAL,
-    Opening,
-    decoded,
-    hides_alpha,
-    indexed_frames,
-    main_video,
-    open_source,
-    pictures_from,
-    retagged,
-)
+from ciaovideo.media.source.header import indexed_frames
+from ciaovideo.media.source.opening import USUAL, Opening, main_video, open_source
+from ciaovideo.media.source.pictures import decoded, hides_alpha, pictures_from, retagged
 from ciaovideo.storage.endpoints import reads_once
 
 

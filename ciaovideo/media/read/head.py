@@ -19,7 +19,7 @@ from ciaovideo.media.interlacing.pulldown import frames_for
 from ciaovideo.media.read.seeking import Listing, PacketLister
 from ciaovideo.media.read.stream_choice import StreamChoice
 from ciaovideo.media.selection import EVERYTHING, PacketHead, Selection
-from ciaovideo.media.video_stream import packets_of
+from ciaovideo.media.source.packets import packets_of
 
 SAMPLES = 2  # packets of each stream that are kept for a trial of the muxer
 

@@ -15,7 +15,7 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.borders import margins_of, vbi_rows
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import NAMES, StreamMarks, lost_of, turn_of
-from ciaovideo.media.video_stream import tagged_color
+from ciaovideo.media.source.header import tagged_color
 from ciaovideo.notation import parse_box
 from ciaovideo.options import CROP_SOURCE
 

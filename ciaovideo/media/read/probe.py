@@ -23,6 +23,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
 from ciaovideo.media.containers import read_container
+from ciaovideo.media.ffmpeg.remedies import parted, recoded, retimed
 from ciaovideo.media.formats.loops import lost_loop
 from ciaovideo.media.formats.ogg import second_recording
 from ciaovideo.media.frame import VideoInfo
@@ -38,22 +39,16 @@ from ciaovideo.media.read.stream_choice import StreamChoice, check_input, choose
 from ciaovideo.media.selection import EVERYTHING, Selection
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks
-from ciaovideo.media.video_stream import (
-    USUAL,
-    Opening,
+from ciaovideo.media.source.header import (
     claimed_duration,
     codec_name,
     describe,
     display_matrix,
     indexed_frames,
-    main_video,
-    parted,
-    pictures_from,
-    recoded,
-    retagged,
-    retimed,
     tagged_color,
 )
+from ciaovideo.media.source.opening import USUAL, Opening, main_video
+from ciaovideo.media.source.pictures import pictures_from, retagged
 from ciaovideo.options import InputOptions
 
 

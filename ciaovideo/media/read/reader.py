@@ -27,7 +27,7 @@ from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import Probed, SourceFacts, probe
 from ciaovideo.media.read.seeking import Anchor, Listing
 from ciaovideo.media.selection import Selection
-from ciaovideo.media.video_stream import USUAL
+from ciaovideo.media.source.opening import USUAL
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
 

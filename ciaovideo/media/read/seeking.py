@@ -23,14 +23,8 @@ from av.video.stream import VideoStream
 from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact
-from ciaovideo.media.video_stream import (
-    USUAL,
-    Opening,
-    main_video,
-    open_source,
-    packets_of,
-    steps_back,
-)
+from ciaovideo.media.source.opening import USUAL, Opening, main_video, open_source
+from ciaovideo.media.source.packets import packets_of, steps_back
 
 CONTEXT = 3  # frames before the wanted one, more than the deinterlacer needs
 COMPARED = 64  # packets after a jump that are compared with the listing

@@ -18,15 +18,8 @@ from ciaovideo.media.clock import PROBE_PACKETS
 from ciaovideo.media.formats.elementary import Elementary, known_to, look_inside
 from ciaovideo.media.sequence.dpx import LOGARITHMIC, LOGS, read_head
 from ciaovideo.media.sequence.numbered import PICTURES, Numbered, is_sequence, sequences_among
-from ciaovideo.media.video_stream import (
-    AS_LONG_AS_IT_TAKES,
-    PROBED,
-    STILL,
-    Opening,
-    describe,
-    open_source,
-    told_transfer,
-)
+from ciaovideo.media.source.header import describe, header_transfer
+from ciaovideo.media.source.opening import NO_TIME_LIMIT, PROBED, STILL, Opening, open_source
 from ciaovideo.options import TransferName
 from ciaovideo.storage.endpoints import is_loop
 
@@ -138,7 +131,7 @@ def _asked(path: Path, rate: Fraction | None, transfer_name: TransferName | None
             f"{path}: numbered pictures have no timestamps",
             f"give their rate, a number or a fraction such as 24 or 24000/1001{likely}",
         )
-    return Opening(rate=rate, transfer=transfer or told_transfer(path))
+    return Opening(rate=rate, transfer=transfer or header_transfer(path))
 
 
 def _transfer_findings(path: Path, transfer: TransferName | None) -> Iterator[Finding]:
@@ -176,7 +169,7 @@ def _reaching(container: InputContainer, inside: Elementary) -> dict[str, str]:
     reached = [at for at in places if at <= FARTHEST]
     if not reached:
         return {}
-    return {"probesize": str(max(reached) + PROBED), "analyzeduration": AS_LONG_AS_IT_TAKES}
+    return {"probesize": str(max(reached) + PROBED), "analyzeduration": NO_TIME_LIMIT}
 
 
 def _candidates(container: InputContainer, wanted: set[int] | None) -> list[VideoStream]:

@@ -26,9 +26,13 @@ from ciaovideo.media.clock import (
     exact,
     movie_clock,
 )
+from ciaovideo.media.ffmpeg.remedies import rejoined
 from ciaovideo.media.formats.elementary import known_to
 from ciaovideo.media.inspect.late import LateStreams
 from ciaovideo.media.selection import CUT_KINDS, PacketHead
+from ciaovideo.media.source.header import describe
+from ciaovideo.media.source.opening import open_source
+from ciaovideo.media.source.packets import packets_of, steps_back
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.streams.sound import (
     RATE_SLACK,
@@ -40,7 +44,6 @@ from ciaovideo.media.streams.sound import (
 from ciaovideo.media.streams.steady import SteadySound
 from ciaovideo.media.streams.targets import add_converted, add_copy, fresh_metadata, stream_metadata
 from ciaovideo.media.streams.text import TextConverter
-from ciaovideo.media.video_stream import describe, open_source, packets_of, rejoined, steps_back
 
 # Tags with a standard name in mp4 and mov; any other tag requires free names for all.
 CLASSIC_KEYS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}

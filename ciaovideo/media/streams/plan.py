@@ -15,11 +15,20 @@ from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import MATROSKA, Container, read_container
+from ciaovideo.media.ffmpeg.remedies import remuxed
 from ciaovideo.media.formats.editions import odd_chapters
 from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.read.probe import SourceFacts
 from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.source.header import (
+    counts_timecode,
+    describe,
+    holds_titles,
+    reel_name,
+    timecode,
+)
+from ciaovideo.media.source.opening import USUAL, Opening, open_source
 from ciaovideo.media.streams.beginning import Beginning
 from ciaovideo.media.streams.languages import UNKNOWN, held_language
 from ciaovideo.media.streams.sound import (
@@ -31,17 +40,6 @@ from ciaovideo.media.streams.steady import uneven_starts
 from ciaovideo.media.streams.targets import fresh_metadata
 from ciaovideo.media.streams.text import STYLED, text_codec
 from ciaovideo.media.streams.trial import takes
-from ciaovideo.media.video_stream import (
-    USUAL,
-    Opening,
-    counts_timecode,
-    describe,
-    holds_titles,
-    open_source,
-    reel_name,
-    remuxed,
-    timecode,
-)
 from ciaovideo.options import SoundPolicy
 
 RAWCOOKED = "RAWcooked reversibility data"  # the name of an attachment

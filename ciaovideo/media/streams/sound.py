@@ -28,7 +28,7 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import CONTAINERS, Container
-from ciaovideo.media.video_stream import describe
+from ciaovideo.media.source.header import describe
 
 LOSSLESS = (
     "flac",

@@ -21,7 +21,7 @@ from ciaovideo.media.containers import YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.y4m_input import PipeInput
-from ciaovideo.media.video_stream import main_video
+from ciaovideo.media.source.opening import main_video
 from ciaovideo.media.write.writer import VideoTarget
 from ciaovideo.media.write.y4m import Y4MWriter, color_words, header
 

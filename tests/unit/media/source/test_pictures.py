@@ -9,7 +9,7 @@ import pytest
 from ciaovideo.media.inspect.scan import decoded_times, scan_file
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
-from ciaovideo.media.video_stream import in_order
+from ciaovideo.media.source.pictures import in_order
 from tests.media import make_clip
 
 
