@@ -2,14 +2,14 @@
 
 The unit of work is a segment, the file that a resumable run keeps (``storage/segments``).
 ``inputs`` lists the jobs (``job.py``) and checks that no two have the same output; ``survey.py``
-estimates all of them before the first is made. ``Batch`` (``batch.py``) hands tasks to workers,
-keeps the progress of each open file (``work.py``) and records the results in the ``BatchLedger``
-(``ledger.py``), from which ``provenance.py`` writes the manifest. A batch has one command at a time
-(``lock.py``), the only process that writes there, so SQLite is enough, on network storage as well.
-``tasks.py`` is all that runs in a worker: look at a file, make a segment, join a file. A worker
-keeps its network and its open source between tasks.
+estimates all of them before the first is made. ``Batch`` (``batch.py``) hands tasks to workers. It
+keeps the state of each open file (``work.py``) and of the whole (``progress.py``), and records the
+results in the ``BatchLedger`` (``ledger.py``), from which ``provenance.py`` writes the manifest. A
+batch has one command at a time (``lock.py``), the only process that writes there, so SQLite is
+enough, on network storage as well. ``tasks.py`` is all that runs in a worker: look at a file, make
+a segment, join a file. A worker keeps its network and its open source between tasks.
 
-``workers.py`` runs tasks in processes of this machine, ``cluster.py`` on a Dask cluster; ``Batch``
-does not know which. Finished segments are found on the disk and not in the ledger: those of a
-killed command serve the next one, and ``upscale`` with ``resume``.
+``workers/local.py`` runs tasks in processes of this machine, ``workers/cluster.py`` on a Dask
+cluster; ``Batch`` does not know which. Finished segments are found on the disk and not in the
+ledger: those of a killed command serve the next one, and ``upscale`` with ``resume``.
 """

@@ -11,29 +11,17 @@ from typing import Any
 
 from ciaovideo.errors import (
     CiaoVideoError,
-    EngineError,
-    LostWorkerError,
-    MediaError,
     SegmentError,
-    StaleLedgerError,
-    VerificationError,
 )
 from ciaovideo.findings import without_repeats
 from ciaovideo.jobs import tasks
-from ciaovideo.jobs.job import (
-    BatchOptions,
-    Event,
-    Forecast,
-    Job,
-    Snapshot,
-    WorkerState,
-    file_stamp,
-)
+from ciaovideo.jobs.job import BatchOptions, Event, Job, file_stamp
 from ciaovideo.jobs.ledger import FOLDER, PATIENCE_S, BatchLedger, FileRow, is_unchanged
 from ciaovideo.jobs.lock import batch_lock
+from ciaovideo.jobs.progress import Forecast, Progress, Snapshot, WorkerState
 from ciaovideo.jobs.provenance import write_manifest, write_report
 from ciaovideo.jobs.work import FileWork
-from ciaovideo.jobs.workers import Workers
+from ciaovideo.jobs.workers.protocol import Workers
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.storage.claims import ledger_path, remove_leftovers
 from ciaovideo.storage.segments import remove_unfinished
@@ -41,11 +29,9 @@ from ciaovideo.storage.segments import remove_unfinished
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0  # between two looks at idle workers
-WAITS_S = (1.0, 10.0, 60.0)  # before a file is tried again; the last one from then on
 MOST_OPEN = 4  # files for each worker, those included that wait to be tried again
 SOME_FAILED = 7  # exit code
 OF_STOPS = ("finished frames", "temporary file")  # findings that do not apply to a batch
-PASSING = (MediaError, EngineError, LostWorkerError)  # may not come again: disks, memory, networks
 
 
 class Batch:
@@ -73,7 +59,7 @@ class Batch:
         self._works: dict[str, FileWork] = {}
         self._tasks: dict[str, tuple[str, FileWork, SegmentPlan | None]] = {}  # by worker
         self._last: dict[str, tuple[str, int]] = {}  # a worker's last file, and how far it got
-        self._new_frames, self._new_work = 0, 0.0
+        self._progress = Progress(Forecast())
         self._away_since: float | None = None
         self._started = self._told = time.monotonic()
 
@@ -86,8 +72,7 @@ class Batch:
 
         The ``forecast`` is of all unfinished files. LockedJobError while another command has them.
         """
-        self._forecast = forecast or Forecast()
-        self._work_known = self._forecast.seconds
+        self._progress = Progress(forecast or Forecast())
         with BatchLedger(self.folder) as ledger, batch_lock(self.folder / FOLDER / "lock") as dead:
             if dead:
                 log.warning("taken over from %s, which died", dead)
@@ -251,9 +236,9 @@ class Batch:
             self._finish(work, *stamps, settings=work.job.settings)
             self._tell("skip", name, output=str(work.job.output), frames=planned.frames)
             return
-        work.begin(planned, self._forecast)
+        work.begin(planned, self._progress.forecast)
         self._ledger.planned(name, planned.fingerprint, work.frames, work.done)
-        self._work_known -= work.done * work.frame_s
+        self._progress.found(work.done, work.frame_s)
         self._last[worker] = name, work.first_missing()
         self._tell(
             "plan",
@@ -279,8 +264,7 @@ class Batch:
         work.made(made.start, made.stop, ended=made.ended)
         work.findings |= dict.fromkeys(made.findings)
         work.seconds += made.seconds
-        self._new_frames += made.stop - made.start
-        self._new_work += (made.stop - made.start) * work.frame_s
+        self._progress.made(made.stop - made.start, work.frame_s)
         self._last[worker] = work.job.name, made.stop
         where = f"{made.host} {worker}"
         values = made.start, made.stop, where, made.machine, made.seconds, made.size
@@ -320,26 +304,14 @@ class Batch:
         """Try a file again after a while, or give it up."""
         if self._works.get(work.job.name) is not work:
             return  # it was given up before
-        away = self._is_away(work)
-        work.failures += not away
-        work.splitting = False
-        passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
-        again = passing or away or (kind == "join" and isinstance(error, StaleLedgerError))
-        # An error in the file itself has the same text after a wait.
-        if kind == "plan" and not away:
-            again = again and error.problem != work.problem
-            work.problem = error.problem
-        if not again or work.failures > self.options.retries:
+        wait_s = work.failed(kind, error, retries=self.options.retries, away=self._is_away(work))
+        if wait_s is None:
             self._ledger.failed(work.job.name, error)
             del self._works[work.job.name]
             with suppress(OSError):
                 ledger_path(work.job.output).rmdir()  # if there is no segment
             self._tell("fail", work.job.name, problem=error.problem, hint=error.hint)
             return
-        if kind in ("plan", "join"):
-            work.stage = "waiting"  # a new look finds what is damaged
-        lost = isinstance(error, LostWorkerError)
-        wait_s = 0.0 if lost else WAITS_S[min(max(work.failures, 1), len(WAITS_S)) - 1]
         work.due = time.monotonic() + wait_s
         self._tell("retry", work.job.name, problem=error.problem, wait_s=wait_s)
 
@@ -372,29 +344,15 @@ class Batch:
         now = time.monotonic()
         if now - self._told >= TICK_S:
             self._told = now
-            self._on_tick(self._snapshot())
+            elapsed_s = now - self._started
+            counts = self._ledger.counts()
+            self._on_tick(self._progress.snapshot(counts, [*self._states()], elapsed_s))
 
-    def _snapshot(self) -> Snapshot:
-        counts = self._ledger.counts()
-        states = tuple(self._states())
-        inside = sum(state.frames for state in states)
-        drawn = (s.frames * self._works[s.name].frame_s for s in states if s.name in self._works)
-        work = sum(drawn, self._new_work)
-        return Snapshot(
-            counts=counts,
-            frames=counts.frames_done + inside,
-            total=max(counts.frames, self._forecast.frames),
-            new_frames=self._new_frames + inside,
-            work=work,
-            work_left=max(0.0, self._work_known - work),
-            elapsed_s=time.monotonic() - self._started,
-            workers=states,
-        )
-
-    def _states(self) -> Iterator[WorkerState]:
+    def _states(self) -> Iterator[tuple[WorkerState, float]]:
+        """Each busy worker, with the seconds that a frame of its file was expected to take."""
         for worker, (kind, work, segment) in self._tasks.items():
             total = min(segment.stop, work.frames or segment.stop) - segment.start if segment else 0
             frames = min(self._workers.frames(worker), total)
-            yield WorkerState(
-                worker=worker, task=kind, name=work.job.name, frames=frames, total=total
-            )
+            name = work.job.name
+            state = WorkerState(worker=worker, task=kind, name=name, frames=frames, total=total)
+            yield state, work.frame_s if name in self._works else 0.0

@@ -17,7 +17,8 @@ from typing import Any, Literal, Self
 
 from ciaovideo.config import from_mapping, to_mapping
 from ciaovideo.errors import CiaoVideoError, EncodeError, OpenError
-from ciaovideo.jobs.job import Counts, Job, file_stamp
+from ciaovideo.jobs.job import Job, file_stamp
+from ciaovideo.jobs.progress import Counts
 from ciaovideo.options import UpscaleOptions
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ import psutil
 from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.jobs import tasks
-from ciaovideo.jobs.job import CostClass, Forecast, Job
-from ciaovideo.jobs.workers import Workers
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.progress import CostClass, Forecast
+from ciaovideo.jobs.workers.protocol import Workers
 from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.output import Destination
 from ciaovideo.pipeline.decide import decide

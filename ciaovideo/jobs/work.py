@@ -3,13 +3,24 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ciaovideo.errors import (
+    CiaoVideoError,
+    EngineError,
+    LostWorkerError,
+    MediaError,
+    StaleLedgerError,
+    VerificationError,
+)
 from ciaovideo.findings import Finding
-from ciaovideo.jobs.job import Forecast, Job
+from ciaovideo.jobs.job import Job
+from ciaovideo.jobs.progress import Forecast
 from ciaovideo.jobs.tasks import Planned
 from ciaovideo.pipeline.segmenting import SegmentPlan
 
 type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
 
+PASSING = (MediaError, EngineError, LostWorkerError)  # may not come again: disks, memory, networks
+WAITS_S = (1.0, 10.0, 60.0)  # before a file is tried again; the last one from then on
 WORTH_SPLITTING = 2  # segments left for which a second worker is called
 
 
@@ -110,6 +121,26 @@ class FileWork:
             if segment.start == after:
                 return segment
         return _begin_of_longest(free, self.taken, self.length)
+
+    def failed(self, task: str, error: CiaoVideoError, *, retries: int, away: bool) -> float | None:
+        """Take the error of a task: seconds until the next attempt, None to give the file up.
+
+        ``away`` means that its folder is gone, which counts as no attempt.
+        """
+        self.failures += not away
+        self.splitting = False
+        passing = isinstance(error, PASSING) and not isinstance(error, VerificationError)
+        again = passing or away or (task == "join" and isinstance(error, StaleLedgerError))
+        # An error in the file itself has the same text after a wait.
+        if task == "plan" and not away:
+            again = again and error.problem != self.problem
+            self.problem = error.problem
+        if not again or self.failures > retries:
+            return None
+        if task in ("plan", "join"):
+            self.stage = "waiting"  # a new look finds what is damaged
+        lost = isinstance(error, LostWorkerError)
+        return 0.0 if lost else WAITS_S[min(max(self.failures, 1), len(WAITS_S)) - 1]
 
     def distrust(self) -> None:
         """Segments begin elsewhere than packets state: segments after the first gap are wrong."""

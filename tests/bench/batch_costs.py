@@ -18,9 +18,10 @@ from typing import Any
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
-from ciaovideo.jobs.job import Job, Snapshot, file_stamp
+from ciaovideo.jobs.job import Job, file_stamp
+from ciaovideo.jobs.progress import Snapshot
 from ciaovideo.jobs.survey import survey, survey_file
-from ciaovideo.jobs.workers import LocalWorkers
+from ciaovideo.jobs.workers.local import LocalWorkers
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.segmenting import SegmentPlan

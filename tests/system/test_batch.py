@@ -12,7 +12,7 @@ import pytest
 
 from ciaovideo.cli.main import run
 from ciaovideo.jobs.job import Event
-from ciaovideo.jobs.workers import LocalWorkers
+from ciaovideo.jobs.workers.local import LocalWorkers
 from ciaovideo.storage.claims import ledger_path
 from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
 from tests.processes import Process, command, fresh, python

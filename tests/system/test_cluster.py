@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import JobError
-from ciaovideo.jobs import batch as batch_module
+from ciaovideo.jobs import work
 from ciaovideo.jobs.job import BatchOptions, Event
 from tests.batches import SEGMENT, carry_out, leftovers, make_sources, singles, tree
 from tests.processes import Process, command, python
 from tests.waiting import ENDS_S, wait_until
 
 distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
-cluster = pytest.importorskip("ciaovideo.jobs.cluster")
+cluster = pytest.importorskip("ciaovideo.jobs.workers.cluster")
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,7 @@ def test_a_worker_dies_one_comes_late_and_the_folder_vanishes(
     small_cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batch_module, "WAITS_S", (0.5,))
+    monkeypatch.setattr(work, "WAITS_S", (0.5,))
     monkeypatch.setattr(cluster, "LOOK_EVERY_S", 0.5)
     first = small_cluster.worker()
     output, away = tmp_path / "out", tmp_path / "away"

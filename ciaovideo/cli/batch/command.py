@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from argparse import _ArgumentGroup
 
     from ciaovideo.jobs.batch import Batch
-    from ciaovideo.jobs.cluster import ClusterWorkers
     from ciaovideo.jobs.job import BatchOptions
-    from ciaovideo.jobs.workers import LocalWorkers
+    from ciaovideo.jobs.workers.cluster import ClusterWorkers
+    from ciaovideo.jobs.workers.local import LocalWorkers
 
 INTERRUPTED = 128 + signal.SIGINT
 EPILOG = """
@@ -129,8 +129,8 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
         from ciaovideo.jobs.batch import Batch
         from ciaovideo.jobs.inputs import find_sources, make_jobs
-        from ciaovideo.jobs.job import Forecast
         from ciaovideo.jobs.ledger import unfinished
+        from ciaovideo.jobs.progress import Forecast
         from ciaovideo.jobs.survey import survey
 
     if arguments.reports:
@@ -188,7 +188,7 @@ def _batch_options(arguments: Namespace) -> "BatchOptions":
 
 def _workers(arguments: Namespace, options: UpscaleOptions) -> "LocalWorkers | ClusterWorkers":
     """The requested workers; without a number, one for each GPU."""
-    from ciaovideo.jobs.workers import LocalWorkers, find_devices
+    from ciaovideo.jobs.workers.local import LocalWorkers, find_devices
 
     if arguments.cluster:
         if arguments.workers:
@@ -202,7 +202,7 @@ def _workers(arguments: Namespace, options: UpscaleOptions) -> "LocalWorkers | C
 
 def _cluster(arguments: Namespace) -> "ClusterWorkers":
     try:
-        from ciaovideo.jobs.cluster import ClusterWorkers
+        from ciaovideo.jobs.workers.cluster import ClusterWorkers
     except ModuleNotFoundError as cause:
         raise OptionError(
             f"a cluster needs {cause.name}", "pip install 'ciaovideo[cluster]'"

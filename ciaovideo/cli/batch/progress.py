@@ -14,7 +14,8 @@ from ciaovideo.cli.json_output import to_plain
 from ciaovideo.cli.progress import LINE_EVERY_S, has_width
 
 if TYPE_CHECKING:
-    from ciaovideo.jobs.job import Event, Snapshot
+    from ciaovideo.jobs.job import Event
+    from ciaovideo.jobs.progress import Snapshot
 
 NAME_WIDTH = 32  # of a file's name in a worker's bar
 

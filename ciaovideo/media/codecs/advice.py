@@ -38,7 +38,7 @@ def advice(options: EncodeOptions, container: Container, depth: int, works: Work
     less = next((words for words, wish in _less(options, depth) if works(wish, container)), "")
     ways += [less] if less else []
     if not found:
-        ways += _elsewhere(options, bare, container, works)
+        ways += _elsewhere(bare, container, works)
     return ", or ".join(ways) or LAST_RESORT
 
 
@@ -54,13 +54,14 @@ def _less(options: EncodeOptions, depth: int) -> Iterator[tuple[str, EncodeOptio
             yield f"ask for {' and '.join(words)}", wish
 
 
-def _elsewhere(
-    options: EncodeOptions, bare: EncodeOptions, container: Container, works: Works
-) -> Iterator[str]:
-    """Other containers that work: with their automatic encoder, or with ffv1."""
+def _elsewhere(bare: EncodeOptions, container: Container, works: Works) -> Iterator[str]:
+    """Other containers that work: with their automatic encoder, or with ffv1.
+
+    ``bare`` has no settings of a certain encoder.
+    """
     where = "name a file that ends" if container.piped else "end the output's name"
-    own = "" if options.codec == "auto" else " and omit the codec"
-    choices = {own: "auto"} if options.via_ffmpeg is not None else {own: "auto", FFV1: "ffv1"}
+    own = "" if bare.codec == "auto" else " and omit the codec"
+    choices = {own: "auto"} if bare.via_ffmpeg is not None else {own: "auto", FFV1: "ffv1"}
     for words, codec in choices.items():
         wish = replace(bare, codec=codec)
         others = [other for other in ELSEWHERE if other is not container]

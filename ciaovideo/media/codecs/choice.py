@@ -169,7 +169,10 @@ def _choose(
     findings = []
     if options.codec == "auto" and not container.numbered_pictures:
         findings.append(Finding(kind=Kind.CHOSEN, subject="codec", text=f"codec {codec.name}"))
-    wishes, losses = _layout_wishes(codec, options, pix_fmt)
+    wishes = LayoutWishes(options.chroma, options.bit_depth)
+    losses: list[Finding] = []
+    if options.codec == "auto" and not options.bit_depth:
+        wishes, losses = _with_held_depth(codec, wishes, pix_fmt)
     target = fitting_layout(codec, wishes, pix_fmt, height, width)
     if PixelLayout.of(pix_fmt).alpha and not PixelLayout.of(target).alpha:
         losses.append(lost("alpha", f"the alpha channel: {codec.name} cannot hold it"))
@@ -264,14 +267,12 @@ def _automatic(container: Container, family: str, depth: int) -> str:
     return next(fitting, widest)
 
 
-def _layout_wishes(
-    codec: Codec, options: EncodeOptions, pix_fmt: str
+def _with_held_depth(
+    codec: Codec, wishes: LayoutWishes, pix_fmt: str
 ) -> tuple[LayoutWishes, list[Finding]]:
-    """What is asked of the layout; fewer bits, a loss, where alpha in .mov costs the others."""
-    wishes = LayoutWishes(options.chroma, options.bit_depth)
+    """The same wishes; with fewer bits, a loss, where alpha in .mov requires prores_ks."""
     _, depth = wishes.family_and_depth(pix_fmt)
-    automatic = options.codec == "auto" and not options.bit_depth
-    if not automatic or codec.name != "prores_ks" or depth <= PRORES_DEPTH:
+    if codec.name != "prores_ks" or depth <= PRORES_DEPTH:
         return wishes, []
     text = f"{depth - PRORES_DEPTH} of {depth} bits a sample: {codec.name} cannot hold them"
     return replace(wishes, bit_depth=PRORES_DEPTH), [lost("bit depth", text)]

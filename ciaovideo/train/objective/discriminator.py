@@ -33,6 +33,7 @@ class UNetDiscriminator(nn.Module):
         self.last = nn.Conv2d(c, 1, 3, padding=1)
 
     def forward(self, picture: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] -> logits (B, 1, H, W), positive for real pixels."""
         features = F.leaky_relu(self.first(picture), SLOPE)
         skips = []
         for down in self.down:

@@ -56,6 +56,7 @@ class StructureLoss(nn.Module):
         self.register_buffer("opponents", opponents, persistent=False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two batches (B, 3, H, W) in [0, 1] -> the loss, a scalar."""
         total = sr.new_zeros(())
         for ours, theirs in zip(self.derivatives(sr), self.derivatives(hr), strict=True):
             agreed = _around(2 * ours * theirs)
@@ -100,6 +101,7 @@ class VggLoss(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Two batches (B, 3, H, W) in [0, 1] -> the loss, a scalar."""
         features = (torch.cat([sr, hr]) - self.mean) / self.deviation
         total = sr.new_zeros(())
         for number, layer in enumerate(self.features):

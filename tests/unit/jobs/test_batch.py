@@ -11,12 +11,13 @@ import pytest
 from ciaovideo import upscale
 from ciaovideo.errors import EncodeError, LockedJobError, LostWorkerError
 from ciaovideo.jobs import batch as batch_module
-from ciaovideo.jobs import tasks
+from ciaovideo.jobs import tasks, work
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
-from ciaovideo.jobs.job import BatchOptions, Event, Forecast, Snapshot
+from ciaovideo.jobs.job import BatchOptions, Event
 from ciaovideo.jobs.ledger import BatchLedger
 from ciaovideo.jobs.lock import batch_lock
+from ciaovideo.jobs.progress import Forecast, Snapshot
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.storage.claims import ledger_path
@@ -27,7 +28,7 @@ from tests.reel import make_reel
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "WAITS_S", (0.0,))
+    monkeypatch.setattr(work, "WAITS_S", (0.0,))
 
 
 def alone(source: Path, output: Path, given: Any = PLAIN) -> bytes:

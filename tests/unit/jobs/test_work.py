@@ -1,4 +1,4 @@
-"""Which segment is made next, by whom."""
+"""Which segment is made next, by whom, and when a file is tried again."""
 
 from pathlib import Path
 
@@ -6,6 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ciaovideo.errors import (
+    CiaoVideoError,
+    LostWorkerError,
+    MediaError,
+    StaleLedgerError,
+    VerificationError,
+)
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.work import FileWork
 from ciaovideo.options import UpscaleOptions
@@ -107,3 +114,29 @@ def test_a_few_frames_are_left_to_one_worker(left: int, worth: bool) -> None:
     work = work_of()
     work.expected = left
     assert work.worth_splitting is worth
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "waits"),
+    [
+        ("make", MediaError("gone"), [1, 10, 60, None]),  # a disk may come back
+        ("make", LostWorkerError("died"), [0, 0, 0, None]),  # another worker is there
+        ("join", StaleLedgerError("another machine"), [1, 10, 60, None]),
+        ("make", StaleLedgerError("another machine"), [None]),
+        ("join", VerificationError("a frame is missing"), [None]),
+        ("plan", MediaError("no video"), [1, None]),  # the file itself, if it says the same twice
+    ],
+)
+def test_a_failure_is_tried_again_where_that_may_help(
+    task: str, error: CiaoVideoError, waits: list[float | None]
+) -> None:
+    work = work_of()
+    assert [work.failed(task, error, retries=3, away=False) for _ in waits] == waits
+
+
+def test_a_folder_that_is_away_costs_no_attempt() -> None:
+    work = work_of()
+    for _ in range(9):
+        assert work.failed("plan", MediaError("no folder"), retries=0, away=True) == 1
+    assert work.stage == "waiting"
+    assert work.failed("plan", MediaError("no video"), retries=0, away=False) is None

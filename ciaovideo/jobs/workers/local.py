@@ -14,44 +14,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
-from typing import Any, Protocol
+from typing import Any
 
 from ciaovideo.errors import LostWorkerError, OptionError
 
 PROCESS, FRAMES, ENDED = 0, 1, 2  # its number and its progress; that it is to begin nothing
-
-
-class Workers(Protocol):
-    """Where tasks are carried out. A context manager."""
-
-    @property
-    def free(self) -> list[str]:
-        """The names of workers that have no task."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """How many workers there are."""
-        ...
-
-    def submit(self, worker: str, task: Callable[..., Any], *words: Any, **named: Any) -> None:
-        """Give a free worker a task."""
-        ...
-
-    def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Workers that ended a task, and what gives its result or raises its error.
-
-        LostWorkerError is that of a worker which died. Waits for the first, at most so long.
-        """
-        ...
-
-    def frames(self, worker: str) -> int:
-        """How many frames of its task a worker has done, as far as that is known."""
-        ...
-
-    def stop(self) -> None:
-        """End all workers at once, with their tasks."""
-        ...
 
 
 class LocalWorkers:

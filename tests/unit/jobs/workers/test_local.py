@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from ciaovideo.jobs.workers import LocalWorkers
+from ciaovideo.jobs.workers.local import LocalWorkers
 from tests.waiting import wait_until
 
 LINGERS_S = 1.0
