@@ -12,7 +12,13 @@ import av
 import numpy as np
 import pytest
 
-from ciaovideo.errors import CiaoVideoError, ColorError, DecodeError, EncodeError
+from ciaovideo.errors import (
+    CiaoVideoError,
+    ColorError,
+    DecodeError,
+    EncodeError,
+    OptionError,
+)
 from ciaovideo.media.ffmpeg.remedies import TO_HDR10
 from ciaovideo.pipeline.session import Summary, upscale
 from tests.media import make_clip
@@ -200,3 +206,72 @@ def test_dolby_vision_is_applied(tmp_path: Path) -> None:
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 9, 16)
     assert enlarge(fixed, tmp_path / "out.mkv", preset="ultrafast").frames == 25
+
+
+def write_exr(path: Path, light: np.ndarray[Any, Any], pix_fmt: str) -> None:
+    """A picture in half floats; ``light`` has its planes (planes, height, width)."""
+    picture = av.VideoFrame(light.shape[2], light.shape[1], pix_fmt)
+    for plane, values in zip(picture.planes, light, strict=True):
+        held = np.frombuffer(plane, np.float32).reshape(light.shape[1], -1)
+        held[:, : light.shape[2]] = values
+    coder: Any = av.CodecContext.create("exr", "w")
+    coder.width, coder.height, coder.pix_fmt = picture.width, picture.height, pix_fmt
+    coder.time_base, coder.options, picture.pts = Fraction(1, 24), {"format": "half"}, 0
+    path.write_bytes(b"".join(map(bytes, coder.encode(picture) + coder.encode(None))))
+
+
+@pytest.mark.parametrize("pix_fmt", ["gbrpf32le", "gbrapf32le", "grayf32le"])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_openexr_becomes_png(tmp_path: Path, pix_fmt: str, numbered: bool) -> None:
+    """Light from 0 to 1 is kept as exactly as half floats are; numbers and opacity stay."""
+    folder = tmp_path / "a scan"
+    folder.mkdir()
+    planes = {"gbrpf32le": 3, "gbrapf32le": 4, "grayf32le": 1}[pix_fmt]
+    ramp = np.arange(-16, 48, dtype=np.float32) / 32  # half floats hold it
+    light = np.broadcast_to(ramp, (planes, 48, 64))
+    for number in (18, 19):
+        write_exr(folder / f"{number:04}.exr", light, pix_fmt)
+    source = folder / ("%04d.exr" if numbered else "0018.exr")
+    rate: dict[str, Any] = {"rate": 24} if numbered else {}
+    with pytest.raises(ColorError, match="OpenEXR holds floating-point linear light") as caught:
+        enlarge(source, tmp_path / "out.mkv", **rate)
+    line = caught.value.hint.partition(" 1: ")[2].replace("ffmpeg ", "ffmpeg -v error ")
+    subprocess.run(line, cwd=tmp_path, shell=True, check=True)
+    made = tmp_path / ("a scan-png/%04d.png" if numbered else "0018.png")
+    if numbered:
+        assert [file.name for file in sorted(made.parent.iterdir())] == ["0018.png", "0019.png"]
+    summary = enlarge(made, output := tmp_path / "out.mkv", codec="ffv1", **rate)
+    assert summary.frames == 1 + numbered
+    with av.open(output) as container:
+        picture = next(container.decode(video=0))
+    assert picture.color_trc == 4, "a gamma of 2.2"
+    shown = ramp.astype(np.float64).clip(0, 1)
+    for number, plane in enumerate(picture.planes):
+        codes = np.frombuffer(plane, "<u2").reshape(48, -1)[0, :64]
+        kept = shown if number == 3 else shown ** (1 / 2.2)
+        # FFmpeg makes half floats of the encoded light again.
+        assert np.abs(codes - 65535 * kept).max() <= (1.5 if number == 3 else 65535 / 2**11)
+
+
+def test_openexr_is_not_written(tmp_path: Path) -> None:
+    make_clip(source := tmp_path / "in.mkv", **SMALL)
+    with pytest.raises(OptionError, match="OpenEXR holds floating-point linear light") as caught:
+        enlarge(source, tmp_path / "%04d.exr")
+    assert ".dpx" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["PF", "Pf"])
+def test_floating_point_is_said_to_be_clipped(tmp_path: Path, kind: str) -> None:
+    """In colour and gray, of which each step stays."""
+    source = tmp_path / "in.pfm"
+    ramp = np.arange(64, dtype="<f4") / 63
+    samples = np.broadcast_to(ramp[:, None], (48, 64, 3 if kind == "PF" else 1))
+    source.write_bytes(f"{kind}\n64 48\n-1.0\n".encode() + samples.tobytes())
+    with pytest.raises(ColorError, match="floating-point") as caught:
+        enlarge(source, tmp_path / "out.mkv")
+    assert "clips what is below 0 or above 1" in caught.value.hint
+    enlarge(made_by(caught.value, tmp_path), output := tmp_path / "out.mkv", codec="ffv1")
+    with av.open(output) as container:
+        picture = next(container.decode(video=0))
+    row = np.frombuffer(picture.planes[0], "<u2")[:64]
+    assert np.abs(row - 65535 * ramp.astype(np.float64)).max() < 4  # as exact as FFmpeg's scaler

@@ -3,12 +3,14 @@
 Each is quoted for a shell and writes another file.
 """
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 import av
 
+FULL_RANGE = "-color_range", "pc"  # or FFmpeg 5.1 reads floating-point gray as limited
 TO_HDR10 = (  # applies Dolby Vision's metadata; FFmpeg 5.1 needs pictures in Vulkan's memory
     "hwupload,libplacebo=colorspace=bt2020nc:color_primaries=bt2020:color_trc=smpte2084:range=tv"
     ":format=yuv420p10le,hwdownload,format=yuv420p10le"
@@ -43,14 +45,16 @@ def rejoined(path: Path) -> str:
 
 
 def recoded(path: Path, given: av.VideoFormat) -> str:
-    """The hint for an unsupported pixel format: a lossless conversion."""
+    """The hint for an unsupported pixel format: a lossless conversion, if there is one."""
     deep = "16le" if max(part.bits for part in given.components) > 8 else ""
     name = f"yuv444p{deep}" if len(given.components) > 1 else f"gray{deep}"
     if given.is_rgb or given.name.startswith("xyz"):
         name = "gbrp16le" if deep else "bgr0"
-    return (
-        f"re-encode it losslessly first: {remuxed(path, then=('-c:v', 'ffv1', '-pix_fmt', name))}"
-    )
+    then = "-c:v", "ffv1", "-pix_fmt", name
+    if re.search(r"f(16|32)(le|be)$", given.name):
+        how = "re-encode it first, which clips what is below 0 or above 1"
+        return f"{how}: {remuxed(path, *FULL_RANGE, then=then)}"
+    return f"re-encode it losslessly first: {remuxed(path, then=then)}"
 
 
 def as_hdr10(path: Path, index: int) -> str:

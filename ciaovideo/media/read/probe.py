@@ -37,6 +37,7 @@ from ciaovideo.media.layouts import planar_layout
 from ciaovideo.media.read.head import FileHead, PacketFacts
 from ciaovideo.media.read.stream_choice import StreamChoice, check_input, choose_streams
 from ciaovideo.media.selection import EVERYTHING, Selection
+from ciaovideo.media.sequence import exr
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import stream_marks
 from ciaovideo.media.source.header import (
@@ -257,6 +258,8 @@ def _layout(first: av.VideoFrame, path: Path) -> str:
     try:
         return planar_layout(first)
     except ColorError as error:
+        if path.suffix.lower() == exr.SUFFIX:
+            raise ColorError(f"{path}: {exr.PROBLEM}", exr.as_png(path, first.format)) from error
         if not path.is_file():
             raise
         raise ColorError(error.problem, recoded(path, first.format)) from error

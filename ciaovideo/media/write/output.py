@@ -11,6 +11,7 @@ from typing import Self
 
 from ciaovideo.errors import OptionError, OutputExistsError
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
+from ciaovideo.media.sequence import exr
 from ciaovideo.media.sequence.kinds import PICTURES
 from ciaovideo.media.sequence.numbered import Numbered, file_name, found_numbers, is_sequence
 from ciaovideo.storage.claims import refuse_other_run
@@ -75,8 +76,9 @@ def _pictures(path: Path) -> Container:
     """The format of numbered pictures by a path's suffix; raises OptionError."""
     container = PICTURES.get(path.suffix.lower())
     if container is None:
+        exact = path.suffix.lower() == exr.SUFFIX
         raise OptionError(
-            f"{path}: this picture format is not supported",
+            f"{path}: {exr.PROBLEM if exact else 'this picture format is not supported'}",
             f"end the name in {', '.join(PICTURES)}",
         )
     return container
