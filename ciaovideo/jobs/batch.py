@@ -70,7 +70,7 @@ class Batch:
     def run(self, jobs: Sequence[Job], forecast: Forecast | None = None) -> int:
         """Make what is missing; the exit code: 0 all is there, 7 some failed, or the first error's.
 
-        The ``forecast`` is of all unfinished files. LockedJobError while another command has them.
+        LockedJobError while another command has them.
         """
         self._progress = Progress(forecast or Forecast())
         with BatchLedger(self.folder) as ledger, batch_lock(self.folder / FOLDER / "lock") as dead:

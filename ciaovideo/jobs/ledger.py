@@ -301,14 +301,16 @@ def is_unchanged(job: Job, row: FileRow) -> bool:
     return all(stamps) and same
 
 
-def unfinished(folder: Path, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs whose outputs the batch in a folder has not made yet."""
+def unfinished(folder: Path, jobs: Sequence[Job]) -> tuple[list[Job], int]:
+    """The jobs whose outputs the batch in a folder has not made, and the frames of the others."""
     try:
         with BatchLedger(folder, look=True) as ledger:
             rows = {row.name: row for row in ledger.rows(everything=True)}
     except OpenError:
-        return list(jobs)
-    return [job for job in jobs if job.name not in rows or not is_unchanged(job, rows[job.name])]
+        return list(jobs), 0
+    left = [job for job in jobs if job.name not in rows or not is_unchanged(job, rows[job.name])]
+    made = {job.name for job in jobs} - {job.name for job in left}
+    return left, sum(rows[name].frames for name in made)
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -10,7 +10,7 @@ type CostClass = tuple[str, tuple[int, int], tuple[int, int], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What is expected of the files that are to be made: frames, and seconds of all workers.
+    """What is expected: frames of all files, and seconds of all workers for the unfinished ones.
 
     ``rates`` are seconds for an output pixel, by the class of a file.
     """
@@ -23,6 +23,12 @@ class Forecast:
         """Of a file; of a class that nobody foresaw the most of all, 0 without any."""
         rate = self.rates.get(cost_class, max(self.rates.values(), default=0.0))
         return math.prod(cost_class[2]) * rate
+
+    def total(self, counts: "Counts") -> int:
+        """The frames of all files of a batch; 0 while some are unknown."""
+        if counts.waiting and not self.frames:
+            return 0
+        return max(counts.frames, self.frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,7 @@ class Progress:
         return Snapshot(
             counts=counts,
             frames=counts.frames_done + inside,
-            total=max(counts.frames, self.forecast.frames),
+            total=self.forecast.total(counts),
             new_frames=self._frames + inside,
             work=work,
             work_left=max(0.0, self._expected_s - work),

@@ -144,11 +144,11 @@ class Survey:
         ]
         return max(alike or self.samples.values(), key=lambda sample: sample.seconds)
 
-    def forecast(self, workers: int) -> Forecast:
-        """The estimate as a batch takes it."""
+    def forecast(self, workers: int, made: int = 0) -> Forecast:
+        """The estimate as a batch takes it; ``made`` are the frames of files that are finished."""
         known = self.cost_classes if self.samples else ()
         rates = {cost_class: self.sample_of(cost_class).seconds for cost_class in known}
-        return Forecast(frames=self.frames, seconds=self.seconds * workers, rates=rates)
+        return Forecast(frames=self.frames + made, seconds=self.seconds * workers, rates=rates)
 
     def check_disk(self, folder: Path) -> None:
         """Raise EncodeError where the outputs do not fit on the disk."""

@@ -146,7 +146,7 @@ def run(arguments: Namespace) -> int:
         printer.others(listing.others)
         forecast = Forecast()
         if arguments.dry_run or not arguments.no_disk_check:
-            left = jobs if arguments.dry_run else unfinished(arguments.output, jobs)
+            left, made = (jobs, 0) if arguments.dry_run else unfinished(arguments.output, jobs)
             looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
             found = survey(left, workers, arguments.output, looks.add)
             if arguments.dry_run:
@@ -154,7 +154,7 @@ def run(arguments: Namespace) -> int:
                 return dry_run_code(found)
             looks.brief(found)
             found.check_disk(arguments.output)
-            forecast = found.forecast(workers.count)
+            forecast = found.forecast(workers.count, made)
         batch = Batch(
             arguments.output,
             workers,

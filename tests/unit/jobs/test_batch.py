@@ -15,13 +15,22 @@ from ciaovideo.jobs import tasks, work
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
 from ciaovideo.jobs.job import BatchOptions, Event
-from ciaovideo.jobs.ledger import BatchLedger
+from ciaovideo.jobs.ledger import BatchLedger, unfinished
 from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.jobs.progress import Forecast, Snapshot
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.storage.claims import ledger_path
-from tests.batches import PLAIN, SEGMENT, DirectWorkers, Told, carry_out, make_sources, tree
+from tests.batches import (
+    PLAIN,
+    SEGMENT,
+    SMALL,
+    DirectWorkers,
+    Told,
+    carry_out,
+    make_sources,
+    tree,
+)
 from tests.media import make_clip
 from tests.reel import make_reel
 
@@ -132,6 +141,33 @@ def test_outputs_that_others_made_are_verified(tmp_path: Path) -> None:
     code, told = carry_out(source, output, given=replace(PLAIN, overwrite=True))
     assert code == 0
     assert tree(output)["b.mkv"] == alone(source / "b.mkv", tmp_path / "b.mkv")
+
+
+def test_the_total_counts_what_is_finished_and_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as files wait of which nobody knows the length, there is no total."""
+    monkeypatch.setattr(batch_module, "TICK_S", 0.0)
+    source = make_sources(tmp_path / "in", a=20)
+    output = tmp_path / "out"
+    assert carry_out(source, output)[0] == 0
+    for name, frames in {"b": 6, "c": 5}.items():
+        make_clip(source / f"{name}.mkv", **SMALL, seconds=frames / 24)
+    jobs = make_jobs(find_sources([str(source)], output).found, output, PLAIN)
+    left, made = unfinished(output, jobs)
+    assert ([job.name for job in left], made) == (["b.mkv", "c.mkv"], 20)
+    totals: dict[int, list[int]] = {}
+    for frames in (0, made + 11):
+        seen: list[Snapshot] = []
+        workers = DirectWorkers()
+        batch = Batch(output, workers, on_tick=seen.append)
+        assert batch.run(jobs, Forecast(frames=frames)) == 0
+        workers.stop()
+        totals[frames] = [told.total for told in seen]
+        (output / "b.mkv").unlink()
+    assert totals[0][0] == 0
+    assert totals[0][-1] == 31
+    assert set(totals[31]) == {31}
 
 
 def test_one_bad_file_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
