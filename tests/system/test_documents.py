@@ -28,7 +28,7 @@ from tests.telecine import Reel, write_reels
 
 pytestmark = pytest.mark.slow
 
-SMALL: dict[str, Any] = {"width": 64, "height": 48, "seconds": 1 / 6}  # four frames
+SMALL: dict[str, Any] = {"width": 64, "height": 48, "seconds": 1 / 12}  # two frames
 CLIPS: dict[str, dict[str, Any]] = {
     "in.mp4": SMALL | {"sound": True},
     "in.mkv": SMALL | {"sound": True},
