@@ -9,6 +9,15 @@ import pytest
 from ciaovideo.cli.main import parse_args
 from ciaovideo.errors import CiaoVideoError
 
+PLAIN = [
+    "--model",
+    "bicubic",
+    "--scale",
+    "1",
+    "--preset",
+    "ultrafast",
+]  # a run that changes no picture
+
 
 def error_of[E: CiaoVideoError](kind: type[E], *words: object) -> E:
     """The error of a command line, which is of exactly this kind."""

@@ -184,3 +184,9 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
 
     monkeypatch.setattr(av, "open", open_and_count)
     return lambda path: opened.count(path.resolve())
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this test compute on one thread, as they do on a machine of one core."""
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)

@@ -375,5 +375,20 @@ def write_gray(path: Path, planes: Sequence[NDArray[np.uint8]], rate: int = 24) 
     return path
 
 
+def faststart(path: Path) -> Path:
+    """The same packets with the index before them."""
+    fast = path.with_name("fast.mp4")
+    with (
+        av.open(path) as source,
+        av.open(fast, "w", container_options={"movflags": "faststart"}) as target,
+    ):
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = copied
+                target.mux(packet)
+    return fast
+
+
 if __name__ == "__main__":
     make_clip(Path(sys.argv[1]), sound=True, subtitle="A street, two thirds of a pixel at a time")

@@ -225,6 +225,16 @@ def test_a_file_is_short_enough_to_be_read() -> None:
     refuse(wrong)
 
 
+def test_tests_share_modules_of_their_own() -> None:
+    """What two test modules use stands beside them: a test module may change for itself."""
+    refuse(
+        f"{at(path)} {name}"
+        for path in TESTS
+        for name in imported(nodes(path))
+        if re.search(r"^tests\..*\btest_", name)
+    )
+
+
 def test_a_folder_is_small_enough_to_be_seen() -> None:
     folders = Counter(path.parent for path in SOURCES + PLUGINS)
     named = {folder.relative_to(ROOT).as_posix(): count for folder, count in folders.items()}

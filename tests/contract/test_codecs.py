@@ -20,7 +20,7 @@ from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.writer import VideoTarget, VideoWriter
 from ciaovideo.options import EncodeOptions
 from tests.alpha import planes_with_alpha
-from tests.bench.quality import coded, read
+from tests.coded_quality import coded, read
 from tests.found import by_kind, losses_of
 from tests.media import Clip, make_clip, read_counter
 from tests.places import container_of

@@ -29,10 +29,12 @@ from ciaovideo.media.streams.trial import takes
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
+from tests.commands import PLAIN
+from tests.late_sound import write_late_sound
 from tests.media import make_clip, make_offset_clip
-from tests.system.test_cases_reading import PLAIN, SMALL, write_late_sound
 
 BICUBIC = UpscaleOptions(model=ModelOptions(model="bicubic"))
+SMALL = {"width": 64, "height": 48, "seconds": 0.25}
 DV_FRAME, DV_SOURCE_PACK = 144_000, 80 * 54 + 3  # of 50 Hz; where IEC 61834-2 has the audio source
 
 

@@ -22,6 +22,7 @@ from ciaovideo.errors import (
 from ciaovideo.media.ffmpeg.remedies import TO_HDR10
 from ciaovideo.pipeline.session import Summary, upscale
 from tests.media import make_clip
+from tests.needs import needs_ffmpeg
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 SMALL = {"width": 64, "height": 48, "seconds": 1}
@@ -43,7 +44,7 @@ RGB = np.array(
     ]
 )
 
-pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+pytestmark = needs_ffmpeg
 
 
 def enlarge(source: Path, output: Path, **options: Any) -> Summary:

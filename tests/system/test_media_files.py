@@ -9,16 +9,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
-from ciaovideo.cli.main import run
+from tests.media_folder import MEDIA, SUFFIXES, outcome
 
-MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"
-SUFFIXES = (".mp4", ".mkv", ".mov")
-FRAMES = 6
 DAMAGED = "Invalid data found|no picture of"
 SILENT = "no video"  # it holds sound only
-WITH_ALPHA = {"animation.mov", "jpeg2000.mov", "png.mov"}
 # Files that may be refused, and what the error then says; every other one must come out.
 REFUSED = {
     "drm/sample_fragmented_clearkey.mp4": DAMAGED,  # encrypted
@@ -44,41 +39,9 @@ CASES = cases()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(90),
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not CASES, reason="no folder shared/data/media beside the project"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-
-
-def outcome(
-    source: Path, output: Path, capsys: pytest.CaptureFixture[str], frames: int | None = FRAMES
-) -> tuple[int, str]:
-    """Exit code and error of an upscaling, after checking that nothing else is wrong with it."""
-    before = set(output.parent.iterdir())
-    limit = [] if frames is None else ["--frames", str(frames)]
-    lossless = source.name in WITH_ALPHA and output.suffix != ".mp4"  # and without presets
-    preset = [] if lossless else ["--preset", "ultrafast"]
-    words = ["--scale", "1.5", "--model", "bicubic", *preset, *limit, "-q"]
-    code = run([str(source), str(output), *words])
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    lines = error.strip().splitlines()
-    left = set(output.parent.iterdir()) - before - {output}
-    if code == 0:
-        assert not left
-        check = ["verify", str(output), "--against", str(source), *limit]
-        assert run(check) == 0, capsys.readouterr()
-        assert "verified" in capsys.readouterr().out
-        return code, ""
-    assert code in (2, 3)
-    assert 1 <= len(lines) <= 2, error
-    assert not output.exists()
-    for path in left:  # only what failed its verification stays, and the error names it
-        assert f"the file is kept as {path}" in error
-    return code, error
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)

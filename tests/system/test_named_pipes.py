@@ -14,10 +14,10 @@ from ciaovideo.cli.main import run
 from ciaovideo.errors import DecodeError, EncodeError, OpenError, OptionError
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
+from tests.outputs import left_behind, times
 from tests.processes import command
-from tests.system.test_pipes import FRAME, HEAD
-from tests.system.test_upscale import left_behind, times
 from tests.waiting import FAR_TOO_LONG_S
+from tests.y4m import FRAME, HEAD
 
 WORDS = ("--scale", "1.5", "--model", "bicubic")
 

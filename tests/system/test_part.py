@@ -13,19 +13,10 @@ from ciaovideo.errors import OptionError
 from tests.commands import error_of
 from tests.fields import read_field_counter
 from tests.media import ASS_HEADER, make_clip
-from tests.system.test_media_files import one_thread
-from tests.system.test_pipes import needs_ffmpeg
-from tests.system.test_upscale import (
-    counters,
-    field_counters,
-    left_behind,
-    packets,
-    seconds,
-    ticks,
-    times,
-)
+from tests.needs import needs_ffmpeg
+from tests.outputs import counters, field_counters, left_behind, packets, seconds, ticks, times
 
-pytestmark = pytest.mark.usefixtures(one_thread.__name__)
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL: dict[str, Any] = {"width": 64, "height": 48}
 KEYS = {"crf": "12", "preset": "ultrafast", "g": "8", "bf": "2"}
 SAMPLE = Fraction(1, 48000)

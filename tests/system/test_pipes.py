@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -26,15 +25,13 @@ from ciaovideo.errors import (
 from ciaovideo.media.clock import exact
 from tests.commands import error_of, found_in, result_in
 from tests.media import make_clip
+from tests.needs import FFMPEG, needs_ffmpeg
+from tests.outputs import counters, left_behind, packets, times
 from tests.processes import command, fresh
-from tests.system.test_upscale import counters, left_behind, packets, times
 from tests.waiting import ENDS_S, FAR_TOO_LONG_S, wait_until, wait_until_it_holds, wait_while_busy
+from tests.y4m import FRAME, HEAD
 
 VARYING = (0, 40, 41, 90, 170, 171, 300, 333, 400, 1000, 1003, 1100)
-FFMPEG = shutil.which("ffmpeg")
-needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="no ffmpeg on this system")
-HEAD = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420mpeg2\n"
-FRAME = b"FRAME\n" + bytes(64 * 48 * 3 // 2)
 
 
 def test_from_a_file_through_two_pipes_into_a_file(tmp_path: Path) -> None:

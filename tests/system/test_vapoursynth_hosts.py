@@ -12,16 +12,8 @@ from PIL import Image
 from ciaovideo.media.read.reader import VideoReader
 from tests.documents import blocks
 from tests.media import make_clip
-from tests.system.test_vapoursynth import (
-    HAS_BESTSOURCE,
-    ROOT,
-    at_once,
-    frames_of,
-    lumas,
-    surroundings,
-    vspipe,
-)
 from tests.vapoursynth_picture import crops, drawn
+from tests.vspipe import HAS_BESTSOURCE, ROOT, at_once, frames_of, lumas, surroundings, vspipe
 from tests.waiting import FAR_TOO_LONG_S
 
 pytestmark = [

@@ -25,7 +25,7 @@ from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import load_file, save
 from ciaovideo.options import EngineOptions
 from tests.media import make_clip
-from tests.unit.metrics.test_lpips import weights
+from tests.networks import lpips_weights
 
 SPEC = NetworkSpec(
     encoder="edsr",
@@ -235,7 +235,7 @@ def test_lpips_with_weights_of_the_user(
         with Image.open(path) as picture:
             picture.resize((96, 84)).save(path)
     paths = [tmp_path / "alexnet.pth", tmp_path / "alex.pth"]
-    for path, content in zip(paths, weights(), strict=True):
+    for path, content in zip(paths, lpips_weights(), strict=True):
         torch.save(content, path)
     words = ("bicubic", "lanczos", "--on", str(folder), "--scales", "3")
     given = ("--lpips", *map(str, paths))

@@ -16,7 +16,7 @@ from ciaovideo.grid import View
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.protocols import NOTHING, Latent, Statistics
 from ciaovideo.options import EngineOptions
-from tests.unit.engine.test_engine import small_network
+from tests.networks import small_implicit
 from tests.waiting import FAR_TOO_LONG_S
 
 OPTIONS = EngineOptions(device="cpu", precision="fp32", deterministic=True)
@@ -42,7 +42,7 @@ def watched(network: ImplicitSR, seen: list[Flags]) -> ImplicitSR:
 
 def test_the_flags_are_set_while_it_computes_and_no_longer() -> None:
     seen: list[Flags] = []
-    network = watched(small_network(), seen)
+    network = watched(small_implicit(), seen)
     lr = torch.rand(1, 3, 8, 8)
     asked = Engine(network, OPTIONS)(lr, (16, 16))
     plain = Engine(network, EngineOptions(device="cpu", precision="fp32"))(lr, (16, 16))
@@ -82,7 +82,7 @@ def test_the_last_thread_to_finish_puts_the_flags_back() -> None:
 
 def test_tiles_do_not_go_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ciaovideo.engine.engine.free_memory", lambda _: 1)
-    network = small_network()
+    network = small_implicit()
     size = (TILE // 2, 2 * TILE)
     free = Engine(network, EngineOptions(device="cpu", precision="fp32")).plan(1, size, size)
     fixed = Engine(network, OPTIONS).plan(1, size, size)
@@ -92,7 +92,7 @@ def test_tiles_do_not_go_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_memory_that_runs_out_is_an_error_and_no_smaller_tile() -> None:
-    network = small_network()
+    network = small_implicit()
 
     def full(lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
         raise MemoryError

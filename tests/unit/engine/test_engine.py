@@ -23,39 +23,10 @@ from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.models.protocols import NOTHING, Latent, Network, Statistics
-from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.options import EngineOptions
+from tests.networks import IMPLICIT_DECODERS, small_implicit
 
 TILED = 1e-5  # convolutions of other sizes add up in another order
-
-DECODERS: dict[str, tuple[str, dict[str, object]]] = {
-    "separable": ("ciaosr-separable", {"hidden": 8, "key_dim": 4, "rank": 3}),
-    "plain": ("ciaosr", {"hidden": [8, 8], "non_local_scales": []}),
-    "windows": ("ciaosr", {"hidden": [8, 8], "window": 12, "window_margin": 3}),
-    "modulated": ("lm-ciaosr", {"hidden": 8, "code": 6, "width": 5, "window": 12}),
-}
-ENCODERS: dict[str, dict[str, object]] = {
-    "edsr": {"channels": 8, "blocks": 1},
-    "rdn": {"channels": 8, "blocks": 1, "layers": 2, "growth": 8},
-    "swinir": {"channels": 8, "depths": [2], "heads": 2, "window": 4},
-}
-
-
-def small_network(decoder: str = "separable", encoder: str = "edsr") -> ImplicitSR:
-    """A network of random weights, large enough that every part of it shows in the picture."""
-    torch.manual_seed(7)
-    name, options = DECODERS[decoder]
-    spec = NetworkSpec(
-        encoder=encoder,
-        decoder=name,
-        encoder_options=ENCODERS[encoder],
-        decoder_options=options,
-    )
-    network = spec.build_implicit()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(1.5)
-    return network
 
 
 def engine(network: Network, *, tile: int = 0) -> Engine:
@@ -65,7 +36,7 @@ def engine(network: Network, *, tile: int = 0) -> Engine:
 
 @pytest.mark.parametrize(
     ("encoder", "decoder"),
-    [("edsr", name) for name in DECODERS] + [("rdn", "plain"), ("swinir", "separable")],
+    [("edsr", name) for name in IMPLICIT_DECODERS] + [("rdn", "plain"), ("swinir", "separable")],
 )
 @settings(max_examples=12)
 @given(
@@ -87,15 +58,15 @@ def test_tiled_equals_untiled(
 ) -> None:
     lr = torch.rand(1, 3, height, width)
     out_size = round(height * scale_y), round(width * scale_x)
-    whole = engine(small_network(decoder, encoder))(lr, out_size)
-    tiled = engine(small_network(decoder, encoder), tile=tile)(lr, out_size)
+    whole = engine(small_implicit(decoder, encoder))(lr, out_size)
+    tiled = engine(small_implicit(decoder, encoder), tile=tile)(lr, out_size)
     assert whole.shape == (1, 3, *out_size)
     # Random weights make values of ten and more, and float32 rounds in proportion to them.
     assert (whole - tiled).abs().max() < TILED * max(1.0, float(whole.abs().max()))
 
 
 def test_the_largest_scale_and_one_pixel() -> None:
-    sr = engine(small_network())(torch.rand(1, 3, 1, 2), (30, 60))
+    sr = engine(small_implicit())(torch.rand(1, 3, 1, 2), (30, 60))
     assert sr.shape == (1, 3, 30, 60)
     assert sr.isfinite().all()
 
@@ -103,7 +74,7 @@ def test_the_largest_scale_and_one_pixel() -> None:
 @pytest.mark.parametrize("out_size", [(7, 16), (8, 15), (241, 16), (8, 481)])
 def test_a_size_outside_one_to_thirty_is_refused(out_size: tuple[int, int]) -> None:
     with pytest.raises(UnsupportedScaleError, match="1 to 30"):
-        engine(small_network())(torch.rand(1, 3, 8, 16), out_size)
+        engine(small_implicit())(torch.rand(1, 3, 8, 16), out_size)
 
 
 class Limited(ImplicitSR):
@@ -120,7 +91,7 @@ class Limited(ImplicitSR):
 
 def limited(limit: float, error: Callable[[], BaseException]) -> Limited:
     """The small network with a limit."""
-    network = small_network()
+    network = small_implicit()
     narrow = Limited(network.encoder, network.decoder)
     narrow.limit, narrow.error = limit, error
     return narrow
@@ -137,7 +108,7 @@ def test_out_of_memory_goes_on_with_smaller_tiles(error: Callable[[], BaseExcept
     lr = torch.rand(1, 3, 150, 130)
     narrow = engine(limited(60 * 60, error))
     sr = narrow(lr, (300, 260))
-    assert (sr - engine(small_network())(lr, (300, 260))).abs().max() < TILED
+    assert (sr - engine(small_implicit())(lr, (300, 260))).abs().max() < TILED
     assert narrow.plan(1, (150, 130), (300, 260)).tile < 75
     assert any("memory ran out" in text for text in narrow.fallbacks)
 
@@ -175,7 +146,7 @@ class Overflowing(ImplicitSR):
 
 def overflowing(*, always: bool) -> Overflowing:
     """The small network, overflowing."""
-    network = small_network()
+    network = small_implicit()
     broken = Overflowing(network.encoder, network.decoder)
     broken.always = always
     return broken
@@ -184,7 +155,7 @@ def overflowing(*, always: bool) -> Overflowing:
 def test_overflow_in_low_precision_is_computed_again_in_fp32() -> None:
     lr = torch.rand(1, 3, 12, 10)
     low = Engine(overflowing(always=False), EngineOptions(device="cpu", precision="bf16"))
-    assert (low(lr, (24, 20)) - engine(small_network())(lr, (24, 20))).abs().max() == 0
+    assert (low(lr, (24, 20)) - engine(small_implicit())(lr, (24, 20))).abs().max() == 0
     assert low.fallbacks == ["bf16 overflowed: such frames are computed again in fp32"]
 
 
@@ -197,25 +168,25 @@ def test_overflow_in_fp32_is_an_error(precision: str) -> None:
 
 def test_a_picture_of_nan_is_not_blamed_on_the_network() -> None:
     with pytest.raises(NonFiniteError, match="input"):
-        engine(small_network())(torch.full((1, 3, 8, 8), math.nan), (16, 16))
+        engine(small_implicit())(torch.full((1, 3, 8, 8), math.nan), (16, 16))
 
 
 def test_devices_and_precisions_that_are_not_there() -> None:
     with pytest.raises(BackendError, match="cuda:99"):
         choose_device("cuda:99")
     with pytest.raises(PrecisionError, match="fp16"):
-        Engine(small_network(), EngineOptions(device="cpu", precision="fp16"))
+        Engine(small_implicit(), EngineOptions(device="cpu", precision="fp16"))
 
 
 def test_the_plan_fits_tiles_to_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    roomy = engine(small_network()).plan(1, (500, 700), (1000, 1400))
+    roomy = engine(small_implicit()).plan(1, (500, 700), (1000, 1400))
     assert (roomy.tile, roomy.tiles) == (0, 1)
     monkeypatch.setattr("ciaovideo.engine.engine.free_memory", lambda _: roomy.bytes // 3)
-    tight = engine(small_network()).plan(1, (500, 700), (1000, 1400))
+    tight = engine(small_implicit()).plan(1, (500, 700), (1000, 1400))
     assert tight.tiles > 1
     assert tight.tile >= MIN_SIDE
     assert tight.bytes < roomy.bytes // 3
-    shared = engine(small_network())
+    shared = engine(small_implicit())
     shared.share(4)
     assert shared.plan(1, (500, 700), (1000, 1400)).bytes <= tight.bytes / 2
 
@@ -223,7 +194,7 @@ def test_the_plan_fits_tiles_to_the_memory_that_is_free(monkeypatch: pytest.Monk
 def test_plans_of_before_are_forgotten_where_memory_is_shared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shared = engine(small_network())
+    shared = engine(small_implicit())
     whole = shared.plan(1, (500, 700), (1000, 1400))
     monkeypatch.setattr("ciaovideo.engine.engine.free_memory", lambda _: whole.bytes * 2)
     shared.share(4)
@@ -233,17 +204,17 @@ def test_plans_of_before_are_forgotten_where_memory_is_shared(
 def test_a_batch_is_whole_after_memory_ran_out() -> None:
     lr = torch.rand(3, 3, 80, 70)
     sr = engine(limited(60 * 60, torch.OutOfMemoryError))(lr, (100, 90))
-    whole = engine(small_network())(lr, (100, 90))
+    whole = engine(small_implicit())(lr, (100, 90))
     assert (sr - whole).abs().max() < TILED * float(whole.abs().max())
 
 
-@pytest.mark.parametrize("name", [*DECODERS, "bicubic"])
+@pytest.mark.parametrize("name", [*IMPLICIT_DECODERS, "bicubic"])
 @pytest.mark.heavy
 def test_tables_of_an_axis_are_made_once_for_each_size(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second frame asks for no coordinate, and a part of another place and size does."""
-    machine = engine(NETWORKS[name]() if name in KERNELS else small_network(name), tile=32)
+    machine = engine(NETWORKS[name]() if name in KERNELS else small_implicit(name), tile=32)
     lr = torch.rand(1, 3, 40, 50)
     first = machine(lr, (90, 131))
     with monkeypatch.context() as patch:
@@ -258,8 +229,8 @@ def test_tables_of_an_axis_are_made_once_for_each_size(
 @pytest.mark.gpu
 def test_only_the_answer_is_waited_for() -> None:
     """A picture is begun without a wait, whatever the decoder."""
-    for decoder in DECODERS:
-        machine = Engine(small_network(decoder), EngineOptions(device="cuda"))
+    for decoder in IMPLICIT_DECODERS:
+        machine = Engine(small_implicit(decoder), EngineOptions(device="cuda"))
         lr = torch.rand(1, 3, 40, 50).cuda()
         machine(lr, (90, 130))
         torch.cuda.set_sync_debug_mode("error")
@@ -272,8 +243,8 @@ def test_only_the_answer_is_waited_for() -> None:
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
     lr = torch.rand(2, 3, 40, 50)
-    for decoder in DECODERS:
-        here = engine(small_network(decoder))(lr, (90, 130))
+    for decoder in IMPLICIT_DECODERS:
+        here = engine(small_implicit(decoder))(lr, (90, 130))
         options = EngineOptions(device="cuda", precision="fp32")
-        there = Engine(small_network(decoder), options)(lr, (90, 130)).cpu()
+        there = Engine(small_implicit(decoder), options)(lr, (90, 130)).cpu()
         assert (here - there).abs().max() < 1e-4  # other convolution algorithms, TF32 off

@@ -8,14 +8,14 @@ from ciaovideo.engine.precision import choose_precision, set_precision
 from ciaovideo.errors import PrecisionError
 from ciaovideo.models.weights import list_models, load_bundled
 from ciaovideo.options import EngineOptions
+from tests.networks import small_implicit
 from tests.street import scene
-from tests.unit.engine.test_engine import small_network
 
 COST_DB = 0.01
 
 
 def test_tables_of_coordinates_stay_in_fp32() -> None:
-    network = small_network()
+    network = small_implicit()
     set_precision(network, "bf16")
     kinds = {name: weight.dtype for name, weight in network.named_parameters()}
     kept = {name for name, kind in kinds.items() if kind == torch.float32}

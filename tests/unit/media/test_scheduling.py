@@ -7,7 +7,7 @@ import pytest
 
 from ciaovideo.media.scheduling import THREADS, ordinary_priority
 from ciaovideo.media.write.encoder import FrameEncoder
-from tests.unit.media.write.test_encoder import coded, target_for
+from tests.coding import coded, target_for
 
 pytestmark = pytest.mark.skipif(not THREADS.is_dir(), reason="there are no Linux threads")
 

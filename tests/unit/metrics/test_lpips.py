@@ -1,6 +1,6 @@
 """LPIPS beside numbers of the authors' package, by weights that both make from a seed.
 
-``python tests/unit/metrics/test_lpips.py`` computes the numbers, where that package, torchvision
+``python -m tests.unit.metrics.test_lpips`` computes the numbers, where that package, torchvision
 and scipy are installed. Trained weights are nowhere here: what is shown is the arithmetic.
 """
 
@@ -17,26 +17,12 @@ from ciaovideo.errors import (
     MissingWeightsError,
     OptionError,
 )
-from ciaovideo.metrics.lpips import LAYERS, LPIPS
+from ciaovideo.metrics.lpips import LPIPS
+from tests.networks import lpips_weights
 
 # Of the package lpips 0.1.4 with torchvision 0.29.2 on the pictures below.
 REFERENCE = (0.1908334493637085, 0.17439067363739014)
 TOLERANCE = 1e-5  # relative: sums of fp32 in another order
-
-
-def weights() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """AlexNet's convolutions, with a gain that keeps the signal alive, and positive heads."""
-    generator = torch.Generator().manual_seed(17)
-    backbone, heads = {}, {}
-    before = 3
-    for number, (index, after, kernel, *_) in enumerate(LAYERS):
-        spread = (2 / (before * kernel**2)) ** 0.5
-        shape = (after, before, kernel, kernel)
-        backbone[f"features.{index}.weight"] = spread * torch.randn(shape, generator=generator)
-        backbone[f"features.{index}.bias"] = 0.1 * torch.randn(after, generator=generator)
-        heads[f"lin{number}.model.1.weight"] = torch.rand(1, after, 1, 1, generator=generator)
-        before = after
-    return backbone, heads
 
 
 def pictures() -> tuple[Tensor, Tensor]:
@@ -49,20 +35,20 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 def test_it_equals_the_authors_package() -> None:
     sr, hr = pictures()
-    ours = LPIPS(*weights())(sr, hr, border=0)
+    ours = LPIPS(*lpips_weights())(sr, hr, border=0)
     assert ours.tolist() == pytest.approx(REFERENCE, rel=TOLERANCE)
 
 
 def test_equal_pictures_are_at_no_distance_and_noise_adds_to_it() -> None:
     sr, hr = pictures()
-    lpips = LPIPS(*weights())
+    lpips = LPIPS(*lpips_weights())
     assert lpips(hr, hr, border=3).tolist() == [0, 0]
     assert (lpips(hr + 2 * (sr - hr), hr, border=3) > lpips(sr, hr, border=3)).all()
 
 
 def test_the_border_does_not_count() -> None:
     sr, hr = pictures()
-    lpips = LPIPS(*weights())
+    lpips = LPIPS(*lpips_weights())
     before = lpips(sr, hr, border=5)
     sr[..., :5, :] = 0
     assert torch.equal(lpips(sr, hr, border=5), before)
@@ -72,11 +58,11 @@ def test_the_border_does_not_count() -> None:
 
 def test_files_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
     backbone, heads = tmp_path / "alexnet.pth", tmp_path / "alex.pth"
-    for path, content in zip((backbone, heads), weights(), strict=True):
+    for path, content in zip((backbone, heads), lpips_weights(), strict=True):
         torch.save({**content, "classifier.1.bias": torch.zeros(3)}, path)
     sr, hr = pictures()
     assert torch.equal(
-        LPIPS.load(backbone, heads)(sr, hr, border=0), LPIPS(*weights())(sr, hr, border=0)
+        LPIPS.load(backbone, heads)(sr, hr, border=0), LPIPS(*lpips_weights())(sr, hr, border=0)
     )
     with pytest.raises(MismatchedWeightsError, match=r"features\.0\.weight"):
         LPIPS.load(heads, backbone)
@@ -89,7 +75,7 @@ def test_files_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
 
 def reference() -> list[float]:
     """What the authors' package says."""
-    backbone, heads = weights()
+    backbone, heads = lpips_weights()
     theirs = (
         import_module("lpips")
         .LPIPS(net="alex", pnet_rand=True, pretrained=False, verbose=False)

@@ -13,8 +13,8 @@ from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.write.writer import VideoTarget
 from ciaovideo.pipeline.verification.verify import contract_between
+from tests.doubled import enlarge, findings, remux
 from tests.media import make_clip
-from tests.unit.pipeline.verification.test_verify import enlarge, findings, remux
 
 INTRA = {"codec": "mpeg2video", "options": {"g": "1"}}  # whose decoder marks what it patched
 SMALL = {"width": 64, "height": 48}

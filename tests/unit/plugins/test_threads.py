@@ -13,7 +13,7 @@ from ciaovideo import Upscaler
 from ciaovideo.engine.engine import Engine
 from ciaovideo.models.protocols import Network
 from ciaovideo.models.weights import load_bundled
-from tests.unit.plugins.test_vapoursynth import FRAMES, assert_same, planes_of, source, upscale, vs
+from tests.vapoursynth_clips import FRAMES, assert_same, planes_of, source, upscale, vs
 from tests.waiting import FAR_TOO_LONG_S
 
 pytestmark = pytest.mark.vapoursynth

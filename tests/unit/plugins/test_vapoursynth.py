@@ -1,18 +1,13 @@
 """The VapourSynth filter, in this process: formats, properties, order, errors, sharing."""
 
-import importlib
-import importlib.util
 import logging
 import re
-from collections.abc import Mapping
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from ciaovideo import Upscaler
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, PlaneFormat, Range, Siting
@@ -24,15 +19,21 @@ from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 from ciaovideo.pipeline.frames.stages import FrameTask, FrameWorker, StageClock
 from ciaovideo.tiling import Rect
-
-vs: Any = (
-    importlib.import_module("vapoursynth") if importlib.util.find_spec("vapoursynth") else None
+from tests.vapoursynth_clips import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    assert_near,
+    assert_same,
+    planes_of,
+    signals,
+    source,
+    upscale,
+    vs,
 )
 
 pytestmark = pytest.mark.vapoursynth
 
-WIDTH, HEIGHT, FRAMES = 48, 32, 4
-EXACT = {"device": "cpu", "precision": "fp32"}
 FORMATS = (
     *("YUV420P8", "YUV422P10", "YUV444P12", "YUV420P16", "YUV410P8", "YUV411P8", "YUV440P8"),
     *("YUV420PS", "YUV422PH", "YUV444PS", "GRAY8", "GRAY10", "GRAY16", "GRAYS", "GRAYH"),
@@ -40,52 +41,6 @@ FORMATS = (
 )
 HOST_STEP = 1 / 255  # what a different rounding may make of one sample: one code of 8 bits
 ZIMG_ERROR = 1e-5  # fp32 on either side of the network, which sharpens differences
-
-type Planes = list[NDArray[Any]]
-
-
-def upscale(clip: Any, scale: float | None = None, **settings: Any) -> Any:
-    from vsciaovideo import upscale as filtered
-
-    return filtered(clip, scale, **{**EXACT, **settings})
-
-
-def drawing(n: int, width: int, height: int) -> NDArray[np.float64]:
-    """Soft shapes in [0.1, 0.9], other ones in each frame: (3, height, width)."""
-    y, x = np.mgrid[0:height, 0:width] / 16
-    waves = [np.sin(x * (2 + i) + n) * np.cos(y * (3 - i) - 2 * n) for i in range(3)]
-    return np.stack(waves) * 0.4 + 0.5
-
-
-def source(
-    name: str = "YUV420P8",
-    *,
-    frames: int = FRAMES,
-    size: tuple[int, int] = (WIDTH, HEIGHT),
-    props: Mapping[str, Any] = MappingProxyType({}),
-    **more: Any,
-) -> Any:
-    """A clip that is drawn frame by frame; callable properties are given the frame's number."""
-    props = {**props, **more}
-    blank = vs.core.std.BlankClip(
-        format=getattr(vs, name), width=size[0], height=size[1], length=frames, keep=True
-    )
-
-    def draw(n: int, f: Any) -> Any:
-        frame = f.copy()
-        for number, picture in zip(range(f.format.num_planes), drawing(n, *size), strict=False):
-            plane = np.asarray(frame[number])
-            rows, columns = plane.shape
-            samples = picture[:: size[1] // rows, :: size[0] // columns]
-            if f.format.sample_type == vs.FLOAT:
-                plane[...] = samples - (f.format.color_family == vs.YUV and number > 0) / 2
-            else:
-                plane[...] = np.rint(samples * ((1 << f.format.bits_per_sample) - 1))
-        for key, value in props.items():
-            frame.props[key] = value(n) if callable(value) else value
-        return frame
-
-    return blank.std.ModifyFrame(blank, draw)
 
 
 def test_a_consistent_frame_reduced_again_is_the_input() -> None:
@@ -96,27 +51,6 @@ def test_a_consistent_frame_reduced_again_is_the_input() -> None:
         off = [abs(np.asarray(one[p]) - np.asarray(other[p])) for p in range(3)]
     inside = slice(2, -2)  # the host mirrors the picture at its borders
     assert max(plane[inside, inside].max() for plane in off) < 2 * BOUND
-
-
-def planes_of(frame: Any) -> Planes:
-    return [np.array(frame[number]) for number in range(frame.format.num_planes)]
-
-
-def signals(frame: Any) -> Planes:
-    """A frame's planes with the codes' range as [0, 1], floats as they are."""
-    floating = frame.format.sample_type == vs.FLOAT
-    peak = 1 if floating else (1 << frame.format.bits_per_sample) - 1
-    return [plane.astype(np.float64) / peak for plane in planes_of(frame)]
-
-
-def assert_same(one: Any, other: Any) -> None:
-    for plane, expected in zip(planes_of(one), planes_of(other), strict=True):
-        np.testing.assert_array_equal(plane, expected)
-
-
-def assert_near(one: Any, other: Any, bound: float) -> None:
-    for plane, expected in zip(signals(one), signals(other), strict=True):
-        np.testing.assert_allclose(plane, expected, rtol=0, atol=bound)
 
 
 # --- pictures ------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """The VapourSynth filter with every decoder and network: it makes what the library makes."""
 
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,11 @@ from ciaovideo.models.decoders import DECODERS
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.spec import IMPLICIT, NetworkSpec
 from ciaovideo.models.weights import save
-
-vs: Any = (
-    importlib.import_module("vapoursynth") if importlib.util.find_spec("vapoursynth") else None
-)
+from tests.vapoursynth_clips import EXACT, vs
 
 pytestmark = pytest.mark.vapoursynth
 
 WIDTH, HEIGHT, SCALE = 18, 14, 2.5
-EXACT: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 SIZES: dict[str, dict[str, Any]] = {
     "ciaosr": {"hidden": [8], "window": 12, "window_margin": 3},
     "ciaosr-separable": {"hidden": 8, "key_dim": 4, "rank": 2},

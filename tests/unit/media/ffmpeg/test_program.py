@@ -24,12 +24,12 @@ from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.media.write.writer import VideoTarget
 from tests.found import by_kind, losses_of
 from tests.media import make_clip
+from tests.needs import needs_ffmpeg
 from tests.places import container_of
 
 HDR = ColorSpec(
     Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084, Siting.TOPLEFT
 )
-needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg on this system")
 
 
 def target(pix_fmt: str = "yuv420p10le", **changes: Any) -> VideoTarget:

@@ -16,6 +16,7 @@ from ciaovideo.media.read.probe import probe
 from ciaovideo.media.streams.plan import plan_streams
 from ciaovideo.pipeline.session import upscale
 from tests.media import make_clip
+from tests.needs import needs_ffmpeg
 from tests.places import container_of
 
 SMALL = {"width": 64, "height": 48, "seconds": 0.5}
@@ -32,7 +33,7 @@ def old(folder: Path) -> ExternalEncoder:
     return ExternalEncoder(program=str(program), version=(57, 28), options=())
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+@needs_ffmpeg
 def test_sound_that_this_ffmpeg_does_not_hold_is_known_before(tmp_path: Path) -> None:
     source = tmp_path / "in.mov"
     make_clip(source, sound=True, sound_codec="pcm_s16le", **SMALL)
@@ -47,7 +48,7 @@ def test_sound_that_this_ffmpeg_does_not_hold_is_known_before(tmp_path: Path) ->
     assert held_by(encoder, whole, "copy") == whole
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+@needs_ffmpeg
 def test_a_stream_that_is_no_sound_is_left_out_with_a_finding(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     make_clip(source, subtitle="Hello", **SMALL)
@@ -58,7 +59,7 @@ def test_a_stream_that_is_no_sound_is_left_out_with_a_finding(tmp_path: Path) ->
     assert [f.kind for f in made.findings if f.subject == "subtitle 1"] == [Kind.LOST]
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this system")
+@needs_ffmpeg
 @pytest.mark.parametrize(
     ("codec", "suffix"), [("pcm_s24le", ".mp4"), ("libopus", ".mp4"), ("libopus", ".mkv")]
 )

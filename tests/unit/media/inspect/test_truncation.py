@@ -13,7 +13,7 @@ from ciaovideo.findings import Kind
 from ciaovideo.media.read.probe import probe
 from tests.commands import error_of, found_in, result_in
 from tests.found import by_kind
-from tests.media import make_clip
+from tests.media import faststart, make_clip
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48, "fps": Fraction(12), "options": {}}
 
@@ -24,21 +24,6 @@ def cut(path: Path, share: float) -> Path:
     part = path.with_name(f"cut{path.suffix}")
     part.write_bytes(data[: int(len(data) * share)])
     return part
-
-
-def faststart(path: Path) -> Path:
-    """The same packets with the index before them."""
-    fast = path.with_name("fast.mp4")
-    with (
-        av.open(path) as source,
-        av.open(fast, "w", container_options={"movflags": "faststart"}) as target,
-    ):
-        copied = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = copied
-                target.mux(packet)
-    return fast
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "ffv1")])

@@ -27,8 +27,7 @@ from ciaovideo.media.read.decoding import PictureSource
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.options import InputOptions
 from tests.found import by_kind
-from tests.media import Clip, make_clip, planes_of, read_counter
-from tests.unit.media.inspect.test_truncation import faststart
+from tests.media import Clip, faststart, make_clip, planes_of, read_counter
 
 SMALL = {"width": 64, "height": 48}
 LOSSLESS: dict[str, Any] = {"codec": "ffv1", "options": {}}

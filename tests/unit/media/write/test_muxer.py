@@ -13,7 +13,7 @@ from ciaovideo.media.write.muxer import Muxer
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
 from ciaovideo.storage.ledger import Fingerprint, Ledger
 from ciaovideo.storage.segments import CodedPacket, Entry, NewSegment, Segment, Tally, joined
-from tests.unit.media.write.test_encoder import STEP, TICK, frame, target_for
+from tests.coding import STEP, TICK, frame, target_for
 
 PLACES = [
     ("libx264", ".mp4"),
