@@ -97,7 +97,6 @@ class Container:
     longest_step: int = 0  # maximum ticks between two frames; 0 for no limit
     syncpoints: bool = False  # NUT's marks tell the time here and there
     found_by_bytes: bool = False  # FFmpeg finds packets from any byte on, and has no other clock
-    chains: bool = False  # another recording may follow, of which FFmpeg reads nothing
 
     # Video
     codecs: frozenset[str] = frozenset()  # the encoders whose bitstreams it holds
@@ -135,6 +134,9 @@ class Container:
     color_names: ColorNames = ColorNames()  # how they are read back, if the bitstream has none
     rotation: Fate = Fate.HELD
     sar: Fate = Fate.HELD
+    # Whether it states a sample aspect ratio for the whole video; None: if that is not the
+    # first picture's.
+    states_sar: bool | None = None
     crop: Fate = Fate.LOST
     display_units: bool = False  # a display size can be marked as an aspect ratio
     stereo: bool = False  # it stores the arrangement of stereo video
@@ -235,6 +237,7 @@ MATROSKA = Container(
     text_marks=("descriptions",),
     sitings=MATROSKA_SITINGS,
     sar=Fate.PATCHED,
+    states_sar=True,
     crop=Fate.PATCHED,
     display_units=True,
     stereo=True,
@@ -260,6 +263,7 @@ MP4 = Container(
         *("captions", "descriptions"),
     ),
     languages=None,
+    states_sar=True,
     crop=Fate.PATCHED,
     iso=True,
     longest_step=2**31 - 1,
@@ -282,6 +286,7 @@ CONTAINERS: dict[str, Container] = {
             text="mov_text",
             sound=(("alac", "aac"), ("aac", "alac")),
             languages=None,
+            states_sar=True,
             crop=Fate.PATCHED,
             iso=True,
             longest_step=2**31 - 1,
@@ -303,6 +308,7 @@ CONTAINERS: dict[str, Container] = {
             text_marks=("captions", "descriptions", "metadata"),
             sitings=MATROSKA_SITINGS,
             sar=Fate.PATCHED,
+            states_sar=True,
             crop=Fate.PATCHED,
             tells_end=True,
             lasts_from_zero=True,
@@ -349,11 +355,12 @@ CONTAINERS: dict[str, Container] = {
 }
 # Containers that are only read, by the names of FFmpeg's demuxers.
 READ_ONLY = {
-    "flv": Container(name="flv", tells_end=True),
-    "mpegts": Container(name="mpegts", free_clock=True),
-    "mpeg": Container(name="mpeg", free_clock=True),
+    "flv": Container(name="flv", tells_end=True, states_sar=False),
+    "mpegts": Container(name="mpegts", free_clock=True, states_sar=False),
+    "mpeg": Container(name="mpeg", free_clock=True, states_sar=False),
+    "dv": Container(name="dv", states_sar=False),  # FFmpeg says that of the newest packet
     "nut": Container(name="nut", lasts_from_zero=True, syncpoints=True),
-    "ogg": Container(name="ogg", found_by_bytes=True, chains=True),
+    "ogg": Container(name="ogg", found_by_bytes=True),
     "asf": Container(name="asf", found_by_bytes=True),
 }
 OTHER = Container(name="")

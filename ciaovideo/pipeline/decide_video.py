@@ -58,6 +58,8 @@ def decide_video(source: RunSource, wishes: OutputWishes) -> VideoDecision:
     reader, container = source.reader, wishes.container
     if reader.facts:
         reader.facts.jumps.refuse(reader.path, container, reader.info.time_base)
+        if reader.facts.reshaped:
+            reader.facts.reshaped.refuse(reader.path)
     info, expected, retimed = _rated(source, wishes)
     if not wishes.force:
         _refuse_unviewable(info)

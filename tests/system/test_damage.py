@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.media_folder import MEDIA, SUFFIXES, outcome
+from tests.media_folder import LIMIT_S, MEDIA, SUFFIXES, outcome
 
 FILES = (  # ten kinds of coding and container
     "mp4/sample_with_increasing_timestamps_320w_240h_5s.mp4",
@@ -31,7 +31,7 @@ FULL = bool(os.environ.get("CIAOVIDEO_FULL"))
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(LIMIT_S),
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not MEDIA.is_dir(), reason="no folder shared/data/media beside the project"),
 ]

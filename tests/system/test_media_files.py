@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.media_folder import MEDIA, SUFFIXES, outcome
+from tests.media_folder import LIMIT_S, MEDIA, SUFFIXES, outcome
 
 DAMAGED = "Invalid data found|no picture of"
 SILENT = "no video"  # it holds sound only
@@ -38,7 +38,7 @@ def cases() -> list[tuple[str, str]]:
 CASES = cases()
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(LIMIT_S),
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not CASES, reason="no folder shared/data/media beside the project"),
 ]

@@ -1,16 +1,17 @@
 """Checks consecutive pictures: one size and pixel format, and increasing timestamps."""
 
-import math
 from fractions import Fraction
 from pathlib import Path
 
 import av
 
 from ciaovideo.errors import DecodeError, TimestampError
-from ciaovideo.media.ffmpeg.remedies import rejoined, remuxed, retimed
+from ciaovideo.media.ffmpeg.remedies import rejoined, retimed
 from ciaovideo.media.frame import VideoInfo
+from ciaovideo.media.inspect.shapes import changed_shape, microseconds, parts_hint
 from ciaovideo.media.selection import Selection
-from ciaovideo.media.sequence.numbered import is_sequence
+
+CUT_THERE = "cut the file there and process the parts one by one"
 
 
 class Continuity:
@@ -42,21 +43,17 @@ class Continuity:
 
         ``begins`` is the file's start time in microseconds, from which ffmpeg seeks.
         """
-        time, hint = "", "cut the file there and process the parts one by one"
+        where, hint = f"{self._path}: frame {number}", CUT_THERE
         if picture.pts is not None and self._tick is not None:
-            micros = (picture.pts * self._tick - self._origin) * 10**6
-            time = f" at {math.floor(micros) / 10**6:.6f} s"  # a part that ends then is before it
-            seek = micros + self._origin * 10**6 - begins
-            rest = remuxed(
-                self._path, "-ss", f"{math.ceil(seek) / 10**6:.6f}", then=["-copypriorss", "0"]
-            )
-            hint = f"end the run there, and make a second file of the rest: {rest}"
-        if is_sequence(self._path):
-            hint = "number the pictures of each size and pixel format separately"
-        return DecodeError(
-            f"{self._path}: frame {number}{time}: the picture changes from"
-            f" {info.stored_size[1]}x{info.stored_size[0]}"
-            f" {info.coded_pix_fmt} to {picture.width}x{picture.height} {picture.format.name}",
+            at = picture.pts * self._tick
+            played = at - self._origin
+            where += f" at {microseconds(played):.6f} s"
+            hint = parts_hint(self._path, played, at, begins)
+        height, width = info.stored_size
+        return changed_shape(
+            where,
+            f"{width}x{height} {info.coded_pix_fmt}",
+            f"{picture.width}x{picture.height} {picture.format.name}",
             hint,
         )
 

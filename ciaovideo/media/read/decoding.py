@@ -1,7 +1,8 @@
 """Decodes the pictures of the main video of a file or a pipe."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,11 +15,13 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.interlacing.fields import declared_order
+from ciaovideo.media.read.aspects import Aspects
 from ciaovideo.media.read.probe import describe_video, with_rate
 from ciaovideo.media.read.seeking import Anchor, packets_from
 from ciaovideo.media.read.y4m_input import PipeInput
 from ciaovideo.media.source.header import indexed_frames
 from ciaovideo.media.source.opening import USUAL, Opening, main_video, open_source
+from ciaovideo.media.source.packets import packets_of
 from ciaovideo.media.source.pictures import decoded, hides_alpha, pictures_from, retagged
 from ciaovideo.storage.endpoints import reads_once
 
@@ -29,6 +32,7 @@ class _Decoding:
 
     container: InputContainer
     av_stream: VideoStream
+    aspects: Aspects
     pictures: Iterator[av.VideoFrame]
 
 
@@ -36,8 +40,9 @@ class PictureSource:
     """The decoded pictures of a file's main video, or of a pipe's, in display order.
 
     ``path`` is its name in messages. ``taken`` counts the pictures returned so far or, after a
-    jump, those before it. With ``first``, the known first picture, the file is opened when more is
-    needed than a peek at that. The creator must close it. Raises OpenError.
+    jump, those before it. ``sar`` is the sample aspect ratio of the picture decoded last, None if
+    unset. With ``first``, the known first picture, the file is opened when more is needed than a
+    peek at that. The creator must close it. Raises OpenError.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class PictureSource:
         self._opening = opening
         self.path = self._pipe.name if self._pipe else path
         self.taken = 0
+        self.sar: Fraction | None = None
         self._first = first
         self._ahead: av.VideoFrame | None = None  # decoded, not returned yet
         self._now: _Decoding | None = None
@@ -72,12 +78,13 @@ class PictureSource:
             container.close()
             raise
         av_stream.codec_context.thread_type = "AUTO"
-        pictures = (
-            pipe.decode(av_stream)
-            if pipe
-            else retagged(pictures_from(container, av_stream), self._opening)
-        )
-        return _Decoding(container, av_stream, pictures)
+        aspects = Aspects(container, av_stream)
+        if pipe:
+            return _Decoding(container, av_stream, aspects, pipe.decode(av_stream))
+        packets = aspects.packets(packets_of(container, av_stream))
+        pictures = pictures_from(container, av_stream, packets, aspects.seen)
+        pictures = retagged(pictures, self._opening)
+        return _Decoding(container, av_stream, aspects, pictures)
 
     @property
     def piped(self) -> bool:
@@ -108,8 +115,12 @@ class PictureSource:
         return self._ahead
 
     def _decode(self) -> av.VideoFrame | None:
+        now = self._decoding
         with av_errors(f"decoding frame {self.taken} of", self.path, DecodeError):
-            return next(self._decoding.pictures, None)
+            picture = next(now.pictures, None)
+        if picture is not None:
+            self.sar = now.aspects.of(picture)
+        return picture
 
     def jump(self, anchor: Anchor) -> None:
         """Continue from an anchor; if the seek fails, from the beginning."""
@@ -123,12 +134,14 @@ class PictureSource:
             self._now = self._open()
             return
         first, self.taken = anchor.mark[0], anchor.place
+        aspects = Aspects(container, av_stream)
+        decoding = decoded(container, aspects.packets(packets), aspects.seen)
         pictures = (
             picture
-            for picture in retagged(decoded(container, packets), self._opening)
+            for picture in retagged(decoding, self._opening)
             if picture.pts is None or picture.pts >= first  # the others are shown before it
         )
-        self._now = _Decoding(container, av_stream, pictures)
+        self._now = _Decoding(container, av_stream, aspects, pictures)
 
     def interrupt(self) -> None:
         """Wake a thread that waits for a pipe, to end the reading."""
@@ -146,7 +159,8 @@ class PictureSource:
     def describe(self, picture: av.VideoFrame) -> VideoInfo:
         """The video's facts from this picture and the container; no rate or frame count yet."""
         now = self._decoding
-        return describe_video(now.container, now.av_stream, picture, self.path)
+        info = describe_video(now.container, now.av_stream, picture, self.path)
+        return replace(info, sar=self.sar)
 
     def describe_pipe(self, first: av.VideoFrame) -> tuple[VideoInfo, bool, tuple[Finding, ...]]:
         """A pipe's facts, whether its timestamps are assumed, and findings."""

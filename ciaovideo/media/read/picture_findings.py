@@ -13,6 +13,7 @@ from ciaovideo.errors import DecodeError, LossError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.inspect.borders import margins_of, vbi_rows
+from ciaovideo.media.read.aspects import SUBJECT, other_sar, same_sar
 from ciaovideo.media.sequence.numbered import is_sequence
 from ciaovideo.media.side_data import NAMES, StreamMarks, lost_of, turn_of
 from ciaovideo.media.source.header import tagged_color
@@ -23,11 +24,15 @@ LISTED = 5  # damaged pictures whose times are listed
 
 
 class PictureFindings:
-    """Collects findings while a file's pictures are read; ``strict`` raises them as errors."""
+    """Collects findings while a file's pictures are read; ``strict`` raises them as errors.
+
+    ``origin`` is the time of the first frame on the file's clock, in seconds.
+    """
 
     def __init__(self, path: Path, *, strict: bool) -> None:
         self._path = path
         self._strict = strict
+        self.origin = Fraction(0)
         self._found: list[Finding] = []
         self._damaged: list[Fraction | int] = []  # time of each, or its number
         # Lost side data reported so far; the timecode of numbered pictures is kept as a tag.
@@ -98,6 +103,19 @@ class PictureFindings:
             told = "; ".join(map(str, losses))
             raise LossError(f"strict: {self._path}: frame {number}: {told}")
         self._found += losses
+
+    def meet_sar(self, sar: Fraction | None, info: VideoInfo, number: int, at: Fraction) -> None:
+        """Report, once, a picture of another sample aspect ratio; LossError if ``strict``.
+
+        ``at`` is the time of the ``number``-th picture on the file's clock.
+        """
+        told = any(finding.subject == SUBJECT for finding in self._found)
+        if told or same_sar(sar, info.sar):
+            return
+        loss = other_sar(info.sar, sar, at - self.origin, at)
+        if self._strict:
+            raise LossError(f"strict: {self._path}: frame {number}: {loss}")
+        self._found.append(loss)
 
     def own_color(self, picture: av.VideoFrame, info: VideoInfo) -> ColorSpec | None:
         """How to interpret a picture's samples, if differently from the video's; else None."""

@@ -22,18 +22,19 @@ from ciaovideo.errors import ColorError, DecodeError, OpenError, TimestampError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PEEK_PACKETS, exact, frame_rate
-from ciaovideo.media.containers import read_container
 from ciaovideo.media.ffmpeg.remedies import parted, recoded, retimed
+from ciaovideo.media.formats.joined import second_recording
 from ciaovideo.media.formats.loops import lost_loop
-from ciaovideo.media.formats.ogg import second_recording
 from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.hdr import read_hdr10
 from ciaovideo.media.inspect.jumps import Jumps
 from ciaovideo.media.inspect.quantisers import QuantiserEvidence, QuantiserSample, tell_quantisers
+from ciaovideo.media.inspect.shapes import ShapeChange, ShapeSample
 from ciaovideo.media.inspect.truncation import truncation
 from ciaovideo.media.interlacing.fields import FieldEvidence, FieldSample
 from ciaovideo.media.interlacing.telecine import is_matched
 from ciaovideo.media.layouts import planar_layout
+from ciaovideo.media.read.aspects import Aspects
 from ciaovideo.media.read.head import FileHead, PacketFacts
 from ciaovideo.media.read.stream_choice import StreamChoice, check_input, choose_streams
 from ciaovideo.media.selection import EVERYTHING, Selection
@@ -63,8 +64,8 @@ class SourceFacts:
     facts from the beginning. Later openings of the file must use ``opening``. ``excluded`` are
     streams that are dropped, ``unopened`` the numbers of streams that cannot be read. ``partly``
     means that a file without a header was only sampled, and may have more streams. ``jumps`` has
-    the known restarts and gaps of the whole file's timestamps, ``findings`` the reports for the
-    user.
+    the known restarts and gaps of the whole file's timestamps, ``reshaped`` the first known change
+    of its pictures' shape. ``findings`` are the reports for the user.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class SourceFacts:
     unopened: frozenset[int] = frozenset()
     partly: bool = False
     jumps: Jumps = field(default_factory=Jumps)
+    reshaped: ShapeChange | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -129,11 +131,13 @@ def open_probed(
         info, timeless, guessed = with_rate(look.info, look.first, head.frame_times(), container)
         whole = wanted.end is None and wanted.count is None
         jumps = _jumps(head, path, choice, wanted)
+        reshaped = _reshaped(look.shapes, path, choice.opening) if wanted == EVERYTHING else None
         findings = (
             *choice.findings,
             *_lost_loop(path),
             *guessed,
             *jumps.findings(path),
+            *(reshaped.findings() if reshaped else ()),
             *(truncation(container, path, head.end) if whole else ()),
         )
         facts = SourceFacts(
@@ -149,6 +153,7 @@ def open_probed(
             unopened=choice.unopened,
             partly=not choice.inside.whole,
             jumps=jumps,
+            reshaped=reshaped,
             findings=findings,
         )
         stack.pop_all()
@@ -173,6 +178,7 @@ class _FirstLook:
     info: VideoInfo
     fields: FieldEvidence
     quantiser: QuantiserEvidence
+    shapes: ShapeSample
 
 
 def _look(
@@ -187,14 +193,20 @@ def _look(
     info = describe_video(container, video, first, path)
     head.begin_at(first.pts)
     quantiser = QuantiserSample(video)
-    sample = FieldSample(container, video, quantiser.look)
+    shapes = ShapeSample(container, video)
+
+    def look(picture: av.VideoFrame) -> None:
+        quantiser.look(picture)
+        shapes.look(picture)
+
+    sample = FieldSample(container, video, look)
     with av_errors("reading", path, OpenError):
         sample.look_at_start(chain([first], pictures))
         head.finish()
         sample.look_later()
     bits = head.bits_per_frame / (first.height * first.width)
     fields = sample.evidence(matched=is_matched(info.pix_fmt))
-    return _FirstLook(first, info, fields, quantiser.evidence(bits))
+    return _FirstLook(first, info, fields, quantiser.evidence(bits), shapes)
 
 
 def _lost_loop(path: Path) -> Iterator[Finding]:
@@ -218,7 +230,7 @@ def describe_video(
         color=tagged_color(first),
         codec=codec_name(av_stream),
         time_base=exact(av_stream.time_base) or Fraction(0),
-        sar=exact(av_stream.sample_aspect_ratio),
+        sar=Aspects(container, av_stream).of(first),
         frame_rate=exact(av_stream.average_rate) or exact(av_stream.guessed_rate),
         duration_s=None if duration is None else float(duration),
         rotation=float(first.rotation),
@@ -233,8 +245,8 @@ def describe_video(
 
 def _refuse_chain(container: InputContainer, path: Path) -> None:
     """Raise OpenError where another recording is behind the first, which FFmpeg does not read."""
-    chains = read_container(container.format.name).chains
-    if chains and (at := second_recording(path)) is not None:
+    at = None if is_sequence(path) else second_recording(path, container.format.name)
+    if at is not None:
         raise OpenError(
             f"{path}: another recording begins at byte {at}, and FFmpeg reads the first one only",
             parted(path, at),
@@ -251,6 +263,12 @@ def _jumps(head: FileHead, path: Path, choice: StreamChoice, wanted: Selection) 
     jumps = head.jumps(path, choice)
     fewer = wanted.count is not None and wanted.count <= jumps.frames * wanted.per_frame
     return Jumps() if fewer else jumps
+
+
+def _reshaped(shapes: ShapeSample, path: Path, opening: Opening) -> ShapeChange | None:
+    """The first change of shape in a whole file, as far as known before a run."""
+    shapes.look_at_end()
+    return shapes.change(path, opening)
 
 
 def _layout(first: av.VideoFrame, path: Path) -> str:

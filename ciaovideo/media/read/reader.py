@@ -93,7 +93,7 @@ class VideoReader:
             raise OpenError(f"no picture of {self.path} can be decoded")
         self.info: VideoInfo = self._describe(first)
         pts = first.pts if not self._timeless else None
-        self._origin = (pts or 0) * self._tick  # time of the first frame
+        self._origin = self._found.origin = (pts or 0) * self._tick  # time of the first frame
         tick = None if self._timeless else self._tick
         self._continuity = Continuity(self.path, tick, self._origin, self._asked)
         self._choose_fields(first)
@@ -299,7 +299,7 @@ class VideoReader:
             picture = self._source.next()
             if picture is None or self._is_past(picture):
                 break
-            if not self._begun and not self._fits(picture):
+            if not self._begun:
                 self._begin_anew(picture)
             shown = self._checked(picture)
             if not shown.progressive and not self._fields.filtering:
@@ -320,7 +320,10 @@ class VideoReader:
         return past
 
     def _begin_anew(self, picture: av.VideoFrame) -> None:
-        """Describe the video anew by a picture whose shape differs from those before the part."""
+        """Describe the video anew by a picture; its shape may differ from those before the part."""
+        if self._fits(picture):
+            self.info = replace(self.info, sar=self._source.sar)
+            return
         found = self._source.describe(picture)
         names = ("time_base", "frame_rate", "frame_count", "interlaced", "field_order", "streams")
         self.info = replace(found, **{name: getattr(self.info, name) for name in names})
@@ -364,9 +367,12 @@ class VideoReader:
         if not self._fits(picture):
             raise self._continuity.changed(picture, info, number, self._source.begins)
         at = None if picture.pts is None else picture.pts * self._tick
+        time = number * self._tick if at is None else at
         if picture.is_corrupt:
             self._found.damage(number if at is None else at)
-        self._found.meet(picture, number, info, at)
+        if self._stop is None or time < self._stop:
+            self._found.meet(picture, number, info, at)
+            self._found.meet_sar(self._source.sar, info, number, time)
         whole = self._fields.policy.whole(picture.interlaced_frame)
         if self._timeless:
             return Shown(picture, number, 1, whole)

@@ -1,7 +1,7 @@
 """The pictures of an opened source, decoded, with their timestamps in order."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import chain
 from typing import cast
@@ -25,14 +25,16 @@ def pictures_from(
     container: InputContainer,
     av_stream: VideoStream,
     packets: "Iterable[Packet[VideoStream]] | None" = None,
+    seen: Callable[[av.VideoFrame], None] = lambda _: None,
 ) -> Iterator[av.VideoFrame]:
     """All pictures of a stream, including alpha that FFmpeg's own decoder ignores.
 
-    ``packets`` are the stream's, from its beginning; without them the container is read.
+    ``packets`` are the stream's, from its beginning; without them the container is read. ``seen``
+    is as for ``decoded``.
     """
     source = packets_of(container, av_stream) if packets is None else packets
     if not hides_alpha(av_stream):
-        yield from decoded(container, source)
+        yield from decoded(container, source, seen)
         return
     decoder = ALPHA_DECODERS[codec_name(av_stream)]
     context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
@@ -53,20 +55,24 @@ def retagged(pictures: Iterable[av.VideoFrame], opening: Opening) -> Iterator[av
 
 
 def decoded(
-    container: InputContainer, packets: "Iterable[Packet[VideoStream]]"
+    container: InputContainer,
+    packets: "Iterable[Packet[VideoStream]]",
+    seen: Callable[[av.VideoFrame], None] = lambda _: None,
 ) -> Iterator[av.VideoFrame]:
-    """The pictures decoded from packets.
+    """The pictures decoded from packets; ``seen`` gets each one as it leaves the decoder.
 
     A packet with a timestamp but no bytes repeats the picture before it, as in Theora; the decoder
     refuses it, so it is skipped. One without a timestamp ends the stream.
     """
-    pictures = (
-        picture
-        for packet in packets
-        if packet.size or packet.pts is None
-        for picture in packet.decode()
-    )
-    return in_order(pictures) if read_container(container.format.name).coding_times else pictures
+
+    def pictures() -> Iterator[av.VideoFrame]:
+        for packet in packets:
+            for picture in packet.decode() if packet.size or packet.pts is None else ():
+                seen(picture)
+                yield picture
+
+    late = read_container(container.format.name).coding_times
+    return in_order(pictures()) if late else pictures()
 
 
 def in_order(pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:

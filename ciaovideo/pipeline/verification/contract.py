@@ -20,9 +20,10 @@ class Contract:
     source's, which are ``given_color`` for its first picture. ``hdr10`` is whether the encoder
     stores HDR10's metadata; if None, the codec decides. ``counted`` replaces a source that cannot
     be read twice: frames and times are compared with it, pictures are not. ``given_size`` is the
-    stored (height, width) of the source's pictures; a part may have another size than the beginning
-    of the file. ``cut`` was cropped from them; ``crop`` is the crop that the output must state,
-    None if unknown. ``pad`` is the black around its pictures, which is not part of ``size``.
+    stored (height, width) of the source's pictures, ``given_sar`` their sample aspect ratio: a part
+    may have others than the beginning of the file. ``cut`` was cropped from them; ``crop`` is the
+    crop that the output must state, None if unknown. ``pad`` is the black around its pictures,
+    which is not part of ``size``.
     """
 
     streams: StreamPlan
@@ -34,6 +35,7 @@ class Contract:
     hdr10: bool | None = None
     counted: FileScan | None = None
     given_size: tuple[int, int] | None = None
+    given_sar: Fraction | None = None
     cut: Margins = NO_MARGINS
     crop: Margins | None = None
     pad: Margins = NO_MARGINS

@@ -44,6 +44,7 @@ def check_result(
         color=external.color if external else target.color,
         hdr10=not external and plan.encoding.codec.name in WRITERS,
         given_size=plan.info.stored_size,
+        given_sar=plan.info.sar,
         cut=plan.info.cut,
         pad=plan.pad,
         crop=NO_MARGINS if external else target.crop,

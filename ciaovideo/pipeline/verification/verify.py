@@ -83,6 +83,7 @@ def contract_between(
         selection=selection,
         given_color=info.color,
         given_size=info.stored_size,
+        given_sar=info.sar,
         cut=info.cut,
         pad=_padding(output, inside) if inside else NO_MARGINS,
     )
@@ -106,6 +107,7 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
     source = contract.counted or scan_file(given.source, *limits(contract), opening=given.opening)
     size = contract.given_size or source.size
     source = replace(source, cut=contract.cut, size=contract.cut.inner(*size))
+    source = replace(source, sar=contract.given_sar or source.sar)
     found = scan_file(output, opening=nth_video(output, videos_before(source, contract)))
     found = replace(found, cut=contract.pad, size=contract.pad.inner(*found.size))
     times, odd_times = expected_times(source, found, contract)
