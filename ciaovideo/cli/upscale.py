@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from ciaovideo.cli.json_output import as_json
 from ciaovideo.cli.loading import loading
 from ciaovideo.cli.options import add_group, read_group
+from ciaovideo.errors import VerificationError
 from ciaovideo.options import UpscaleOptions, option_groups
 from ciaovideo.storage.endpoints import PIPE, descriptor
 
 if TYPE_CHECKING:
     from ciaovideo.findings import Finding
     from ciaovideo.pipeline.plan import UpscalePlan
-    from ciaovideo.pipeline.session import Summary
+    from ciaovideo.pipeline.session import Progress, Summary, UpscaleRun
 
 EPILOG = """
 commands: ciaovideo batch, train, evaluate, bench, preview, verify and weights; each has its own
@@ -85,7 +86,6 @@ def run(arguments: Namespace) -> int:
     """Upscale, with progress on standard error and a summary at the end."""
     options = read_options(arguments)
     with loading():
-        from ciaovideo.cli.progress import frame_bar
         from ciaovideo.pipeline.session import UpscaleRun
 
     if arguments.report is not None:
@@ -107,15 +107,7 @@ def run(arguments: Namespace) -> int:
             if arguments.verbose and job.plan.next_words:
                 words = shlex.join(job.plan.next_words)
                 print(f"for the next ffmpeg, before its -i: {words}", file=sys.stderr)
-        bar = frame_bar(job.plan.frames, done=job.finished, quiet=arguments.quiet)
-        try:
-            with bar as on_progress:
-                summary = job.run(on_progress)
-        except BaseException:
-            if job.finished and not arguments.quiet:
-                kept = f"{_frames(job.finished)} are kept: the same command resumes after them"
-                print(f"note: {kept}", file=sys.stderr)
-            raise
+        summary = _carried_out(job, quiet=arguments.quiet)
     if arguments.report is not None:
         make_report(arguments.report, job.options, summary, quiet=arguments.quiet)
     if arguments.json:
@@ -125,6 +117,41 @@ def run(arguments: Namespace) -> int:
         print_findings(finding for finding in summary.findings if finding not in told)
         print(describe_summary(summary, verbose=arguments.verbose), file=results)
     return 0
+
+
+def _carried_out(job: "UpscaleRun", *, quiet: bool) -> "Summary":
+    """Run with a bar; a run that ends midway says what is kept of it, and what could have been."""
+    from ciaovideo.cli.progress import frame_bar
+
+    done = 0
+
+    def moved(progress: "Progress") -> None:
+        nonlocal done
+        done = progress.frames
+        on_progress(progress)
+
+    try:
+        with frame_bar(job.plan.frames, done=job.finished, quiet=quiet) as on_progress:
+            return job.run(moved)
+    except BaseException as error:
+        if isinstance(error, VerificationError):  # the file is kept, and named
+            done = 0
+        if not quiet and (note := _left(job, done)):
+            print(f"note: {note}", file=sys.stderr)
+        raise
+
+
+def _left(job: "UpscaleRun", done: int) -> str:
+    """What is left of a run that ended after so many frames; empty if nothing could be."""
+    if job.finished:
+        return f"{_frames(job.finished)} are kept: the same command resumes after them"
+    if job.options.resume or done < job.keepable:
+        return ""
+    return (
+        f"{_frames(done)} were computed and are dropped: with --resume, finished segments are"
+        " kept, and the same command goes on after them (for some percent of size and time, and"
+        " twice the disk space)"
+    )
 
 
 def make_report(file: Path, options: UpscaleOptions, summary: "Summary", *, quiet: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Unpack
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.model_choice import load_network
 from ciaovideo.engine.workers import WorkerPool
-from ciaovideo.errors import MediaError, VerificationError
+from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.sequence.numbered import is_sequence
@@ -33,6 +33,7 @@ from ciaovideo.pipeline.verification.result import check_result
 from ciaovideo.pipeline.writers import open_writer, whole_output
 from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
+from ciaovideo.storage.ledger import LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,20 @@ class UpscaleRun:
     def finished(self) -> int:
         """The number of finished frames that are kept if this run stops."""
         return self.ledger.frames if self.ledger else 0
+
+    @property
+    def keepable(self) -> float:
+        """The number of frames of which a run like this keeps some if it may be resumed.
+
+        Infinite for a run that cannot be, such as one with a pipe or a system ffmpeg.
+        """
+        if self.plan.piped_in or self.plan.external:
+            return math.inf
+        try:
+            Destination.of(self.plan.output).check_segments()
+        except OptionError:
+            return math.inf
+        return self.options.segment or LENGTH
 
     def estimate(self) -> UpscalePlan:
         """The plan with the seconds per frame, measured by computing the first one now.

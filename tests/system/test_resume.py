@@ -351,3 +351,39 @@ def test_deterministic_runs_give_the_same_file(suffix: str, tmp_path: Path) -> N
         upscale(clip, output, options=given)
         np.full(1 << 24, 99 + number, np.uint8)
     assert len({output.read_bytes() for output in files}) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "9 frames were computed and are dropped: with --resume, finished segments"),
+        (["--resume"], "8 frames are kept: the same command resumes after them"),
+        (["--segment", "20"], ""),  # none would have been kept
+        (["--via-ffmpeg", "-c:v ffv1"], ""),
+    ],
+)
+def test_a_run_that_ends_midway_tells_what_is_left(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    make_clip(clip := tmp_path / "in.mkv", width=96, height=64, seconds=1)
+
+    write = UpscaleRun.run
+
+    def stopped(self: UpscaleRun, on_progress: Any, **_: Any) -> Any:
+        def tell(at: Any) -> None:
+            on_progress(at)
+            if at.frames == 9:
+                raise KeyboardInterrupt
+
+        return write(self, tell)
+
+    monkeypatch.setattr(UpscaleRun, "run", stopped)
+    plain = ["--model", "bicubic", "--scale", "1"]
+    command = [str(clip), str(tmp_path / "out.mkv"), *plain, "--segment", "4", *words]
+    assert run(command) == 130
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert [told in note for note in notes] == [True] * bool(told)
