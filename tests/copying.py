@@ -20,7 +20,6 @@ def process(
     output: Path,
     frames: int | None = None,
     part: Selection = EVERYTHING,
-    copier: type[StreamCopier] = StreamCopier,
 ) -> StreamPlan:
     """Code every frame again at its own size, with all that the container takes beside it."""
     with VideoReader(facts := probe(source)) as reader:
@@ -31,7 +30,7 @@ def process(
         plan = plan_streams(facts, container_of(output), replace(part, count=frames))
         with (
             atomic_output(output) as temporary,
-            copier(plan) as beside,
+            StreamCopier(plan) as beside,
             VideoWriter(temporary, VideoTarget.of(info, choice, size), beside) as writer,
         ):
             for frame in reader.frames(frames):

@@ -1,4 +1,4 @@
-"""Which network a user's options mean on a device, and its weights."""
+"""Which network a user's options choose on a device, and its weights."""
 
 from dataclasses import replace
 
@@ -7,13 +7,13 @@ from ciaovideo.errors import OptionError
 from ciaovideo.models.networks import NETWORKS
 from ciaovideo.models.networks.interpolation import KERNELS
 from ciaovideo.models.protocols import Network
-from ciaovideo.models.restoration import anchors, load_restored, restore_for
-from ciaovideo.models.weights import choose_weights, load_file
+from ciaovideo.models.restoration import load_restored, restore_for
+from ciaovideo.models.weights import anchors, choose_weights, load_file
 from ciaovideo.options import ModelOptions
 
 
 def model_name(options: ModelOptions, device: str) -> str:
-    """What these options call the network on a device: a bundled name, or the path of a file."""
+    """The network that the options choose on a device: a bundled name, or the path of a file."""
     if options.weights is not None:
         return str(options.weights)
     return choose_weights(choose_device(device).type) if options.model == "auto" else options.model
@@ -22,7 +22,7 @@ def model_name(options: ModelOptions, device: str) -> str:
 def settled(options: ModelOptions, device: str, qp: float | None = None) -> ModelOptions:
     """The options with a number for ``restore``: by ``qp`` where it is auto.
 
-    ``qp`` is how coarsely a video was quantised, on H.264's scale; None where nothing is known.
+    ``qp`` is the video's quantiser on H.264's scale; None if it is unknown.
     """
     if options.restore != "auto":
         return options
@@ -31,13 +31,13 @@ def settled(options: ModelOptions, device: str, qp: float | None = None) -> Mode
 
 
 def restores(options: ModelOptions, device: str) -> bool:
-    """Whether the network that these options mean has weights of several strengths."""
+    """Whether the network that the options choose has weights of several strengths."""
     name = model_name(options, device)
     return options.weights is None and name not in KERNELS and len(anchors(name)) > 1
 
 
 def load_network(options: ModelOptions, device: str) -> tuple[str, Network]:
-    """The network that these options mean on a device, and its name for people."""
+    """The network that the options choose on a device, and its name for people."""
     name, restore = model_name(options, device), settled(options, device).restore
     assert restore != "auto"
     if restore and not restores(options, device):

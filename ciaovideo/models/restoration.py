@@ -5,7 +5,6 @@ interpolation, Wang and others, CVPR 2019, arXiv 1811.10515). 0 only enlarges, 0
 codec artefacts, 1 repairs worn film and tape.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ciaovideo.models.growth import grown
 from ciaovideo.models.protocols import Network
-from ciaovideo.models.weights import find_members, load_bundled, read_manifest
+from ciaovideo.models.weights import anchors, load_bundled
 
 # Strength by the mean quantiser parameter of a video on H.264's scale, straight lines in between.
 STRENGTHS = ((16.0, 0.0), (24.0, 0.3), (30.0, 0.4), (38.0, 0.5))
@@ -31,22 +30,6 @@ def restore_for(qp: float | None) -> float:
             value = under + (over - under) * (qp - low) / (high - low)
             return round(20 * value) / 20
     return STRENGTHS[-1][1]
-
-
-def anchors(name: str) -> Mapping[float, str]:
-    """The names of bundled weights by strength, of which 0 is ``name`` itself; empty for none."""
-    members = find_members(name)
-    restore = members[0].restore if len(members) == 1 else {}
-    return {0.0: name, **restore} if restore else {}
-
-
-def anchored(name: str) -> tuple[str, float] | None:
-    """The family and the strength that bundled weights are an anchor of, 0 excepted."""
-    for entry in read_manifest().values():
-        for strength, anchor in entry.restore.items():
-            if anchor == name:
-                return entry.name, strength
-    return None
 
 
 def load_restored(name: str, restore: float) -> Network:

@@ -158,6 +158,22 @@ def find_members(name: str) -> list[WeightsEntry]:
     return [entries[name]] if name in entries else family
 
 
+def anchors(name: str) -> Mapping[float, str]:
+    """Bundled weights by strength, 0 for ``name`` itself; empty if it has one strength."""
+    members = find_members(name)
+    restore = members[0].restore if len(members) == 1 else {}
+    return {0.0: name, **restore} if restore else {}
+
+
+def anchored(name: str) -> tuple[str, float] | None:
+    """The network and strength above 0 for which bundled weights are an anchor; else None."""
+    for entry in read_manifest().values():
+        for strength, anchor in entry.restore.items():
+            if anchor == name:
+                return entry.name, strength
+    return None
+
+
 def _names(entries: Mapping[str, WeightsEntry]) -> list[str]:
     return sorted({*entries, *(entry.family for entry in entries.values() if entry.family)})
 

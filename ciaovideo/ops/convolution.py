@@ -45,7 +45,7 @@ def _joint(conv: nn.Conv2d, lr: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and lr.dtype in TOLERANCE
         and lr.is_contiguous(memory_format=torch.channels_last)
-        and _works(lr.dtype)
+        and joint_works(lr.dtype)
     )
 
 
@@ -74,7 +74,7 @@ def _facts(conv: nn.Conv2d, offset: Tensor | None = None) -> tuple[object, ...]:
 
 
 @cache
-def _works(kind: torch.dtype) -> bool:
+def joint_works(kind: torch.dtype) -> bool:
     """Whether both joint operators are there and right, on a small example."""
     if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
         return False

@@ -63,9 +63,9 @@ def fused_twin(operator: str, *tensors: Tensor) -> ModuleType | None:
         return None
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return None
-    if operator not in _current.get().failed and _triton_works():
+    if operator not in _current.get().failed and has_triton():
         with PlainIfItFails(operator):
-            return _twin(operator)
+            return importlib.import_module(f"ciaovideo.ops.{operator}_triton")
     return None
 
 
@@ -121,10 +121,6 @@ def device_of(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 @cache
-def _triton_works() -> bool:
+def has_triton() -> bool:
+    """Whether Triton is installed."""
     return importlib.util.find_spec("triton") is not None
-
-
-@cache
-def _twin(operator: str) -> ModuleType:
-    return importlib.import_module(f"ciaovideo.ops.{operator}_triton")

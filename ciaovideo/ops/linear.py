@@ -24,7 +24,7 @@ AGREE = 1e-4  # of sums of 64 products of order one: rounding is a hundredth of 
 def linear(points: Tensor, layer: Layer, *, relu: bool = False) -> Tensor:
     """points (..., in) -> (..., out), optionally with a ReLU behind."""
     weight, bias = layer
-    if _fits(points, layer) and _fused_works():
+    if _fits(points, layer) and fused_works():
         kind = "relu" if relu else "none"
         fused: Tensor = torch.ops.mkldnn._linear_pointwise(points, weight, bias, kind, [], "")
         return fused
@@ -52,7 +52,7 @@ def _fits(points: Tensor, layer: Layer) -> bool:
 
 
 @cache
-def _fused_works() -> bool:
+def fused_works() -> bool:
     """Whether the operator exists here, takes these arguments and computes a linear layer."""
     ramp = torch.linspace(-1, 1, 16 * 64).view(16, 64)
     weight, bias = ramp.sin(), torch.linspace(-1, 1, 16)

@@ -18,7 +18,7 @@ from ciaovideo.media.ffmpeg.writer import try_out
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.output import Destination
-from ciaovideo.models.restoration import anchored
+from ciaovideo.models.weights import anchored
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.decide_video import OutputWishes, decide_video
 from ciaovideo.pipeline.grain import GrainChoice, choose_grain

@@ -1,4 +1,4 @@
-"""Every stream, tag, colour value and time of a source beside those of its output."""
+"""Compares every stream, tag, colour value and time of a source with its output's."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,12 +13,12 @@ from ciaovideo.media.inspect.scan import FileScan, Track
 from ciaovideo.media.streams.plan import StreamPlan
 
 NOTHING = "none"
-UNDETERMINED = ("language", "und")  # how mp4 stores no language
+UNDETERMINED = ("language", "und")  # mp4's code for no language
 TELLS = (Kind.LOST, Kind.CHANGED, Kind.WRONG, Kind.CHOSEN, Kind.GUESSED, Kind.FELL_BACK)
 
 
 class Outcome(StrEnum):
-    """What became of one thing in the source."""
+    """The outcome of one property of the source."""
 
     KEPT = "kept"
     CHANGED = "changed"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One property: its values in source and output, what became of it, and why.
+    """One property: its values in source and output, its outcome, and why.
 
     ``part`` groups facts: "video", "color", "times", "streams", "metadata". ``why`` is the text of
     findings.
@@ -44,7 +44,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What was read of one of the two files."""
+    """The facts read from one of the two files."""
 
     scan: FileScan
     info: VideoInfo
@@ -60,7 +60,7 @@ def compare_facts(
 ) -> tuple[Fact, ...]:
     """All facts, in the order of the report.
 
-    ``pairs`` are the kept streams with their copies. ``findings`` say why.
+    ``pairs`` are the kept streams with their copies. ``findings`` give the reasons.
     """
     told = [finding for finding in findings if finding.kind in TELLS]
     facts = [
@@ -70,11 +70,11 @@ def compare_facts(
         *_streams(given.scan, plan, pairs),
         *_metadata(given, made, pairs),
     ]
-    return (*(_explained(fact, told) for fact in facts), *_only_told(facts, told))
+    return (*(_explained(fact, told) for fact in facts), *only_told(facts, told))
 
 
-def _only_told(facts: Sequence[Fact], told: Sequence[Finding]) -> Iterator[Fact]:
-    """What is lost and stands in neither file's description, such as side data: a fact each."""
+def only_told(facts: Sequence[Fact], told: Sequence[Finding]) -> Iterator[Fact]:
+    """A fact for each loss that neither file's description shows, such as side data."""
     names = {name for fact in facts for name in (fact.name, fact.name.partition(":")[0])}
     known = names.union(*(ALSO.get(name, ()) for name in names))
     lost: dict[str, list[str]] = {}
@@ -100,7 +100,7 @@ def _explained(fact: Fact, findings: Sequence[Finding]) -> Fact:
     return Fact(**{**values, "why": why or fact.why})
 
 
-# Subjects of findings about a fact, beside its own name.
+# Subjects of findings about a fact, besides its own name.
 ALSO: Mapping[str, tuple[str, ...]] = {
     "size": ("video",),
     "video codec": ("level",),
@@ -135,7 +135,7 @@ def _video(given: Side, made: Side) -> Iterator[Fact]:
         source=one.codec,
         output=other.codec,
         outcome=Outcome.CHANGED,
-        why="pictures are encoded again",
+        why="pictures are re-encoded",
     )
     yield _fact("video", "pixel format", one.coded_pix_fmt, other.coded_pix_fmt)
     sar = [str(info.sar or Fraction(1)) for info in (one, other)]
@@ -143,7 +143,7 @@ def _video(given: Side, made: Side) -> Iterator[Fact]:
     shapes = [info.width * (info.sar or 1) / Fraction(info.height) for info in (one, other)]
     near = abs(shapes[1] / shapes[0] - 1) <= Fraction(1, other.width) + Fraction(1, other.height)
     words = [f"{float(shape):.4f}:1" for shape in shapes]
-    yield _fact("video", "shape on screen", words[0], words[0] if near else words[1])
+    yield _fact("video", "display size", words[0], words[0] if near else words[1])
     yield _fact("video", "crop", *(str(scan.crop) or NOTHING for scan in (given.scan, made.scan)))
     yield _fact("video", "rotation", *(f"{info.rotation:g} degrees" for info in (one, other)))
     hdr = [str(info.hdr10) if info.hdr10 else NOTHING for info in (one, other)]
@@ -239,7 +239,7 @@ def _metadata(given: Side, made: Side, pairs: Sequence[tuple[Track, Track]]) -> 
 
 
 def _words(name: str, given: Mapping[str, str], made: Mapping[str, str]) -> Iterator[Fact]:
-    """A fact for each entry; keys are the same in any case of letters."""
+    """A fact for each entry; keys are case-insensitive."""
     given, made = (
         {key: text for key, text in entries.items() if (key, text) != UNDETERMINED}
         for entries in (given, made)

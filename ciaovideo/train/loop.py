@@ -53,19 +53,19 @@ BEST = "best.safetensors"
 FIRST_STAGE = "first-stage.safetensors"
 FILES = frozenset({STATE, WEIGHTS, BEST, FIRST_STAGE, CURVES, EVENTS, LOG, VALIDATION})  # of a run
 
-KEPT_OPTIONS = ("betas", "decay", "fused", PART_RATE)  # of an optimizer: a recipe's, not a file's
-# What writing a file raises; RuntimeError is torch's writer.
+KEPT_OPTIONS = ("betas", "decay", "fused", PART_RATE)  # of an optimizer: the recipe's, not a file's
+# Errors of writing a file; RuntimeError is torch's.
 UNWRITABLE = (OSError, RuntimeError)
 LESS = "lower data.batch or data.queries, or free memory; the last checkpoint is kept"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
-    """Where a run stands: steps done, length of the schedule, smoothed loss, steps and samples/s.
+    """Progress of a run: steps done, length of the schedule, smoothed loss, steps and samples/s.
 
-    ``data`` is the share of time in which the network waits for its batch; on a GPU, it and the
-    loss are of some steps ago. ``psnrs`` are dB by scale where they were measured after this very
-    step, ``best`` the best mean so far.
+    ``data`` is the share of time in which the network waits for its batch. On a GPU, it and the
+    loss lag some steps behind. ``psnrs`` are dB by scale, if they were measured after this step;
+    ``best`` is the best mean so far.
     """
 
     step: int
@@ -80,9 +80,9 @@ class TrainProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How this call runs, as opposed to what is trained: none of it changes the weights.
+    """How a run is carried out; nothing here changes the weights.
 
-    Several processes of a run (``ranks``) have the same options, but for the device.
+    The processes of a run (``ranks``) have the same options, except for the device.
     """
 
     folder: Path
@@ -95,9 +95,9 @@ class RunOptions:
 class Trainer:
     """One run in a folder: ``state.pt`` to resume from, ``weights.safetensors``, ``log.csv``.
 
-    With a validation folder also ``best.safetensors`` and ``validation.csv``; of a recipe with two
-    stages ``first-stage.safetensors``, the averaged weights between them; ``curves.png`` at the
-    end; ``notices`` name what is missing. A run resumes from the checkpoint in its folder, and
+    With a validation folder also ``best.safetensors`` and ``validation.csv``; for a two-stage
+    recipe ``first-stage.safetensors``, the averaged weights between the stages; ``curves.png`` at
+    the end. ``notices`` name what is missing. A run resumes from the checkpoint in its folder and
     ends with the weights of an uninterrupted run: all random draws come from one generator, which
     is saved.
     """
@@ -120,7 +120,7 @@ class Trainer:
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, optim)
         self.average = Average(self.network, optim.ema)
-        self._learner = Learner(self.network, self.objective, recipe.options, run.ranks)
+        self.learner = Learner(self.network, self.objective, recipe.options, run.ranks)
         self.step = 0
         self._loss = SmoothedLoss(self.device)
         self._share = DataShare(self.device)
@@ -133,18 +133,18 @@ class Trainer:
 
     @property
     def loss(self) -> float:
-        """The smoothed L1; on a GPU, that of some steps ago."""
+        """The smoothed L1; on a GPU it lags some steps behind."""
         return self._loss.value
 
     @property
     def finished(self) -> bool:
-        """Whether the schedule is at its end."""
+        """Whether all steps are done."""
         return self.step >= self.recipe.options.optim.steps
 
     @exhaustion_named("training", LESS)
     def prepare(self) -> int:
-        """Make the folder and read the pictures; how many there are. ``run`` does it if need be."""
-        store = self._learner.store
+        """Make the folder and read the pictures; returns their number. ``run`` does it, too."""
+        store = self.learner.store
         if store is None:
             data = self.recipe.options.data
             sources = self.recipe.sources()
@@ -156,24 +156,24 @@ class Trainer:
             self._make_folder()
             side = round(data.patch * data.high_scale)
             store = load_pictures(sources, side, every=data.every, exclude=data.exclude)
-            self._learner.take(store)
+            self.learner.take(store)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(store)
 
     def stop(self) -> None:
         """Have ``run`` save and return after the current step; signal handlers may call this.
 
-        Of several processes, one is enough.
+        With several processes, one call is enough.
         """
         self._stopped = True
 
     def run(self, on_progress: Callable[[TrainProgress], None] = lambda _: None) -> None:
-        """Train until the schedule or the time is over, or ``stop`` is called; save at the end.
+        """Train until the last step, the time limit or ``stop``; save at the end.
 
-        Saves at intervals too, always between two steps. An exception, KeyboardInterrupt among
-        them, leaves the last checkpoint as it is. Raises NonFiniteError where training diverges,
-        BackendError where another process of the run has ended, OutputExistsError where
-        another run uses the folder. Only the first process reports progress.
+        Saves at intervals too, always between two steps. An exception, even KeyboardInterrupt,
+        leaves the last checkpoint unchanged. Raises NonFiniteError if training diverges,
+        BackendError if another process of the run has ended, OutputExistsError if another run uses
+        the folder. Only the first process reports progress.
         """
         self.prepare()
         with claimed(self.run_options.folder) if self.ranks.first else nullcontext():
@@ -189,7 +189,7 @@ class Trainer:
             self.notices += filter(None, [self.record.start(first)])
         try:
             while not self.finished and not self.ranks.any(self._stopped or over):
-                self._train_step()
+                self.train_step()
                 if not self.ranks.first:
                     continue
                 psnrs = self._validate()
@@ -209,7 +209,7 @@ class Trainer:
         ):
             self.save()
             self._draw()
-        self.ranks.any(False)  # no process leaves before all is written
+        self.ranks.any(False)  # no process leaves before all files are written
         log.info("%s: %d steps, L1 %.5f", self.recipe.name, self.step, self.loss)
 
     def save(self) -> None:
@@ -226,7 +226,7 @@ class Trainer:
             raise self._unwritable(cause) from cause
 
     def _progress(self, rate: float, psnrs: Mapping[float, float] | None) -> TrainProgress:
-        """Progress after the current step; kept in the record, too."""
+        """Progress after the current step, which is also recorded."""
         optim, samples = self.recipe.options.optim, self.recipe.options.data.batch * rate
         if self.record.due(self.step):
             self._check(self._loss.read())
@@ -249,7 +249,7 @@ class Trainer:
         )
 
     def _validate(self) -> dict[float, float] | None:
-        """Measure the averaged weights if it is time to, and keep them if they are the best."""
+        """Measure the averaged weights if it is due, and keep them if they are the best."""
         due = self.finished or self.step % self.recipe.options.validation.steps == 0
         if self._validation is None or not due:
             return None
@@ -263,12 +263,12 @@ class Trainer:
 
     @property
     def _second_stage(self) -> int:
-        """The step at which the loss changes; 0 where it never does."""
+        """The step at which the second stage begins; 0 without one."""
         loss = self.recipe.options.loss
         return loss.from_step if loss.looks_at_neighbours else 0
 
     def _write(self, name: str) -> None:
-        """The averaged weights, whole or not at all."""
+        """Write the averaged weights, whole or not at all."""
         try:
             with replacing(self.run_options.folder / name) as part:
                 save(part, self.recipe.network, self.average.weights, torch.float32)
@@ -276,7 +276,7 @@ class Trainer:
             raise self._unwritable(cause) from cause
 
     def _draw(self) -> None:
-        """The picture of the run so far."""
+        """Draw the run so far."""
         folder = self.run_options.folder
         crops = self._validation.crops(self.average.weights) if self._validation else []
         title = f"{self.recipe.name} after step {self.step}"
@@ -298,16 +298,17 @@ class Trainer:
         except OSError as cause:
             raise OptionError(f"{folder}: {cause.strerror}", "name another folder") from cause
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """Make one step; ``run`` makes all. Needs ``prepare``. Raises NonFiniteError."""
         optim = self.recipe.options.optim
         rate = learning_rate(self.step, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get(PART_RATE, 1.0)
         begin = self._share.mark()
-        batch = self._learner.draw()
+        batch = self.learner.draw()
         ready = self._share.mark()
         self.optimizer.zero_grad(set_to_none=True)
-        distance, parts = self._learner.learn(batch, self.step)
+        distance, parts = self.learner.learn(batch, self.step)
         self.ranks.average([*gradients(self.network), distance])
         if optim.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
@@ -320,7 +321,7 @@ class Trainer:
         self._check(self._loss.add(distance))
 
     def _check(self, ago: int | None) -> None:
-        """Raise NonFiniteError where the loss of so many steps ago was NaN or Inf."""
+        """Raise NonFiniteError if a loss was NaN or Inf, so many steps ago."""
         if ago is not None:
             raise self._diverged(ago)
 
@@ -335,20 +336,20 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.weights,
-            "generator": self._learner.drawn,
+            "generator": self.learner.drawn,
             "step": self.step,
             "loss": self.loss,
             "best": [self.best, repr(self.recipe.options.validation)],
         } | ({OBJECTIVE: objective} if (objective := self.objective.state_dict()) else {})
 
     def _resume(self, path: Path) -> None:
-        """Resume from a checkpoint; CorruptWeightsError where it is not one of a run."""
+        """Resume from a checkpoint; raises CorruptWeightsError for anything else."""
         state = load_state(path)
         try:
             self._restore(state)
         except CiaoVideoError:
             raise
-        except Exception as cause:  # a damaged file may hold anything anywhere
+        except Exception as cause:  # a damaged file may hold anything
             raise CorruptWeightsError(
                 f"{path} is damaged ({type(cause).__name__}: {cause})",
                 "start over in an empty folder",
@@ -363,14 +364,14 @@ class Trainer:
                 f"{self.run_options.folder / STATE} belongs to a run with another optimizer",
                 "resume with the recipe that wrote it",
             )
-        for group, now in zip(saved, ours, strict=True):  # the recipe's word, not the file's
+        for group, now in zip(saved, ours, strict=True):  # the recipe decides, not the file
             group |= {name: now[name] for name in KEPT_OPTIONS if name in now}
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.restore(state.get(OBJECTIVE, {}), self.run_options.folder / STATE)
-        self._learner.restore(state["generator"])
+        self.learner.restore(state["generator"])
         if type(state["step"]) is not int or state["step"] < 0:
             raise TypeError(f"step {state['step']!r}")
         self.step, self._loss.value = state["step"], float(state["loss"])
         best, measured_by = state.get("best", (-math.inf, ""))
-        if measured_by == repr(self.recipe.options.validation):  # else it compares with nothing
+        if measured_by == repr(self.recipe.options.validation):  # else it cannot be compared
             self.best = best

@@ -1,4 +1,4 @@
-"""Optimizers: Adam, and Muon for the weights that are matrices."""
+"""Optimizers: Adam, and Muon for weights that are matrices."""
 
 import typing
 
@@ -6,27 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from ciaovideo.errors import OptionError
-from ciaovideo.train.recipe import OptimOptions
+from ciaovideo.train.options import OptimOptions
 
 MOMENTUM = 0.95
 ITERATIONS = 5
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-RMS = 0.2  # of a step over the learning rate, as Adam's are
-PART_RATE = "part_rate"  # in a group: its learning rate over the schedule's
-LEAST_SIDE = 32  # thinner matrices, those that read or make colours among them, take Adam
+RMS = 0.2  # a step's RMS over the learning rate, as with Adam
+PART_RATE = "part_rate"  # key of a group: its learning rate over the schedule's
+LEAST_SIDE = 32  # smaller matrices, such as those that read or make colours, use Adam
 
 
 class Muon(torch.optim.Adam):
     """Momentum with orthogonalised steps for matrices; Adam for all other weights.
 
-    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": the momentum of
-    a matrix is replaced by the nearest matrix whose singular values are one, so that rare
-    directions of the gradient move as far as frequent ones; POLYNOMIAL, iterated, does that up to
-    a few tenths. Steps have the size that Adam's have (Liu et al., arXiv 2502.16982, equation 4),
-    and so take its learning rate. A convolution counts as the matrix (out, in * height * width).
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": the momentum of a
+    matrix is replaced by the nearest matrix whose singular values are one, so that rare directions
+    of the gradient move as far as frequent ones; POLYNOMIAL, iterated, approximates it within a few
+    tenths. Steps have the size of Adam's (Liu et al., arXiv 2502.16982, equation 4), so Adam's
+    learning rate fits. A convolution counts as the matrix (out, in * height * width).
 
-    ``matrices`` and ``others`` are parameters; lr and betas as Adam's; ``decay`` is what matrices
-    lose in a step, over the learning rate.
+    ``matrices`` and ``others`` are parameters; lr and betas are Adam's; ``decay`` is the weight
+    decay of matrices per step, over the learning rate.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Muon(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: typing.Any = None) -> None:  # type: ignore[override]
-        """One step; gradients of matrices are used up by it."""
+        """Make one step; overwrites the gradients of matrices."""
         assert closure is None
         for group in self.param_groups:
             if group["orthogonal"]:
@@ -54,20 +54,20 @@ class Muon(torch.optim.Adam):
         super().step()
 
     def _step_matrices(self, group: dict[str, typing.Any]) -> None:
-        """Those of one shape at once."""
+        """Step the matrices, those of one shape at once."""
         by_shape: dict[torch.Size, list[Tensor]] = {}
         for weight in group["params"]:
             if weight.grad is not None:
                 by_shape.setdefault(weight.shape, []).append(weight)
         for shape, alike in by_shape.items():
             for weight in alike:
-                if not self.state[weight]:  # Adam's way of loading asks every state for its step
+                if not self.state[weight]:  # Adam's loading expects a step in every state
                     self.state[weight]["step"] = torch.zeros(())
                     self.state[weight]["momentum"] = torch.zeros_like(weight)
             gradients = [weight.grad for weight in alike if weight.grad is not None]
             momenta = [self.state[weight]["momentum"] for weight in alike]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's momentum
             steps = orthogonal(torch.stack(ahead).flatten(2))
             size = RMS * max(steps.shape[1:]) ** 0.5
             torch._foreach_mul_(alike, 1 - group["lr"] * group["decay"])
@@ -77,10 +77,10 @@ class Muon(torch.optim.Adam):
 
 
 def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Adam:
-    """The optimiser that a recipe names, over all parameters of a network.
+    """The optimizer that a recipe names, for all parameters of a network.
 
-    Those of its encoder are a group of their own where their rate differs, and are frozen at 0.
-    Raises OptionError where a rate is given for an encoder that the network does not have.
+    The encoder's parameters are a group of their own if their rate differs, and are frozen at rate
+    0. Raises OptionError if a rate is given and the network has no encoder.
     """
     parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     apart = options.encoder_rate != 1
@@ -114,7 +114,7 @@ def make_optimizer(network: nn.Module, options: OptimOptions) -> torch.optim.Ada
 
 
 def _sorted(weights: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Matrices that Muon takes, and the others."""
+    """The matrices for Muon, and the other parameters."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for weight in weights:
@@ -124,7 +124,7 @@ def _sorted(weights: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Pa
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices (N, rows, columns) with their singular values brought near one (0.7 to 1.2)."""
+    """Matrices (N, rows, columns) with all singular values near one (0.7 to 1.2)."""
     tall = matrices.shape[1] > matrices.shape[2]
     made = matrices.mT if tall else matrices
     made = made / torch.linalg.matrix_norm(made, keepdim=True).clamp(min=1e-7)

@@ -1,9 +1,10 @@
 """Several processes that train one network: each takes its share of every batch.
 
 ``torchrun`` starts them. All draw the same random numbers, compute different samples of the same
-batch, and average their gradients before each step, so that all hold the same weights: those that
-one process would have had, up to rounding. Gradients travel at once after the backward pass, a few
-MB by NCCL on GPUs and by Gloo on CPUs; what hosts agree on goes by Gloo, past the GPUs' queues.
+batch, and average their gradients before each step. So all hold the same weights, equal to those of
+a single process up to rounding. Gradients are exchanged once after the backward pass, a few MB by
+NCCL on GPUs and by Gloo on CPUs; decisions of the hosts go by Gloo, independent of the GPUs'
+queues.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from ciaovideo.errors import BackendError, OptionError
 
-PATIENCE = timedelta(hours=1)  # for a process that is silent: the first one may be measuring PSNR
+PATIENCE = timedelta(hours=1)  # with a silent process: the first one may be measuring PSNR
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and reports."""
+        """Whether this process writes and reports."""
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """Which samples of a batch are this process's; OptionError if it cannot be shared out."""
+        """This process's samples of a batch; raises OptionError if it cannot be divided evenly."""
         if batch % self.count:
             raise OptionError(
                 f"a batch of {batch} cannot be shared among {self.count} processes",
@@ -43,7 +44,7 @@ class Ranks:
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each by its mean over all processes, which give tensors of the same shapes."""
+        """Replace each tensor by its mean over all processes; their shapes agree."""
         if self.count == 1:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -54,7 +55,7 @@ class Ranks:
         torch._foreach_copy_(list(tensors), means)
 
     def any(self, said: bool) -> bool:
-        """Whether any process says so; each waits for all."""
+        """Whether the argument is true in any process; each waits for all."""
         if self.count == 1:
             return said
         votes = torch.tensor([int(said)])
@@ -63,7 +64,7 @@ class Ranks:
         return bool(votes.item())
 
     def agree(self, fact: str) -> None:
-        """Raise OptionError where another process sees another fact: its files are not these."""
+        """Raise OptionError if another process has another fact: its files differ."""
         if self.count == 1:
             return
         facts = [""] * self.count
@@ -80,7 +81,7 @@ SINGLE_PROCESS = Ranks()
 
 
 def gradients(network: nn.Module) -> list[Tensor]:
-    """Those of a network's weights that learn; of weights that a step did not use they are 0.
+    """The gradients of a network's trained weights; 0 for weights that a step did not use.
 
     Processes see different samples, which may use different branches of a network.
     """
@@ -94,9 +95,9 @@ def gradients(network: nn.Module) -> list[Tensor]:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """Meet the other processes that torchrun started, each with a device of its own.
+    """Context manager: connect the processes that torchrun started, each with its own device.
 
-    Raises BackendError where they cannot meet. After an error no process is waited for.
+    Raises BackendError if they cannot connect. After an error no process is waited for.
     """
     backend = "gloo"
     if device.type == "cuda":
@@ -106,7 +107,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         dist.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as cause:
         raise BackendError(
-            f"the processes cannot meet ({cause})", "start them with torchrun"
+            f"the processes cannot connect ({cause})", "start them with torchrun"
         ) from cause
     yield Ranks(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()

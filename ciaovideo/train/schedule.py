@@ -2,13 +2,13 @@
 
 import math
 
-from ciaovideo.train.recipe import OptimOptions
+from ciaovideo.train.options import OptimOptions
 
 FLOOR = 0.01  # of the peak, at the end of a cosine
 
 
 def learning_rate(step: int, options: OptimOptions) -> float:
-    """The rate for step ``step`` (from 0): linear warm-up, then as the schedule says."""
+    """The rate for step ``step`` (from 0): a linear warm-up, then the schedule."""
     peak = options.learning_rate
     if step < options.warmup:
         return peak * (step + 1) / options.warmup

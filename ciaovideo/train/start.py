@@ -1,4 +1,4 @@
-"""Weights to start from: of the same network, of a shallower one, or of some of its parts."""
+"""Initial weights: from the same network, a shallower one, or some of its parts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ ENCODER = "encoder"
 
 
 def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] = ()) -> list[str]:
-    """Load the weights in a file into a network; returns notices for the user.
+    """Load weights from a file into a network; returns notices for the user.
 
-    With ``parts``, only modules of these names take the file's weights. Without, the encoder does
-    where the file has another decoder than ``spec``. Raises
-    MissingWeightsError, CorruptWeightsError or MismatchedWeightsError.
+    With ``parts``, only modules with these names take the file's weights. Without, and if the file
+    has another decoder than ``spec``, only the encoder does. Raises MissingWeightsError,
+    CorruptWeightsError or MismatchedWeightsError.
     """
     weights = dict(load_file(path).state_dict())
     found, _ = read_tensors(path)
@@ -30,7 +30,7 @@ def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] 
         parts = (ENCODER,)
     if parts:
         weights = _with_parts(network.state_dict(), weights, parts, path)
-    hint = "set start to weights of the recipe's network, or start_with to what they share"
+    hint = "set start to weights of the recipe's network, or start_with to the modules they share"
     load_weights(network, grown(network, weights), path, hint)
     said = f"{path} has decoder {found.decoder}: its encoder is used, {spec.decoder} starts fresh"
     return [said] if other else []
@@ -39,13 +39,13 @@ def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] 
 def _with_parts(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], parts: Sequence[str], path: Path
 ) -> dict[str, Tensor]:
-    """``weights`` of these modules, and for the rest a network's own."""
+    """The ``weights`` of these modules, and a network's own for the others."""
     for part in parts:
         if not all(any(name.startswith(f"{part}.") for name in table) for table in (own, weights)):
             shared = ", ".join(sorted(_modules(own) & _modules(weights)))
             raise MismatchedWeightsError(
                 f"{path} and the recipe's network have no {part!r} in common",
-                f"name modules that both have: {shared or 'there is none'}",
+                f"name modules that both have: {shared or 'there are none'}",
             )
     taken = tuple(f"{part}." for part in parts)
     made = {name: weight for name, weight in own.items() if not name.startswith(taken)}

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: everything that decides what comes next."""
+"""Checkpoints of a training run."""
 
 import os
 import re
@@ -21,12 +21,12 @@ from ciaovideo.storage.atomic import replacing
 from ciaovideo.storage.claims import try_lock
 
 KEYS = frozenset({"network", "optimizer", "average", "generator", "step", "loss"})
-OBJECTIVE = "objective"  # where the loss has a state: a discriminator
+OBJECTIVE = "objective"  # present if the loss has a state: a discriminator
 OPTIONAL = frozenset({"best", OBJECTIVE})
 
 
 class Average:
-    """Exponential moving average of a network's weights, with a short memory at first."""
+    """Exponential moving average of a network's weights, with faster decay at first."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -46,12 +46,12 @@ class Average:
 
     @torch.no_grad()
     def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over saved weights of the same names and shapes."""
+        """Restore saved weights with the same names and shapes."""
         for name, weight in weights.items():
             self.weights[name].copy_(weight)
 
     def finite(self) -> bool:
-        """Whether every weight is a number."""
+        """Whether every weight is finite."""
         return all(bool(weight.isfinite().all()) for weight in self.weights.values())
 
 
@@ -91,7 +91,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed. Raises CorruptWeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # on bytes that are not a pickle, its reader raises anything
+    except Exception as cause:  # its reader may raise anything on bytes that are not a pickle
         raise CorruptWeightsError(
             f"{path}: not a readable checkpoint ({_reason(cause)})",
             "start over in an empty folder",
@@ -109,7 +109,7 @@ def load_weights(
     path: Path,
     hint: str = "resume with the recipe that wrote it",
 ) -> None:
-    """Put weights into a network; raises MismatchedWeightsError where they do not fit."""
+    """Load weights into a network; raises MismatchedWeightsError if they do not fit."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as cause:
@@ -117,7 +117,7 @@ def load_weights(
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors from a .safetensors file, or one that torch wrote; nothing in it is executed.
+    """Named tensors from a file of safetensors or torch; nothing in it is executed.
 
     Raises MissingWeightsError or CorruptWeightsError.
     """
@@ -132,14 +132,14 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: not a readable file of weights ({_reason(cause)})", "get the file again"
         ) from cause
     if not isinstance(tensors, dict):
-        raise CorruptWeightsError(f"{path} holds no named tensors", "name a state dict")
+        raise CorruptWeightsError(f"{path} holds no named tensors", "name a file with a state dict")
     return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
 
 
 def _reason(cause: Exception) -> str:
     """The first line of a reader's message, or the type of its error.
 
-    For a file with code in it, the object's name: torch's own message explains how to execute it.
+    For a file with code in it, the object's name: torch's message explains how to execute the code.
     """
     found = re.search(r"GLOBAL ([\w.]+)", str(cause))
     if found:

@@ -54,7 +54,7 @@ def cost(words: Sequence[str]) -> Cost:
                     worker = max(worker, child.memory_info().rss / 1e6)
             except psutil.Error:
                 pass  # it has just ended
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two samples of the memory
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     sent_mb = (loopback_bytes() - sent) / 1e6

@@ -9,6 +9,7 @@ written after each step. ``--tiny`` rehearses it on any machine.
 """
 
 import argparse
+import copy
 import importlib.util
 import json
 import subprocess
@@ -27,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ciaovideo.bench.floor import SIDE, flop_per_pixel, matrix_rate, own_products
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.precision import set_precision
 from ciaovideo.grid import View
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.parts.blocks import QUERY_BLOCK
@@ -85,14 +87,22 @@ def speed(name: str, work: Callable[[], object], device: torch.device) -> float:
     return measure(name, lambda: (work(), 1)[1], least_s=1.0, device=device).wall_s
 
 
+def network_as_run(engine: Engine) -> ImplicitSR:
+    """The engine's network in the engine's precision."""
+    net = copy.deepcopy(engine.network)
+    assert isinstance(net, ImplicitSR)
+    if engine.precision != "fp32":
+        set_precision(net, engine.precision)
+    return net
+
+
 def encoders(engine: Engine, lr: Tensor) -> dict[str, float | str]:
     """Seconds of the encoder launched layer by layer, replayed as one CUDA graph, and compiled.
 
     Launches cost a GPU nothing as long as it has enough to do, so whether a graph or a compiler
     is worth its trouble is for these figures to say; the engine uses neither.
     """
-    net = engine._network
-    assert isinstance(net, ImplicitSR)
+    net = network_as_run(engine)
     lr = lr.to(next(net.parameters()).dtype)
     found: dict[str, float | str] = {}
     with torch.inference_mode():
@@ -143,8 +153,7 @@ def as_compiled(encoder: Callable[[Tensor], Tensor], lr: Tensor) -> Callable[[],
 
 def stages(engine: Engine, lr: Tensor, case: Case) -> dict[str, float]:
     """Seconds of the halves of a network: encoder, all work per LR pixel, decoder."""
-    net, view = engine._network, View(case.lr_size, case.out_size)
-    assert isinstance(net, ImplicitSR)
+    net, view = network_as_run(engine), View(case.lr_size, case.out_size)
     with torch.inference_mode():
         kind = next(net.parameters()).dtype
         latent = net.encode(lr, view)

@@ -133,7 +133,7 @@ class Round:
         after, later = self.chance.randrange(most + 1), self.chance.uniform(0, LATER_S)
         command = self.begin()
         until(lambda: len(command.events) >= after or command.ended())
-        time.sleep(later)
+        time.sleep(later)  # a moment at random, whatever the command does then
         workers = command.workers()
         {
             "command": self._kill_command,
@@ -184,7 +184,7 @@ class Round:
             if not command.ended():
                 with suppress(ProcessLookupError):
                     os.kill(command.process, signal.SIGINT)
-                time.sleep(0.2)
+                time.sleep(0.2)  # as a hand on Ctrl-C
 
     def mend(self) -> None:
         """Give the command until it ends with 0; at most once, as nothing disturbs it."""

@@ -176,7 +176,7 @@ def test_ctrl_c_while_libraries_load_is_no_crash() -> None:
     for delay in (0, 0.1, 0.3):
         process = command("-", "-", "--scale", "1.5", start=fresh)
         wait_until_it_holds(process, "libtorch")  # Python is up, and libraries are being loaded
-        time.sleep(delay)
+        time.sleep(delay)  # several moments of the loading, of which nothing tells
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=FAR_TOO_LONG_S)[1]
         assert process.returncode in (130, -signal.SIGINT)

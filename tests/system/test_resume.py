@@ -135,7 +135,10 @@ def test_stopped_before_it_is_verified(tmp_path: Path, monkeypatch: pytest.Monke
 def test_two_frames_have_the_times_that_they_have_in_any_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of so few, x265 hands out decoding times that were never written: here, wild ones."""
+    """Of so few, x265 hands out decoding times that were never written: here, wild ones.
+
+    No setting of x265 makes them wild, so the encoder that FrameEncoder opens is replaced.
+    """
     made = FrameEncoder._open
 
     def wild(self: FrameEncoder) -> Any:

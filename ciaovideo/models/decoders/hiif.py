@@ -112,7 +112,7 @@ class HIIF(PointDecoder):
         """
         known = _known(latent)
         if known < len(SUMS) and self._fits(latent, rows, columns):
-            return self._decode_at_once(latent, rows, columns)
+            return self.decode_at_once(latent, rows, columns)
         for _ in range(len(SUMS) - known):
             latent = {**latent, **self._sums(latent, rows, columns)}
         return super().decode(latent, rows, columns)
@@ -121,7 +121,7 @@ class HIIF(PointDecoder):
         pictures = len(latent[CODES[0]])
         return pictures * len(rows) * len(columns) * self.width <= HELD
 
-    def _decode_at_once(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
+    def decode_at_once(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:
         """The picture, its hidden values kept while sums over them are made."""
         codes, known = latent[CODES[0]], _known(latent)
         blocks = list(Grid.of(rows, columns, self.along, codes).blocks())

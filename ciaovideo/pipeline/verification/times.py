@@ -7,6 +7,7 @@ from fractions import Fraction
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.containers import Clock
 from ciaovideo.media.inspect.scan import FileScan, decoded_times
+from ciaovideo.media.selection import Selection
 from ciaovideo.pipeline.verification.contract import Contract, wrong
 
 PACE = Fraction(25, 1000), Fraction(375, 10000)  # seconds between frames of telecined film
@@ -28,13 +29,13 @@ def expected_times(
     frames = [pts * video.tick for pts in sorted(video.pts)]
     if source.again and len(frames) > 1:
         frames.append(2 * frames[-1] - frames[-2])  # the end of the last one
-    listed = spread(frames, contract)
+    listed = spread(frames, contract.selection)
     plausible = source.timed and not video.timeless
     if contract.counted:
         return listed, []
     if plausible and not check_times(listed, found, contract):
         return listed, []
-    times = spread(decoded_times(source, *limits(contract)), contract)
+    times = spread(decoded_times(source, *limits(contract)), contract.selection)
     counts = [stop - begin for begin, stop in (bounds(t, contract) for t in (listed, times))]
     if plausible and counts[0] > counts[1] and video.info.codec not in INVISIBLE:
         text = (
@@ -64,15 +65,15 @@ def bounds(times: Sequence[Fraction], contract: Contract) -> tuple[int, int]:
     return begin, max(begin, stop)
 
 
-def spread(times: list[Fraction], contract: Contract) -> list[Fraction]:
+def spread(times: list[Fraction], selection: Selection) -> list[Fraction]:
     """The output's frame times: the source's, or one for each field.
 
     If telecine is reversed, four for each five frames, evenly.
     """
-    if contract.selection.film:
+    if selection.film:
         return _film(times)
-    if not contract.selection.every_field or len(times) < 2:
-        return times * (2 if contract.selection.every_field else 1)
+    if not selection.every_field or len(times) < 2:
+        return times * (2 if selection.every_field else 1)
     after = [*times[1:], 2 * times[-1] - times[-2]]
     middles = [(one + other) / 2 for one, other in zip(times, after, strict=True)]
     return sorted([*times, *middles])

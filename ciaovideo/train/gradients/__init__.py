@@ -1,5 +1,5 @@
 """A step's batch and its gradients.
 
-``learner.py`` draws the batch and shares it out, ``workers.py`` has the threads that compute a
-share each, ``prediction.py`` is what the network makes of it.
+``learner.py`` draws the batch and divides it, ``workers.py`` has threads that compute a share each,
+``prediction.py`` calls the network.
 """

@@ -1,4 +1,4 @@
-"""Batches and their gradients: the part of a step that takes its time."""
+"""Batches and their gradients: the slow part of a step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +16,15 @@ from ciaovideo.models.protocols import Network
 from ciaovideo.train.gradients.prediction import Part, predict
 from ciaovideo.train.gradients.workers import Judge, Workers, learning, made_for
 from ciaovideo.train.objective.losses import Objective
+from ciaovideo.train.options import DataOptions, TrainOptions
 from ciaovideo.train.ranks import Ranks
-from ciaovideo.train.recipe import DataOptions, TrainOptions
 
 
 class Learner:
-    """Draws a step's batch and leaves the gradients of its loss at the network's weights.
+    """Draws a step's batch and sets the gradients of its loss.
 
-    Lattices are shared out among threads, each with a core of its own, and while these compute the
-    next batch is drawn. ``drawn`` is the generator's state before that: what a checkpoint holds.
+    Lattices are divided among threads, each with a core of its own. While these compute, the next
+    batch is drawn. ``drawn`` is the generator's state before that, for the checkpoint.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Learner:
 
     @property
     def store(self) -> PictureStore | None:
-        """The pictures, once they are set."""
+        """The pictures; None before ``take``."""
         return self._sampler.store if self._sampler is not None else None
 
     def take(self, store: PictureStore) -> None:
-        """Set the pictures to learn from."""
+        """Set the training pictures."""
         data = self.options.data
         store = store.to(self._device)
         self._sampler = lattice_sampler(data, store) if data.lattice else point_sampler(data, store)
@@ -57,22 +57,22 @@ class Learner:
         self.workers = made_for(self.network, threads)
 
     def restore(self, state: Tensor) -> None:
-        """Continue drawing from an earlier ``drawn``."""
+        """Continue drawing from a saved ``drawn``."""
         self.generator.set_state(state)
         self.drawn = self.generator.get_state()
 
     def draw(self) -> Batch | LatticeBatch:
-        """The batch of this step, which may have been drawn during the last one."""
+        """The batch of this step; it may have been drawn during the last one."""
         batch: Batch | LatticeBatch = self._ahead or self._draw()
         self._ahead = None
         self.drawn = self.generator.get_state()
         return batch
 
     def learn(self, batch: Batch | LatticeBatch, step: int) -> tuple[Tensor, list[Part]]:
-        """Set the gradients of step ``step`` (from 0): the L1, and of points what was made."""
+        """Set the gradients of a step (from 0); returns the L1 and, of points, the colours."""
         with tf32(self._device), torch.random.fork_rng(devices=[]):
-            # What the network itself draws (stochastic depth) follows from the step, not from the
-            # steps before, so that a resumed run draws the same; other samples, other draws.
+            # The network's own draws (stochastic depth) depend on the step and the samples only,
+            # so that a resumed run draws the same.
             seed = self.options.optim.seed * 1_000_003 + step + (self.ranks.rank << 40)
             torch.manual_seed(seed % 2**63)
             if isinstance(batch, LatticeBatch):
@@ -105,7 +105,7 @@ class Learner:
 
 
 def point_sampler(data: DataOptions, store: PictureStore) -> Sampler:
-    """What draws single pixels."""
+    """The sampler of single pixels."""
     return Sampler(
         store,
         patch=data.patch,
@@ -119,7 +119,7 @@ def point_sampler(data: DataOptions, store: PictureStore) -> Sampler:
 
 
 def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
-    """What draws lattices."""
+    """The sampler of lattices."""
     return LatticeSampler(
         store,
         patch=data.patch,
@@ -134,7 +134,7 @@ def lattice_sampler(data: DataOptions, store: PictureStore) -> LatticeSampler:
 
 
 def _degrader(data: DataOptions) -> Degrades | None:
-    """What makes LR patches, where that is more than a reduction."""
+    """The degrader of LR patches; None if they are only reduced."""
     coded = Coder(data.coded, data.patch) if data.coded.share else None
     worn = Degrader(data.degradation, data.patch) if data.degradation.share else None
     if coded and worn:
@@ -144,9 +144,9 @@ def _degrader(data: DataOptions) -> Degrades | None:
 
 @contextmanager
 def tf32(device: torch.device) -> Iterator[None]:
-    """Inside, a GPU multiplies fp32 matrices in TF32, as it does convolutions while training.
+    """Context manager: a GPU multiplies fp32 matrices in TF32, like convolutions in training.
 
-    Batches are made outside: LR patches that are bicubic to the last bit need all of fp32.
+    Batches are made outside it: exactly bicubic LR patches need full fp32.
     """
     matrices = torch.backends.cuda.matmul
     before = matrices.allow_tf32

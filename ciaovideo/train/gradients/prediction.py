@@ -1,4 +1,4 @@
-"""What a network makes of a batch while it is trained."""
+"""A network's predictions for a batch in training."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.protocols import Network
 
 type Part = tuple[Tensor, Tensor, Tensor, float]
-"""Colours made, true ones, true ones unsharpened, and the share of the batch."""
+"""Predicted colours, true ones, true ones before sharpening, and the share of the batch."""
 
 
 def predict(network: Network, batch: Batch | LatticeBatch, *, bf16: bool) -> list[Part]:
-    """Colours beside the true ones; points (B, Q, 3), or of each lattice (b, 3, N, M).
+    """Predicted and true colours: points (B, Q, 3), or (b, 3, N, M) of each lattice.
 
-    A network that is not of an encoder and a decoder makes neighbours only: lattices of windows.
+    A network without encoder and decoder predicts neighbouring pixels only: lattices of windows.
     """
     lr = batch.lr.contiguous(memory_format=torch.channels_last)
     with torch.autocast(lr.device.type, torch.bfloat16, bf16, cache_enabled=False):
@@ -43,7 +43,7 @@ def predict(network: Network, batch: Batch | LatticeBatch, *, bf16: bool) -> lis
 def _crossed(
     network: ImplicitSR, decoder: SeparableCiaoSR, lr: Tensor, batch: LatticeBatch
 ) -> Iterator[Tensor]:
-    """The dense way of a decoder that has one."""
+    """By lattice, for a decoder that can."""
     size = (lr.shape[-2], lr.shape[-1])
     features = network.encoder(lr - network.mean)
     colors = crossed(decoder, features, batch.cell, View(size, size), batch.targets)
@@ -64,7 +64,7 @@ def _queried(network: ImplicitSR, lr: Tensor, batch: LatticeBatch) -> Iterator[T
 
 
 def _windows(network: Network, lr: Tensor, batch: LatticeBatch) -> Iterator[Tensor]:
-    """What an engine would ask a network for, of the patches as whole frames."""
+    """The network's output for patches as whole frames, as an engine would compute it."""
     counts = [target.samples for target in batch.targets]
     for target, part, cell in zip(
         batch.targets, lr.split(counts), batch.cell.split(counts), strict=True
@@ -78,7 +78,7 @@ def _windows(network: Network, lr: Tensor, batch: LatticeBatch) -> Iterator[Tens
 
 
 def _axis(coord: Tensor, count: int, out_count: int) -> Axis:
-    """Neighbouring queries, of which ``coord`` (N,) are the centres."""
+    """An axis of neighbouring queries with the centres ``coord`` (N,)."""
     first = round((float(coord[0]) + 1) * out_count / 2 - 0.5)
     return Axis(count, out_count, first, first + len(coord))
 
@@ -86,12 +86,13 @@ def _axis(coord: Tensor, count: int, out_count: int) -> Axis:
 def _bilinear(lr: Tensor, target: Lattice) -> Tensor:
     """LR enlarged to the lattice, with repeated borders: two products in fp32."""
     with torch.autocast(lr.device.type, enabled=False):
-        down, across = _hats(target.rows, lr.shape[-2]), _hats(target.columns, lr.shape[-1])
+        down = linear_weights(target.rows, lr.shape[-2])
+        across = linear_weights(target.columns, lr.shape[-1])
         return down @ lr.contiguous() @ across.mT
 
 
-def _hats(coord: Tensor, count: int) -> Tensor:
-    """Weights (N, count) of linear interpolation."""
+def linear_weights(coord: Tensor, count: int) -> Tensor:
+    """Weights (N, count) of linear interpolation at ``coord`` (N,), between ``count`` samples."""
     position = ((coord + 1) * (count / 2) - 0.5).clamp(0, count - 1)
     distance = position[:, None] - torch.arange(count, device=coord.device)
     return (1 - distance.abs()).clamp(min=0)

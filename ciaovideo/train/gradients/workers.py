@@ -1,8 +1,8 @@
 """Gradients of parts of a batch, each part on a core of its own.
 
-Threads that share out every single operation meet a thousand times a step, and wait for the slower
-one each time: on two busy cores they cost twice the processor time that two threads do which meet
-once a step. Sums are in the order of the parts, whichever is ready first.
+Threads that divide each single operation synchronise a thousand times a step and wait for the
+slowest each time. On two busy cores that takes twice the processor time of two threads that
+synchronise once a step. Sums are in the order of the parts, whichever is ready first.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,19 +19,19 @@ from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.objective.losses import Objective
 
 type Computed = tuple[list[Tensor | None], Tensor]
-"""A gradient for each of the network's weights that learn, and the L1."""
+"""A gradient for each trained weight of the network, and the L1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What a batch is judged by at a step."""
+    """Computes the loss of a batch at a step."""
 
     network: Network
     objective: Objective
     bf16: bool
 
     def __call__(self, batch: LatticeBatch, step: int, share: float) -> Computed:
-        """Of a batch that is this share of the whole one."""
+        """The loss of a part that is this share of the batch."""
         loss = distance = batch.lr.new_zeros(())
         before = batch.lr
         parts = predict(self.network, batch, bf16=self.bf16)
@@ -47,14 +47,14 @@ class Judge:
 
 
 class Workers:
-    """``count`` threads with a core each."""
+    """``count`` threads, each with a core of its own."""
 
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
         self.count = count
 
     def begin(self, judge: Judge, batch: LatticeBatch, step: int) -> Callable[[], Computed]:
-        """Start on a batch; what comes back waits for the end and gives the sums."""
+        """Start on a batch; the returned function waits for the end and returns the sums."""
         parts = batch.parts(self.count)
         shares = [len(part.lr) / len(batch.lr) for part in parts]
         running = [
@@ -70,7 +70,7 @@ def learning(network: nn.Module) -> list[nn.Parameter]:
 
 
 def made_for(network: Network, threads: int) -> Workers | None:
-    """Workers for so many threads; None for one, and for a network that draws at random.
+    """Workers for so many threads; None for one thread or a network with random draws.
 
     All threads share one generator, and the order of their draws is undefined.
     """

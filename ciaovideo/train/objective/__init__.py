@@ -1,1 +1,1 @@
-"""What a run minimises: the losses, and the network that judges pictures in a second stage."""
+"""The objective of a run: its losses, and the discriminator of a second stage."""

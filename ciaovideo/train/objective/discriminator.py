@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks, gradients
 
-SLOPE = 0.2  # of the leaky rectifiers
+SLOPE = 0.2  # of the leaky ReLUs
 
 
 class UNetDiscriminator(nn.Module):
@@ -18,7 +18,7 @@ class UNetDiscriminator(nn.Module):
 
     The U-Net with spectral normalisation of Real-ESRGAN (arXiv 2107.10833, section 3.3): three
     halvings of the side, three bilinear doublings with skips added, three convolutions at the end.
-    Sides of any length; what halvings round is cut off again.
+    Sides may have any length; rounding of the halvings is cropped.
     """
 
     def __init__(self, channels: int = 64) -> None:
@@ -50,14 +50,14 @@ class UNetDiscriminator(nn.Module):
 
 
 class Adversary:
-    """The discriminator with its optimiser: a loss for the network, and a step of its own."""
+    """The discriminator with its optimizer: a loss for the network, and a step of its own."""
 
     def __init__(self, channels: int, device: torch.device) -> None:
         self.discriminator = UNetDiscriminator(channels).to(device)
         self.optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.9, 0.99))
 
     def loss(self, made: Tensor) -> Tensor:
-        """How badly made pictures pass for real ones; no gradient for the discriminator."""
+        """The network's adversarial loss for its pictures; no gradient for the discriminator."""
         self.discriminator.requires_grad_(False)
         logit = self.discriminator(made)
         self.discriminator.requires_grad_(True)
@@ -66,7 +66,7 @@ class Adversary:
     def learn(
         self, made: Tensor, real: Tensor, learning_rate: float, *, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
-        """One step towards telling pictures (B, 3, H, W) made from real ones."""
+        """Train the discriminator for one step, on made and real pictures (B, 3, H, W)."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,14 +1,14 @@
-"""What a training run minimises: L1, and in a second stage structures, features, a discriminator.
+"""Losses: L1, and in a second stage structures, features and a discriminator.
 
 ``StructureLoss`` is the perceptual loss that needs no file: structural similarity (Wang, Bovik,
 Sheikh and Simoncelli, IEEE TIP 2004) of oriented derivatives at several sizes, as in a steerable
-pyramid. L1 removes uncertain detail and leaves a blur of low contrast. Here detail that agrees with
-the truth should have the truth's contrast, and detail that does not agree gains nothing. A measure
-of the amount of detail alone, without agreement, teaches a network without noise to draw
-a grid of the LR pixels' period (measured: ``tests/bench/stages.py``).
+pyramid. L1 removes uncertain detail and leaves a blur of low contrast. This loss rewards detail
+that agrees with the truth and has its contrast; other detail gains nothing. A loss on the amount of
+detail alone teaches a network without noise input to draw a grid with the LR pixels' period
+(measured: ``tests/bench/stages.py``).
 
-``VggLoss`` is the usual one (Johnson et al., arXiv 1603.08155) on features before activation, as
-Real-ESRGAN weighs them, for who has the weights of VGG19.
+``VggLoss`` is the usual perceptual loss (Johnson et al., arXiv 1603.08155) on features before
+activation, weighted as in Real-ESRGAN. It needs the weights of VGG19.
 """
 
 import math
@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.train.objective.discriminator import Adversary
+from ciaovideo.train.options import LossOptions
 from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks
-from ciaovideo.train.recipe import LossOptions
 from ciaovideo.train.state import load_tensors
 
 LEVELS = 3  # sizes of detail: 1, 2 and 4 px
-ENERGY_FLOOR = (2 / 255) ** 2  # detail fainter than this is not seen
-SQUARES = 20.0  # of squared differences over L1: where both are as steep, at 0.025
-POOL = 7  # px of each level, over which products are averaged
+ENERGY_FLOOR = (2 / 255) ** 2  # detail fainter than this is ignored
+SQUARES = 20.0  # of squared differences over L1: equal slopes at 0.025
+POOL = 7  # px of each level over which products are averaged
 
 COARSE = 16  # px of squares whose mean colour is compared
 
@@ -65,7 +65,7 @@ class StructureLoss(nn.Module):
         return total / LEVELS
 
     def derivatives(self, rgb: Tensor) -> Iterator[Tensor]:
-        """Those of (B, 3, H, W), finest first: (3 B, 8, h, w), at as many sizes as it has."""
+        """The derivatives of (B, 3, H, W), finest first: (3 B, 8, h, w) at each size."""
         planes = torch.einsum("ij,bjhw->bihw", self.opponents, rgb).flatten(0, 1)[:, None]
         for _ in range(LEVELS):
             if min(planes.shape[-2:]) < POOL + 4:
@@ -123,10 +123,10 @@ class VggLoss(nn.Module):
 
 
 class Objective:
-    """The loss of a run at each of its steps, and the adversary that learns along.
+    """The loss of a run at each step, with the adversary that is trained beside it.
 
-    Before ``from_step``, and without any other weight, it is the L1 of colours at points. From
-    there on, points are squares of neighbours.
+    Before ``from_step``, or without other weights, it is the L1 of colours at points. From there
+    on, points are squares of neighbouring pixels.
     """
 
     def __init__(self, options: LossOptions, device: torch.device) -> None:
@@ -142,7 +142,7 @@ class Objective:
     def __call__(self, sr: Tensor, hr: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """The loss of colours sr, hr at step ``step`` (from 0), and its L1 alone.
 
-        Both are points (B, Q, 3), or what rows and columns cross at (B, 3, N, M).
+        Both are points (B, Q, 3), or lattices (B, 3, N, M).
         """
         distance = F.l1_loss(sr, hr)
         total = distance
@@ -162,7 +162,7 @@ class Objective:
         return total, distance
 
     def unsteadiness(self, sr: Tensor, twin: Tensor) -> Tensor:
-        """What two frames of one scene cost that do not agree: the L1 between them, weighted.
+        """The loss of differing frames of one scene: the weighted L1 between them.
 
         After Eilertsen, Mantiuk and Unger (CVPR 2019, arXiv 1902.10424, eq. 7), with the motion
         between the frames known: an implicit decoder is asked for the same points in both.
@@ -178,7 +178,7 @@ class Objective:
         *,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
-        """Let the adversary learn from what was made (B, Q, 3), and real pictures unsharpened.
+        """Train the adversary on predicted colours (B, Q, 3) and real ones before sharpening.
 
         ``learning_rate`` is the network's at this step.
         """
@@ -208,7 +208,7 @@ class Objective:
 
 
 def as_pictures(colors: Tensor) -> Tensor:
-    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q)); pictures stay."""
+    """Squares of points, row by row (B, Q, 3), as (B, 3, sqrt(Q), sqrt(Q)); pictures unchanged."""
     if colors.ndim == 4:
         return colors
     side = math.isqrt(colors.shape[1])
@@ -216,9 +216,9 @@ def as_pictures(colors: Tensor) -> Tensor:
 
 
 def coarse_difference(sr: Tensor, hr: Tensor) -> Tensor:
-    """L1 of means over overlapping squares of COARSE px: what L1 leaves of shifts of colour.
+    """L1 of means over overlapping squares of COARSE px, against shifts of colour.
 
-    L1 of pixels forgives a small shift of all of them where each is off by more than that anyway.
+    L1 of pixels hardly sees a small common shift where each pixel is off by more than that.
     """
     side = min(COARSE, *sr.shape[-2:])
     step = max(1, side // 2)

@@ -1,1 +1,1 @@
-"""What a run reports: loss and speed on the way, PSNR, logs, and a picture at the end."""
+"""Reports of a run: loss, speed and PSNR, logs, and a chart at the end."""

@@ -1,4 +1,4 @@
-"""A picture of a run: its loss, its PSNR on validation pictures, and details of these."""
+"""A chart of a run: its loss, its PSNR on validation pictures, and crops of these."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ def draw_run(
     psnrs: Mapping[str, Points],
     crops: Sequence[Mapping[str, Tensor]],
 ) -> None:
-    """Write PNG or SVG: the loss and the PSNR at each scale over steps, and below them the crops.
+    """Write PNG or SVG: the loss and the PSNR at each scale over steps, above the crops.
 
-    crops hold (3, H, W) in [0, 1] by name, a row for each. Without matplotlib a warning is logged
-    instead: a missing chart does not end a training. Raises OSError.
+    Each row of crops has pictures (3, H, W) in [0, 1] by name. Without matplotlib a warning is
+    logged instead: a missing chart does not stop training. Raises OSError.
     """
     panels = [Panel("L1 of training", [Line(losses[len(losses) // 50 :])], "step")]
     for name, points in psnrs.items():
@@ -49,17 +49,17 @@ def draw_run(
 
 
 def _side(count: int) -> float:
-    """Width in inches of each of so many crops in a row."""
+    """Width in inches of each crop, for so many in a row."""
     return (WIDTH - GAP * (count + 1)) / count
 
 
 def _height(views: Mapping[str, Tensor]) -> float:
-    """Inches that the tallest of these crops has in its row."""
+    """Height in inches of the tallest of these crops."""
     return _side(len(views)) * max(view.shape[1] / view.shape[2] for view in views.values())
 
 
 def _draw_row(figure: "Figure", views: Mapping[str, Tensor], top: float) -> None:
-    """Views of one place side by side, each with its name, from ``top`` inches downwards."""
+    """Draw views of one place side by side, each with its name, from ``top`` inches downwards."""
     whole = figure.get_figheight()
     width, height = _side(len(views)), _height(views)
     for index, (name, view) in enumerate(views.items()):

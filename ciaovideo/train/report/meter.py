@@ -7,18 +7,17 @@ from collections import deque
 import torch
 from torch import Tensor
 
-SMOOTHING = 0.98  # of all that is shown
-LATE = 20  # losses that stay on a device before all of them are read at once
+SMOOTHING = 0.98  # of all displayed figures
+LATE = 20  # losses kept on a device before all of them are read at once
 
 type Mark = float | torch.cuda.Event
 
 
 class SmoothedLoss:
-    """The smoothed L1 of a run: ``value`` after all steps up to those that are still unread.
+    """The smoothed L1 of a run; ``value`` covers all steps except unread ones.
 
-    To read a value makes the host wait for the device, which then has nothing to do. So losses stay
-    there for some steps; when each of them was read changes nothing. On a CPU they are read at
-    once.
+    Reading a value makes the host wait for the device, which is idle then. So losses stay there for
+    some steps; the time of reading changes no result. On a CPU they are read at once.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -27,12 +26,12 @@ class SmoothedLoss:
         self._unread: list[Tensor] = []
 
     def add(self, loss: Tensor) -> int | None:
-        """The loss of a step; like ``read``, if it is time for that."""
+        """Add the loss of a step; then like ``read``, if that is due."""
         self._unread.append(loss.detach())
         return self.read() if len(self._unread) >= self._most else None
 
     def read(self) -> int | None:
-        """Update ``value``; how many steps ago a loss was NaN or Inf, None if all were finite."""
+        """Update ``value``; returns how many steps ago a loss was NaN or Inf, None if none was."""
         losses = torch.stack(self._unread).tolist() if self._unread else []
         self._unread.clear()
         for index, loss in enumerate(losses):
@@ -44,10 +43,10 @@ class SmoothedLoss:
 
 
 class DataShare:
-    """Which share of the steps' time the network waits for its batch, smoothed.
+    """The smoothed share of time in which the network waits for its batch.
 
-    On CUDA by events in the queue of work, so that it is the device's time and the host does
-    not wait: they are read once they have passed. Elsewhere by the clock.
+    On CUDA it is measured by events in the device's queue, which are read once they have passed, so
+    the host does not wait. Elsewhere it is measured by the clock.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -61,7 +60,7 @@ class DataShare:
         return self._data / self._whole if self._whole else 0.0
 
     def mark(self) -> Mark:
-        """This moment."""
+        """Mark the current time."""
         if self._device.type != "cuda":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -69,7 +68,7 @@ class DataShare:
         return event
 
     def add(self, begin: Mark, ready: Mark, end: Mark) -> None:
-        """A step: when it began, when its batch was ready, and when it ended."""
+        """Add a step: the marks of its begin, of its batch being ready, and of its end."""
         self._unread.append((begin, ready, end))
         while self._unread and _has_come(self._unread[0][2]):
             begin, ready, end = self._unread.popleft()

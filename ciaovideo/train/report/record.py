@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 LOG = "log.csv"
 VALIDATION = "validation.csv"
 EVENTS = "tensorboard"
-LINES = 1000  # of the log of a whole run, about
+LINES = 1000  # of the log of a whole run, approximately
 WITHOUT_TENSORBOARD = "no TensorBoard files: pip install tensorboard"
 
 
 class Record:
-    """Collects a run's figures; ``flush`` writes those that came since the last one.
+    """Collects a run's figures; ``flush`` writes the new ones.
 
     ``log.csv`` has lines of step and smoothed loss, ``validation.csv`` lines of step, scale and
-    PSNR. Lines are written just before the checkpoint of their step, and those beyond the
-    checkpoint that a run resumes from are dropped: even a killed run has each line once.
-    ``tensorboard/`` is there where that package is.
+    PSNR. Lines are written just before the checkpoint of their step. A resumed run drops those
+    after its checkpoint, so each line appears once even if a run is killed. ``tensorboard/`` needs
+    that package.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:
@@ -33,10 +33,10 @@ class Record:
         self._losses: list[list[str]] = []
         self._psnrs: list[list[str]] = []
         self._events: SummaryWriter | None = None
-        self._kept = math.inf  # the step to which lines in the files are of this run
+        self._kept = math.inf  # lines in the files up to this step belong to the run
 
     def start(self, step: int) -> str:
-        """Open the event files where they can be; a note for the user where they cannot."""
+        """Open the event files; returns a note for the user if that fails."""
         self._kept = step
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -49,16 +49,16 @@ class Record:
         return ""
 
     def due(self, step: int) -> bool:
-        """Whether a step leaves a line; most do not."""
+        """Whether a step is recorded; most are not."""
         return step % self.every == 0
 
     def trained(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures after a step that is due, "loss" among them."""
+        """Record the figures of a step that is due, including "loss"."""
         self._losses.append([str(step), f"{figures['loss']:.6f}"])
         self._tell(step, figures)
 
     def validated(self, step: int, psnrs: Mapping[float, float]) -> None:
-        """PSNR by scale."""
+        """Record PSNR by scale."""
         for scale, psnr in psnrs.items():
             self._psnrs.append([str(step), f"{scale:g}", f"{psnr:.4f}"])
         self._tell(step, {f"psnr/x{scale:g}": psnr for scale, psnr in psnrs.items()})
@@ -66,7 +66,7 @@ class Record:
     def flush(self, step: int, loss: float) -> None:
         """Write all lines, the last of them for this step; raises OSError."""
         logged = self._losses and self._losses[-1][0] == str(step)
-        if not logged and math.isfinite(loss):  # a run that was stopped at once has none
+        if not logged and math.isfinite(loss):  # a run stopped at once has none
             self._losses.append([str(step), f"{loss:.6f}"])
         _append(self.folder / LOG, self._losses, 2, self._kept)
         if self._psnrs or (self.folder / VALIDATION).is_file():
@@ -89,12 +89,12 @@ class Record:
 
 
 def read_losses(folder: Path) -> list[tuple[float, float]]:
-    """Step and loss, as far as they were logged."""
+    """The logged steps and losses."""
     return [(float(step), float(loss)) for step, loss in _lines(folder / LOG, 2)]
 
 
 def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Step and PSNR by the name of the scale, as far as they were measured."""
+    """The logged steps and PSNRs, by the name of the scale."""
     found: dict[str, list[tuple[float, float]]] = {}
     for step, scale, psnr in _lines(folder / VALIDATION, 3):
         found.setdefault(f"x{scale}", []).append((float(step), float(psnr)))
@@ -102,7 +102,7 @@ def read_psnrs(folder: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _append(path: Path, lines: list[list[str]], columns: int, kept: float) -> None:
-    """These lines after those up to step ``kept``; a full disk leaves the file as it was."""
+    """Append lines after those up to step ``kept``; a full disk leaves the file unchanged."""
     first = float(lines[0][0]) if lines else math.inf
     before = _lines(path, columns)
     whole = [
@@ -114,7 +114,7 @@ def _append(path: Path, lines: list[list[str]], columns: int, kept: float) -> No
 
 
 def _lines(path: Path, columns: int) -> list[list[str]]:
-    """The lines of as many numbers as there are columns; other lines are skipped."""
+    """The lines with one number per column; other lines are skipped."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as source:

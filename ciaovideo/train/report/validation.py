@@ -1,4 +1,4 @@
-"""PSNR of the averaged weights on pictures that are not trained on."""
+"""PSNR of the averaged weights on held-out pictures."""
 
 import copy
 import math
@@ -19,20 +19,20 @@ from ciaovideo.metrics import METRICS
 from ciaovideo.metrics.luma import without_border
 from ciaovideo.models.protocols import Network
 from ciaovideo.options import EngineOptions
-from ciaovideo.train.recipe import ValidationOptions
+from ciaovideo.train.options import ValidationOptions
 
-CROP_SIDE = 192  # HR px of what is shown
+CROP_SIDE = 192  # HR px of a displayed crop
 CROPS = 4
 
 
 class Validation:
     """Measures weights on a folder, the pictures of which stay in memory.
 
-    PSNR on Y by the protocol of benchmarks: ceil(scale) px of border out, LR by Pillow's bicubic.
-    It computes in fp32 with a network of its own and draws nothing at random: a run ends with the
-    same weights with it and without it. Raises MissingInputError for a folder without pictures,
-    OptionError for a scale that they cannot be measured at, UnsupportedScaleError for one that the
-    network does not do.
+    PSNR on Y by the protocol of benchmarks: without a border of ceil(scale) px, LR by Pillow's
+    bicubic. It computes in fp32 with a network of its own and draws nothing at random: a run ends
+    with the same weights with or without it. Raises MissingInputError for a folder without
+    pictures, OptionError for a scale at which they cannot be measured, UnsupportedScaleError for
+    one that the network does not support.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Validation:
             }
 
     def crops(self, weights: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """The middle of the first pictures at the largest scale, (3, H, W) in [0, 1], by name."""
+        """The centre of the first pictures at the largest scale, (3, H, W) in [0, 1], by name."""
         self.network.load_state_dict(weights)
         shown = []
         for hr, lr in self._pairs[max(self.scales)][:CROPS]:
@@ -86,7 +86,7 @@ class Validation:
 
 
 def _measurable(path: Path, picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """HR and LR of a picture; OptionError where no pixel is left to measure."""
+    """HR and LR of a picture; raises OptionError if no pixel is left to measure."""
     try:
         hr, lr = pair(picture, scale)
         without_border(hr, hr, math.ceil(scale))
@@ -97,7 +97,7 @@ def _measurable(path: Path, picture: Tensor, scale: float) -> tuple[Tensor, Tens
 
 @contextmanager
 def _exact_products() -> Iterator[None]:
-    """Inside, fp32 means fp32 on a GPU too; how training multiplies stays as it was."""
+    """Context manager: fp32 is exact on a GPU too; training's setting is restored."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -107,6 +107,6 @@ def _exact_products() -> Iterator[None]:
 
 
 def _middle(picture: Tensor) -> Tensor:
-    """At most ``CROP_SIDE`` px of both sides of (1, 3, H, W)."""
+    """The centre of (1, 3, H, W), at most ``CROP_SIDE`` px a side."""
     top, left = (max(0, side - CROP_SIDE) // 2 for side in picture.shape[-2:])
     return picture[0, :, top : top + CROP_SIDE, left : left + CROP_SIDE]

@@ -209,14 +209,14 @@ def test_sigterm_saves_and_leaves() -> None:
 def test_ctrl_c_saves_and_leaves_and_a_second_one_interrupts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step = Trainer._train_step
+    step = Trainer.train_step
 
     def interrupted(self: Trainer) -> None:
         step(self)
         if self.step == 2:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
     assert train("small.toml", "--out", "run", "--device", "cpu") == 130
     assert steps(capsys.readouterr().out) == [2]
     assert Trainer(read_recipe("small.toml"), RunOptions(folder=Path("run"))).step == 2
@@ -225,7 +225,7 @@ def test_ctrl_c_saves_and_leaves_and_a_second_one_interrupts(
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Trainer, "_train_step", impatient)
+    monkeypatch.setattr(Trainer, "train_step", impatient)
     with pytest.raises(KeyboardInterrupt):
         train("small.toml", "--out", "run", "--device", "cpu")
 

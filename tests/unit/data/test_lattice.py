@@ -12,7 +12,7 @@ from ciaovideo.data.images import PictureStore
 from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
 from ciaovideo.data.sampling import bicubic_matrix
 from ciaovideo.grid import make_coord
-from ciaovideo.train.gradients.prediction import _hats
+from ciaovideo.train.gradients.prediction import linear_weights
 
 PATCH = 8
 QUANTUM = 0.5 / 255 + 1e-6  # LR patches are rounded to 8 bit
@@ -135,7 +135,7 @@ def test_a_twin_has_the_colours_of_the_lattice_before_it() -> None:
         counts = [target.samples for target in batch.targets]
         assert sum(counts) == len(batch.lr) == len(batch.cell)
         for lr, target in zip(batch.lr.split(counts), batch.targets, strict=True):
-            down, across = (_hats(lines, PATCH) for lines in (target.rows, target.columns))
+            down, across = (linear_weights(lines, PATCH) for lines in (target.rows, target.columns))
             wrong = (down @ lr @ across.mT - target.rgb).abs()
             inside = wrong[:, :, 1:-1, 1:-1]  # at the border, bicubic repeats what is outside
             assert inside.median() < 3 * QUANTUM

@@ -12,9 +12,9 @@ from ciaovideo.engine.model_choice import load_network, restores, settled
 from ciaovideo.engine.upscaler import Upscaler
 from ciaovideo.errors import OptionError
 from ciaovideo.models import weights
-from ciaovideo.models.restoration import anchored, anchors, load_restored, restore_for
+from ciaovideo.models.restoration import load_restored, restore_for
 from ciaovideo.models.spec import NetworkSpec
-from ciaovideo.models.weights import file_sha256, load_bundled, save
+from ciaovideo.models.weights import anchored, anchors, file_sha256, load_bundled, save
 from ciaovideo.options import ModelOptions
 
 SPEC = NetworkSpec(

@@ -1,12 +1,16 @@
 """Joint convolutions: equal to plain ones, used only where nothing is amiss."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ciaovideo.ops import convolution
-from ciaovideo.ops.convolution import activated, added
+from ciaovideo.ops.convolution import activated, added, joint_works
 
+OPERATORS = torch.ops.mkldnn  # the joint ones have no public name in torch
 ROUNDING = {
     torch.float32: 1e-5,
     torch.bfloat16: 0.04,
@@ -18,17 +22,19 @@ both_kinds = pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which joint operators were used."""
     made: list[str] = []
-    for name in ("_leaky", "_sum"):
-        plain = getattr(convolution, name)
 
-        def noted(*tensors: object, name: str = name, plain: object = plain) -> Tensor:
+    def noted(name: str, plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def note(*given: object) -> Tensor:
             made.append(name)
-            result = plain(*tensors)  # type: ignore[operator]
-            assert isinstance(result, Tensor)
-            return result
+            return plain(*given)
 
-        monkeypatch.setattr(convolution, name, noted)
-    monkeypatch.setattr(convolution, "_works", lambda _: True)
+        return note
+
+    leaky, sums = OPERATORS._convolution_pointwise, OPERATORS._convolution_pointwise_
+    monkeypatch.setattr(OPERATORS, "_convolution_pointwise", noted("leaky", leaky))
+    both = SimpleNamespace(binary=noted("sum", sums.binary))
+    monkeypatch.setattr(OPERATORS, "_convolution_pointwise_", both)
+    monkeypatch.setattr(convolution, "joint_works", lambda _: True)
     return made
 
 
@@ -89,7 +95,7 @@ def test_never_in_another_layout_precision_or_under_autocast(calls: list[str]) -
 def test_what_does_not_work_is_done_plainly(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution, "_works", lambda _: False)
+    monkeypatch.setattr(convolution, "joint_works", lambda _: False)
     conv, lr, to = parts()
     assert torch.equal(activated(conv, lr, 0.1), nn.functional.leaky_relu(conv(lr), 0.1))
     assert torch.equal(added(conv, lr, to), to + conv(lr))
@@ -100,10 +106,9 @@ def test_operators_that_are_missing_or_wrong_do_not_work(monkeypatch: pytest.Mon
     def gone(*_: object) -> Tensor:
         raise AttributeError("no such operator")
 
-    def wrong(conv: nn.Conv2d, lr: Tensor, *_: object) -> Tensor:
-        result: Tensor = conv(lr)
-        return result
+    def wrong(lr: Tensor, weight: Tensor, bias: Tensor, padding: list[int], *_: object) -> Tensor:
+        return nn.functional.conv2d(lr, weight, bias, padding=padding)
 
     for broken in (gone, wrong):
-        monkeypatch.setattr(convolution, "_leaky", broken)
-        assert not convolution._works.__wrapped__(torch.float32)
+        monkeypatch.setattr(OPERATORS, "_convolution_pointwise", broken)
+        assert not joint_works.__wrapped__(torch.float32)

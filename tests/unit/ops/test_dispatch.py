@@ -20,12 +20,17 @@ WITHOUT_KERNELS = {"hiif", "itsrn"}  # decoders that call no operator that has o
 NO_COMPILER = "Failed to find C compiler. Please specify via CC environment variable."
 
 
-@pytest.fixture(autouse=True)
-def told() -> Iterator[list[str]]:
+@pytest.fixture
+def told() -> list[str]:
     """What is reported of failed twins in a test."""
-    told: list[str] = []
-    with FailedTwins(told.append).noted():
-        yield told
+    return []
+
+
+@pytest.fixture(autouse=True)
+def twins(told: list[str]) -> Iterator[FailedTwins]:
+    """Twins that failed in a test."""
+    with (mine := FailedTwins(told.append)).noted():
+        yield mine
 
 
 def raise_in_triton(problem: BaseException) -> None:
@@ -35,7 +40,7 @@ def raise_in_triton(problem: BaseException) -> None:
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def failing(twins: FailedTwins, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Twins that take everything and whose kernels cannot be compiled; which were started."""
     asked: list[str] = []
 
@@ -54,7 +59,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             raise AssertionError
 
     def twin(operator: str, *_: Tensor) -> Twin | None:
-        return None if operator in dispatch._current.get().failed else Twin(operator)
+        return None if operator in twins.failed else Twin(operator)
 
     monkeypatch.setattr("ciaovideo.ops.dispatch.fused_twin", twin)
     yield asked
@@ -157,15 +162,14 @@ def on_a_gpu() -> Tensor:
 def test_without_triton_there_are_no_twins(
     monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
-    monkeypatch.setattr(dispatch, "_triton_works", lambda: False)
+    monkeypatch.setattr(dispatch, "has_triton", lambda: False)
     assert fused_twin("linear", on_a_gpu()) is None
     assert not told
 
 
 def test_triton_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
-    monkeypatch.setattr(dispatch, "_triton_works", lambda: True)
+    monkeypatch.setattr(dispatch, "has_triton", lambda: True)
     monkeypatch.setitem(sys.modules, "ciaovideo.ops.linear_triton", None)  # makes imports fail
-    dispatch._twin.cache_clear()
     assert fused_twin("linear", on_a_gpu()) is None
     assert "linear" in told[0]
     assert fused_twin("linear", on_a_gpu()) is None

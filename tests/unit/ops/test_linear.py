@@ -30,10 +30,10 @@ def operator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param != "as found":
         replacement = {"broken": broken, "wrong": wrong}[request.param]
         monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", replacement)
-    module._fused_works.cache_clear()
+    module.fused_works.cache_clear()
     yield
     monkeypatch.undo()
-    module._fused_works.cache_clear()
+    module.fused_works.cache_clear()
 
 
 @pytest.mark.usefixtures("operator")

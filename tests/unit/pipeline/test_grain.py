@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ciaovideo.color import PixelLayout
 from ciaovideo.errors import OptionError
 from ciaovideo.findings import Kind
 from ciaovideo.grain.measure import GrainCurve, GrainSample, luma_steps
@@ -38,9 +39,10 @@ def curve_of(path: Path) -> GrainCurve:
     sample, before = GrainSample(STEP), None
     with VideoReader(path) as reader:
         info = reader.info
-        color = info.color.resolved(info.height, info.width, reader._layout)[0]
+        layout = PixelLayout.of(info.pix_fmt)
+        color = info.color.resolved(info.height, info.width, layout)[0]
         for frame in reader.frames():
-            luma = reduced(luma_steps(frame.planes, reader._layout, color), SIZE)
+            luma = reduced(luma_steps(frame.planes, layout, color), SIZE)
             if before is not None:
                 sample.add(before, luma)
             before = luma

@@ -1,8 +1,7 @@
 """Facts of a report that come from findings alone."""
 
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.report import facts
-from ciaovideo.report.facts import Fact, Outcome
+from ciaovideo.report.facts import Fact, Outcome, only_told
 
 
 def finding(kind: Kind, subject: str, text: str) -> Finding:
@@ -22,7 +21,7 @@ def test_a_loss_that_neither_file_describes_is_a_fact() -> None:
         finding(Kind.LOST, "video", "something of the size"),
         finding(Kind.CHANGED, "times", "moved"),
     ]
-    (lost,) = facts._only_told([size, tag], told)
+    (lost,) = only_told([size, tag], told)
     assert (lost.name, lost.outcome, lost.why) == (
         "side data",
         Outcome.LOST,

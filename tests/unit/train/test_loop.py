@@ -29,6 +29,7 @@ from ciaovideo.train.gradients.learner import tf32
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS, Trainer, TrainProgress
 from ciaovideo.train.report.curves import CURVES
 from ciaovideo.train.report.record import EVENTS, LOG, VALIDATION, WITHOUT_TENSORBOARD
+from ciaovideo.train.report.validation import Validation
 from ciaovideo.train.schedule import learning_rate
 from tests.processes import python
 from tests.runs import (
@@ -43,7 +44,7 @@ from tests.runs import (
 STEPS = 9
 # Runs in a process of its own: saves after every step, and hangs in the middle of a late save.
 HANGS = """
-import sys, time
+import signal, sys
 import torch
 from ciaovideo.train import state
 from ciaovideo.train.loop import RunOptions, Trainer
@@ -59,7 +60,7 @@ def torn(content, path):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         print("half a checkpoint is written", flush=True)
-        time.sleep(300)
+        signal.pause()  # until it is killed
 
 state.torch.save = torn
 recipe = read_recipe("small.toml", sys.argv[1:])
@@ -340,8 +341,8 @@ def test_validation_keeps_the_best_and_changes_nothing() -> None:
     assert best == max(means.values())
     assert steps[-1].best == best
     assert len(set(means.values())) == 3
-    validation = run._validation
-    assert validation is not None
+    given = run.recipe.options.validation
+    validation = Validation(given, Path("pictures"), run.network, run.device)
     kept = validation.measure(load_file(Path("run") / BEST).state_dict())
     assert sum(kept.values()) / 2 == best
     with (Path("run") / VALIDATION).open(encoding="utf-8", newline="") as lines:

@@ -6,7 +6,7 @@ from torch import nn
 
 from ciaovideo.errors import OptionError
 from ciaovideo.train.optimizer import RMS, make_optimizer, orthogonal
-from ciaovideo.train.recipe import OptimOptions
+from ciaovideo.train.options import OptimOptions
 
 MUON = OptimOptions(optimizer="muon", learning_rate=0.01)
 

@@ -19,6 +19,7 @@ from ciaovideo.errors import OptionError
 from ciaovideo.train.loop import BEST, STATE, WEIGHTS
 from ciaovideo.train.ranks import SINGLE_PROCESS, Ranks
 from ciaovideo.train.report.record import LOG, VALIDATION
+from tests.commands import error_of
 from tests.processes import Process, python
 from tests.runs import TWO_STAGES, saved, small_runs, trainer, write_small
 from tests.waiting import FAR_TOO_LONG_S
@@ -49,7 +50,7 @@ import os, signal, sys
 from ciaovideo.cli.main import run
 from ciaovideo.train.loop import Trainer
 
-step = Trainer._train_step
+step = Trainer.train_step
 
 def stepping(self):
     step(self)
@@ -57,7 +58,7 @@ def stepping(self):
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 
 if sys.argv[1] != "nothing":
-    Trainer._train_step = stepping
+    Trainer.train_step = stepping
 sys.exit(run(sys.argv[2:]))
 """
 CALL = ("train", "small.toml", "--out", "run", "--device", "cpu", "--threads", "1")
@@ -227,6 +228,5 @@ def test_what_means_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in train.LAUNCHED:
         monkeypatch.setenv(name, "2")
     monkeypatch.setattr("ciaovideo.engine.engine.choose_device", torch.device)
-    with pytest.raises(OptionError, match="cuda:1"), train._processes("cuda:1", 0):
-        pass
+    error_of(OptionError, "train", "small.toml", "--out", "run", "--device", "cuda:1")
     assert not Path("run").exists()

@@ -9,7 +9,8 @@ from PIL import Image
 
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.train.loop import RunOptions, Trainer
-from ciaovideo.train.recipe import DataOptions, OptimOptions, list_recipes, read_recipe
+from ciaovideo.train.options import DataOptions, OptimOptions
+from ciaovideo.train.recipe import list_recipes, read_recipe
 
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-fast": 227_984,
@@ -184,7 +185,7 @@ def test_overrides() -> None:
         ("data.degradation.blurr=0.5", "unknown option 'blurr'"),
         ("loss.perceptual=-1", "perceptual -1.0 is below 0"),
         ("loss.adversarial=0.1", "set data.window to true"),
-        ("loss.features=vgg19.pth", "their loss has no weight"),
+        ("loss.features=vgg19.pth", "features are given"),
         ("network.encoder=3", "encoder: 3"),
         ("network.depth=3", "unknown option 'depth'"),
     ],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ciaovideo.train.recipe import OptimOptions
+from ciaovideo.train.options import OptimOptions
 from ciaovideo.train.schedule import learning_rate
 
 

@@ -18,12 +18,12 @@ def linger(started: Path) -> None:
     """A task that takes its time to die, as one does whose memory is large."""
 
     def die(_: int, __: FrameType | None) -> None:
-        time.sleep(LINGERS_S)
+        time.sleep(LINGERS_S)  # what is tested is that ``stop`` waits as long
         os._exit(1)
 
     signal.signal(signal.SIGTERM, die)
     started.write_text(str(os.getpid()))
-    time.sleep(60)
+    signal.pause()
 
 
 def lives(process: int) -> bool:

@@ -26,6 +26,7 @@ from tests.found import by_kind, losses_of
 from tests.media import make_clip
 from tests.needs import needs_ffmpeg
 from tests.places import container_of
+from tests.waiting import wait_until
 
 HDR = ColorSpec(
     Matrix.BT2020_NCL, Range.LIMITED, Primaries.BT2020, Transfer.SMPTE2084, Siting.TOPLEFT
@@ -216,10 +217,11 @@ def test_an_ffmpeg_that_dies_is_an_error_with_its_last_words(
 def test_leaving_by_an_error_ends_ffmpeg_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(tmp_path, monkeypatch, "exec sleep 1000")
+    told = tmp_path / "process"
+    fake(tmp_path, monkeypatch, f"echo $$ > {told}; exec sleep 1000")
     writer = ExternalWriter(tmp_path / "out.mkv", target(), encoder())
+    wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
     with pytest.raises(KeyboardInterrupt), writer:
         raise KeyboardInterrupt
-    assert writer._process.poll() == -9
     with pytest.raises(ProcessLookupError):
-        os.kill(writer._process.pid, 0)
+        os.kill(int(told.read_text()), 0)

@@ -25,7 +25,7 @@ from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
 from ciaovideo.options import InputOptions
-from ciaovideo.pipeline.verification.times import _film
+from ciaovideo.pipeline.verification.times import spread
 from tests.media import read_counter
 from tests.telecine import FILM, VIDEO, Reel, write_reels
 
@@ -52,7 +52,7 @@ def test_pictures_of_film_are_a_film_frame_apart(count: int) -> None:
 def test_verification_knows_the_same_times(steps: list[Fraction]) -> None:
     times = list(accumulate(steps, initial=Fraction(1, 7)))
     made = film_times(times)
-    assert made == _film(times)
+    assert made == spread(times, Selection(film=True))
     assert all(before < after for before, after in pairwise(made))
     assert times[0] == made[0]
     assert made[-1] <= times[-1] + Fraction(1, 25)  # before the last frame ends

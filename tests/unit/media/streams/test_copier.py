@@ -1,5 +1,4 @@
 from collections import defaultdict
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -7,12 +6,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from ciaovideo.errors import EncodeError
 from ciaovideo.findings import Kind
 from ciaovideo.media.read.probe import probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.selection import Selection
+from ciaovideo.media.source.packets import packets_of
+from ciaovideo.media.streams import copier
 from ciaovideo.media.streams.copier import StreamCopier
 from ciaovideo.media.streams.plan import plan_streams
 from tests.copying import process
@@ -399,15 +401,16 @@ def test_a_chapter_that_begins_where_a_limited_run_ends_is_left_out(tmp_path: Pa
     assert titles == ["Part 1", "Part 2"]
 
 
-class LateText(StreamCopier):
+def test_a_limited_run_reads_on_for_what_is_badly_interleaved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if the file held its text behind everything else."""
 
-    def _relevant(self) -> Iterator[Any]:
-        yield from sorted(super()._relevant(), key=lambda packet: packet.stream.type == "subtitle")
+    def text_last(container: InputContainer) -> list[Any]:
+        return sorted(packets_of(container), key=lambda packet: packet.stream.type == "subtitle")
 
-
-def test_a_limited_run_reads_on_for_what_is_badly_interleaved(tmp_path: Path) -> None:
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, seconds=2, **FULL)
-    process(source, output, frames=24, copier=LateText)
+    monkeypatch.setattr(copier, "packets_of", text_last)
+    process(source, output, frames=24)
     assert packets(output, "subtitle")[0] == packets(source, "subtitle")[0]

@@ -45,8 +45,8 @@ def test_frames_of_one_scene_grow_alike() -> None:
     for weight in ("0.0", "5.0"):
         run = trainer(f"steady-{weight}", *LATTICE, *coded, f"loss.steady={weight}")
         run.run()
-        run._learner.restore(torch.Generator().manual_seed(5).get_state())
-        batch = run._learner.draw()
+        run.learner.restore(torch.Generator().manual_seed(5).get_state())
+        batch = run.learner.draw()
         assert isinstance(batch, LatticeBatch)
         assert any(target.twin for target in batch.targets)
         with torch.no_grad():
@@ -98,10 +98,10 @@ def test_a_network_that_draws_at_random_has_one_thread() -> None:
     )
     run = trainer("run", *LATTICE, *swinir)
     run.prepare()
-    assert run._learner.workers is None
+    assert run.learner.workers is None
     run = trainer("run", *LATTICE)
     run.prepare()
-    assert run._learner.workers is not None
+    assert run.learner.workers is not None
 
 
 @pytest.mark.parametrize("residual", [True, False])

@@ -19,7 +19,7 @@ from ciaovideo.train.objective.losses import (
     as_pictures,
     coarse_difference,
 )
-from ciaovideo.train.recipe import LossOptions
+from ciaovideo.train.options import LossOptions
 
 CPU = torch.device("cpu")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ciaovideo.errors import NonFiniteError
+from ciaovideo.train import loop
 from ciaovideo.train.loop import WEIGHTS
 from ciaovideo.train.report.meter import LATE, DataShare, SmoothedLoss
 from tests.runs import assert_same, saved, small_runs, trainer
@@ -42,15 +43,15 @@ def test_a_loss_that_is_no_number_is_told_with_its_step() -> None:
     assert SmoothedLoss(CPU).add(torch.tensor(torch.nan)) == 0
 
 
-def test_a_run_that_reads_late_is_the_same_run() -> None:
-    whole, late = trainer("whole"), trainer("late")
-    late._loss = SmoothedLoss(OTHER)
+def test_a_run_that_reads_late_is_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trainer("whole")
+    monkeypatch.setattr(loop, "SmoothedLoss", lambda _: SmoothedLoss(OTHER))
+    late = trainer("late")
     late.record.every = 100
     whole.run()
     late.run()
     assert_same(saved("late"), saved("whole"))
     diverging = trainer("diverging", "optim.learning_rate=1e30", "optim.clip_norm=0")
-    diverging._loss = SmoothedLoss(OTHER)
     diverging.record.every = 100
     with pytest.raises(NonFiniteError, match=r"at step [23]$|at step [23]:"):
         diverging.run()
@@ -61,10 +62,10 @@ def test_a_run_that_reads_late_is_the_same_run() -> None:
 def test_no_step_waits_for_the_gpu() -> None:
     run = trainer(device="cuda")
     run.prepare()
-    run._train_step()
+    run.train_step()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        run._train_step()
+        run.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -82,7 +83,7 @@ def test_the_share_of_time_for_data() -> None:
 def test_a_run_tells_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
     run = trainer()
     moments = count()  # three in a step, a second from each to the next
-    monkeypatch.setattr(run._share, "mark", lambda: float(next(moments)))
+    monkeypatch.setattr(DataShare, "mark", lambda _: float(next(moments)))
     shares: list[float] = []
     run.run(lambda progress: shares.append(progress.data))
     assert shares == pytest.approx([0.5] * run.step)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ciaovideo.errors import OptionError
 from ciaovideo.models.spec import NetworkSpec
-from ciaovideo.train.recipe import ValidationOptions
+from ciaovideo.train.options import ValidationOptions
 from ciaovideo.train.report.validation import Validation
 
 
