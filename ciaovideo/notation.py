@@ -6,7 +6,7 @@ from fractions import Fraction
 from ciaovideo.errors import OptionError
 
 MAX_RATE = 1000  # frames a second
-ROUNDED_RATE = Fraction(1, 5000)  # as far as 23.98 is from 24000/1001: nobody means that
+ROUNDED_RATE = Fraction(1, 5000)  # tolerance within which 23.98 means 24000/1001
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -9,12 +9,12 @@ from torch.utils import deterministic
 
 from ciaovideo.engine.flags import ProcessFlags
 
-TILE = 512  # LR px: the side of tiles that must not go by the memory that happens to be free
-CUBLAS_WORKSPACE = ":4096:8"  # without such a setting torch refuses deterministic products
+TILE = 512  # LR px: a fixed side of tiles, independent of the free memory
+CUBLAS_WORKSPACE = ":4096:8"  # without it torch refuses deterministic matrix products
 
 
 def _set() -> ExitStack:
-    """Set the flags; closing what is returned brings back the ones before."""
+    """Set the flags; closing the result restores the previous ones."""
     restore = ExitStack()
     restore.callback(
         torch.use_deterministic_algorithms,

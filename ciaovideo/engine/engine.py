@@ -50,15 +50,15 @@ class EnginePlan:
 class Engine:
     """Runs a network on one device: lr (B, 3, h, w) in [0, 1] -> sr (B, 3, H, W), fp32, unclamped.
 
-    Safe to call from several threads at once; ``share`` says how many will, so that each plans
-    with its part of the memory. ``fallbacks`` name what it had to do otherwise than planned.
+    Safe to call from several threads at once; ``share`` tells how many, so that each plans with its
+    part of the memory. ``fallbacks`` lists deviations from the plan.
     """
 
     def __init__(self, network: Network, options: EngineOptions = EngineOptions()) -> None:
         self.device = choose_device(options.device)
         self.precision: Precision = choose_precision(options.precision, self.device)
         if next(network.parameters(), None) is None:
-            self.precision = "fp32"  # it has nothing that could be cast
+            self.precision = "fp32"  # there is nothing to cast
         self.options = options
         self.workers = 1
         self.fallbacks: list[str] = []
@@ -82,7 +82,7 @@ class Engine:
             self._plans.clear()
 
     def plan(self, batch: int, lr_size: tuple[int, int], out_size: tuple[int, int]) -> EnginePlan:
-        """Tiles for a batch of this size, fitted to what was free when it was first asked."""
+        """Tiles for a batch of this size, fitted to the memory that was free at the first call."""
         check_scale(self._network.scales, lr_size, out_size)
         key = (batch, *lr_size, *out_size)
         if key not in self._plans:
@@ -97,16 +97,16 @@ class Engine:
 
     @property
     def network(self) -> Network:
-        """What it runs, in fp32."""
+        """The network, in fp32."""
         return self._exact
 
     @property
     def fixed_tile(self) -> int:
-        """The side of tiles in LR px that does not go by free memory; 0 where it may."""
+        """The side of tiles in LR px if it is independent of free memory, else 0."""
         return self.options.tile or (TILE if self.options.deterministic else 0)
 
     def reach(self, lr_size: tuple[int, int], out_size: tuple[int, int]) -> int:
-        """How many LR pixels around its own a colour can depend on, at these sizes."""
+        """The distance in LR px within which a colour depends on the input, at these sizes."""
         view = View(lr_size, out_size)
         if self._network.passes_at(view):
             return max(lr_size)
@@ -123,9 +123,9 @@ class Engine:
     def start(
         self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What a call gives, and whether it is finite, (), without waiting for a GPU to make it.
+        """The result of a call, and whether it is finite, (); does not wait for the GPU.
 
-        Who uses this must ask later, and take ``exact`` in place of what is not finite.
+        Check the second later, and replace a result that is not finite by that of ``exact``.
         """
         lr = lr.to(self.device, torch.float32)
         with self._computing():
@@ -133,9 +133,9 @@ class Engine:
             return sr, sr.sum().isfinite()
 
     def exact(self, lr: Tensor, out_size: tuple[int, int], part: Rect | None = None) -> Tensor:
-        """The same in fp32, after a value was not finite; NonFiniteError where that does not help.
+        """The same in fp32, after a value was not finite; raises NonFiniteError if one still is.
 
-        It may be the input or the weights that are not.
+        The cause may be the input or the weights.
         """
         lr = lr.to(self.device, torch.float32)
         with self._computing():
@@ -178,13 +178,13 @@ class Engine:
         return sr
 
     def _step_down(self, plan: EnginePlan, batch: int, view: View, problem: BaseException) -> None:
-        """Replace a plan by one of half the side; raises MemoryExhaustedError at the least."""
+        """Replace a plan by one of half the side; raises MemoryExhaustedError at the smallest."""
         if self.options.deterministic:  # another tile would change the last bits
             raise MemoryExhaustedError(
                 f"memory ran out with tiles of {plan.tile} px", "ask for smaller tiles"
             ) from problem
         longest = max(view.lr_size)
-        before = min(plan.tile or longest, longest)  # a tile that was asked for may be larger
+        before = min(plan.tile or longest, longest)  # the user's tile may be larger
         side = math.ceil(before / 2)
         if side < MIN_SIDE:
             raise MemoryExhaustedError(
@@ -231,7 +231,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def check_scale(scales: Scales, lr_size: tuple[int, int], out_size: tuple[int, int]) -> None:
-    """Raise UnsupportedScaleError for a size that is none of these scales times the input's."""
+    """Raise UnsupportedScaleError if a size divided by the input's is none of these scales."""
     for limits in (Scales(), scales):
         if not limits.hold(lr_size, out_size):
             (height, width), (out_height, out_width) = lr_size, out_size

@@ -9,7 +9,7 @@ import torch
 
 
 class ProcessFlags:
-    """The first who needs them sets them, the last puts back what was there."""
+    """The first user sets them, the last one restores the previous values."""
 
     def __init__(self, turn: Callable[[], ExitStack]) -> None:
         self._turn = turn
@@ -19,7 +19,7 @@ class ProcessFlags:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """A block in which they are set."""
+        """Context manager: they are set inside."""
         with self._lock:
             if not self._users:
                 self._restore = self._turn()

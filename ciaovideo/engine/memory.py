@@ -13,8 +13,8 @@ from ciaovideo.models.protocols import Footprint
 
 FLOAT_BYTES = 4
 MIN_SIDE = 32  # LR px; below it the halo outweighs the core many times
-SHARE = 0.6  # of what is free: the allocator's own waste and other programs take the rest
-# How torch words it where it raises a bare RuntimeError: its CPU allocator; the CUDA runtime and
+SHARE = 0.6  # of the free memory: the allocator's waste and other programs take the rest
+# torch's words where it raises a bare RuntimeError: its CPU allocator; the CUDA runtime and
 # driver, Triton, MPS; cuBLAS; cuDNN to version 8, and its two codes since version 9.
 EXHAUSTED = (
     "can't allocate memory",
@@ -35,7 +35,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _container_room() -> int:
-    """What a container's limit leaves, or a very large number where there is none."""
+    """The bytes that a container's limit leaves; a very large number without a limit."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()
@@ -48,7 +48,7 @@ def _container_room() -> int:
 def fit_side(
     lr_size: tuple[int, int], scale_area: float, footprint: Footprint, halo: int, room: int
 ) -> int:
-    """The largest tile side (0: the frame whole) whose computing takes at most ``room`` bytes.
+    """The largest tile side (0: the whole frame) that needs at most ``room`` bytes.
 
     ``scale_area``: output pixels per LR pixel. At least MIN_SIDE, whatever the room.
     """
@@ -67,7 +67,7 @@ def fit_side(
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on a CPU."""
+    """Whether an error means exhausted memory, on a GPU or on a CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in EXHAUSTED)
@@ -75,7 +75,7 @@ def is_exhaustion(error: BaseException) -> bool:
 
 @contextmanager
 def exhaustion_named(doing: str, hint: str) -> Iterator[None]:
-    """Inside, memory that runs out is a MemoryExhaustedError with this hint."""
+    """Context manager: exhausted memory becomes a MemoryExhaustedError with this hint."""
     try:
         yield
     except (RuntimeError, MemoryError) as cause:

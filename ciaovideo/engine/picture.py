@@ -1,4 +1,4 @@
-"""One picture as planes in any layout, and what it shall become."""
+"""One picture as planes in any layout, with the format and size of its result."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,8 +13,8 @@ from ciaovideo.color import PlaneFormat
 class Picture:
     """One picture: a plane (h_p, w_p) for each component of its format, in the layout's order.
 
-    ``out_format`` and ``out_size`` (height, width) say what it shall become: its own format and
-    the size that the upscaler makes of it, where they are not given.
+    ``out_format`` and ``out_size`` (height, width) are those of the result. The defaults are the
+    picture's own format and the upscaler's size.
     """
 
     planes: tuple[Tensor, ...]

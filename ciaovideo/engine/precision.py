@@ -1,4 +1,4 @@
-"""Which arithmetic a device offers, and which layers may run in it."""
+"""The precisions of a device, and the layers that may run in them."""
 
 import torch
 from torch import nn
@@ -14,10 +14,10 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 def choose_precision(asked: Precision, device: torch.device) -> Precision:
-    """What ``auto`` means on a device; raises PrecisionError for what does not work there.
+    """The precision for a device, where ``auto`` chooses; raises PrecisionError for one it lacks.
 
-    bf16 on a GPU, and on a CPU whose matrix instructions take bf16: there it is the faster one,
-    and costs less than 0.01 dB with the bundled weights. fp32 otherwise.
+    ``auto`` is bf16 on a GPU, and on a CPU whose matrix instructions take bf16: there it is faster,
+    and costs less than 0.01 dB with the bundled weights. Otherwise it is fp32.
     """
     if asked == "auto":
         return "bf16" if _has_bf16(device) else "fp32"
@@ -29,10 +29,10 @@ def choose_precision(asked: Precision, device: torch.device) -> Precision:
 
 
 def set_precision(network: nn.Module, precision: Precision) -> None:
-    """Cast a network's layers, all but the modules that say ``keep_fp32``.
+    """Cast a network's layers, except modules with ``keep_fp32``.
 
-    Those compute coordinates or tables once per frame, where rounding would cost and speed does
-    not matter. Residual and last sum are fp32 by the network's own making.
+    Those compute coordinates or tables once per frame, where rounding costs quality and speed does
+    not matter. The network itself keeps residual and last sum in fp32.
     """
     dtype = DTYPES[precision]
     for child in network.children():
@@ -47,9 +47,9 @@ def set_precision(network: nn.Module, precision: Precision) -> None:
 
 
 def _has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices by instructions of its own.
+    """Whether a device has instructions for products of bf16 matrices.
 
-    ``torch.cuda.is_bf16_supported`` says yes where a GPU before Ampere emulates them, slowly.
+    ``torch.cuda.is_bf16_supported`` is true for GPUs before Ampere, too, which emulate bf16 slowly.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8

@@ -1,13 +1,13 @@
-"""Planes in one format to larger planes in another: the way of every frame and picture.
+"""Renders planes of one format as larger planes of another: every frame and picture.
 
-Opacity is enlarged by the network as a gray picture, and apart from the colours. Measured on
-mattes drawn 8 times finer and halved to 96x96, at x2 with ciaosr-fast, PSNR of the matte: a disc
-42.2 dB (bicubic 30.4, bilinear 28.4), letters 39.1 (25.8, 24.1), hair 22.0 (15.5, 14.0), a soft
-ramp 59.3 (55.6, 58.6); of a textured disc laid over a background, 45.9 dB where bicubic opacity
-with the network's colours gives 36.1, since edges of the two then differ in sharpness. Files
-do not state whether colours are premultiplied; both kinds are enlarged as they are. In straight
-alpha the colours of invisible pixels matter: black there darkens the edge (38.6 dB), as in every
-resizer that works this way (bicubic 34.6).
+Opacity is enlarged by the network as a gray picture, and apart from the colours. Measured on mattes
+drawn 8 times finer and halved to 96x96, at x2 with ciaosr-fast, PSNR of the matte: a disc 42.2 dB
+(bicubic 30.4, bilinear 28.4), letters 39.1 (25.8, 24.1), hair 22.0 (15.5, 14.0), a soft ramp 59.3
+(55.6, 58.6); of a textured disc laid over a background, 45.9 dB where bicubic opacity with the
+network's colours gives 36.1, since edges of the two then differ in sharpness. Files do not state
+whether colours are premultiplied; both kinds are enlarged as they are. In straight alpha the
+colours of invisible pixels matter: black there darkens the edge (38.6 dB), as in every resizer that
+works this way (bicubic 34.6).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,12 +31,12 @@ MARGIN = 8  # output px around a part that the chroma filter may read; a multipl
 
 
 class Renderer:
-    """Colour to R'G'B', network, colour back, with the copies to and from the device between.
+    """Colour to R'G'B', network, colour back, with copies to and from the device.
 
-    Planes come back where they came from. Opacity, where the source has it and the target holds
-    it, is enlarged apart. ``dither`` is ordered, of integer codes. Safe to call from several
-    threads, on a GPU each with its CUDA stream (``workers.py``): there a call waits once, when all
-    is done.
+    Planes return to the device that they came from. Opacity is enlarged separately if source and
+    target have it. ``dither`` is ordered, for integer codes. Safe to call from several threads, on
+    a GPU each with its own CUDA stream (``workers.py``): there a call synchronises once, at its
+    end.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Renderer:
         self.dither = dither
 
     def of(self, color: ColorSpec | None) -> "Renderer":
-        """One for pictures that are coded as ``color`` (resolved) says; None: as the source's."""
+        """A renderer whose output has the colour tags ``color`` (resolved); None: the source's."""
         if color is None or color == self.source.color:
             return self
         return Renderer(
@@ -58,7 +58,7 @@ class Renderer:
     def render(self, planes: Planes, out_size: tuple[int, int], part: Rect | None = None) -> Planes:
         """One picture at ``out_size`` (height, width), or a ``part`` of it in output px.
 
-        Planes of a part hold its ``halved`` boxes. Raises what the engine does.
+        Planes of a part hold its ``halved`` boxes. Raises the engine's errors.
         """
         if part is not None:
             return self.render_parts(planes, out_size, (part,))[0]
@@ -75,7 +75,7 @@ class Renderer:
     def render_into(
         self, out: Sequence[Planes], pictures: Sequence[Planes], out_size: tuple[int, int]
     ) -> None:
-        """Pictures of one size as one batch, each into planes of its own in CPU memory."""
+        """Render pictures of one size as one batch, each into given planes in CPU memory."""
         lr = torch.cat([self._upload(planes) for planes in pictures])
 
         def fill(enlarge: Enlarge) -> None:
@@ -88,7 +88,7 @@ class Renderer:
     def render_parts(
         self, planes: Planes, out_size: tuple[int, int], parts: Sequence[Rect]
     ) -> list[Planes]:
-        """Parts of one picture, as ``render`` makes them; on a GPU all are waited for at once."""
+        """Parts of one picture, as ``render`` makes them, with one synchronisation on a GPU."""
         lr = self._upload(planes)
 
         def cut(enlarge: Enlarge) -> list[Planes]:
@@ -98,7 +98,7 @@ class Renderer:
 
     @torch.inference_mode()
     def _finite[R](self, out_size: tuple[int, int], make: Callable[[Enlarge], R]) -> R:
-        """What is made by the network; made again in fp32 where a value was not finite."""
+        """The network's results; computed again in fp32 where a value was not finite."""
         with self.engine.failed_twins.noted():
             return self._finite_noted(out_size, make)
 
@@ -111,7 +111,7 @@ class Renderer:
             return sr
 
         made = make(enlarge)
-        # To know it on a GPU is to wait for all that was begun before.
+        # On a GPU, reading it waits for all work begun before.
         if not finite or bool(torch.stack(finite).all() if len(finite) > 1 else finite[0]):
             return made
         made = make(lambda lr, part: self.engine.exact(lr, out_size, part))
@@ -140,7 +140,7 @@ class Renderer:
     ) -> Planes:
         """R'G'B' (1, 3, H, W) and the picture's opacity as planes, on the device or in ``out``.
 
-        From a GPU they are still on their way. With ``read``, that part of the output.
+        From a GPU the copies are still running. With ``read``, only that part of the output.
         """
         colors = self.target.opaque
         origin = (read.top, read.left) if read else (0, 0)
@@ -173,7 +173,7 @@ class Renderer:
         out_size: tuple[int, int],
         part: Rect,
     ) -> Planes:
-        """A part, cut from a little more of the output, because the chroma filter reads more."""
+        """A part, cut from a slightly larger part of the output, which the chroma filter reads."""
         read = part.grown(MARGIN, Rect(0, 0, *out_size))
         made = self._encoded(enlarge, enlarge(lr, read), planes, out_size, read=read)
         own = []
@@ -213,7 +213,7 @@ class Renderer:
         return made.expand(1, *size) if flat else made
 
     def _home(self, planes: Planes, device: torch.device) -> Planes:
-        """The planes on a device; from a GPU they are still on their way, to pinned memory."""
+        """The planes on a device; from a GPU they are copied asynchronously, to pinned memory."""
         pinned = self.engine.device.type == "cuda" and device.type == "cpu"
         return tuple(
             plane

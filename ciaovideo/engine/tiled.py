@@ -1,4 +1,4 @@
-"""A network over a frame tile by tile: what each reads, what each owns."""
+"""Runs a network over a frame tile by tile: what each reads, what each owns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from ciaovideo.tiling import Rect, plan_tiles
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How a frame is cut: its view, and the side of tiles in LR px (0: in one piece)."""
+    """How a frame is cut into tiles: its view, and their side in LR px (0: one tile)."""
 
     view: View
     side: int
@@ -42,7 +42,7 @@ def enlarge(network: Network, lr: Tensor, tiling: Tiling, part: Rect) -> Tensor:
 
 
 def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Statistics:
-    """The sums over the whole frame that a network wants, all its passes."""
+    """The sums over the whole frame that a network needs, in all its passes."""
     pieces = list(_pieces(network, tiling, Rect(0, 0, *tiling.view.out_size)))
     statistics: dict[str, Tensor] = {}
     for _ in range(network.passes_at(tiling.view)):
@@ -57,7 +57,7 @@ def summarize(network: Network, lr: Tensor, tiling: Tiling) -> Statistics:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A tile: what it reads, the view of that, what it owns and where that goes."""
+    """A tile: the LR box it reads, that box's view, the output it owns and its place."""
 
     read: Rect
     view: View
@@ -94,7 +94,7 @@ class Owned:
         self.high = int(self._owner[-1]) + 1
 
     def of(self, start: int, stop: int, origin: int) -> tuple[slice, Axis]:
-        """Those that LR samples [start, stop) own, counted from the first, and as queries.
+        """The output samples that LR samples [start, stop) own, and their queries.
 
         ``origin``: the LR sample at which the latent map at hand begins.
         """

@@ -25,12 +25,12 @@ ARRAY_KINDS = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 class Upscaler:
     """Enlarges pictures: a tensor (B, 3, H, W) in [0, 1], numpy (H, W, 3) or (B, H, W, 3), Picture.
 
-    Options have the names that ``upscale`` gives them: ``scale`` any number from 1 to 30, or
-    ``size`` as (height, width) or "1920x1080", or one of the sides. numpy may be uint8, uint16 or
-    float in [0, 1]; what comes back is of the same kind, dtype and device, integers rounded and
-    clamped, floats as the network made them. ``restore`` is a number from 0, faithful, to 1; a
-    picture says nothing of its coding, so that ``"auto"`` is 0. A ``consistent`` result, reduced
-    again by anti-aliased bicubic, equals the picture within 1e-4 before it is rounded.
+    Options have the same names as in ``upscale``: ``scale`` any number from 1 to 30, or ``size`` as
+    (height, width) or "1920x1080", or one of the sides. numpy arrays may be uint8, uint16 or float
+    in [0, 1]. The result has the same kind, dtype and device; integers are rounded and clamped,
+    floats are not. ``restore`` is a number from 0, faithful, to 1; a picture does not state its
+    codec, so ``"auto"`` is 0. A ``consistent`` result, reduced again by anti-aliased bicubic,
+    equals the picture within 1e-4 before it is rounded.
 
     One object may be used from several threads. Objects that agree in network, device, precision,
     tile, ``deterministic``, ``consistent`` and ``workers`` share one copy of the weights and the
@@ -89,8 +89,8 @@ class Upscaler:
     def submit[T: (Tensor, np.ndarray[Any, Any], Picture)](self, picture: T) -> Future[T]:
         """The picture enlarged by one of ``workers`` threads, while the caller continues.
 
-        Waits as long as ``workers + 1`` pictures are unfinished: so memory is bounded however fast
-        pictures come. Pictures must be in CPU memory, and left alone until they are done.
+        Waits while ``workers + 1`` pictures are unfinished, to bound memory. Pictures must be in
+        CPU memory, and must not be changed until they are done.
         """
         planes = picture.planes if isinstance(picture, Picture) else (picture,)
         if any(isinstance(plane, Tensor) and plane.device.type != "cpu" for plane in planes):
@@ -133,13 +133,13 @@ class Upscaler:
 
 
 def _pool(model: ModelOptions, options: EngineOptions, workers: int | None) -> WorkerPool:
-    """The pool for these options: one that is alive, or a new one."""
+    """The pool for these options: a live one, or a new one."""
     device = choose_device(options.device)
     count = usual_workers(device) if workers is None else workers
     restore = settled(model, options.device).restore
     key: tuple[object, ...] = (model_name(model, options.device), restore)
     if model.weights is not None:
-        with suppress(OSError, ValueError):  # loading reports what is wrong with it
+        with suppress(OSError, ValueError):  # loading will report the fault
             about = model.weights.stat()
             key = (model.weights.resolve(), about.st_mtime_ns, about.st_size, restore)
     precision = choose_precision(options.precision, device)

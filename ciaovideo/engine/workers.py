@@ -20,16 +20,16 @@ type Task = Callable[[], None]
 
 
 def usual_workers(device: torch.device) -> int:
-    """How many threads keep a device busy: one a core of a CPU, GPU_WORKERS on CUDA."""
+    """The number of threads that keep a device busy: a CPU's cores, GPU_WORKERS on CUDA."""
     return {"cpu": torch.get_num_threads(), "cuda": GPU_WORKERS}.get(device.type, 1)
 
 
 class WorkerPool:
     """An engine and the threads that work for it; on a GPU each has its own CUDA stream.
 
-    On a CPU each has its part of the cores: a picture a core beats a picture on all cores. The
-    threads start when first needed. They end after the work at hand when the pool is closed, or
-    with the last object that holds it, and never keep the process.
+    On a CPU each has its part of the cores: a picture per core is faster than a picture on all
+    cores. The threads start when first needed. They end after the current work when the pool is
+    closed, or with the last object that holds it, and never keep the process alive.
     """
 
     def __init__(self, engine: Engine, workers: int) -> None:
@@ -44,7 +44,7 @@ class WorkerPool:
         self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._starting = threading.Lock()
-        # One more than threads: the next piece of work waits when a thread comes free.
+        # One more than threads: the next piece of work is ready when a thread becomes free.
         self._slots = threading.BoundedSemaphore(workers + 1)
         self._end = finalize(self, _end_threads, self._queue, workers)
         self._end.atexit = False
@@ -56,14 +56,14 @@ class WorkerPool:
         self.close()
 
     def close(self, *, wait: bool = False) -> None:
-        """End the threads, after all that was given to them; with ``wait`` not before that."""
+        """End the threads after all submitted work; with ``wait``, return only then."""
         with self._starting:
             self._end()
         for thread in self._threads if wait else ():
             thread.join()
 
     def submit[R](self, work: Callable[[], R]) -> Future[R]:
-        """Have a thread do it; waits while ``workers + 1`` such pieces of work are unfinished."""
+        """Have a thread do it; waits while ``workers + 1`` submitted calls are unfinished."""
         self._slots.acquire()
         try:
             future = self.enqueue(work)
@@ -74,9 +74,9 @@ class WorkerPool:
         return future
 
     def enqueue[R](self, work: Callable[[], R]) -> Future[R]:
-        """Have a thread do it, however much is unfinished; RuntimeError in a closed pool."""
+        """Have a thread do it, without waiting; RuntimeError in a closed pool."""
         future: Future[R] = Future()
-        streams = self._cuda_streams  # and not the pool: threads must not keep it
+        streams = self._cuda_streams  # not the pool: threads must not keep it alive
 
         def task() -> None:
             if not future.set_running_or_notify_cancel():
@@ -92,7 +92,7 @@ class WorkerPool:
 
         with self._starting:
             if not self._end.alive:  # such as at the end of the interpreter
-                raise RuntimeError("the pool is closed, and does no more work")
+                raise RuntimeError("the pool is closed")
             if not self._threads:
                 for number in range(self.workers):
                     name = f"ciaovideo-worker-{number}"
@@ -101,30 +101,30 @@ class WorkerPool:
         return future
 
     def spawn(self, name: str, work: Task) -> threading.Thread:
-        """A daemon thread with a worker's part of the cores; all other threads keep theirs."""
+        """Start a daemon thread with a worker's part of the cores; other threads keep theirs."""
         begun, cores = threading.Event(), self._cores
 
         def run() -> None:
             torch.set_num_threads(cores)
-            torch.get_num_threads()  # a thread's first look takes what was set last, by anybody
+            torch.get_num_threads()  # a thread's first read takes the last value set by any thread
             begun.set()
             work()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         begun.wait()
-        # New threads inherit the last count that was set.
+        # New threads inherit the last count set.
         torch.set_num_threads(torch.get_num_threads())
         return thread
 
 
 def _serve(tasks: "queue.SimpleQueue[Task | None]") -> Task:
-    """What a worker does until there is no more work."""
+    """Do work until there is none left."""
 
     def work() -> None:
         while (task := tasks.get()) is not None:
             task()
-            del task  # or it would live until the next comes
+            del task  # else it would live until the next task
 
     return work
 
@@ -135,7 +135,7 @@ def _end_threads(tasks: "queue.SimpleQueue[Task | None]", count: int) -> None:
 
 
 class ThreadStreams:
-    """A CUDA stream for each thread that asks; nothing on other devices."""
+    """A CUDA stream for each calling thread; nothing on other devices."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -150,7 +150,7 @@ class ThreadStreams:
         return torch.cuda.stream(self._own.cuda_stream)
 
     def wait(self) -> None:
-        """Until the GPU has done everything that was begun in the current CUDA stream."""
+        """Wait until the GPU has finished all work in the current CUDA stream."""
         if self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()
 
@@ -170,6 +170,6 @@ def shared_pool(key: tuple[object, ...], make: Callable[[], WorkerPool]) -> Work
 
 @atexit.register
 def _finish() -> None:
-    """A script may end before what it submitted is done: the interpreter waits for it."""
+    """Have the interpreter wait, at its end, for submitted work."""
     for pool in list(_alive.values()):
         pool.close(wait=True)

@@ -3,7 +3,7 @@
 ``protocol.py`` has one function per kind of published table: colour, border, cropping, and how LR
 is made. ``clips.py`` measures videos with a known truth, ``coded.py`` the same after a codec,
 ``equivariance.py`` equivariance over scales, ``cost.py`` weights and time; ``measuring.py`` chooses
-among them. ``suites/`` are comparisons of many networks, ``baselines.py`` needs none. ``report.py``
+one. ``suites/`` are comparisons of many networks, ``baselines.py`` is interpolation. ``report.py``
 prints text, Markdown and JSON. ``page.py`` fills ``templates/page.html``, with crops from
 ``crops.py``. ``published/`` holds the figures of papers.
 

@@ -1,4 +1,4 @@
-"""Interpolation: the baseline that a network has to beat."""
+"""Interpolation: the baseline for networks."""
 
 from collections.abc import Mapping
 from functools import partial

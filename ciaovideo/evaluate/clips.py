@@ -1,4 +1,4 @@
-"""Videos with a known truth: quality of each frame, and of what changes between frames."""
+"""Videos with a known truth: quality of each frame, and of changes between frames."""
 
 import math
 import statistics
@@ -29,9 +29,9 @@ def clip(
     """A video of true frames, such as those of Vid4: PSNR, SSIM and temporal error on Y.
 
     Each frame is measured as ``benchmark`` measures a picture, border and cropping included; LR is
-    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames``
-    limits how many are read. Published tables on Vid4 differ in borders and skipped frames, so none
-    is comparable.
+    anti-aliased bicubic of the decoded R'G'B', rounded to 8 bit (``reduced``). ``frames`` limits
+    their number. Published tables on Vid4 differ in borders and skipped frames, so none is
+    comparable.
     """
     with naming(path.name):
         pairs = _pairs(path, scale, frames)
@@ -48,7 +48,7 @@ def frame_scores(
     ssim: bool,
     on_sample: OnSample,
 ) -> Iterator[FrameScore]:
-    """The measures of each frame of a clip: LR (1, 3, h, w) and HR (1, 3, H, W), in order."""
+    """The measures of each frame of a clip; ``pairs`` are LR (1, 3, h, w) and HR (1, 3, H, W)."""
     before: tuple[Tensor, Tensor] | None = None
     for number, (lr, hr) in enumerate(pairs):
         sr = upscale(lr, (hr.shape[-2], hr.shape[-1])).cpu()
@@ -68,7 +68,7 @@ def frame_scores(
 
 
 def color_shift(sr: Tensor, other: Tensor) -> float:
-    """How far the mean R', G' or B' of a picture is from another's, in 8-bit steps."""
+    """The largest difference of two pictures' mean R', G' or B', in 8-bit steps."""
     means = (picture.mean(dim=(-2, -1)) for picture in (sr.clamp(0, 1), other))
     return float(next(means).sub(next(means)).abs().max() * 255)
 

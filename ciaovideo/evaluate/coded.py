@@ -1,4 +1,4 @@
-"""Videos as people have them: reduced, then coded at known qualities, and enlarged again."""
+"""Realistic videos: reduced, coded at known qualities, and enlarged again."""
 
 import math
 from collections.abc import Iterator
@@ -18,24 +18,24 @@ from ciaovideo.evaluate.clips import frame_scores, mean_score, reduced, true_fra
 from ciaovideo.evaluate.protocol import FrameScore, OnSample, Score, Upscale, naming
 from ciaovideo.media.write.recompress import KINDS, recompress
 
-FRAMES = 8  # of a clip, where nothing else is asked for
-PAN = (3, 2)  # HR px that a still moves between frames: right, down
+FRAMES = 8  # of a clip, by default
+PAN = (3, 2)  # HR px per frame by which a still is panned: right, down
 LAYOUT = PixelLayout.of("yuv420p")
 COLOR = ColorSpec(matrix=Matrix.SMPTE170M, color_range=Range.LIMITED, siting=Siting.LEFT)
 NAMES = {"h264": "x264", "h265": "x265", "vp9": "VP9", "mpeg2": "MPEG-2", "mpeg4": "MPEG-4"}
-QUANTISED = frozenset({"mpeg2", "mpeg4"})  # whose quality is the quantiser itself
+QUANTISED = frozenset({"mpeg2", "mpeg4"})  # codecs whose quality is the quantiser itself
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Coding:
-    """What coded a clip, and its quality: ``kind`` as ``recompress.KINDS`` has it, "" nothing."""
+    """A clip's codec and quality: ``kind`` is one of ``recompress.KINDS``, "" for uncoded."""
 
     kind: str = ""
     quality: int = 0
 
     @property
     def axis(self) -> str:
-        """What its quality counts."""
+        """The unit of its quality."""
         if not self.kind:
             return "clean"
         return f"{NAMES[self.kind]} {'q' if self.kind in QUANTISED else 'crf'}"
@@ -56,7 +56,7 @@ class Coding:
         qualities = KINDS[kind][2]
         if not quality.isdecimal() or int(quality) not in qualities:
             raise OptionError(
-                f"{text!r}: {kind} has no such quality",
+                f"{text!r}: {kind} does not have this quality",
                 f"write {kind}: and {qualities[0]} to {qualities[-1]}",
             )
         return cls(kind, int(quality))
@@ -84,10 +84,10 @@ def coded_clip(
 
     Each frame of at most ``frames`` (8) is cropped so that LR has whole, even sides, and reduced by
     anti-aliased bicubic. LR is BT.601, limited range, 4:2:0 (chroma sited left), coded as one clip
-    with the encoder's own settings; ``clean`` leaves the coding out, and the rounding to 4:2:0 as
-    well. Measured on Y without the border (PSNR, SSIM, temporal error); the shift of colour is the
-    largest difference of a frame's mean R', G' or B' from that of its LR, in 8-bit steps. Encoders
-    shift colours as well, so the difference from HR's is a measure of its own.
+    with the encoder's default settings; ``clean`` skips the coding and 4:2:0. Measured on Y without
+    the border (PSNR, SSIM, temporal error); the shift of colour is the largest difference of a
+    frame's mean R', G' or B' from that of its LR, in 8-bit steps. Encoders shift colours as well,
+    so the difference from HR's is measured separately.
     """
     count = frames or FRAMES
     coded = _coded(path, count, scale, coding)
@@ -101,13 +101,13 @@ def coded_clip(
 
 
 def count_frames(path: Path, frames: int | None) -> int:
-    """How many frames are measured at most."""
+    """The largest number of frames that are measured."""
     count = frames or FRAMES
     return count if path.is_file() else count * len(list_pictures(path))
 
 
 def _clips(path: Path, frames: int, scale: float) -> Iterator[Tensor]:
-    """True frames (T, 3, H, W) in [0, 1] of each clip, of sides that the scale wants."""
+    """True frames (T, 3, H, W) in [0, 1] of each clip, with sides that fit the scale."""
     if path.is_file():
         whole = torch.cat(list(islice(true_frames(path, frames), frames)))
         height, width = crop_size((whole.shape[-2], whole.shape[-1]), scale, even=True)
@@ -134,7 +134,7 @@ def _panned(picture: Tensor, frames: int, scale: float) -> Tensor:
 def _coded(path: Path, frames: int, scale: float, coding: Coding) -> list[Tensor]:
     """LR of each clip (T, 3, h, w) as a decoder gives it, in R'G'B'.
 
-    Kept for the next method: all are to see the same, and encoders do not always make the same.
+    Kept for the next method: all should see the same LR, and encoders may be non-deterministic.
     """
     made = []
     for clip in _clips(path, frames, scale):

@@ -11,7 +11,7 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.models.protocols import Network
 
 SIDE = 192  # px of LR
-SCALE = 4.0  # chosen here: the paper names no scale
+SCALE = 4.0  # our choice: the paper names no scale
 RUNS = 3
 
 
@@ -31,7 +31,7 @@ class Cost:
 
 
 def cost(name: str, network: Network, engine: Engine) -> Cost:
-    """CiaoSR (Cao et al., arXiv 2212.04362), table 7: size of the implicit model, time of it all.
+    """CiaoSR (Cao et al., arXiv 2212.04362), table 7: size of the implicit model, total time.
 
     LR of 192x192 px at x4; the median of three runs after a warm-up.
     """
@@ -50,7 +50,7 @@ def cost(name: str, network: Network, engine: Engine) -> Cost:
 
 def _timed(engine: Engine, lr: torch.Tensor, out_size: tuple[int, int]) -> float:
     started = time.perf_counter()
-    engine(lr, out_size).sum().item()  # waits for a GPU
+    engine(lr, out_size).sum().item()  # synchronises with a GPU
     return time.perf_counter() - started
 
 

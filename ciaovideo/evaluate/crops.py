@@ -1,4 +1,4 @@
-"""Details of measured pictures: the same place by every method."""
+"""Crops of measured pictures: the same place by every method."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from ciaovideo.evaluate.protocol import Sample
 from ciaovideo.media.pictures.webp import encode_webp
 from ciaovideo.metrics.luma import luma
 
-SIDE = 192  # HR px of a crop, less where the picture is smaller
+SIDE = 192  # HR px a side, less in smaller pictures
 STEP = 8  # px between candidate places
 CROPS = 4  # of each set
 LR, TRUTH = "LR", "truth"
@@ -18,7 +18,7 @@ LR, TRUTH = "LR", "truth"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """One place in one picture: ``views`` are WebP files by method, LR first and the truth last."""
+    """One place in a picture: ``views`` are WebP files by method, LR first and the truth last."""
 
     dataset: str
     name: str
@@ -36,7 +36,7 @@ class Gallery:
     _views: dict[tuple[str, str, int], dict[str, Tensor]] = field(default_factory=dict)
 
     def add(self, dataset: str, method: str, sample: Sample, *, is_video: bool = False) -> None:
-        """Keep a method's crops of a picture, if the picture is one of those selected."""
+        """Keep a method's crops of a picture, if the picture is a selected one."""
         key = dataset, sample.name
         if key not in self._places:
             kept = sum(name == dataset for name, _ in self._places)
@@ -72,7 +72,7 @@ def _cut(picture: Tensor, place: tuple[int, int]) -> Tensor:
 
 
 def busiest_places(sample: Sample, count: int) -> list[tuple[int, int]]:
-    """Where bicubic interpolation loses most: (top, left) of crops that do not overlap.
+    """Where bicubic interpolation has the largest error: (top, left) of disjoint crops.
 
     They do not depend on the method. At least one, at most ``count``.
     """

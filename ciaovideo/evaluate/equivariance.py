@@ -14,13 +14,13 @@ from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale, naming
 from ciaovideo.metrics.equivariance import equivariance_error
 
 type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
-"""A folder or a video, a scale and a method to means over it; each picture is shown."""
+"""Folder or video, scale, method, and a callback for each picture -> means."""
 
 
 def with_equivariance(measure: Measuring) -> Measuring:
-    """The same measure, and the mean equivariance error of the LR pictures that it looks at.
+    """The same measure with the mean equivariance error of its LR pictures.
 
-    Two more calls of the method for each picture: of LR, and of LR reduced once more.
+    The method is called twice more for each picture: on LR, and on LR reduced once more.
     """
 
     def measured(path: Path, scale: float, upscale: Upscale, seen: OnSample) -> Score:

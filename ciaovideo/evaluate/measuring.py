@@ -1,6 +1,6 @@
-"""The measures of a protocol, and how many pictures they take.
+"""The measures of a protocol, and their number of pictures.
 
-Videos are read and coded with PyAV, which measuring pictures does without.
+Videos are read and coded with PyAV; pictures are measured without it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ciaovideo.evaluate.coded import Coding
 
-VIDEO = "video"  # the protocol that codes LR
+VIDEO = "video"  # the protocol for coded LR
 
 
 def choose_measures(
@@ -31,10 +31,10 @@ def choose_measures(
     lpips: Sequence[Path] | None = None,
     equivariance: bool = False,
 ) -> Mapping[str, Measuring]:
-    """What measures, by what codes LR before: "" where nothing does.
+    """The measures by the coding of LR, "" for none.
 
-    ``codings`` is a list such as "clean,h264:23", of the protocol "video" only; ``lpips`` the two
-    files of LPIPS's weights; ``equivariance`` is measured of LR as it is. Raises OptionError.
+    ``codings`` is a list such as "clean,h264:23", for the protocol "video" only; ``lpips`` are the
+    two files of LPIPS's weights; ``equivariance`` is measured on uncoded LR. Raises OptionError.
     """
     if equivariance:
         plain = choose_measures(protocol, codings, frames=frames, ssim=ssim, lpips=lpips)
@@ -61,7 +61,7 @@ def choose_measures(
 
 
 def count_pictures(path: Path, protocol: str, frames: int | None) -> int:
-    """How many pictures of a folder, or frames of a video, are measured at most."""
+    """The largest number of pictures of a folder, or frames of a video, that are measured."""
     count: int
     if protocol == VIDEO:
         count = _with_pyav("coded", "videos are coded").count_frames(path, frames)
@@ -75,7 +75,7 @@ def count_pictures(path: Path, protocol: str, frames: int | None) -> int:
 def _plain(
     protocol: str, frames: int | None, lpips: Sequence[Path] | None, *, ssim: bool
 ) -> Measuring:
-    """The measure of videos as they are, and of pictures by a protocol."""
+    """The measure of uncoded videos, and of pictures by a protocol."""
     judge = LPIPS.load(*lpips) if lpips else None
     pictures = PROTOCOLS[protocol]
 

@@ -9,13 +9,13 @@ from ciaovideo.evaluate.protocol import Score
 from ciaovideo.evaluate.report import COST_TITLE, MISSING, Report, Row
 from ciaovideo.pages.page import Chart, Views, chart, fill, webp_uri
 
-FRAME_TICKS = 10  # at most, below charts over time
+FRAME_TICKS = 10  # at most, on the time axis
 FRAME_STEPS = tuple(factor * 10**power for power in range(9) for factor in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table: a figure, smaller ones after it, and whether it is the best."""
+    """A cell of a table: a figure, smaller ones after it, and whether it is the best."""
 
     text: str
     small: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a table: its name, its cells, and the class of its mark or its source."""
+    """A row of a table: its name, its cells, and the class of its mark or its source."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -34,7 +34,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """All that the page shows of one set."""
+    """The page's section on one set."""
 
     name: str
     about: str
@@ -47,7 +47,7 @@ class Section:
 
 
 def as_html(report: Report, crops: Sequence[Crop], about: Sequence[str], shown_scale: float) -> str:
-    """The page; ``about`` are lines on how it was measured.
+    """The page; ``about`` are lines on how the figures were measured.
 
     Charts over time are unfolded for ``shown_scale`` alone.
     """
@@ -84,7 +84,7 @@ class Overview:
 
 
 def _overview(report: Report, methods: list[str]) -> list[Overview]:
-    """One of each coded set and scale; none where nothing was coded."""
+    """An overview for each coded set and scale."""
     order = {name: index for index, name in enumerate(methods)}
     made = []
     for dataset in dict.fromkeys(row.dataset for row in report.rows if row.coding):
@@ -200,7 +200,7 @@ def _cell(score: Score | None, best: float) -> Cell:
 def _published(
     papers: Sequence[Row], measured: Sequence[Row], scales: Sequence[float]
 ) -> Iterable[Entry]:
-    """Published rows, each figure with its distance to the first method measured."""
+    """Published rows, each figure with its difference from the first measured method's."""
     for row in papers:
         cells = []
         for scale in scales:
@@ -213,7 +213,7 @@ def _published(
 def _over_scale(
     rows: Sequence[Row], papers: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
 ) -> Iterable[Chart]:
-    """PSNR over scale, and the gain over bicubic, if measured: it shows small differences."""
+    """PSNR over scale, and the gain over bicubic, if measured, which shows small differences."""
     if len(scales) < 2:
         return
     ticks = sorted(scales)
@@ -236,7 +236,7 @@ def _over_scale(
 def _equivariance(
     rows: Sequence[Row], order: Mapping[str, int], scales: Sequence[float]
 ) -> Iterable[Chart]:
-    """The equivariance error over scale, where it was measured."""
+    """The equivariance error over scale, if measured."""
     lines = [
         Line(
             sorted(
@@ -250,7 +250,7 @@ def _equivariance(
         for row in rows
     ]
     if len(scales) > 1:
-        heading = "Equivariance error over scale, dB: less treats scales more alike"
+        heading = "Equivariance error over scale, dB: less is more consistent"
         yield from chart(heading, lines, "scale", sorted(scales))
 
 
@@ -284,7 +284,7 @@ def _over_time(rows: Sequence[Row], order: Mapping[str, int], scale: float) -> t
 
 
 def _views(crop: Crop) -> Views:
-    """One crop with its slider: at first interpolation is left, our first method right."""
+    """One crop with its slider: initially interpolation left, our first method right."""
     labels = list(crop.views)
     methods = [label for label in labels[1:] if label != TRUTH]
     after = methods[0]

@@ -1,4 +1,4 @@
-"""Protocols of published tables: how HR is cropped, LR made, and what is compared."""
+"""Protocols of published tables: cropping of HR, making of LR, and the measures."""
 
 import math
 import statistics
@@ -23,8 +23,8 @@ Upscale = Callable[[Tensor, tuple[int, int]], Tensor]
 class FrameScore:
     """One frame of a video: PSNR in dB, SSIM, and temporal error against the frame before.
 
-    ``shift`` is how far its mean colour is from that of its LR, in 8-bit steps, and
-    ``true_shift`` from that of HR: encoders shift colours, too.
+    ``shift`` is the distance of its mean colour from its LR's, in 8-bit steps, and ``true_shift``
+    from HR's: encoders shift colours, too.
     """
 
     psnr: float
@@ -93,7 +93,7 @@ def benchmark(
     lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
-    """Set5, Set14, B100 and their like: Y of BT.601, without ceil(scale) pixels of border.
+    """Set5, Set14, B100 and similar: Y of BT.601, without ceil(scale) pixels of border.
 
     CiaoSR (Cao et al., arXiv 2212.04362), tables 2, 3, 6 and 8, as LIIF (Chen et al., arXiv
     2012.09161) defines it: HR is cropped so that LR has whole sides (``crop_step``), LR is Pillow's
@@ -131,10 +131,11 @@ def eqsr(
     lpips: Metric | None = None,
     on_sample: OnSample = lambda _: None,
 ) -> Score:
-    """Scales that are no integers, on Y: x1.4 to x6.75 of EQSR (Wang et al., CVPR 2023).
+    """Non-integer scales, on Y: x1.4 to x6.75 of EQSR (Wang et al., CVPR 2023).
 
-    As ``benchmark``, but for the border of that paper's configurations: 4 px up to x4, 6 up to x6,
-    8 beyond. The paper does not say how HR is cropped at such scales; here LR is whole.
+    As ``benchmark``, except for the border of that paper's configurations: 4 px up to x4, 6 up to
+    x6, 8 beyond. The paper does not state the cropping of HR at such scales; here LR has whole
+    sides.
     """
     metrics = _metrics("psnr", ssim=ssim, lpips=lpips)
     border = 4 if scale <= 4 else 6 if scale <= 6 else 8
@@ -173,7 +174,7 @@ def pairs(folder: Path, scale: float) -> Iterator[tuple[str, Tensor, Tensor]]:
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Prefix an OptionError from inside with the name of its picture or video."""
+    """Context manager: prefix an OptionError with the name of its picture or video."""
     try:
         yield
     except OptionError as cause:
@@ -181,7 +182,7 @@ def naming(what: str) -> Iterator[None]:
 
 
 def _metrics(psnr: str, *, ssim: bool, lpips: Metric | None) -> dict[str, Metric]:
-    """The metrics, by the field of ``Score`` that each fills."""
+    """The metrics by their field of ``Score``."""
     metrics = {"psnr": METRICS[psnr]}
     if ssim:
         metrics["ssim"] = METRICS["ssim"]

@@ -21,7 +21,8 @@ COST_HEADING = ("cost", "weights", "in the decoder", "ms", "on")
 class Row:
     """Scores of one method on one set, by scale; ``source`` is the paper of a published row.
 
-    ``channel`` is that of PSNR: Y or RGB. ``coding`` is what LR went through, where it was coded.
+    ``channel`` is that of PSNR: Y or RGB. ``coding`` is the codec and quality of LR, if it was
+    coded.
     """
 
     method: str
@@ -33,7 +34,7 @@ class Row:
 
     @property
     def section(self) -> str:
-        """The set, and how it was coded: what is compared with each other."""
+        """The set and its coding, within which methods are compared."""
         return f"{self.dataset}, {self.coding}" if self.coding else self.dataset
 
 
@@ -63,18 +64,18 @@ class Report:
         return json.dumps([*entries, *others], indent=2)
 
     def sections(self) -> list[str]:
-        """The sets, each as it was coded, in the order of the rows."""
+        """The sets with their codings, in the order of the rows."""
         return list(dict.fromkeys(row.section for row in self.rows))
 
     def codings(self, dataset: str) -> list[str]:
-        """How the LR of a set was coded, in the order of the rows; empty where it was not."""
+        """The codings of a set's LR, in the order of the rows; empty if it was not coded."""
         coded = [row.coding for row in self.rows if row.dataset == dataset and row.coding]
         return list(dict.fromkeys(coded))
 
     def tables(self) -> list[tuple[str, list[list[str]]]]:
-        """A title and cells, the heading first, for each set, and for costs.
+        """Title and cells, the heading first, for each set and for costs.
 
-        Of a coded set, one for each scale, with codings as its columns.
+        For a coded set, one table for each scale, with codings as columns.
         """
         tables = []
         for dataset in dict.fromkeys(row.dataset for row in self.rows):
@@ -157,7 +158,7 @@ def _name(row: Row) -> str:
 
 
 def _cell(row: Row, scale: float) -> str:
-    """The figures of a cell; ours have one digit more than papers print."""
+    """The figures of a cell; ours have one digit more than papers'."""
     score = row.scores.get(scale)
     if score is None:
         return MISSING

@@ -1,4 +1,4 @@
-"""Grain over finished planes: integer noise by luma, within the range that they may use."""
+"""Adds grain to finished planes: integer noise by luma, within their legal range."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,14 +15,14 @@ from ciaovideo.grain.measure import BANDS, STEPS, GrainCurve
 from ciaovideo.grain.noise import TRIAL, Noise, fitted
 from ciaovideo.grain.octaves import variance
 
-ROOM = 2.0  # standard deviations that lie between a code with grain and black or white
-BAND_SAMPLES = 1 << 18  # samples that are worked on at once: they fit a core's cache
-LEVELS = 256  # of luma that have a strength of their own
+ROOM = 2.0  # standard deviations between a code with full grain and black or white
+BAND_SAMPLES = 1 << 18  # samples processed at once: they fit a core's cache
+LEVELS = 256  # of luma, each with its own strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grain:
-    """What is added to each frame of an output.
+    """The grain that is added to each frame of an output.
 
     ``sigma`` is its standard deviation over all bands of luma, in steps of 8 bits; ``strengths``
     (LEVELS) that of a code by its highest 8 bits, in codes, for ``noise`` of variance 1.
@@ -43,10 +43,10 @@ class Grain:
         layout: PixelLayout,
         color: ColorSpec,
     ) -> Self | None:
-        """The grain that gives pictures in this format what they lack; None if that is nothing.
+        """The grain that pictures in this format have lost; None if it is none.
 
-        Black and white stay as they are, and codes near them get so little that what is clamped
-        is not to be seen: bars stay black.
+        Black and white are unchanged, so bars stay black. Codes near them get so little that
+        clamping is invisible.
         """
         if not lacking.sigma:
             return None
@@ -65,9 +65,9 @@ class Grain:
         return cls(spread, noise, layout, strengths, (zero, zero + gain))
 
     def added(self, planes: tuple[Tensor, ...], time: Fraction) -> tuple[Tensor, ...]:
-        """Planes of a frame with grain in its luma: new ones for what changes, else the same.
+        """Planes of a frame with grain in its luma; unchanged planes are not copied.
 
-        Of G, B and R each gets the same noise. Chroma and opacity are left alone.
+        G, B and R get the same noise. Chroma and opacity are unchanged.
         """
         noise = self.noise.at(time).numpy()
         rgb = self.layout.family == "rgb"
@@ -93,6 +93,6 @@ class Grain:
         offset *= noise
         np.rint(offset, out=offset)
         for source, target in zip(sources, out, strict=True):
-            # What lies beyond black or white already, foot- and headroom, stays.
+            # Samples beyond black or white (foot- and headroom) are unchanged.
             low, high = (np.minimum(source, self.limits[0]), np.maximum(source, self.limits[1]))
             target[:] = np.clip(source + offset, low, high)

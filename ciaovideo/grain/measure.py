@@ -1,10 +1,9 @@
-"""The grain of a source, from pairs of frames that follow each other.
+"""The grain of a source, from pairs of consecutive frames.
 
-What differs between two frames is grain, or something moved, or a codec coded it anew. Of these
-grain alone is equally strong wherever luma is: so in each band of luma the quietest blocks are
-looked at, and they count only if they are about equally quiet. Texture that moves is not, nor is
-what a quantiser leaves here and takes away there; what a codec repeats from frame to frame is no
-difference at all. Of all pairs the quieter ones are believed, since movement only adds.
+Two frames differ by grain, by movement and by coding. Only grain is equally strong in all places of
+equal luma. So in each band of luma the quietest blocks are measured, and they count only if they
+are about equally quiet. Moving texture and quantisation are not; a codec's repeated blocks do not
+differ at all. The quieter pairs are used, since movement only adds differences.
 """
 
 from dataclasses import dataclass
@@ -19,17 +18,17 @@ from ciaovideo.grain.octaves import OCTAVES, block_energies, block_means, block_
 BANDS = 8  # of luma, equally wide
 STEPS = 255.0  # from black to white
 REC709 = (0.7152, 0.0722, 0.2126)  # weights of G, B, R in luma
-LEAST_BLOCKS = 20  # of a band in a pair, to say anything
-QUIET = (0.05, 0.25)  # the share of a band's blocks, by their finest octave, that is looked at
+LEAST_BLOCKS = 20  # of a band in a pair, to count
+QUIET = (0.05, 0.25)  # of a band's blocks, by their finest octave: the quantiles that are used
 # By how much the last of them may exceed the first. White noise: 1.15, grain of 2 px: 1.25, real
 # film: 1.4 to 2.0; texture that pans: 1.9 to 3, what H.264 leaves at crf 30: 2 to 60.
 SPREAD = 2.0
 SELECTED = 1.07  # by how much the finest octave of white noise exceeds that of its quiet blocks
-BELIEVED = 0.25  # the quantile of the pairs that is taken
-LEAST_READINGS = 2  # pairs that a band needs, and LEAST_SHARE of all; else it is not known
+BELIEVED = 0.25  # the quantile of the pairs that is used
+LEAST_READINGS = 2  # pairs that a band needs, and LEAST_SHARE of all; else it is unknown
 LEAST_SHARE = 1 / 6
 SMOOTHING = 0.75  # bands: the width of the Gaussian that joins a band to its neighbours
-FAINT = 0.15  # steps of 8 bits: a standard deviation below it is no grain
+FAINT = 0.15  # steps of 8 bits: a smaller standard deviation does not count as grain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,33 +40,33 @@ class GrainCurve:
 
     @property
     def mean(self) -> Tensor:
-        """The energies (OCTAVES) over all bands, each as its evidence weighs."""
+        """The energies (OCTAVES) over all bands, weighted by their evidence."""
         total = self.weight.sum().clamp(min=1)
         return (self.energies * self.weight[:, None]).sum(dim=0) / total
 
     @property
     def sigma(self) -> float:
-        """The standard deviation over all bands, in steps of 8 bits; 0 for what is too faint."""
+        """The standard deviation over all bands, in steps of 8 bits; 0 if it is too faint."""
         sigma = float(variance(self.mean).sqrt())
         return sigma if sigma >= FAINT else 0.0
 
 
 class GrainSample:
-    """Pairs of frames of a source, and the grain that they show together.
+    """Collects pairs of a source's frames, and measures their grain.
 
-    ``step`` lies between two codes of the source, in steps of 8 bits.
+    ``step`` is the distance of two codes of the source, in steps of 8 bits.
     """
 
     def __init__(self, step: float) -> None:
-        self._rounding = step**2 / 12  # the variance of what rounding adds
+        self._rounding = step**2 / 12  # the variance of rounding
         self._readings: list[list[Tensor]] = [[] for _ in range(BANDS)]
         self._pairs = 0
 
     def add(self, before: Tensor, after: Tensor) -> None:
-        """Note two frames that follow each other: luma (h, w) each."""
+        """Add two consecutive frames: luma (h, w) each."""
         difference = (after - before) / 2**0.5
         if not difference.any():
-            return  # a frame that is shown twice says nothing
+            return  # a repeated frame tells nothing
         self._pairs += 1
         energies = block_energies(difference)
         bands = (block_means(before) * (BANDS / (STEPS + 1))).long().clamp(0, BANDS - 1)
@@ -78,7 +77,7 @@ class GrainSample:
                 readings.append(reading)
 
     def curve(self) -> GrainCurve:
-        """The grain of the source; bands without evidence have that of those near them."""
+        """The grain of the source; bands without evidence get that of nearby ones."""
         weight = torch.tensor([float(len(readings)) for readings in self._readings])
         weight[weight < max(LEAST_READINGS, self._pairs * LEAST_SHARE)] = 0
         energies = torch.zeros(BANDS, OCTAVES)
@@ -103,7 +102,7 @@ class GrainSample:
 
 
 def smoothed(energies: Tensor, weight: Tensor) -> Tensor:
-    """Energies (BANDS, OCTAVES), each band joined with those near it as their evidence weighs."""
+    """Energies (BANDS, OCTAVES), each band averaged with nearby ones by their evidence."""
     if not weight.any():
         return torch.zeros_like(energies)
     band = torch.arange(BANDS, dtype=torch.float64)
@@ -112,7 +111,7 @@ def smoothed(energies: Tensor, weight: Tensor) -> Tensor:
 
 
 def code_step(layout: PixelLayout, color: ColorSpec) -> float:
-    """What lies between two codes of luma, in steps of 8 bits."""
+    """The distance of two codes of luma, in steps of 8 bits."""
     return STEPS / Coefficients.of(layout.opaque, color).luma_gain
 
 

@@ -1,13 +1,13 @@
-"""Noise that looks like grain: of any strength in three octaves, at the size of an output.
+"""Noise like grain, with given strengths in three octaves, at the scale of an output.
 
 Grain belongs to the picture, so it is enlarged with it: a grain that covers two pixels of the
 source covers four of an output at x2. Noise is drawn on a lattice as fine as the source's, or up to
-twice as fine: its step is a power of two of output pixels, for then interpolation gives all of them
-the same variance, where any other step would show as a grid of its own. Where the lattice is finer
-than the source, what the source cannot hold is filtered off.
+twice as fine. Its step is a power of two of output pixels, for which interpolation gives all of
+them the same variance; any other step would show as a grid. If the lattice is finer than the
+source, frequencies that the source cannot hold are filtered out.
 
-Each octave's strength is found by trying: noise is made, reduced to the source's size, and measured
-as the source was.
+Each octave's strength is found iteratively: noise is made, reduced to the source's size, and
+measured like the source.
 """
 
 import hashlib
@@ -22,22 +22,22 @@ from torch import Tensor
 
 from ciaovideo.grain.octaves import BLOCK, OCTAVES, block_energies
 
-FILTERED = 4  # lattice points that the filters take off at each side
-MARGIN = FILTERED + 1  # what lies beyond the picture: interpolation reads one more
-BYTES = 4  # uniform bytes whose sum is one sample of about Gaussian noise
+FILTERED = 4  # lattice points that the filters remove at each side
+MARGIN = FILTERED + 1  # beyond the picture: interpolation reads one more point
+BYTES = 4  # uniform bytes whose sum is one sample of approximately Gaussian noise
 BYTES_SIGMA = math.sqrt(BYTES * (256**2 - 1) / 12)
-TRIAL_SIDE = 1024  # output px of a trial, about
-ROUNDS = 12  # of trying: each takes an octave half its error or less from its target
-TRIAL = Fraction(-1)  # the time of a trial: no frame's
+TRIAL_SIDE = 1024  # approximate output px of a trial
+ROUNDS = 12  # rounds: each at least halves an octave's error
+TRIAL = Fraction(-1)  # the time of a trial, which no frame has
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Noise for pictures of ``out_size`` (height, width), a number of times that of the source.
+    """Noise for pictures of ``out_size`` (height, width), enlarged from the source.
 
-    ``lattice`` are the output px (y, x) between two points, ``softening`` the weight of the two
-    neighbours in the filter for what is finer than the source; ``strengths`` the amplitude of each
-    octave, the finest first.
+    ``lattice`` is the distance (y, x) of two points in output px, ``softening`` the weight of the
+    two neighbours in the filter against detail finer than the source; ``strengths`` are the
+    amplitudes of the octaves, the finest first.
     """
 
     out_size: tuple[int, int]
@@ -46,7 +46,7 @@ class Noise:
     strengths: tuple[float, ...]
 
     def at(self, time: Fraction) -> Tensor:
-        """The noise (H, W) fp32 of a frame: the same for the same time, another for every other."""
+        """The noise (H, W) fp32 of a frame: equal for equal times, different for others."""
         shape = [
             -(-side // step) + 2 * MARGIN
             for side, step in zip(self.out_size, self.lattice, strict=True)
@@ -61,9 +61,9 @@ class Noise:
 
 
 def fitted(target: Tensor, lr_size: tuple[int, int], out_size: tuple[int, int]) -> Noise:
-    """Noise that has the energies ``target`` (OCTAVES) once it is reduced to the source's size.
+    """Noise that has the energies ``target`` (OCTAVES) when reduced to the source's size.
 
-    As far as it can: of octaves that differ extremely, the weaker ones come out too strong.
+    If octaves differ extremely, the weaker ones become too strong.
     """
     scale = [out / lr for out, lr in zip(out_size, lr_size, strict=True)]
     side = max(4 * BLOCK, min(16 * BLOCK, int(TRIAL_SIDE / max(scale)) // BLOCK * BLOCK))
@@ -100,7 +100,7 @@ def _step(scale: float) -> int:
 
 
 def _white(time: Fraction, shape: tuple[int, int]) -> Tensor:
-    """White noise of variance 1 that belongs to a time; whole numbers until the last division."""
+    """White noise of variance 1 for a time; integers until the last division."""
     digest = hashlib.sha256(f"{time.numerator}/{time.denominator}".encode()).digest()
     random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
     drawn = np.frombuffer(random.bytes(BYTES * shape[0] * shape[1]), np.uint8)
@@ -109,7 +109,7 @@ def _white(time: Fraction, shape: tuple[int, int]) -> Tensor:
 
 
 def _softened(white: Tensor, weights: tuple[float, float]) -> Tensor:
-    """White noise (h, w) -> (h - 2, w - 2), each sample with that much of two neighbours (y, x)."""
+    """White noise (h, w) -> (h - 2, w - 2), each sample with weighted neighbours (y, x)."""
     made = white
     for dim, weight in enumerate(weights):
         inner = made.narrow(dim, 1, made.shape[dim] - 2)
@@ -123,8 +123,8 @@ def _softened(white: Tensor, weights: tuple[float, float]) -> Tensor:
 def _shaped(white: Tensor, strengths: tuple[float, ...]) -> Tensor:
     """White noise (h, w) -> (h - 6, w - 6), of an amplitude in each octave.
 
-    Two low-pass filters divide it: the finest octave is what the first removes, the next what the
-    second does, and the last what is left.
+    Two low-pass filters divide it: the first removes the finest octave, the second the next one,
+    and the last octave remains.
     """
     assert len(strengths) == OCTAVES
     fine = _binomial(white, 1)

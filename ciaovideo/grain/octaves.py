@@ -1,4 +1,4 @@
-"""How much detail a picture has in each octave, block by block, by the Haar wavelet.
+"""A picture's detail in each octave, block by block, by the Haar wavelet.
 
 Differences are taken inside squares of 2, 4 and 8 px that begin at multiples of their side: steps
 between blocks of a codec, which are of 8 or 16 px, are in none of them.
@@ -33,7 +33,7 @@ def block_means(luma: Tensor) -> Tensor:
 
 
 def block_spans(luma: Tensor) -> Tensor:
-    """Luma (h, w) -> by how much the samples of each block differ at most, in that order."""
+    """Luma (h, w) -> the largest difference within each block, in that order."""
     blocks = _blocks(luma)
     return blocks.amax(dim=(1, 2)) - blocks.amin(dim=(1, 2))
 
@@ -41,7 +41,7 @@ def block_spans(luma: Tensor) -> Tensor:
 def variance(energies: Tensor) -> Tensor:
     """Energies (..., OCTAVES) -> the variance (...) of noise that has them.
 
-    What is coarser than the last octave is taken to be as strong as that.
+    Coarser detail is assumed to be as strong as the last octave.
     """
     shares = [0.75 * 0.25**octave for octave in range(OCTAVES)]
     shares[-1] += 0.25**OCTAVES

@@ -1,4 +1,4 @@
-"""Many files to many outputs: hands tasks to workers and records the result of each."""
+"""Upscales many files: hands tasks to workers and records the results."""
 
 import logging
 import time
@@ -28,8 +28,8 @@ from ciaovideo.storage.segments import remove_unfinished
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0  # between two looks at idle workers
-MOST_OPEN = 4  # files for each worker, those included that wait to be tried again
+TICK_S = 1.0  # between two checks of the workers
+MOST_OPEN = 4  # files per worker, including those that wait for a new attempt
 SOME_FAILED = 7  # exit code
 OF_STOPS = ("finished frames", "temporary file")  # findings that do not apply to a batch
 
@@ -58,7 +58,7 @@ class Batch:
         self._on_event, self._on_tick = on_event, on_tick
         self._works: dict[str, FileWork] = {}
         self._tasks: dict[str, tuple[str, FileWork, SegmentPlan | None]] = {}  # by worker
-        self._last: dict[str, tuple[str, int]] = {}  # a worker's last file, and how far it got
+        self._last: dict[str, tuple[str, int]] = {}  # by worker: its last file and frame
         self._progress = Progress(Forecast())
         self._away_since: float | None = None
         self._started = self._told = time.monotonic()
@@ -68,9 +68,9 @@ class Batch:
         self.stopping = True
 
     def run(self, jobs: Sequence[Job], forecast: Forecast | None = None) -> int:
-        """Make what is missing; the exit code: 0 all is there, 7 some failed, or the first error's.
+        """Make missing outputs; returns the exit code: 0, 7 if some failed, or the first error's.
 
-        LockedJobError while another command has them.
+        Raises LockedJobError while another command works on the batch.
         """
         self._progress = Progress(forecast or Forecast())
         with BatchLedger(self.folder) as ledger, batch_lock(self.folder / FOLDER / "lock") as dead:
@@ -109,15 +109,15 @@ class Batch:
             self._tick()
 
     def _comes_new(self, worker: str) -> bool:
-        """Whether a worker has no file open; it chooses after those that have one."""
+        """Whether a worker has no open file: those that have one choose first."""
         return self._last.get(worker, ("", 0))[0] not in self._works
 
     def _next_due(self) -> float:
-        """When work on a file may continue, in monotonic seconds; a tick from now without files."""
+        """When the next file may continue, in monotonic seconds; a tick from now without files."""
         return min((w.due for w in self._works.values()), default=time.monotonic() + TICK_S)
 
     def _give(self, worker: str) -> None:
-        """Find a free worker something to do."""
+        """Give a free worker a task, if there is one."""
         name, at = self._last.get(worker, ("", 0))
         ready = [work for work in self._works.values() if work.due <= time.monotonic()]
         own = self._works.get(name)
@@ -140,7 +140,7 @@ class Batch:
                 return
 
     def _finishing(self, worker: str, work: FileWork) -> bool:
-        """Plan, join or clean a file, if it waits for that."""
+        """Plan, join or clean a file, if that is due."""
         mixed = self.options.mixed
         if work.stage == "waiting":
             work.stage = "planning"
@@ -301,7 +301,7 @@ class Batch:
         self._works.pop(work.job.name, None)
 
     def _failed(self, work: FileWork, kind: str, error: CiaoVideoError) -> None:
-        """Try a file again after a while, or give it up."""
+        """Schedule another attempt at a file, or give it up."""
         if self._works.get(work.job.name) is not work:
             return  # it was given up before
         wait_s = work.failed(kind, error, retries=self.options.retries, away=self._is_away(work))

@@ -1,4 +1,4 @@
-"""Which files a batch takes, and where each goes."""
+"""The input files of a batch and their outputs."""
 
 import csv
 import re
@@ -25,7 +25,7 @@ VIDEOS = re.compile(
     re.IGNORECASE,
 )
 LISTS = (".csv", ".toml")
-WRITTEN = re.compile(r"\.(mp4|m4v|mov|mkv|webm|avi|mxf)", re.IGNORECASE)  # that outputs keep
+WRITTEN = re.compile(r"\.(mp4|m4v|mov|mkv|webm|avi|mxf)", re.IGNORECASE)  # kept for outputs
 OTHERWISE = ".mkv"
 SIDES = re.compile(r"\{(height|width)\b")
 MAGIC = re.compile(r"[*?\[]")
@@ -34,7 +34,7 @@ OWN_COLUMNS = ("input", "output")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A source, its place below what was named, and the settings that a list has for it."""
+    """A source, its path below the named folder, and its settings from a list."""
 
     source: Path
     place: Path
@@ -44,18 +44,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """All that was found: sources, and how many files of other kinds folders hold, by suffix."""
+    """Sources found, and the number of other files in the folders, by suffix."""
 
     found: tuple[Found, ...]
     others: Mapping[str, int]
 
 
 def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) -> Listing:
-    """The sources that files, folders, wildcards and lists name, in order; each once.
+    """The sources named by files, folders, wildcards and lists, in order, each once.
 
     Folders are searched to any depth, without hidden files and without ``output``. With
-    ``pictures``, numbered ones in a folder are a source. Raises MissingInputError for what does
-    not exist, OptionError for a list that cannot be read.
+    ``pictures``, numbered ones in a folder are a source. Raises MissingInputError for missing
+    files, OptionError for an unreadable list.
     """
     found: dict[tuple[Path, str], Found] = {}
     others: dict[str, int] = {}
@@ -71,17 +71,17 @@ def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) 
 def make_jobs(
     found: Sequence[Found], output: Path, options: UpscaleOptions, *, name: str = ""
 ) -> list[Job]:
-    """A job for each source; raises OptionError where two would have the same output.
+    """A job for each source; raises OptionError if two would have the same output.
 
     ``name`` is a pattern for the outputs' names with {stem}, {suffix}, {folder}, {number} and any
-    option; without it an output is called like its source. {height} and {width} are the output's:
-    where they follow from the source, that is opened.
+    option; without it an output is named like its source. {height} and {width} are the output's: if
+    they depend on the source, it is opened.
     """
     jobs: dict[str, Job] = {}
     own_options = [_own_options(one, options) for one in found]
     sizes: Iterable[tuple[int, int]] = [(0, 0)] * len(found)
     if SIDES.search(name):
-        with ThreadPoolExecutor() as pool:  # which waits for disks
+        with ThreadPoolExecutor() as pool:  # it waits for disks
             sizes = [*pool.map(_out_size, [one.source for one in found], own_options)]
     for number, (one, own, size) in enumerate(zip(found, own_options, sizes, strict=True), 1):
         place = one.output or _folder_of(one) / _name(one, own, name, (number, *size))
@@ -95,7 +95,7 @@ def make_jobs(
             )
         if made.exists() and one.source.exists() and made.samefile(one.source):
             raise OptionError(f"the output {made} is the input itself", "choose another folder")
-        key = str(place).casefold()  # many file systems know no difference
+        key = str(place).casefold()  # many file systems ignore case
         if key in jobs:
             raise OptionError(
                 f"{jobs[key].source} and {one.source} would both become {made}",
@@ -108,7 +108,7 @@ def make_jobs(
 
 
 def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
-    """The options of one source; a rate given for all applies to the pictures among them."""
+    """The options of one source; a common rate applies to numbered pictures only."""
     own = replace(with_fields(options, one.settings) if one.settings else options, resume=True)
     if is_sequence(one.source) or "rate" in one.settings:
         return own
@@ -116,13 +116,13 @@ def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
 
 
 def _folder_of(one: Found) -> Path:
-    """Where an output goes; pictures that are called by a number alone become their folder."""
+    """The folder of an output; pictures named by a number alone get their folder's parent."""
     parent = one.place.parent
     return parent.parent if is_sequence(one.source) and not stem_of(one.source) else parent
 
 
 def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -> Iterator[Found]:
-    """The sources that one word of a command line names."""
+    """The sources named by a word of a command line."""
     path = Path(name)
     if path.is_dir():
         yield from _in_folder(path, output, others, pictures=pictures)
@@ -168,7 +168,7 @@ def _in_folder(
 
 
 def _sequences(folder: Path, base: Path) -> Iterator[Found]:
-    """The numbered pictures in one folder below ``base``, or in it."""
+    """The numbered pictures in one folder, ``base`` or below it."""
     place = folder.relative_to(base)
     if any(part.startswith(".") for part in place.parts):
         return
@@ -217,7 +217,7 @@ def _in_list(path: Path) -> Iterator[Found]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows below a line of column names; empty cells set nothing."""
+    """The rows below a line of column names; empty cells set nothing."""
     homes = field_homes()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -243,7 +243,7 @@ def _typed(key: str, text: str, homes: Mapping[str, str], where: str) -> Any:
 
 
 def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Tables ``[[file]]``; each ``[[file.part]]`` in one is a job of its own, over its settings."""
+    """The tables ``[[file]]``; each ``[[file.part]]`` is a job that overrides its settings."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, OSError) as cause:
@@ -261,21 +261,21 @@ def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _out_size(source: Path, options: UpscaleOptions) -> tuple[int, int]:
-    """The (height, width) that an output has, sides rounded as most encoders want them."""
+    """The (height, width) of an output, with sides rounded for most encoders."""
     info = probe(source, options=options.input).info
     picture = options.size.resolve(info.height, info.width, even=True, sar=info.sar)
     return options.size.padded(picture)
 
 
 def _stem(source: Path) -> str:
-    """What a source is called; pictures that are only numbered are called as their folder."""
+    """The name of a source; pictures named by a number alone get their folder's."""
     if is_sequence(source):
         return stem_of(source) or source.absolute().parent.name
     return source.stem
 
 
 def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int, int, int]) -> str:
-    """The name of an output; ``numbers`` are its own, its height and its width."""
+    """The name of an output; ``numbers`` are its number, height and width."""
     source, cut = one.source, options.input
     if not pattern:
         stem = _stem(source)
@@ -304,7 +304,7 @@ def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int,
 
 
 def _settings(options: UpscaleOptions) -> dict[str, Any]:
-    """All options by their bare names."""
+    """All options by name, without their groups."""
     found: dict[str, Any] = {}
     for name, group in field_homes().items():
         found[name] = getattr(getattr(options, group) if group else options, name)
@@ -312,5 +312,5 @@ def _settings(options: UpscaleOptions) -> dict[str, Any]:
 
 
 def _clock(time: Fraction | None) -> str:
-    """A time for a name of a file, in seconds."""
+    """A time in seconds, for the name of a file."""
     return "end" if time is None else f"{float(time):.9g}s"

@@ -27,7 +27,7 @@ class Job:
 
     @property
     def settings(self) -> str:
-        """A digest of the job's source, options and weights, and of the version that runs it.
+        """A digest of the job's source, options and weights, and of the version of ciaovideo.
 
         It decides, without opening a file, whether a finished output is up to date.
         """
@@ -41,8 +41,9 @@ class Job:
 class BatchOptions:
     """Options of a batch besides its jobs.
 
-    ``retries`` are per file. ``redo`` replaces outputs that were made otherwise, ``mixed`` lets an
-    output have segments of several kinds of machines, ``report`` adds a page on each.
+    ``retries`` are per file. ``redo`` replaces outputs that were made with other settings,
+    ``mixed`` allows an output segments from several kinds of machines, ``report`` adds a page for
+    each.
     """
 
     retries: int = 3
@@ -53,7 +54,7 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened: kinds are begin, plan, segment, retry, done, skip, fail, end."""
+    """An event of a batch; kinds are begin, plan, segment, retry, done, skip, fail, end."""
 
     kind: str
     name: str = ""
@@ -61,7 +62,7 @@ class Event:
 
 
 def file_stamp(path: Path) -> str:
-    """Size and modification time of a file, or of numbered pictures; "" where there is none."""
+    """Size and modification time of a file or of numbered pictures; "" if it is missing."""
     try:
         found = [file.stat() for file in source_files(path)]
     except (OSError, MissingInputError):

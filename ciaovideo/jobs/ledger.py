@@ -1,7 +1,7 @@
 """The record of a batch: a SQLite file that only the process running the batch writes.
 
-Its journal mode works on network storage, too. A folder that vanishes for a while is waited for;
-writes are made when it is back.
+Its journal mode works on network storage, too. If its folder vanishes for a while, writes wait
+until it is back.
 """
 
 import json
@@ -24,8 +24,8 @@ from ciaovideo.options import UpscaleOptions
 log = logging.getLogger(__name__)
 
 FOLDER = ".ciaovideo"  # in the batch's output folder
-BUSY_S = 30.0  # that another process may read it for
-PATIENCE_S = 600.0  # that its folder may be away for
+BUSY_S = 30.0  # for which another process may lock it to read
+PATIENCE_S = 600.0  # for which its folder may be missing
 LOOK_EVERY_S = 1.0
 
 type State = Literal["waiting", "working", "done", "failed"]
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS segments (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
-    """One file as the ledger has it. Times in seconds since 1970, ``result`` is what JSON holds."""
+    """The ledger's record of a file. Times in seconds since 1970; ``result`` as in JSON."""
 
     name: str
     source: Path
@@ -72,8 +72,8 @@ class FileRow:
 class BatchLedger:
     """The ledger of the batch in a folder. A context manager; raises EncodeError, OpenError.
 
-    With ``look`` it is read-only. ``run`` counts the commands that worked on the batch; jobs are
-    those of the newest one.
+    With ``look`` it is read-only. ``run`` counts the commands on the batch; jobs are those of the
+    newest one.
     """
 
     def __init__(self, folder: Path, *, look: bool = False) -> None:
@@ -143,7 +143,7 @@ class BatchLedger:
         self._write(write)
 
     def waiting(self) -> tuple[Job, FileRow] | None:
-        """The first file not yet begun, and an earlier command's record of it."""
+        """The first file that is not begun, with an earlier command's record of it."""
         found = self._read(
             "SELECT * FROM files WHERE run = ? AND state = 'waiting' ORDER BY number LIMIT 1",
             self.run,
@@ -151,12 +151,12 @@ class BatchLedger:
         return (_job(found[0]), _row(found[0])) if found else None
 
     def rows(self, *states: State, everything: bool = False) -> Iterator[FileRow]:
-        """The files of the newest command, or all, in order; those in some states only."""
+        """The files of the newest command, or all, in order; optionally in some states only."""
         where = "1" if everything else f"run = {self.run}"
         marks = ",".join("?" * len(states))
         chosen = f" AND state IN ({marks})" if states else ""
         at = -1
-        while True:  # in pages: the batch may write meanwhile
+        while True:  # in pages, so that the batch can write between them
             found = self._read(
                 f"SELECT * FROM (SELECT *, rowid AS place FROM files) WHERE place > {at} AND"
                 f" {where}{chosen} ORDER BY place LIMIT 500",
@@ -214,7 +214,7 @@ class BatchLedger:
         )
 
     def planned(self, name: str, fingerprint: dict[str, str], frames: int, done: int) -> None:
-        """Record a planned file: how many frames are expected, and finished already."""
+        """Record a planned file: its expected frames, and those already finished."""
         self.update(
             name,
             state="working",
@@ -275,7 +275,7 @@ class BatchLedger:
         self._patiently(transaction)
 
     def _patiently[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do it; where the folder is away, wait for it and reopen the file."""
+        """Do it; if the folder is missing, wait for it and reopen the file."""
         deadline = time.monotonic() + PATIENCE_S
         told = False
         while True:
@@ -295,14 +295,14 @@ class BatchLedger:
 
 
 def is_unchanged(job: Job, row: FileRow) -> bool:
-    """Whether a job's output is the one that was made of this very source in this very way."""
+    """Whether a job's output was made from this source with these settings, and is unchanged."""
     stamps = file_stamp(job.source), file_stamp(job.output)
     same = stamps == (row.source_stamp, row.output_stamp) and row.settings == job.settings
     return all(stamps) and same
 
 
 def unfinished(folder: Path, jobs: Sequence[Job]) -> tuple[list[Job], int]:
-    """The jobs whose outputs the batch in a folder has not made, and the frames of the others."""
+    """The jobs of the batch in a folder without an output, and the frames of the others."""
     try:
         with BatchLedger(folder, look=True) as ledger:
             rows = {row.name: row for row in ledger.rows(everything=True)}

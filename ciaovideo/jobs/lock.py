@@ -13,12 +13,12 @@ import psutil
 from ciaovideo.errors import EncodeError, LockedJobError
 from ciaovideo.storage.claims import try_lock
 
-MOVED_S = 1.0  # two looks at when a process began may differ by this
+MOVED_S = 1.0  # tolerance of a process's start time
 
 
 @contextmanager
 def batch_lock(path: Path) -> Iterator[str]:
-    """Hold the lock file of a batch; raises LockedJobError, which names the holder.
+    """Context manager: hold the lock file of a batch; raises LockedJobError, with its holder.
 
     Yields the name of a holder that died, or "". The kernel releases the lock when its process
     ends. On a file system without locks the entry in the file decides: a process of another machine
@@ -52,7 +52,7 @@ def batch_lock(path: Path) -> Iterator[str]:
 
 
 def owner_of(path: Path) -> str:
-    """Who holds the lock of a batch now, in words; "" if it is free."""
+    """The current holder of a batch's lock, in words; "" if it is free."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-# Files of one class take equally long for a frame: model, sizes in and out, encoder.
+# Files of one class have the same time per frame: model, sizes in and out, encoder.
 type CostClass = tuple[str, tuple[int, int], tuple[int, int], str]
 
 
@@ -20,7 +20,7 @@ class Forecast:
     rates: Mapping[CostClass, float] = field(default_factory=dict)
 
     def seconds_per_frame(self, cost_class: CostClass) -> float:
-        """Of a file; of a class that nobody foresaw the most of all, 0 without any."""
+        """The forecast for a class; for an unknown one the largest of all, 0 without any."""
         rate = self.rates.get(cost_class, max(self.rates.values(), default=0.0))
         return math.prod(cost_class[2]) * rate
 
@@ -33,7 +33,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """The state of a batch: files in each state, and frames, where they are known."""
+    """Counts of a batch: files in each state, and known frames."""
 
     waiting: int = 0
     working: int = 0
@@ -63,8 +63,8 @@ class WorkerState:
 class Snapshot:
     """The state of a batch: counts, frames with those in tasks, seconds, and each worker.
 
-    ``new_frames`` are those that this command made. ``work`` are the seconds that were expected of
-    these, ``work_left`` of those that are left: what they really take is in proportion.
+    ``new_frames`` are those that this command made. ``work`` is the time expected for these,
+    ``work_left`` for the remaining ones, in seconds; the real times are in proportion.
     """
 
     counts: Counts
@@ -78,7 +78,7 @@ class Snapshot:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that are left at the rate up to now; None where nothing is known."""
+        """The remaining seconds at the rate up to now; None if unknown."""
         if not self.work or not self.work_left:
             return None
         return self.work_left * self.elapsed_s / self.work

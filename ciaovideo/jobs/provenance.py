@@ -1,4 +1,4 @@
-"""Provenance of each output: hashes, versions, settings and findings, as archives keep them."""
+"""Provenance of each output for archives: hashes, versions, settings and findings."""
 
 import csv
 import hashlib
@@ -27,7 +27,7 @@ from ciaovideo.storage.atomic import sync
 from ciaovideo.storage.segments import UNFINISHED
 
 MANIFEST = "manifest"  # in the batch's folder, as .json and .csv
-FRAMEMD5 = ".framemd5"  # after an output's name
+FRAMEMD5 = ".framemd5"  # appended to an output's name
 COLUMNS = (
     *("file", "state", "input", "input_sha256", "output", "output_sha256", "framemd5", "frames"),
     *(
@@ -48,9 +48,9 @@ COLUMNS = (
 
 
 def fixity(job: Job) -> dict[str, Any]:
-    """Hashes of a source and its output, and the list of the output's frames, which is written.
+    """Hashes of a source and its output; writes the list of the output's frames, too.
 
-    That of numbered pictures is of all their bytes, one after the other.
+    The hash of numbered pictures covers all their bytes, one after the other.
     """
     listed = job.output.with_name(job.output.name + FRAMEMD5)
     part = listed.with_name(f".{listed.name}{UNFINISHED}")
@@ -87,7 +87,7 @@ def _source_sha256(path: Path) -> str:
 
 
 def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
-    """All facts of an output that was finished by this plan."""
+    """All facts of a finished output, with its plan."""
     height, width = plan.full_size
     return {
         **fixity(job),
@@ -106,7 +106,7 @@ def provenance(job: Job, plan: UpscalePlan) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes and encodes, by name."""
+    """Versions of the software that computes and encodes, by name."""
     own = {name: version(name) for name in ("ciaovideo", "torch", "av")}
     coding = re.findall(r"(\S+) (\([^)]*\)|\S+)", codec_versions())
     return {**own, "python": platform.python_version(), **dict(coding)}
@@ -125,7 +125,7 @@ def write_manifest(ledger: BatchLedger) -> None:
 
 
 def write_report(ledger: BatchLedger) -> None:
-    """Write a page on all files, with links to those of each, and the same as JSON."""
+    """Write a page on all files, with links to their pages, and the same as JSON."""
     folder = ledger.folder
     files = (_outcome(folder, row) for row in ledger.rows(everything=True))
     written = _time(time.time())
@@ -133,7 +133,7 @@ def write_report(ledger: BatchLedger) -> None:
 
 
 def _outcome(folder: Path, row: FileRow) -> FileOutcome:
-    """What the ledger tells of one file."""
+    """The outcome of a file, from the ledger."""
     known = row.result
     told = known.get("report", {})
     page = Path(told["page"]) if told else None

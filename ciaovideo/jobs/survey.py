@@ -27,16 +27,16 @@ from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.pipeline.source import InputWishes, RunSource
 
 TICK_S = 1.0
-SAMPLES = 3  # classes of files that are timed, those with the most work
-SAMPLE_S = 5.0  # of computing in each
+SAMPLES = 3  # classes of files that are timed: those with the most work
+SAMPLE_S = 5.0  # of computing for each
 MOST_SAMPLED = 48  # frames
-INTO_S = 60  # seconds: where a sample begins, or at a third; before that there are titles
-SPARE = 0.02  # of a disk that is left alone
+INTO_S = 60  # seconds: a sample begins here or at a third, after titles
+SPARE = 0.02  # share of a disk that is left free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyedFile:
-    """What is known of one file before it is made. ``memory`` in bytes, of a worker and its GPU."""
+    """Facts of a file before it is made. ``memory`` in bytes, of a worker and its GPU."""
 
     frames: int
     duration_s: float
@@ -50,7 +50,7 @@ class SurveyedFile:
 
     @property
     def cost_class(self) -> CostClass:
-        """Files of one class take equally long for a frame."""
+        """The class of files with the same time per frame."""
         return self.model, self.in_size, self.out_size, self.codec
 
     @property
@@ -61,9 +61,9 @@ class SurveyedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Cost of some frames: seconds and coded bytes, for each output pixel.
+    """Cost of some frames: seconds and coded bytes per output pixel.
 
-    ``memory`` in bytes is that of the worker's process, with all that a run keeps.
+    ``memory`` in bytes is that of the worker's whole process.
     """
 
     seconds: float
@@ -73,7 +73,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Example:
-    """A file of a class, how long it is, and the output pixels of all files of that class."""
+    """A file of a class, its duration, and the output pixels of all files of that class."""
 
     job: Job
     duration_s: float
@@ -84,9 +84,9 @@ class Example:
 class Survey:
     """The estimate for a whole batch.
 
-    ``files`` are those that can be made, ``problems`` the others with their errors. ``seconds`` and
-    ``disk`` are estimates from ``samples``: of all workers together, and of the outputs' video with
-    the segments of what is at work.
+    ``files`` can be made, ``problems`` are the others with their errors. ``seconds`` and ``disk``
+    are estimates from ``samples``: for all workers together, and for the outputs' video with the
+    segments of open files.
     """
 
     files: int = 0
@@ -102,7 +102,7 @@ class Survey:
     problems: dict[str, CiaoVideoError] = field(default_factory=dict)
     cost_classes: dict[CostClass, Example] = field(default_factory=dict)
     samples: dict[CostClass, Sample] = field(default_factory=dict)
-    largest: list[int] = field(default_factory=list)  # pixels of files, the largest first
+    largest: list[int] = field(default_factory=list)  # pixels of files, largest first
 
     def add(self, job: Job, file: SurveyedFile, workers: int) -> None:
         """Count a file."""
@@ -118,7 +118,7 @@ class Survey:
         self.largest = sorted([*self.largest, file.pixels], reverse=True)[:workers]
 
     def estimate(self, folder: Path, workers: int) -> None:
-        """Work out time and disk from the samples."""
+        """Estimate time and disk from the samples."""
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         self.disk_free = shutil.disk_usage(there).free
         if not self.samples:
@@ -132,9 +132,9 @@ class Survey:
         self.memory = max(self.memory, *(sample.memory for sample in self.samples.values()))
 
     def sample_of(self, cost_class: CostClass) -> Sample:
-        """What a class costs; without a sample the most of those with its model and encoder.
+        """The sample of a class; without one the most costly of its model and encoder.
 
-        Without any of these, the most of all, of which there is one at least.
+        Without these, the most costly of all; there must be one.
         """
         if cost_class in self.samples:
             return self.samples[cost_class]
@@ -145,13 +145,13 @@ class Survey:
         return max(alike or self.samples.values(), key=lambda sample: sample.seconds)
 
     def forecast(self, workers: int, made: int = 0) -> Forecast:
-        """The estimate as a batch takes it; ``made`` are the frames of files that are finished."""
+        """The estimate for a batch; ``made`` are the frames of finished files."""
         known = self.cost_classes if self.samples else ()
         rates = {cost_class: self.sample_of(cost_class).seconds for cost_class in known}
         return Forecast(frames=self.frames + made, seconds=self.seconds * workers, rates=rates)
 
     def check_disk(self, folder: Path) -> None:
-        """Raise EncodeError where the outputs do not fit on the disk."""
+        """Raise EncodeError if the outputs do not fit on the disk."""
         if self.disk > self.disk_free * (1 - SPARE):
             raise EncodeError(
                 f"the batch needs about {self.disk / 1e9:.1f} GB in {folder}, and"
@@ -166,7 +166,7 @@ def survey(
     folder: Path,
     on_file: Callable[[Job, SurveyedFile | CiaoVideoError], None] = lambda *_: None,
 ) -> Survey:
-    """Look at all files, as many at once as there are workers, and time some frames."""
+    """Survey all files, one per worker at a time, and time some frames."""
     found = Survey()
     for job, file in _spread(workers, ((job, survey_file, (job,)) for job in jobs)):
         if isinstance(file, CiaoVideoError):
@@ -185,7 +185,7 @@ def survey(
 
 
 def survey_file(job: Job) -> SurveyedFile:
-    """Decide everything for a file, and write nothing; raises CiaoVideoError. In a worker."""
+    """Plan a file without writing anything, in a worker; raises CiaoVideoError."""
     destination = Destination.of(job.output)
     destination.check_segments()
     options = reproducible(job.source, replace(job.options, resume=True))
@@ -212,7 +212,7 @@ def survey_file(job: Job) -> SurveyedFile:
 def sample(job: Job, duration_s: float) -> Sample:
     """Make some frames of a file as a run would, in a temporary folder; in a worker.
 
-    ``duration_s`` is how long the part is that is wanted of it.
+    ``duration_s`` is the length of the selected part.
     """
     with tasks.context.lock, tempfile.TemporaryDirectory(prefix="ciaovideo-sample-") as folder:
         output = Path(folder) / job.output.name
@@ -241,7 +241,7 @@ def sample(job: Job, duration_s: float) -> Sample:
 
 
 def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, int, int] | None:
-    """Seconds, frames and bytes of a segment; None where the source ended before it."""
+    """Seconds, frames and bytes of a segment; None if the source ended before it."""
     started = time.perf_counter()
     made = run.make(segment).segment
     if made is None:
@@ -252,7 +252,7 @@ def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, int, int] | No
 def _spread(
     workers: Workers, work: Iterable[tuple[Job, Callable[..., Any], tuple[Any, ...]]]
 ) -> Iterator[tuple[Job, Any]]:
-    """Results of tasks, or the CiaoVideoError that they raise, as they end."""
+    """Results of tasks, or their CiaoVideoError, as they end."""
     left = iter(work)
     busy: dict[str, Job] = {}
     while True:

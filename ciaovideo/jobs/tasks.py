@@ -1,7 +1,7 @@
-"""What a worker does: look at a file, make a segment of it, join its segments.
+"""The tasks of a worker: plan a file, make a segment of it, join its segments.
 
-A worker does one task at a time. It keeps its network and its run, with the source open: the next
-segment of the same file continues where the last one ended.
+A worker does one task at a time. It keeps its network and its run with the open source, so that the
+next segment of the same file continues where the last one ended.
 """
 
 import platform
@@ -27,16 +27,16 @@ from ciaovideo.pipeline.session import Session, Summary, UpscaleRun
 from ciaovideo.storage.claims import remove_leftovers
 from ciaovideo.storage.ledger import Ledger
 
-MACHINE = "machine"  # the part of a fingerprint that a finished output need not share
+MACHINE = "machine"  # fingerprint entries that a finished output need not share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a command allows: segments of ``mixed`` machines, ``redo`` of outputs made otherwise.
+    """A command's permissions: segments of ``mixed`` machines, ``redo`` of other outputs.
 
-    ``folder`` is the batch's own, which has to be there. ``made_from`` and ``made_as`` are the
-    fingerprint and the stamp of an output that an earlier command finished. ``joined_from`` is the
-    fingerprint of one whose segments were all there when the command died.
+    ``folder`` is the batch's, which must exist. ``made_from`` and ``made_as`` are the fingerprint
+    and the stamp of an output that an earlier command finished. ``joined_from`` is the fingerprint
+    of an output whose segments were complete when the command died.
     """
 
     folder: Path
@@ -49,11 +49,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a look at a file found: its finished segments, and what a run needs.
+    """The plan of a file: its finished segments, and facts for the batch.
 
     ``segments`` maps the first frame of each finished segment to the one after its last. ``whole``
-    says that the output exists and is verified; ``adopted`` are facts of one that is not in the
-    ledger. ``frames`` is an estimate.
+    means that the output exists and is verified; ``adopted`` are the facts of an output that is not
+    in the ledger. ``frames`` is an estimate.
     """
 
     whole: bool
@@ -70,13 +70,13 @@ class Planned:
 
     @property
     def cost_class(self) -> CostClass:
-        """The class of files that take as long for a frame."""
+        """The class of files with the same time per frame."""
         return self.model, self.in_size, self.out_size, self.codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A segment was made. ``ended`` says that the source has no frame after it."""
+    """A made segment. ``ended`` means that the source has no frame after it."""
 
     start: int
     stop: int
@@ -90,7 +90,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """An output is whole, verified, and has its name."""
+    """A finished output: whole, verified, and under its name."""
 
     facts: dict[str, Any]
     findings: tuple[Finding, ...]
@@ -99,16 +99,16 @@ class Joined:
 
 
 class WorkerContext:
-    """What a worker keeps between tasks.
+    """The state that a worker keeps between tasks.
 
-    ``report`` is called with the number of a task's finished frames. ``device`` is the worker's
-    own, where a job leaves that open.
+    ``report`` is called with the number of a task's finished frames. ``device`` is the worker's,
+    for jobs that do not set one.
     """
 
     def __init__(self, report: Callable[[int], None] = lambda _: None, *, device: str = "") -> None:
         self.report = report
         self.device = device
-        self.cores = 0  # of the machine, once they are shared
+        self.cores = 0  # of the machine, once workers share them
         self.lock = threading.Lock()
         self.session = Session()
         self._job: Job | None = None
@@ -118,7 +118,7 @@ class WorkerContext:
         """The run of a job: the open one, or a new one."""
         if anew or self._run is None or self._job != job:
             self.clear()
-            options = replace(job.options, resume=True, overwrite=True)  # tasks look themselves
+            options = replace(job.options, resume=True, overwrite=True)  # tasks check themselves
             options = self._own(options)
             self._run = UpscaleRun(job.source, job.output, options, self.session, access=access)
             self._job = job
@@ -129,7 +129,7 @@ class WorkerContext:
         return self.session.engine(model, self._own(options).engine)
 
     def _own(self, options: UpscaleOptions) -> UpscaleOptions:
-        """Options with this worker's device, where they leave that open."""
+        """The options, with this worker's device if they set none."""
         if self.device and options.engine.device in ("auto", "cuda"):
             return replace(options, engine=replace(options.engine, device=self.device))
         return options
@@ -146,10 +146,10 @@ context = WorkerContext()
 
 
 def plan(job: Job, terms: Terms) -> Planned:
-    """Look at a file, and prepare the place of its segments; raises CiaoVideoError.
+    """Plan a file, and prepare the folder of its segments; raises CiaoVideoError.
 
-    StaleLedgerError where existing segments were made otherwise, unless they are to be redone;
-    OutputExistsError where the output exists and differs.
+    StaleLedgerError if existing segments have another fingerprint and are not to be redone;
+    OutputExistsError if the output exists and differs.
     """
     with context.lock:
         _make_folder(job, terms)
@@ -190,20 +190,20 @@ def plan(job: Job, terms: Terms) -> Planned:
 
 
 def split(job: Job) -> tuple[SegmentPlan, ...] | None:
-    """Where the segments of a file begin, so that several workers can make them; None: unknown."""
+    """The segments of a file, so that several workers can make them; None if unknown."""
     with context.lock:
         return context.open(job, LedgerAccess(read=False)).segments()
 
 
 def make(job: Job, wanted: SegmentPlan, *, mixed: bool = False) -> Made:
-    """Make one segment; raises CiaoVideoError, and SegmentError where it depends on others."""
+    """Make one segment; raises CiaoVideoError, and SegmentError if it depends on others."""
     with context.lock:
         started = time.monotonic()
         try:
             run = context.open(job, LedgerAccess(mixed=mixed, read=False))
             made = run.make(wanted, context.report)
         except BaseException:
-            context.clear()  # where the source stands is not known
+            context.clear()  # the position of the source is unknown
             raise
         segment = made.segment
         return Made(
@@ -244,9 +244,9 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
 
 
 def _report(job: Job, summary: Summary) -> dict[str, Any]:
-    """Write a page on what was kept, changed, lost and invented, and say it in numbers.
+    """Write a page on what was kept, changed, lost and invented; returns its numbers.
 
-    Draws charts, so that it is loaded late.
+    It draws charts, so its module is loaded late.
     """
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import preservation_report
@@ -262,7 +262,7 @@ def _report(job: Job, summary: Summary) -> dict[str, Any]:
 
 
 def forget(job: Job, start: int) -> None:
-    """Delete the segments of a file from a frame on: they hold other frames than they state."""
+    """Delete the segments of a file from a frame on: they hold the wrong frames."""
     with context.lock:
         context.clear()
         ledger = _ledger_of(context.open(job, LedgerAccess(mixed=True)))
@@ -273,7 +273,7 @@ def forget(job: Job, start: int) -> None:
 
 
 def host() -> str:
-    """What this worker runs on."""
+    """The name of this worker's machine."""
     return f"{socket.gethostname()} {platform.machine()}"
 
 
@@ -296,7 +296,7 @@ def _make_folder(job: Job, terms: Terms) -> None:
 
 
 def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, str]) -> bool:
-    """Whether an existing output can stay; False where it is to be replaced."""
+    """Whether an existing output is kept; False if it is to be replaced."""
     if terms.made_from is not None and terms.made_as == file_stamp(job.output):
         names = fingerprint.keys() - {MACHINE}
         other = [name for name in fingerprint if name in names]
@@ -315,7 +315,7 @@ def _is_right(run: UpscaleRun, job: Job, terms: Terms, fingerprint: dict[str, st
         if terms.redo:
             return False
         raise OutputExistsError(
-            f"{job.output} exists, and differs from what would be made: {cause.problem}",
+            f"{job.output} exists and differs from the planned output: {cause.problem}",
             "choose another output, allow overwriting, or delete it",
         ) from cause
     return True

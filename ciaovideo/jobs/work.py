@@ -19,8 +19,8 @@ from ciaovideo.pipeline.segmenting import SegmentPlan
 
 type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
 
-PASSING = (MediaError, EngineError, LostWorkerError)  # may not come again: disks, memory, networks
-WAITS_S = (1.0, 10.0, 60.0)  # before a file is tried again; the last one from then on
+PASSING = (MediaError, EngineError, LostWorkerError)  # may be temporary: disks, memory, networks
+WAITS_S = (1.0, 10.0, 60.0)  # before a new attempt at a file; the last one is repeated
 WORTH_SPLITTING = 2  # segments left for which a second worker is called
 
 
@@ -36,23 +36,23 @@ class FileWork:
     job: Job
     stage: Stage = "waiting"
     length: int = 0
-    frame_s: float = 0.0  # that a frame was expected to take
+    frame_s: float = 0.0  # expected time of a frame
     expected: int = 0
     total: int | None = None
     segments: dict[int, int] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
     planned: tuple[SegmentPlan, ...] | None = None
-    splitting: bool = False  # a worker is finding out where segments begin
-    in_order: bool = False  # where segments begin is unknown
-    untrue_from: int | None = None  # segments from this frame on were made from wrong places
+    splitting: bool = False  # a worker is listing the segments
+    in_order: bool = False  # the beginnings of segments are unknown
+    untrue_from: int | None = None  # segments from this frame on have the wrong frames
     failures: int = 0
-    problem: str = ""  # the error of the last look that failed
+    problem: str = ""  # the error of the last failed plan
     due: float = 0.0
     seconds: float = 0.0
-    findings: dict[Finding, None] = field(default_factory=dict)  # a set in order
+    findings: dict[Finding, None] = field(default_factory=dict)  # an ordered set
 
     def begin(self, planned: Planned, forecast: Forecast) -> None:
-        """Take the result of a look at the file."""
+        """Take the plan of the file."""
         self.stage = "making"
         self.length, self.expected = planned.length, planned.frames
         self.frame_s = forecast.seconds_per_frame(planned.cost_class)
@@ -66,7 +66,7 @@ class FileWork:
                 self.total = stop
 
     def split(self, planned: tuple[SegmentPlan, ...] | None) -> None:
-        """Take where segments begin; None if that is unknown."""
+        """Take the list of segments; None if it is unknown."""
         self.splitting = False
         self.in_order = planned is None
         self.planned = planned
@@ -74,7 +74,7 @@ class FileWork:
             self.total = planned[-1].stop
 
     def made(self, start: int, stop: int, *, ended: bool) -> None:
-        """A segment is finished; without any frame, the source ended before it."""
+        """Record a finished segment; without any frame, the source ended before it."""
         self.taken.discard(start)
         if stop > start:
             self.segments[start] = stop
@@ -83,12 +83,12 @@ class FileWork:
 
     @property
     def done(self) -> int:
-        """How many frames are finished."""
+        """The number of finished frames."""
         return sum(stop - start for start, stop in self.segments.items())
 
     @property
     def frames(self) -> int:
-        """How many frames it has, as far as is known."""
+        """The number of frames, as far as known."""
         return max(self.expected, self.done) if self.total is None else self.total
 
     @property
@@ -99,12 +99,12 @@ class FileWork:
 
     @property
     def left(self) -> int:
-        """About how many segments are not begun."""
+        """The approximate number of segments not begun."""
         return max(0, -(-self.frames // self.length) - len(self.segments) - len(self.taken))
 
     @property
     def worth_splitting(self) -> bool:
-        """Whether a second worker would help, and where it could begin was not yet looked up."""
+        """Whether a second worker would help, and the segments are not listed yet."""
         known = self.in_order or self.splitting or self.planned is not None
         return self.stage == "making" and not known and self.left >= WORTH_SPLITTING
 
@@ -138,17 +138,17 @@ class FileWork:
         if not again or self.failures > retries:
             return None
         if task in ("plan", "join"):
-            self.stage = "waiting"  # a new look finds what is damaged
+            self.stage = "waiting"  # a new plan finds damaged segments
         lost = isinstance(error, LostWorkerError)
         return 0.0 if lost else WAITS_S[min(max(self.failures, 1), len(WAITS_S)) - 1]
 
     def distrust(self) -> None:
-        """Segments begin elsewhere than packets state: segments after the first gap are wrong."""
+        """Distrust segments after the first gap: they begin elsewhere than packets state."""
         first = self.first_missing()
         self.untrue_from = first if self.untrue_from is None else min(first, self.untrue_from)
 
     def forget(self) -> None:
-        """The wrong segments are deleted; all from there on is made in order."""
+        """Drop the wrong segments, which are deleted; the rest is made in order."""
         start = self.untrue_from or 0
         self.segments = {at: stop for at, stop in self.segments.items() if at < start}
         self.total, self.planned, self.in_order = None, None, True
@@ -171,9 +171,9 @@ class FileWork:
 
 
 def _begin_of_longest(free: list[SegmentPlan], taken: set[int], length: int) -> SegmentPlan | None:
-    """Where a new worker begins: in the longest gap.
+    """The segment at which a new worker begins, in the longest gap.
 
-    At its first segment, or in the middle where another worker is about to enter the gap.
+    It is the gap's first segment, or the middle one if another worker is about to enter the gap.
     """
     gaps: list[list[SegmentPlan]] = []
     for segment in free:

@@ -1,8 +1,8 @@
-"""The grain of a run: what its source has, what the network leaves of it, and so what is added.
+"""The grain of a run: the source's, the part that the network keeps, and the part to add.
 
-Frames are looked at in places all over the source, before the first one is computed. What a network
-leaves is found with a ramp of grays under noise like the source's, enlarged as frames are and
-reduced again. So every frame gets the same sort of grain, and can be made without any other.
+It is measured in places all over the source, before the first frame is computed. The part that a
+network keeps is measured on a ramp of grays with noise like the source's, enlarged like a frame and
+reduced again. So every frame gets the same kind of grain, independent of all others.
 """
 
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ from ciaovideo.pipeline.plan import GrainFacts, UpscalePlan
 from ciaovideo.pipeline.segmenting import plan_segments
 from ciaovideo.pipeline.source import RunSource
 
-PLACES = 8  # where frames are looked at
-FRAMES = 4  # at each place, one after the other
-APART = 24  # frames from place to place where only those before tell where one begins
+PLACES = 8  # where frames are measured
+FRAMES = 4  # consecutive ones at each place
+APART = 24  # frames between places if segments are unknown
 RAMP = (8 * BLOCK, BANDS * 2 * BLOCK)  # (height, width) of the ramp, source px
-TIMES = (Fraction(-2), Fraction(-3))  # of the noise on the ramp: no frame's
+TIMES = (Fraction(-2), Fraction(-3))  # of the noise on the ramp, which no frame has
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GrainChoice:
-    """What is added to frames, None for nothing, with the facts of it and what is said of them."""
+    """The grain to add, None for none, with its facts and findings."""
 
     grain: Grain | None = None
     facts: GrainFacts | None = None
@@ -53,9 +53,9 @@ class GrainChoice:
 def choose_grain(
     source: RunSource, engine: Engine, plan: UpscalePlan, factor: float
 ) -> GrainChoice:
-    """Grain for the frames of a plan, ``factor`` times the source's together with what is left.
+    """Grain for the frames of a plan: with the kept part, ``factor`` times the source's.
 
-    Looks through the source, which stands at its beginning afterwards. OptionError for a pipe.
+    Reads the source and rewinds it. Raises OptionError for a pipe.
     """
     if not factor:
         return GrainChoice()
@@ -87,7 +87,7 @@ def choose_grain(
 
 
 def measured(source: RunSource, plan: UpscalePlan) -> GrainCurve:
-    """The grain of a source, in steps of 8 bits; nothing where no pair of frames tells any."""
+    """The grain of a source, in steps of 8 bits; none if no pair of frames has evidence."""
     layout = PixelLayout.of(plan.info.pix_fmt)
     sample = GrainSample(code_step(layout, plan.color))
     for before, after in _pairs(source):
@@ -99,7 +99,7 @@ def measured(source: RunSource, plan: UpscalePlan) -> GrainCurve:
 def kept_share(
     curve: GrainCurve, engine: Engine, lr_size: tuple[int, int], out_size: tuple[int, int]
 ) -> Tensor:
-    """How much of such grain's energy an enlarged picture has, reduced again: (BANDS, OCTAVES)."""
+    """The share of such grain's energy in an enlarged picture, reduced again: (BANDS, OCTAVES)."""
     rows, columns = RAMP
     down, across = (out / lr for out, lr in zip(out_size, lr_size, strict=True))
     size = round(rows * down), round(columns * across)
@@ -129,7 +129,7 @@ def _luma(frame: Frame, layout: PixelLayout, color: ColorSpec) -> Tensor:
 
 
 def _pairs(source: RunSource) -> Iterator[tuple[Frame, Frame]]:
-    """Frames that follow each other, in some places of what is asked for."""
+    """Consecutive frames, in some places of the selected part."""
     limit, count = source.asked.count, source.reader.info.frame_count
     expected = min(count, limit) if limit and count else count or limit or 0
     segments = plan_segments(source.reader, limit, max(FRAMES, -(-expected // PLACES)))
@@ -144,7 +144,7 @@ def _pairs(source: RunSource) -> Iterator[tuple[Frame, Frame]]:
             frames = source.reader.frames(FRAMES)
             yield from pairwise(frames)
         except MediaError:
-            pass  # the run tells of damage
+            pass  # the run reports damage
         source.at = None
     source.at = None
     source.rewind()

@@ -1,4 +1,4 @@
-"""The report on a whole batch: one page on all files with links to the page of each, and JSON."""
+"""The report on a batch: JSON, and a page on all files with links to the page of each."""
 
 import json
 from collections import Counter
@@ -20,11 +20,11 @@ OUTCOMES = ("kept", "changed", "lost", "added")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOutcome:
-    """What became of one file of a batch.
+    """The result of one file of a batch.
 
-    ``page`` is the report on it, relative to the batch's folder; ``counts`` are how many of its
-    facts had which outcome, ``psnr`` the mean and the worst frame's consistency in dB. Without such
-    a report they are empty. ``findings`` are those of the run, as JSON has them.
+    ``page`` is the path of its report, relative to the batch's folder; ``counts`` are the numbers
+    of its facts by outcome, ``psnr`` is the consistency in dB, the mean and the worst frame's.
+    Without a report they are empty. ``findings`` are the run's, as in JSON.
     """
 
     name: str
@@ -44,7 +44,7 @@ class FileOutcome:
 
     @property
     def grave(self) -> list[Mapping[str, Any]]:
-        """The findings that an archive must know of."""
+        """The findings that matter to an archive."""
         return [one for one in self.findings if one["kind"] in GRAVE]
 
     @property
@@ -55,7 +55,7 @@ class FileOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """What became of all files of a batch, in their order."""
+    """The results of all files of a batch, in their order."""
 
     folder: Path
     written: str
@@ -63,18 +63,18 @@ class BatchOutcome:
 
     @property
     def states(self) -> dict[str, int]:
-        """How many files are in which state; those without a file are left out."""
+        """The number of files by state, without states of no file."""
         counts = Counter(one.state for one in self.files)
         return {state: counts[state] for state in STATES if counts[state]}
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many facts of all files had which outcome."""
+        """The number of all files' facts by outcome."""
         return {word: sum(one.counts.get(word, 0) for one in self.files) for word in OUTCOMES}
 
     @property
     def graves(self) -> list[tuple[str, str, int]]:
-        """Kinds and subjects of grave findings, and in how many files there are any."""
+        """Kinds and subjects of grave findings, and the number of files with each."""
         found = Counter(
             pair for one in self.files for pair in {(f["kind"], f["subject"]) for f in one.grave}
         )
@@ -83,7 +83,7 @@ class BatchOutcome:
         return [(kind, subject, count) for (kind, subject), count in pairs]
 
     def plain(self) -> dict[str, Any]:
-        """It in the types that JSON has."""
+        """The results in JSON's types."""
         return {
             "version": version("ciaovideo"),
             "folder": str(self.folder),
@@ -101,7 +101,7 @@ class BatchOutcome:
 
 
 def batch_html(batch: BatchOutcome) -> str:
-    """The page; it needs nothing else, and links to the pages of files beside their outputs."""
+    """The page, self-contained; it links to the pages of files beside their outputs."""
     return fill(
         "ciaovideo.report",
         "batch.html",
@@ -114,9 +114,9 @@ def batch_html(batch: BatchOutcome) -> str:
 
 
 def write_batch_report(batch: BatchOutcome) -> None:
-    """Write ``report.html`` and ``report.json`` into the batch's folder, over older ones.
+    """Write ``report.html`` and ``report.json`` into the batch's folder, replacing older ones.
 
-    Raises EncodeError where that fails.
+    Raises EncodeError on failure.
     """
     data = json.dumps(batch.plain(), indent=1, allow_nan=False)
     write_page(batch.folder / "report.json", data + "\n")
@@ -124,7 +124,7 @@ def write_batch_report(batch: BatchOutcome) -> None:
 
 
 def _figures(files: Sequence[FileOutcome]) -> list[tuple[str, str]]:
-    """Names and values of what is said in one line."""
+    """Names and values of the summary."""
     done = [one for one in files if one.state == "done"]
     figures = [
         ("files", f"{len(done)} of {len(files)}"),

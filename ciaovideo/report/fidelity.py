@@ -1,12 +1,12 @@
-"""All pictures of an output beside those of its source: what was invented, and what flickers.
+"""Compares all pictures of an output with its source's: invented detail, and flicker.
 
 Consistency: each output picture, reduced to the source's size by an anti-aliased bicubic filter, is
-compared with the source's. Detail that the source does not contradict does not count; what it does
-contradict lowers the PSNR there.
+compared with the source's. Detail that the source does not contradict has no effect; detail that it
+does lowers the PSNR.
 
-Flicker: how much of a picture changes from frame to frame where nothing moves. Blocks of the source
-are still where their mean changes by less than a step of 8 bits, and their samples by less than
-``STILL`` on average, which is noise.
+Flicker: the change from frame to frame where nothing moves. A block of the source is still if its
+mean changes by less than an 8-bit step, and its samples by less than ``STILL`` on average, which is
+noise.
 """
 
 import math
@@ -23,12 +23,12 @@ from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.pictures.webp import encode_webp
 from ciaovideo.media.read.reader import VideoReader
 
-BEST = 100.0  # dB: pictures that are equal have no finite PSNR
-BLOCK = 8  # px of the source: a block that is still or not
-STILL = 4 / 255  # mean change of a sample in a block whose mean stands still
+BEST = 100.0  # dB: equal pictures have no finite PSNR
+BLOCK = 8  # px of the source: side of a block
+STILL = 4 / 255  # mean change of a sample in a still block
 STILL_MEAN = 1 / 255
 LEAST_STILL = 0.01  # share of a picture: below it flicker is not measured
-WINDOWS = 40  # parts of the film, of which each shows its worst frame at most
+WINDOWS = 40  # parts of the film; the worst frame of each may be shown
 WORST = 10
 CROP = 320  # px of the output
 SHEET = 20  # pictures of the contact sheet
@@ -47,7 +47,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorstFrame:
-    """A frame that its source contradicts most: the place where, as WebP files by method.
+    """A frame that its source contradicts most: the worst place, as WebP files by method.
 
     ``place`` is (top, left) of the crop in output px, ``size`` its (height, width).
     """
@@ -62,10 +62,10 @@ class WorstFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fidelity:
-    """Figures of all pictures, by frame, in order.
+    """Figures of all pictures, one for each frame.
 
     ``times`` in seconds of the source; ``psnr`` in dB on Y', at most ``BEST``; ``flicker`` of the
-    source and the output in steps of 8 bits, NaN where nothing stands still.
+    source and the output in 8-bit steps, NaN where nothing is still.
     """
 
     times: "array[float]"
@@ -82,7 +82,7 @@ class Fidelity:
 
     @property
     def mean_flicker(self) -> tuple[float, float]:
-        """Means of source and output; NaN where nothing stands still."""
+        """Means of source and output; NaN if nothing is still."""
         return _mean(self.source_flicker), _mean(self.output_flicker)
 
 
@@ -101,7 +101,7 @@ class _Measuring:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    """A frame's crops, 8 bit (3, H, W), before it is known whether they are shown."""
+    """A frame's crops, 8 bit (3, H, W), which may be shown or dropped later."""
 
     frame: int
     time: float
@@ -110,7 +110,7 @@ class _Kept:
     views: dict[str, Tensor]
 
     def coded(self) -> WorstFrame:
-        """The frame with its crops as WebP files."""
+        """The frame, with its crops as WebP files."""
         height, width = self.views["output"].shape[-2:]
         views = {label: encode_webp(view / 255) for label, view in self.views.items()}
         return WorstFrame(self.frame, self.time, self.psnr, self.place, (height, width), views)
@@ -125,10 +125,9 @@ def measure(
     limit: int | None = None,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> Fidelity:
-    """Read both to the end, or to a ``limit`` of frames, and compare them frame by frame.
+    """Compare both files frame by frame, to the end or a ``limit`` of frames.
 
-    ``total`` is how many frames there are, for the choice of pictures. Raises DecodeError for what
-    cannot be decoded.
+    ``total`` is the number of frames, for the choice of pictures. Raises DecodeError.
     """
     state = _Measuring(total)
     pair = _Pair(source.info, output.info)
@@ -157,7 +156,7 @@ def measure(
 
 
 def _read(reader: VideoReader, limit: int | None) -> Iterator[Frame]:
-    """Frames in reused buffers; one is valid until the next is asked for."""
+    """Frames in reused buffers; each is valid until the next one."""
     pool = PlanePool(2)
     reader.use(pool)
     for frame in reader.frames(limit):
@@ -200,7 +199,7 @@ class _Pair:
 
 
 def _flicker(before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> tuple[float, float]:
-    """How much still blocks of the source change, and the same places of the output, in 1/255."""
+    """The mean change of still blocks in the source, and of the output there, in 1/255."""
     size = now[0].shape[-2:]
     if min(size) < BLOCK:
         return math.nan, math.nan
@@ -240,7 +239,7 @@ def _keep_pictures(
 
 
 def _crops(lr: Tensor, hr: Tensor, error: Tensor) -> tuple[tuple[int, int], dict[str, Tensor]]:
-    """Where a picture is contradicted most, in output px, and that place by three methods."""
+    """The place where a picture is contradicted most, in output px, by three methods."""
     sides = hr.shape[-2:]
     near = tuple(min(BLOCK * 2, side) for side in error.shape[-2:])
     means = F.avg_pool2d(error, near, stride=1)[0, 0]

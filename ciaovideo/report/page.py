@@ -11,7 +11,7 @@ from ciaovideo.pages.page import Chart, Views, chart, fill, webp_uri, write_page
 from ciaovideo.report.fidelity import Fidelity
 from ciaovideo.report.preservation import Preservation, check_report
 
-MOST_POINTS = 600  # of a line: more than a screen shows
+MOST_POINTS = 600  # of a line: more than a screen resolves
 PARTS = {
     "video": "Picture",
     "color": "Colour",
@@ -23,7 +23,7 @@ GRAVE = (Kind.WRONG, Kind.DAMAGED, Kind.LOST, Kind.GUESSED)
 
 
 def as_html(report: Preservation) -> str:
-    """The page of a report; raises OptionError where matplotlib is not installed."""
+    """The page of a report; raises OptionError if matplotlib is not installed."""
     fidelity = report.fidelity
     made = fidelity.mean_flicker[1]
     return fill(
@@ -55,10 +55,9 @@ def as_html(report: Preservation) -> str:
 
 
 def write_report(report: Preservation, path: str | Path) -> None:
-    """Write it as a page or as JSON, by suffix; an existing file is replaced.
+    """Write the report as a page or as JSON, by suffix; replaces an existing file.
 
-    Raises OptionError for another suffix or without matplotlib, and EncodeError where the file
-    cannot be written.
+    Raises OptionError for another suffix or without matplotlib, and EncodeError if writing fails.
     """
     file = Path(path)
     check_report(file)
@@ -70,7 +69,7 @@ def write_report(report: Preservation, path: str | Path) -> None:
 
 
 def clock(seconds: float) -> str:
-    """A time as people read it: 1:02:03.4."""
+    """A time for people: 1:02:03.4."""
     minutes, rest = divmod(max(seconds, 0.0), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
@@ -93,7 +92,7 @@ def _figures(fidelity: Fidelity) -> list[tuple[str, str]]:
 
 def _consistency(fidelity: Fidelity) -> Iterator[Chart]:
     points = _thinned(fidelity.times, fidelity.psnr, least=True)
-    heading = "PSNR of the output, reduced again, dB on Y: less is more invented"
+    heading = "PSNR of the output, reduced again, dB on Y: less means more invented detail"
     yield from chart(heading, [Line(points, "output")], "seconds")
 
 
@@ -104,14 +103,14 @@ def _flicker(fidelity: Fidelity) -> Iterator[Chart]:
             (("source", fidelity.source_flicker), ("output", fidelity.output_flicker))
         )
     ]
-    heading = "Change of what stands still, 8-bit steps of Y: less is steadier"
+    heading = "Change of still areas, 8-bit steps of Y: less is steadier"
     yield from chart(heading, lines, "seconds")
 
 
 def _thinned(
     times: Sequence[float], values: Sequence[float], *, least: bool
 ) -> list[tuple[float, float]]:
-    """At most ``MOST_POINTS`` points, of which each is the worst of its neighbours."""
+    """At most ``MOST_POINTS`` points, each the worst of its neighbours."""
     known = [(at, value) for at, value in zip(times, values, strict=True) if not math.isnan(value)]
     step = -(-len(known) // MOST_POINTS) or 1
     groups = (known[start : start + step] for start in range(0, len(known), step))

@@ -1,4 +1,4 @@
-"""The preservation report on one file: what was kept, changed and lost, and what was invented."""
+"""The preservation report on a file: properties kept, changed and lost, and invented detail."""
 
 import math
 import time
@@ -32,9 +32,9 @@ SUFFIXES = (".html", ".json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preservation:
-    """What became of a source in an output.
+    """The preservation of a source in an output.
 
-    ``findings`` are the run's, where it is known, and the verification's. ``model`` is empty for a
+    ``findings`` are the run's, if it is known, and the verification's. ``model`` is empty for a
     file that was made earlier.
     """
 
@@ -49,12 +49,12 @@ class Preservation:
 
     @property
     def guessed(self) -> tuple[Finding, ...]:
-        """What had to be guessed."""
+        """The findings of guesses."""
         return tuple(one for one in self.findings if one.kind is Kind.GUESSED)
 
     @property
     def counts(self) -> Counter[str]:
-        """How many facts had which outcome."""
+        """The number of facts by outcome."""
         return Counter(fact.outcome.value for fact in self.facts)
 
     def plain(self) -> dict[str, Any]:
@@ -105,12 +105,12 @@ def preservation_report(
     inside: tuple[int, int] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preservation:
-    """Read a source and its finished output once more, and report what became of everything.
+    """Read a source and its finished output once more, and report on everything.
 
-    ``options`` are those of the run, of which input and number of frames count. ``summary`` is what
-    the run returned, ``verification`` what ``verify`` did; without both the output is verified
-    here. ``inside`` is the (height, width) of padded pictures, where no run is known.
-    Raises MissingInputError, OptionError for a pipe, and MediaError for what cannot be read.
+    ``options`` are the run's; only input and number of frames matter. ``summary`` is the run's
+    result, ``verification`` that of ``verify``; without both the output is verified here.
+    ``inside`` is the (height, width) of padded pictures if no run is known. Raises
+    MissingInputError, OptionError for a pipe, and MediaError for an unreadable file.
     """
     given, made = Path(source), Path(output)
     for path in (given, made):
@@ -145,7 +145,7 @@ def _compared(
     known: tuple[Sequence[Finding], Verification],
     on_progress: Callable[[Progress], None],
 ) -> tuple[tuple[Fact, ...], Fidelity]:
-    """The facts, and the fidelity of the pictures."""
+    """The facts and the fidelity."""
     findings, verification = known
     plan, total = contract.streams, verification.frames
     given = scan_file(plan.source, opening=plan.opening)

@@ -1,7 +1,7 @@
-"""Ten places of a film with the chosen settings, before hours are spent on all of it.
+"""Previews a few places of a film with the chosen settings, before a long run.
 
-At each place a few frames are enlarged, encoded and decoded again. So the pictures are those of the
-output, and the bytes and seconds those of its frames.
+At each place a few frames are enlarged, encoded and decoded again. So pictures, bytes and seconds
+are those of the output's frames.
 """
 
 import tempfile
@@ -38,21 +38,21 @@ from ciaovideo.pipeline.writers import open_writer
 from ciaovideo.storage.endpoints import reads_once
 
 PLACES = 10
-BUDGET_S = 90.0  # for the frames beyond the second of each place
+BUDGET_S = 90.0  # for the frames after the second of each place
 MOST_FRAMES = 12  # of one place
 CROP = (640, 960)  # px of the output, at most
 DETAIL = 16  # px of the source: blocks whose detail is compared
 QUALITY = 95
 THUMBNAIL = 320  # px across
-KEY_EVERY = 250  # frames, where an encoder is left to choose
-STRENGTHS = (0.0, 1.0, 0.5)  # to show beside the chosen one, the ends first
-NEAR = 0.1  # strengths that look nearly the same
+KEY_EVERY = 250  # frames, if the encoder chooses
+STRENGTHS = (0.0, 1.0, 0.5)  # shown beside the chosen one, the ends first
+NEAR = 0.1  # strengths nearer than this look the same
 SOURCE, CHOSEN = "source", "chosen settings"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One way to make a picture: its name on the page, and the network."""
+    """A column of the page: its name, and the network that makes its pictures."""
 
     name: str
     model: ModelOptions
@@ -60,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One place of the film: WebP files by column, of a crop of (height, width) ``size``.
+    """A place of the film: WebP files by column, of a crop of (height, width) ``size``.
 
     ``time`` in seconds from the first frame; ``whole`` is the whole picture, small.
     """
@@ -73,10 +73,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Preview:
-    """What a run would make, at a few places, and estimates of its size and time.
+    """A few places of a run's output, and estimates of its size and time.
 
-    ``bytes`` is of the whole output; it and ``seconds`` are 0 where the number of frames is not
-    known.
+    ``bytes`` is for the whole output; it and ``seconds`` are 0 if the number of frames is unknown.
     """
 
     plan: UpscalePlan
@@ -88,7 +87,7 @@ class Preview:
 
 @dataclass(slots=True)
 class _Tally:
-    """Frames made so far: their seconds, and bytes of those with and without an own beginning."""
+    """Frames made so far: their seconds, and bytes of key frames and of others."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -109,9 +108,9 @@ class _Tally:
 
 
 def columns(model: ModelOptions, device: str, restore: float) -> tuple[Column, ...]:
-    """What is shown beside the source and the chosen settings, of which ``restore`` is one.
+    """The columns beside the source and the chosen settings, with the strength ``restore``.
 
-    Two other strengths are, where the network has several.
+    They are two other strengths, if the network has several.
     """
     others = [value for value in STRENGTHS if abs(value - restore) > NEAR][:2]
     return (
@@ -132,10 +131,10 @@ def preview(
     places: int = PLACES,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preview:
-    """Enlarge a few frames at places evenly spread over a film, or over the part asked for.
+    """Enlarge a few frames at places evenly spread over a film or the selected part.
 
-    ``output`` is the film's output; only its suffix counts, and nothing is written there.
-    Raises what ``UpscaleRun`` does, and OptionError for a pipe and a film of unknown length.
+    ``output`` is the film's output; only its suffix counts, and nothing is written there. Raises
+    the errors of ``UpscaleRun``, and OptionError for a pipe or a film of unknown length.
     """
     given = Path(source)
     if reads_once(given):
@@ -146,7 +145,7 @@ def preview(
         wanted = Path(output) if output else Path(f"{given.stem}.mkv")
         session = Session()
         run = stack.enter_context(UpscaleRun(given, Path(folder) / wanted.name, options, session))
-        options = run.options  # in which an automatic crop has become a box
+        options = run.options  # with the box of an automatic crop
         times = _places(run.plan, options.input, places)
         facts = probe(given, Selection(start=times[-1]), options.input)
         others = [
@@ -173,12 +172,12 @@ def preview(
 
 
 def _computing(column: Column, options: EngineOptions) -> EngineOptions:
-    """How a column is computed: bicubic, which is there for comparison, as it is."""
+    """The engine options of a column; bicubic, for comparison, is never made consistent."""
     return replace(options, consistent=options.consistent and column.model.model not in KERNELS)
 
 
 def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction]:
-    """When the places are, in seconds from the first frame: the middles of equal parts."""
+    """The times of the places, in seconds from the first frame: the middles of equal parts."""
     info = plan.info
     start, end = asked.times
     if end is None and info.duration_s:
@@ -189,13 +188,13 @@ def _places(plan: UpscalePlan, asked: InputOptions, count: int) -> list[Fraction
         raise OptionError(f"{plan.source} states no duration", "give an end")
     if plan.frames and info.frame_rate:
         end = min(end, start + plan.frames / info.frame_rate)
-    last = 1 / info.frame_rate if info.frame_rate else 0  # after its begin no frame appears
+    last = 1 / info.frame_rate if info.frame_rate else 0  # no frame begins after it
     span = max(end - start - last, Fraction(0))
     return [start + span * (2 * n + 1) / (2 * count) for n in range(count)]
 
 
 class _PlaceMaker:
-    """Makes places with one run's plan and engines."""
+    """Makes places with the plan and the engines of a run."""
 
     def __init__(
         self,
@@ -218,7 +217,7 @@ class _PlaceMaker:
         self._warm = False
 
     def make(self, facts: SourceFacts, at: Fraction, count: int) -> Place:
-        """One place; a few of its frames are coded, and the first is shown."""
+        """Make one place: encode a few of its frames, and keep the first one's pictures."""
         asked = replace(self._options.input, start=at, end=None)
         with VideoReader(facts, options=asked) as reader:
             shown = float(reader.peek().time)
@@ -232,13 +231,13 @@ class _PlaceMaker:
         return self._place(shown, lr, chosen)
 
     def _length(self, places: int) -> int:
-        """How many frames a place gets, by what one takes."""
+        """The number of frames of a place, by the time for one."""
         if not self.tally.per_frame:
             return 2
         return min(MOST_FRAMES, max(2, int(BUDGET_S / places / self.tally.per_frame)))
 
     def _coded(self, reader: VideoReader, count: int) -> Frame:
-        """Write frames into the file; the first one of the source."""
+        """Write frames into the file; returns the source's first one."""
         plan, first = self._plan, None
         started = time.perf_counter()
         with (
@@ -252,7 +251,7 @@ class _PlaceMaker:
                     first = replace(given, planes=tuple(plane.clone() for plane in given.planes))
                 writer.write(frame)
                 frames += 1
-        if self._warm:  # the first place also loads and compiles
+        if self._warm:  # the first place includes loading and compiling
             self.tally.frames += frames
             self.tally.seconds += time.perf_counter() - started
         self._warm = True
@@ -278,7 +277,7 @@ class _PlaceMaker:
         return Place(at, crop, views, encode_webp(small[0], QUALITY))
 
     def _by(self, engine: Engine, lr: Frame) -> Tensor:
-        """The picture of another network, not coded."""
+        """The picture by another network, not encoded."""
         plan = self._plan
         layout = PixelLayout.of("gbrp16le")
         color = replace(plan.out_color, matrix=type(plan.out_color.matrix).RGB)
@@ -298,7 +297,7 @@ def _rgb(frame: Frame, info: VideoInfo) -> Tensor:
 
 
 def _busiest(given: Tensor, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Where the output has the most detail: rows and columns of its crop."""
+    """Rows and columns of the crop with the most detail."""
     luma = given.mean(dim=1, keepdim=True)
     detail = torch.zeros_like(luma)
     detail[..., 1:, :] += luma.diff(dim=-2).abs()

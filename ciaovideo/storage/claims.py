@@ -24,7 +24,7 @@ from ciaovideo.storage.endpoints import writes_once
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-else:  # no such locks: as on a file system that has none
+else:  # Windows has no such locks; a file system may have none either
     LOCK_EX = LOCK_NB = LOCK_SH = 0
 
     def flock(handle: int, operation: int) -> None:
@@ -33,7 +33,7 @@ else:  # no such locks: as on a file system that has none
 
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
-PART, WHOLE = "part", "whole"  # of a temporary name: what is being made, what only has to be moved
+PART, WHOLE = "part", "whole"  # of a temporary name: still being made, only to be moved
 DIGEST_LENGTH = 9  # distinguishes long names with a common beginning
 
 

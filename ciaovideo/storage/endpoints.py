@@ -98,7 +98,7 @@ def _is_terminal(path: Path, number: int | None) -> bool:
     if number is not None:
         return os.isatty(number)
     if not path.is_char_device():
-        return False  # and a named pipe must not be opened before its time
+        return False  # a named pipe must not be opened yet
     opened = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         return os.isatty(opened)

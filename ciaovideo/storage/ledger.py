@@ -1,8 +1,8 @@
 """Finished segments of a run, kept beside its output so that a stopped run can be resumed.
 
-A folder of segments, each in a file of its own. A run keeps those that are whole and encodes the
-missing and the damaged ones, so a stopped run loses one segment at most.
-Several processes may add segments at once, in any order; one of them opens the folder.
+A folder of segments, each in a file of its own. A run keeps the whole ones and encodes the missing
+and the damaged ones, so a stopped run loses one segment at most. Several processes may add segments
+at once, in any order; one of them opens the folder.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ LENGTH = 120  # frames of a segment: few enough to do again, many enough for an 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a run that resumes must have in common with the one that was stopped, by name.
+    """Fingerprint of a resumable run: values that the resuming run must share, by name.
 
-    The names that a command decides are ``given``; those that may differ between segments are
-    ``mixed``.
+    ``given`` are the names that a command decides, ``mixed`` those that may differ between
+    segments.
     """
 
     parts: Mapping[str, str]
@@ -39,17 +39,17 @@ class Fingerprint:
     mixed: frozenset[str] = frozenset()
 
     def differing(self, other: Mapping[str, str]) -> list[str]:
-        """The names in which another run differs, of those that count."""
+        """The names whose values differ in another run, of those that count."""
         counted = (name for name in self.parts if name not in self.mixed)
         return [name for name in counted if self.parts[name] != other.get(name)]
 
 
 class Ledger:
-    """The segments of one output: those that are whole are read, then more are added.
+    """The segments of one output: reads the whole ones, then adds more.
 
-    All of them have the ``fingerprint``. Without ``read``, existing segments are not read: for
-    workers that only add. Segments have ``length`` frames, 120 if not given. A context manager once
-    it is opened. Raises StaleLedgerError where segments have another fingerprint, or are another
+    All have the same ``fingerprint``. Without ``read``, existing segments are not read: for workers
+    that only add. Segments have ``length`` frames, 120 if not given. A context manager once it is
+    opened. Raises StaleLedgerError where segments have another fingerprint, or are another
     version's; OpenError where they cannot be read.
     """
 
@@ -83,7 +83,7 @@ class Ledger:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What its segments have in common, by name."""
+        """The fingerprint of its segments: values by name."""
         return dict(self._wanted.parts)
 
     @property
@@ -131,7 +131,7 @@ class Ledger:
         self.segments = dict(sorted(self.segments.items()))
 
     def delete(self) -> None:
-        """Delete the segments, as the output is whole, and the folder if nothing else is in it."""
+        """Delete the segments of a finished output, and the folder if it is empty then."""
         with suppress(OSError, OpenError):
             for file in (*self._files(SUFFIX), *self._files(UNFINISHED)):
                 file.unlink(missing_ok=True)

@@ -2,8 +2,8 @@
 
 Each segment is coded by an encoder of its own, so segments are made apart and joined without
 encoding again. The file is written from front to back under a temporary name, as the packets come,
-and gets its own name once all of it, with a digest, is on the disk. It says itself which frames it
-holds and what they were made from: no index beside it can be lost, or be another's.
+and gets its own name once all of it, with a digest, is on the disk. It states its frames and their
+fingerprint itself: there is no index beside it that could be lost or mixed up.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class CodedPacket:
 
 @dataclass(frozen=True, slots=True)
 class CodedFrame:
-    """A frame as it enters the encoder; the packets after it were made with it."""
+    """A frame given to the encoder; the packets after it came out when it went in."""
 
     pts: int
     duration: int
@@ -68,8 +68,8 @@ class Tally(NamedTuple):
 class Segment:
     """A finished segment: frames [start, stop), with their run's ``fingerprint``.
 
-    ``config_digest`` is that of what a file states once of all packets, equal in all segments of
-    a video.
+    ``config_digest`` covers the parameters that a file states once for all packets. It is equal in
+    all segments of a video.
     """
 
     path: Path
@@ -116,7 +116,7 @@ class Segment:
 class NewSegment:
     """A segment in the making, which becomes the file ``path``.
 
-    A context manager: what is not finished leaves nothing behind.
+    A context manager: an unfinished segment leaves nothing behind.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class NewSegment:
             self._put(data)
 
     def finish(self, tally: Tally) -> Segment:
-        """End it: from here on it outlives this process, and a power cut."""
+        """Write its end and sync it: from here on it survives this process and a power cut."""
         self._put(HEAD.pack(END, self.stop, *tally, False, DIGEST().digest_size))
         with self._writing():
             self._file.write(self._digest.digest())
@@ -199,17 +199,18 @@ class NewSegment:
 class Joiner:
     """Gives packets of segments the decoding times that a single encoder would have given them.
 
-    Encoders hand out the times of the frames as decoding times, in order, so many packets late as
-    the first ones precede the first frame. Segments come in order, from the video's first.
+    Encoders use the frames' times, in order, as decoding times. The first few packets have earlier
+    ones, so the times of the others are late by as many packets. Segments come in order, from the
+    video's first.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[int] = deque()  # times of frames that are no decoding time yet
+        self._waiting: deque[int] = deque()  # times of frames, not yet used as decoding times
         self._first: int | None = None
-        self._leading = True  # no packet came yet whose decoding time is that of a frame
+        self._leading = True  # until a packet's decoding time is a frame's time
 
     def entries(self, segment: Segment) -> Iterator[Entry]:
-        """Those of the next segment."""
+        """The entries of the next segment."""
         for entry in segment.entries():
             if isinstance(entry, CodedFrame):
                 if self._first is None:
@@ -223,7 +224,7 @@ class Joiner:
 
 
 def joined(segments: Iterable[Segment]) -> Iterator[Entry]:
-    """What a muxer takes to write a whole video, from its segments in order."""
+    """The entries of a whole video for the muxer, from its segments in order."""
     joiner = Joiner()
     for segment in segments:
         yield from joiner.entries(segment)
@@ -239,7 +240,7 @@ class _Header(NamedTuple):
 
 
 class _End(NamedTuple):
-    """What stands at the end, once the digest of all before it is right."""
+    """The end of a file whose digest matches all before it."""
 
     stop: int
     tally: Tally
@@ -273,7 +274,7 @@ def _header(file: BinaryIO) -> _Header | None:
 
 
 def _entries(file: BinaryIO, header: _Header) -> Iterator[Entry | _End]:
-    """What follows the header. The end comes only if all that stands before it is as written."""
+    """The entries after the header. The end comes only if the digest matches."""
     digest, size = DIGEST(header.raw), os.fstat(file.fileno()).st_size
     while len(head := file.read(HEAD.size)) == HEAD.size:
         kind, first, second, third, key, length = HEAD.unpack(head)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PROTOCOLS = {
     "benchmark": "Y, border ceil(scale): CiaoSR's tables 2, 3 and 6",
     "div2k": "RGB, border ceil(scale) + 6: its table 1",
-    "eqsr": "Y, border 4, 6 or 8: EQSR's scales that are no integers",
+    "eqsr": "Y, border 4, 6 or 8: EQSR's non-integer scales",
     "video": "Y, border ceil(scale): LR coded as people share video, in 4:2:0",
 }
 

@@ -55,7 +55,7 @@ def published(dataset: str, scales: Sequence[float], channel: str = "Y") -> list
 
 
 def published_costs() -> list[Cost]:
-    """Costs that papers print."""
+    """Costs from papers."""
     return [
         Cost(
             method=method,
@@ -78,6 +78,6 @@ def _papers() -> Iterator[dict[str, Any]]:
 
 
 def _numbers(tables: Sequence[str]) -> str:
-    """The tables that a row comes from, in words."""
+    """The source tables of a row, in words."""
     once = sorted(set(tables))
     return f"table {once[0]}" if len(once) == 1 else f"tables {', '.join(once)}"

@@ -1,7 +1,7 @@
-"""Comparisons that are one command: which networks, at which scales.
+"""Comparisons by one command: which networks, at which scales.
 
-A network takes part once it has bundled weights. What each costs is measured beside its quality
-(``load``), and drawn with it (``drawing``).
+A network takes part if it has bundled weights. Its cost is measured beside its quality (``load``),
+and drawn with it (``drawing``).
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ class Suite:
     scales: tuple[float, ...]
 
     def models(self) -> list[str]:
-        """Those that can be measured here: with weights, or without need of any."""
+        """The networks that can be measured here: with weights, or without need of any."""
         there = {*list_models(), *BASELINES}
         return [name for name in self.names if name in there]
 
 
 SUITES: Mapping[str, Suite] = {
     "neighbours": Suite(
-        about="networks of any scale, trained alike",
+        about="networks for arbitrary scales, trained alike",
         names=(
             "bicubic",
             "metasr",

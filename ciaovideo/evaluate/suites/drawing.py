@@ -1,4 +1,4 @@
-"""The chart of quality over what it costs."""
+"""The chart of quality over cost."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -20,7 +20,7 @@ from ciaovideo.errors import MissingWeightsError
 from ciaovideo.models.protocols import Network
 
 SIDE = 96  # px of LR
-SCALES = (4.0, 3.0, 2.0)  # the first that a network can do
+SCALES = (4.0, 3.0, 2.0)  # the first that a network supports is used
 RUNS = 3
 
 type Size = tuple[int, int]
@@ -28,11 +28,11 @@ type Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a picture of 96x96 px at ``scale`` takes.
+    """The cost of enlarging a picture of 96x96 px by ``scale``.
 
     ``macs``: multiplications with addition for each output pixel, in matrix products and
-    convolutions. ``cpu_s``: seconds of one core for a million output pixels; on a GPU, of waiting.
-    ``memory_mb``: most that tensors held at once, weights left aside.
+    convolutions. ``cpu_s``: seconds of one core for a million output pixels; on a GPU, wall time.
+    ``memory_mb``: peak size of all tensors, without weights.
     """
 
     method: str
@@ -44,7 +44,7 @@ class Load:
 
 
 def measure_load(name: str, network: Network, engine: Engine) -> Load:
-    """After a run that warms up, counts by one run each; time is the median of three more."""
+    """Measure after a warm-up: counts by one run each, time as the median of three more."""
     size = (SIDE, SIDE)
     scale, out_size = _largest(network, size)
     lr = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(engine.device)
@@ -65,7 +65,7 @@ def measure_load(name: str, network: Network, engine: Engine) -> Load:
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of matrix products and convolutions in what is called."""
+    """Floating-point operations of matrix products and convolutions in a call."""
     with FlopCounterMode(display=False, custom_mapping=_joint_operators()) as counter:
         work()
     total: int = counter.get_total_flops()
@@ -73,7 +73,7 @@ def count_flops(work: Callable[[], object]) -> int:
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """Most bytes that tensors made in what is called held at the same time."""
+    """The peak size in bytes of the tensors that a call makes."""
     with _Held() as held:
         work()
     peak: int = held.peak
@@ -82,7 +82,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch computes on one core meanwhile."""
+    """Context manager: torch computes on one core."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -92,7 +92,7 @@ def one_thread() -> Iterator[None]:
 
 
 class _Held(TorchDispatchMode):
-    """Follows every tensor that an operator makes until it is gone."""
+    """Follows every tensor that an operator makes until it is freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -125,12 +125,12 @@ def _largest(network: Network, size: Size) -> tuple[float, Size]:
 def _timed(engine: Engine, lr: Tensor, out_size: Size) -> float:
     clock = time.process_time if engine.device.type == "cpu" else time.perf_counter
     started = clock()
-    engine(lr, out_size).sum().item()  # waits for a GPU
+    engine(lr, out_size).sum().item()  # synchronises with a GPU
     return clock() - started
 
 
 def _joint_operators() -> dict[Any, Any]:
-    """oneDNN's operators that do more than one thing, which torch does not count."""
+    """oneDNN's fused operators, which torch does not count."""
 
     def linear(points: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
         count: int = 2 * math.prod(out_shape) * weight[1]

@@ -1,4 +1,4 @@
-"""Who carries out tasks: processes of this machine (``local``) or a Dask cluster (``cluster``).
+"""Workers for tasks: processes of this machine (``local``) or of a Dask cluster (``cluster``).
 
-Both follow ``protocol.Workers``, and a ``Batch`` does not know which it has.
+Both follow ``protocol.Workers``; a ``Batch`` does not know which it has.
 """

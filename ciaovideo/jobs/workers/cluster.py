@@ -1,8 +1,8 @@
 """Workers of a Dask cluster: futures, lost workers, resources and the dashboard are Dask's.
 
-Sources and outputs have to be on storage that all workers see under the same names. A task goes to
-the worker that has its file open; where that is lost, Dask gives it to another one. What Dask's
-futures do not have is a wait before a task is tried again, so ``Batch`` repeats what failed.
+Sources and outputs must be on storage that all workers see under the same names. A task goes to the
+worker that has its file open; if that worker is lost, Dask gives the task to another one. Dask has
+no delay before a failed task is repeated, so ``Batch`` repeats it.
 """
 
 import platform
@@ -24,7 +24,7 @@ CONNECT_S = 30
 TOPIC = "ciaovideo-frames"  # of the workers' progress
 TELL_EVERY_S = 1.0
 LOOK_EVERY_S = 5.0  # for workers that joined or left
-GPU = "GPU"  # the resource that a worker declares, and then each of its tasks takes
+GPU = "GPU"  # the resource that a worker declares, and that each of its tasks takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ class Requirements:
 class ClusterWorkers:
     """The workers of the cluster at an address; ``local:N`` starts one of N processes here.
 
-    With ``same_bits`` only those of one kind of processor or GPU are used, of which there are most.
-    A context manager. Raises JobError where there is no scheduler, or where a worker has other
-    versions than this process.
+    With ``same_bits`` only workers of the most common kind of processor or GPU are used. A context
+    manager. Raises JobError without a scheduler, or if a worker has other versions than this
+    process.
     """
 
     def __init__(self, address: str, *, same_bits: bool = False) -> None:
@@ -53,7 +53,7 @@ class ClusterWorkers:
         self._same_bits = same_bits
         self._versions = versions()
         self._kind = ""
-        self._known: dict[str, str] = {}  # address of a worker that can be used, and its kind
+        self._known: dict[str, str] = {}  # usable workers: address and kind
         self._refused: dict[str, str] = {}
         self._resources: dict[str, dict[str, float]] = {}
         self._tasks: dict[str, distributed.Future[Any]] = {}
@@ -144,7 +144,7 @@ class ClusterWorkers:
                 self._own = distributed.LocalCluster(
                     n_workers=int(count),
                     threads_per_worker=1,
-                    memory_limit=0,  # Dask would kill a worker that a frame fits in
+                    memory_limit=0,  # Dask would kill a worker before its memory is full
                     dashboard_address=None,
                 )
                 return distributed.Client(self._own, timeout=CONNECT_S)
@@ -219,7 +219,7 @@ def _share(workers: int) -> None:
 
 
 def _kind() -> tuple[str, dict[str, str]]:
-    """The kind of machine that a worker is, as far as it decides bits, and its versions."""
+    """A worker's kind of machine, as far as it decides bits, and its versions."""
     import torch
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
@@ -228,7 +228,7 @@ def _kind() -> tuple[str, dict[str, str]]:
 
 
 def _difference(ours: dict[str, str], theirs: dict[str, str]) -> str:
-    """The first version that is another, in words; nothing where all are the same."""
+    """The first differing version, in words; empty if all are the same."""
     for name, version in ours.items():
         if theirs.get(name) != version:
             return f"it has {name} {theirs.get(name, 'none')}, this command {version}"
@@ -240,7 +240,7 @@ def _host(address: str) -> str:
 
 
 def _outcome(future: distributed.Future[Any]) -> Callable[[], Any]:
-    """What gives a future's result; a worker that was lost too often is a LostWorkerError."""
+    """A function that returns a future's result, or raises its error or LostWorkerError."""
 
     def result() -> Any:
         try:

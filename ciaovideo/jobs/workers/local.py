@@ -1,7 +1,7 @@
 """Processes of this machine that carry out tasks, one each at a time.
 
-Each is a ``ProcessPoolExecutor`` of one process: where that dies, its executor alone is broken, and
-is replaced.
+Each is a ``ProcessPoolExecutor`` of one process: if that dies, only its executor is broken, and is
+replaced.
 """
 
 import contextlib
@@ -18,16 +18,18 @@ from typing import Any
 
 from ciaovideo.errors import LostWorkerError, OptionError
 
-PROCESS, FRAMES, ENDED = 0, 1, 2  # its number and its progress; that it is to begin nothing
+PROCESS, FRAMES, ENDED = 0, 1, 2  # its process number, its progress, and whether it must not begin
 
 
 class LocalWorkers:
-    """Worker processes that share this machine: its cores, or its GPUs, a worker each."""
+    """Worker processes that share this machine's cores, or have one of its GPUs each."""
 
     def __init__(self, count: int, *, devices: tuple[str, ...] = (), cores: int = 0) -> None:
         if count < 1:
             raise OptionError(f"{count} workers cannot work", "ask for at least one")
-        self._context = multiprocessing.get_context("spawn")  # torch's threads survive no fork
+        self._context = multiprocessing.get_context(
+            "spawn"
+        )  # torch's threads do not survive a fork
         self._devices = devices
         self._cores = max(1, (cores or available_cores()) // count)
         self._names = [str(number) for number in range(1, count + 1)]
@@ -82,9 +84,9 @@ class LocalWorkers:
         return int(self._shared[worker][FRAMES])
 
     def stop(self) -> None:
-        """Kill all workers with their tasks; when this returns, none lives.
+        """Kill all workers with their tasks; returns when none is alive.
 
-        One that is just starting has not reported its number yet: it ends itself.
+        A worker that is just starting has not reported its number yet: it ends itself.
         """
         self._stopped = True
         for shared in self._shared.values():
@@ -92,12 +94,12 @@ class LocalWorkers:
             if shared[PROCESS]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(shared[PROCESS]), signal.SIGTERM)
-        for executor in self._executors.values():  # it waits for its process once, or never
+        for executor in self._executors.values():  # only an executor's first shutdown waits
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _new(self, worker: str) -> ProcessPoolExecutor:
         device = self._devices[(int(worker) - 1) % len(self._devices)] if self._devices else ""
-        self._shared[worker][PROCESS] = 0  # the number of a dead one may be another's by now
+        self._shared[worker][PROCESS] = 0  # a dead worker's number may have been reused
         return ProcessPoolExecutor(
             1,
             mp_context=self._context,
@@ -113,14 +115,14 @@ class LocalWorkers:
 
 
 def available_cores() -> int:
-    """How many cores this process may use, as torch counts them."""
+    """The number of cores that this process may use, by torch's count."""
     import torch
 
     return torch.get_num_threads()
 
 
 def find_devices(device: str) -> tuple[str, ...]:
-    """The GPUs of this machine, where a device is left open; else nothing."""
+    """The GPUs of this machine, if the device is not fixed; else empty."""
     import torch
 
     if device not in ("auto", "cuda") or not torch.cuda.is_available():
@@ -130,7 +132,7 @@ def find_devices(device: str) -> tuple[str, ...]:
 
 def _begin(shared: Any, cores: int, device: str) -> None:
     """Set up a worker process; it ends with the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes
     parent = multiprocessing.parent_process()
     assert parent is not None
     sentinel = parent.sentinel

@@ -1,11 +1,11 @@
-"""What a batch asks of its workers."""
+"""The interface of a batch's workers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 
 class Workers(Protocol):
-    """Where tasks are carried out. A context manager."""
+    """Workers that carry out tasks. A context manager."""
 
     @property
     def free(self) -> list[str]:
@@ -22,14 +22,14 @@ class Workers(Protocol):
         ...
 
     def finished(self, timeout_s: float) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Workers that ended a task, and what gives its result or raises its error.
+        """Workers that ended a task, with a function that returns its result or raises its error.
 
-        LostWorkerError is that of a worker which died. Waits for the first, at most so long.
+        LostWorkerError means that the worker died. Waits for the first, at most ``timeout_s``.
         """
         ...
 
     def frames(self, worker: str) -> int:
-        """How many frames of its task a worker has done, as far as that is known."""
+        """The number of frames of its task that a worker has done, as far as known."""
         ...
 
     def stop(self) -> None:

@@ -1,19 +1,19 @@
-"""Where a file is looked at that is too large to be read whole before a run."""
+"""The places in which a file is examined that is too large to be read whole before a run."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 BLOCK = 1 << 20  # bytes read at once
-WHOLE = 64 << 20  # bytes of a file that is looked at whole
-HEAD, TAIL = 16 << 20, 8 << 20  # bytes that are looked at of a larger one, at its ends
-PLACES, PLACE = 64, 1 << 19  # and how often in between, and how many bytes
+WHOLE = 64 << 20  # bytes of a file that is read whole
+HEAD, TAIL = 16 << 20, 8 << 20  # bytes read at each end of a larger file
+PLACES, PLACE = 64, 1 << 19  # and places in between, and their bytes
 
 type Spans = Sequence[tuple[int, int]]
 
 
 def spans_of(size: int) -> Spans:
-    """What is looked at of so many bytes: as first byte and the one after the last, in order.
+    """The spans [start, stop) of a file of this many bytes that are read, in order.
 
     The whole of a small file; the ends of a larger one, and places between them.
     """
@@ -27,9 +27,9 @@ def spans_of(size: int) -> Spans:
 def bytes_after(
     path: Path, mark: bytes, length: int, begin: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """Each place of a file with these bytes, of what is looked at, and up to ``length`` after them.
+    """Each place with these bytes in the examined spans, and up to ``length`` bytes after them.
 
-    ``begin`` is where in the file to start.
+    The search starts at ``begin``.
     """
     with path.open("rb", buffering=0) as file:
         for start, end in spans_of(path.stat().st_size):
@@ -40,7 +40,7 @@ def bytes_after(
 def _found(
     file: BinaryIO, mark: bytes, length: int, span: tuple[int, int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Those that begin in a span."""
+    """The places that begin in a span."""
     begin, end = span
     file.seek(begin)
     block = file.read(end - begin + len(mark) - 1 + length)

@@ -86,7 +86,7 @@ class SourceFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probed:
-    """What a look at a file told, the first picture, and the file, still open and partly read."""
+    """The facts of a file, its first picture, and the file, still open and partly read."""
 
     facts: SourceFacts
     first: av.VideoFrame
