@@ -17,7 +17,8 @@ from av.rational import AVRational
 
 from ciaovideo.errors import ColorError, EncodeError, LossError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.media.formats.editions import odd_chapters
+from ciaovideo.media.formats.boxes import odd_boxes
+from ciaovideo.media.formats.editions import higher_tags, odd_chapters
 from ciaovideo.media.side_data import DolbyVision
 from ciaovideo.pipeline.session import Summary, UpscaleRun, upscale
 from ciaovideo.pipeline.verification.verify import contract_between, verify_contract
@@ -241,12 +242,53 @@ def test_chapters_that_are_read_from_elements(tmp_path: Path) -> None:
     path = tmp_path / "in.mkv"
     plain = chapter(0x45B9, chapter(0xB6, chapter(0x91, b"\0")))
     nested = chapter(0x45B9, chapter(0x45DD, b"\1"), chapter(0xB6, chapter(0xB6, b"")))
-    for editions, count in (((plain,), 0), ((plain, plain), 1), ((nested,), 2)):
+    names = (chapter(0x80, chapter(0x85, b"One")), chapter(0x80, chapter(0x85, b"Eins")))
+    two = chapter(0x45B9, chapter(0xB6, *names))
+    for editions, count in (((plain,), 0), ((plain, plain), 1), ((nested,), 2), ((two,), 1)):
         chapters = chapter(0x1043A770, *editions)
         path.write_bytes(chapter(0x1A45DFA3, b"") + chapter(0x18538067, chapters))
         assert len(odd_chapters(path)) == count
     path.write_bytes(b"\0" * 40)
     assert odd_chapters(path) == ()
+
+
+def test_tags_on_more_than_the_video_are_named(tmp_path: Path) -> None:
+    """FFmpeg takes the title of a collection as that of the film."""
+    make_clip(plain := tmp_path / "in.mkv", width=64, height=48, seconds=0.25)
+    levels = ((70, b"ARTIST"), (50, b"TITLE"))
+    tags = [
+        chapter(
+            0x7373,
+            chapter(0x63C0, chapter(0x68CA, bytes([level]))),
+            chapter(0x67C8, chapter(0x45A3, name), chapter(0x4487, b"some")),
+        )
+        for level, name in levels
+    ]
+    data = plain.read_bytes()
+    (tagged := tmp_path / "tagged.mkv").write_bytes(with_tags(data, chapter(0x1254C367, *tags)))
+    assert higher_tags(tagged) == ("ARTIST",)
+    assert higher_tags(plain) == ()
+    assert (LOST, "tags") in told(enlarge(tagged, tmp_path / "out.mkv"))
+
+
+def with_tags(data: bytes, tags: bytes) -> bytes:
+    """A Matroska file with tags before everything else, in a segment without a size or index."""
+    segment = data.index(bytes.fromhex("18538067"))
+    body = data[segment + 12 :]
+    assert data[segment + 4] == 1
+    return data[:segment] + bytes.fromhex("1853806701ffffffffffffff") + tags + body
+
+
+def test_metadata_in_boxes_of_their_own_is_named(tmp_path: Path) -> None:
+    make_clip(source := tmp_path / "in.mp4", width=64, height=48, seconds=0.25)
+    assert odd_boxes(source) == ()
+    xmp, own = "be7acfcb97a942e89c71999491e3afac", "50524f4621d24fcebb88695cfac9c740"
+    for uuid in (xmp, own):
+        body = bytes.fromhex(uuid) + b"<x:xmpmeta/>"
+        with source.open("ab") as file:
+            file.write((8 + len(body)).to_bytes(4) + b"uuid" + body)
+    assert odd_boxes(source) == ("XMP metadata", f"private data (UUID {own})")
+    assert (LOST, "metadata") in told(enlarge(source, tmp_path / "out.mkv"))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

@@ -79,7 +79,7 @@ class OtherStreams:
             cut=cut,
             chapters=chapters if listed else "",
             words=tuple(words),
-            codecs=tuple(w for place, row in places for w in (f"-c:{place}", row[2] or "copy")),
+            codecs=tuple(word for place, row in places for word in _codec(place, row[2])),
         )
 
     @property
@@ -151,6 +151,11 @@ def _metadata_words(place: str, metadata: dict[str, str]) -> list[str]:
     return [
         word for key, text in metadata.items() for word in (f"-metadata{place}", f"{key}={text}")
     ]
+
+
+def _codec(place: int, becomes: str) -> tuple[str, ...]:
+    """What becomes of a stream; ffmpeg leaves out what a copy has before its first key frame."""
+    return (f"-c:{place}", becomes) if becomes else (f"-c:{place}", "copy", f"-copyinkf:{place}")
 
 
 def _disposition(av_stream: Stream) -> str:

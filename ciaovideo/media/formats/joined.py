@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ciaovideo.media.formats import ogg
+from ciaovideo.media.formats.boxes import box_size
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 IVF = b"DKIF"
@@ -32,7 +33,7 @@ def _movie(path: Path) -> int | None:
     FFmpeg reads all fragments, also behind a second movie that has some.
     """
     movie, begins = False, None
-    for at, head in _pieces(path, 0, _box):
+    for at, head in _pieces(path, 0, box_size):
         kind = head[4:8]
         if kind == b"moof":
             return None
@@ -43,11 +44,6 @@ def _movie(path: Path) -> int | None:
                 return begins
             movie = True
     return None
-
-
-def _box(head: bytes) -> int:
-    size = int.from_bytes(head[:4])
-    return int.from_bytes(head[8:16]) if size == 1 else size
 
 
 def _asf(path: Path) -> int | None:

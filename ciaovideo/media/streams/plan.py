@@ -16,7 +16,8 @@ from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.containers import MATROSKA, Container, read_container
 from ciaovideo.media.ffmpeg.remedies import remuxed
-from ciaovideo.media.formats.editions import odd_chapters
+from ciaovideo.media.formats.boxes import odd_boxes
+from ciaovideo.media.formats.editions import higher_tags, odd_chapters
 from ciaovideo.media.formats.tape import rate_change
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.read.probe import SourceFacts
@@ -99,6 +100,7 @@ def plan_streams(
         found = [
             *_late_timecode(av_container, facts.info.index, container, selection),
             *_odd_chapters(av_container, container, facts, selection),
+            *_odd_metadata(av_container, container, facts),
             *fates.told(av_container, container, facts.info.index),
         ]
         beginning = Beginning.of(av_container, facts, kept, container, selection)
@@ -290,6 +292,18 @@ def _odd_chapters(
         own = f"{float(starts[0]):.3f} s"
         text = f"the first chapter begins with the video in {container}, instead of at {own}"
         yield Finding(kind=Kind.CHANGED, subject="chapters", text=text, at=starts[0])
+
+
+def _odd_metadata(
+    av_container: InputContainer, container: Container, facts: SourceFacts
+) -> Iterator[Finding]:
+    """Findings on metadata that FFmpeg does not report."""
+    row = read_container(av_container.format.name)
+    if row.covers_attached and container.metadata and (names := higher_tags(facts.path)):
+        text = f"tags on more than this video ({', '.join(names)}) become its own, or are dropped"
+        yield _lost("tags", text)
+    if row.iso and (boxes := odd_boxes(facts.path)):
+        yield _lost("metadata", f"{', '.join(boxes)}: not carried over")
 
 
 def _about_bytes(av_stream: Stream) -> bool:

@@ -78,3 +78,24 @@ def test_the_run_ends_as_the_plan_says(tmp_path: Path, codec: str, suffix: str) 
     with av.open(source) as one, av.open(output) as other:
         lengths = [sum(f.samples for f in c.decode(audio=0)) for c in (one, other)]
     assert abs(lengths[0] - lengths[1]) < 1024
+
+
+@needs_ffmpeg
+def test_a_copied_video_keeps_what_comes_before_its_first_key_frame(tmp_path: Path) -> None:
+    """A part begins anywhere, and ffmpeg leaves these packets out if nobody tells it not to."""
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    with av.open(source, "w") as made:
+        for _ in range(2):
+            video: Any = made.add_stream("mpeg4", rate=25, options={"g": "100"})
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            for track in made.streams.video:
+                frame = av.VideoFrame(64, 48, "yuv420p")
+                frame.pts = number
+                made.mux(track.encode(frame))
+        for track in made.streams.video:
+            made.mux(track.encode(None))
+    part: dict[str, Any] = {"start": "0.2", "end": "0.6", "model": "bicubic", "scale": 1}
+    upscale(source, output, via_ffmpeg="-c:v libx264 -preset ultrafast", **part)
+    with av.open(output) as found:
+        assert sum(packet.size > 0 for packet in found.demux(video=1)) == 10
