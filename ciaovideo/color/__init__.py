@@ -5,8 +5,10 @@ range and saturated chroma leave [0, 1] and must come back; chroma is resampled 
 at its true siting; samples are rounded once, at the end, as they are or dithered. Transfer and
 primaries never enter the arithmetic: they are passed on.
 
-``to_rgb`` and ``from_rgb`` are the only way in and out, whatever the device and the type of a
-sample.
+``to_rgb`` and ``from_rgb`` (``planes.py``) are the only way in and out, whatever the device and the
+type of a sample. ``tags.py`` has the colour tags, ``layout.py`` the pixel layouts, and
+``coefficients.py`` the numbers that follow from both. ``convert.py``, ``chroma.py`` and
+``dither.py`` are the arithmetic.
 """
 
 from ciaovideo.color.dither import Dither

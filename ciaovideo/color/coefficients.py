@@ -1,4 +1,4 @@
-"""The numbers of one conversion, from the tags: code range, luma weights, place of chroma."""
+"""The numbers of a conversion, from the tags: code range, luma weights, chroma siting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""Ordered dither: what is added to a code before it is rounded, by its place in the frame.
+"""Ordered dither: a pattern that is added to codes before rounding, by place in the frame.
 
 Rounding turns a slow gradient into bands; an offset between -1/2 and 1/2 first, another for each
 sample, turns it into codes whose mean is the gradient. The offsets stand still from frame to frame,
-so that a codec has nothing new to encode, and form no visible lines: they are a
-matrix made by the void-and-cluster method (Ulichney, "The void-and-cluster method for dither array
-generation", Proc. SPIE 1913, 1993), repeated over the frame. It is made in whole numbers, so it is
-the same on every machine.
+so that a codec has nothing new to encode, and form no visible lines: they are a matrix made by the
+void-and-cluster method (Ulichney, "The void-and-cluster method for dither array generation", Proc.
+SPIE 1913, 1993), repeated over the frame. It is made in whole numbers, so it is the same on every
+machine.
 """
 
 import math

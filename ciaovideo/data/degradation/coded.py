@@ -1,4 +1,4 @@
-"""Degradations of coded video: a resize, 4:2:0, one codec. No wear.
+"""Degradations of coded video without wear: a resize, 4:2:0, one codec.
 
 For weights that remove codec artefacts and keep what cameras record: the same grain lies on patches
 and targets, targets are not sharpened, and patches are predicted frames, not the clip's first one,

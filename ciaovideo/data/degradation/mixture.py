@@ -1,4 +1,4 @@
-"""Several degradations in one training: which of them a group of patches goes through is drawn."""
+"""Several degradations in one training: one is drawn for each group of patches."""
 
 from collections.abc import Callable, Sequence
 

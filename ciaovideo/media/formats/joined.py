@@ -1,4 +1,4 @@
-"""Recordings that lie behind each other in one file, of which FFmpeg reads the first one only.
+"""Recordings that follow each other in one file, of which FFmpeg reads only the first.
 
 Lengths lead from one piece of a file to the next, so that little more than the heads is read.
 """

@@ -1,4 +1,4 @@
-"""Recordings that lie behind each other in an Ogg file: a chain, of RFC 3533, section 4.
+"""Recordings that follow each other in an Ogg file: a chain, RFC 3533, section 4.
 
 FFmpeg reads the first one; where a chained file has pictures and sound it stops there.
 """

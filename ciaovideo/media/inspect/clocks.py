@@ -1,4 +1,4 @@
-"""The clock along a file, for little: what hints at jumps far from the beginning.
+"""The clock along a file, read cheaply: it hints at jumps far from the beginning.
 
 Where a container has an index, that tells it, in mp4 and mov the tables of samples; in Matroska the
 cues or the heads of clusters; in NUT its syncpoints. Ogg and ASF have nothing of that kind: FFmpeg

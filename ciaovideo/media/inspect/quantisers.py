@@ -1,4 +1,4 @@
-"""How coarsely a video was quantised, which is what restoring has to repair.
+"""How coarsely a video was quantised, which determines how much is restored.
 
 The best source is the block quantisers that a decoder exports (H.264, MPEG-1, -2 and -4, VP9). The
 next is the settings that an encoder wrote into the stream (x265). Otherwise the bits per pixel are

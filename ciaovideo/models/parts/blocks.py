@@ -1,4 +1,4 @@
-"""How a grid of queries is cut into blocks, so that what a block takes bounds the memory."""
+"""Cuts a grid of queries into blocks, whose size bounds the memory."""
 
 import math
 from collections.abc import Iterator

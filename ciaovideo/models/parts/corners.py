@@ -1,4 +1,4 @@
-"""The four codes around a query: which they are, and what a map holds there."""
+"""The four codes around a query: their indices, and the values of a map there."""
 
 import torch
 from torch import Tensor

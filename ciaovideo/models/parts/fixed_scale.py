@@ -1,4 +1,4 @@
-"""A picture at exactly a whole number of times LR's size, and what an output takes of it."""
+"""A picture at a whole multiple of LR's size, and an output sampled from it."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Means of maps over a whole frame, which a network asks for one after the other."""
+"""Means of maps over a whole frame, computed one after the other."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Attention whose products of keys and values are summed over all points before a query comes."""
+"""Linear attention: products of keys and values are summed over all points, before the queries."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""How far the features of a pixel see, followed back through the steps of a network.
+"""The receptive field of a pixel's features, followed back through the layers of a network.
 
 A step takes an interval of samples of its output, first and last, to that of its input.
 """
