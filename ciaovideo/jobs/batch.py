@@ -24,7 +24,7 @@ from ciaovideo.jobs.work import FileWork
 from ciaovideo.jobs.workers.protocol import Workers
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.storage.claims import ledger_path, remove_leftovers
-from ciaovideo.storage.segments import remove_unfinished
+from ciaovideo.storage.segments import remove_empty, remove_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -308,8 +308,7 @@ class Batch:
         if wait_s is None:
             self._ledger.failed(work.job.name, error)
             del self._works[work.job.name]
-            with suppress(OSError):
-                ledger_path(work.job.output).rmdir()  # if there is no segment
+            remove_empty(ledger_path(work.job.output))
             self._tell("fail", work.job.name, problem=error.problem, hint=error.hint)
             return
         work.due = time.monotonic() + wait_s

@@ -24,39 +24,44 @@ from ciaovideo.pipeline.decide_video import OutputWishes, decide_video
 from ciaovideo.pipeline.grain import GrainChoice, choose_grain
 from ciaovideo.pipeline.plan import UpscalePlan, describe_run, target_of
 from ciaovideo.pipeline.source import RunSource
+from ciaovideo.storage.ledger import Ledger
 
 GPU_BATCH_PIXELS = 1 << 19  # LR pixels in a batch that keep a GPU busy
 MAX_BATCH = 8
 
 type FindEngine = Callable[[ModelOptions], tuple[str, Engine]]
+type FindLedger = Callable[[UpscalePlan, Engine], Ledger | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """A plan, its engine, the target of the written video, and its grain (None: none is added)."""
+    """A plan, its engine, the target of the written video, its grain and its ledger.
+
+    The last two are None where there are none.
+    """
 
     plan: UpscalePlan
     engine: Engine
     target: VideoTarget
     grain: Grain | None = None
+    ledger: Ledger | None = None
 
 
 def decide(
-    source: RunSource, destination: Destination, options: UpscaleOptions, find_engine: FindEngine
+    source: RunSource,
+    destination: Destination,
+    options: UpscaleOptions,
+    find_engine: FindEngine,
+    find_ledger: FindLedger = lambda *_: None,
 ) -> Decision:
     """Decide everything for a probed source.
 
-    ``find_engine`` returns a network's name and its engine; it is called last. Raises all errors
-    that can be known in advance: size, codec, container, colour, weights, device.
+    ``find_engine`` returns a network's name and its engine; it is called late. ``find_ledger``
+    returns the ledger of a plan, which may know its grain. Raises all errors that can be known in
+    advance: size, codec, container, colour, weights, device.
     """
     reader = source.reader
-    wishes = OutputWishes(
-        container=destination.container,
-        size=options.size,
-        encode=options.encode,
-        streams=options.streams,
-        force=options.input.force,
-    )
+    wishes = _wishes(destination, options)
     video = decide_video(source, wishes)
     streams = _streams(source, wishes)
     wanted, restored = _restoring(source, options.model, options.engine.device)
@@ -88,9 +93,32 @@ def decide(
         piped_out=destination.piped,
         findings=findings,
     )
-    choice = choose_grain(source, engine, plan, options.encode.grain_factor)
+    return _completed(source, plan, engine, options, find_ledger(plan, engine))
+
+
+def _wishes(destination: Destination, options: UpscaleOptions) -> OutputWishes:
+    """What is asked of the output."""
+    return OutputWishes(
+        container=destination.container,
+        size=options.size,
+        encode=options.encode,
+        streams=options.streams,
+        force=options.input.force,
+    )
+
+
+def _completed(
+    source: RunSource,
+    plan: UpscalePlan,
+    engine: Engine,
+    options: UpscaleOptions,
+    ledger: Ledger | None,
+) -> Decision:
+    """The decision with its grain, which is measured unless the ledger knows it."""
+    known = {} if ledger is None else ledger.known
+    choice = choose_grain(source, engine, plan, options.encode.grain_factor, known)
     plan = _grained(plan, choice, options)
-    return replace(_aimed(plan, engine, options), grain=choice.grain)
+    return replace(_aimed(plan, engine, options), grain=choice.grain, ledger=ledger)
 
 
 def _grained(plan: UpscalePlan, choice: GrainChoice, options: UpscaleOptions) -> UpscalePlan:

@@ -137,11 +137,11 @@ class UpscaleRun:
                 destination,
                 options,
                 lambda model: session.engine(model, options.engine),
+                lambda plan, engine: find_ledger(plan, engine, options, access),
             )
             self.engine, self.target = decision.engine, decision.target
-            self.grain = decision.grain
+            self.grain, self.ledger = decision.grain, decision.ledger
             plan = decision.plan
-            self.ledger = find_ledger(plan, self.engine, options, access)
             found = (*self._source.findings, *plan.findings, *leftovers(output))
             found = (*found, *self._kept(output))
             self.plan = replace(plan, findings=found, finished=self.finished)

@@ -5,22 +5,26 @@ and the damaged ones, so a stopped run loses one segment at most. Several proces
 at once, in any order; one of them opens the folder.
 """
 
+import json
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ciaovideo.errors import CHECK_DISK, EncodeError, OpenError, StaleLedgerError
 from ciaovideo.storage.atomic import sync_folder
 from ciaovideo.storage.claims import is_held
 from ciaovideo.storage.segments import (
+    KNOWN,
     SUFFIX,
     UNFINISHED,
     NewSegment,
     Segment,
     Tally,
     other_version,
+    remove_empty,
 )
 
 LENGTH = 120  # frames of a segment: few enough to do again, many enough for an encoder to save bits
@@ -47,10 +51,11 @@ class Fingerprint:
 class Ledger:
     """The segments of one output: reads the whole ones, then adds more.
 
-    All have the same ``fingerprint``. Without ``read``, existing segments are not read: for workers
-    that only add. Segments have ``length`` frames, 120 if not given. A context manager once it is
-    opened. Raises StaleLedgerError where segments have another fingerprint, or are another
-    version's; OpenError where they cannot be read.
+    All of them have the ``fingerprint``. Without ``read``, existing segments are not read: for
+    workers that only add. Segments have ``length`` frames, 120 if not given. ``known`` is what a
+    run measured, by name, as JSON holds it: it is kept beside the segments, and other processes
+    find it there. A context manager once it is opened. Raises StaleLedgerError where segments have
+    another fingerprint, or are another version's; OpenError where they cannot be read.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Ledger:
             if segment is not None:
                 self._check(segment)
                 self.segments[segment.start] = segment
+        self.known = self._read_known()
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +120,7 @@ class Ledger:
             for file in self._files(UNFINISHED):
                 if not is_held(file):
                     file.unlink(missing_ok=True)
+            self._keep_known()
         except OSError as cause:
             raise EncodeError(f"writing {self.path}: {cause.strerror}", CHECK_DISK) from cause
         sync_folder(self.path.parent)
@@ -135,8 +142,25 @@ class Ledger:
         with suppress(OSError, OpenError):
             for file in (*self._files(SUFFIX), *self._files(UNFINISHED)):
                 file.unlink(missing_ok=True)
-            self.path.rmdir()
+            remove_empty(self.path)
         self.segments = {}  # a run may be carried out again
+
+    def _read_known(self) -> dict[str, Any]:
+        """What another process has kept; nothing where that was of another fingerprint."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads((self.path / KNOWN).read_bytes())
+            if not self._wanted.differing(kept["fingerprint"]):
+                return dict(kept["known"])
+        return {}
+
+    def _keep_known(self) -> None:
+        """Write what is known, whole or not at all; raises OSError."""
+        if self.known and self.known != self._read_known():
+            text = json.dumps({"fingerprint": self.fingerprint, "known": self.known})
+            made = self.path / f"{KNOWN}.{secrets.token_hex(4)}{UNFINISHED}"
+            made.write_text(text, encoding="ascii")
+            with suppress(FileNotFoundError):  # another run took it for a leftover
+                made.replace(self.path / KNOWN)
 
     def _files(self, suffix: str) -> list[Path]:
         """The files with a suffix in the order of their names, which is that of the frames."""

@@ -30,6 +30,7 @@ HEAD = struct.Struct("<cqqq?I")  # kind, three numbers, key frame, bytes that fo
 DIGEST = hashlib.sha256
 MAX_HEADER = 1 << 16  # bytes of the line with frame, configuration and fingerprint
 SUFFIX, UNFINISHED = ".segment", ".part"
+KNOWN = "known.json"  # what was measured for all segments of a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +315,12 @@ def remove_unfinished(folder: Path) -> None:
         if not is_held(path):  # another machine may be at it
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+    remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Delete the folder of segments if it holds none."""
     with suppress(OSError):
+        if all(path.name == KNOWN for path in folder.iterdir()):
+            (folder / KNOWN).unlink(missing_ok=True)
         folder.rmdir()

@@ -1,19 +1,23 @@
 """The grain of videos, by luma and octave, and what adding grain costs.
 
-    python tests/bench/grain.py SOURCE [OUTPUT...] [--frames 24]
+    python tests/bench/grain.py SOURCE [OUTPUT...] [--frames 24] [--still]
     python tests/bench/grain.py --cost
 
 A line for the source and for each output, which is reduced to the source's size first: standard
 deviations in steps of 8 bits, in all, of details of 2, 4 and 8 px, and by band of luma where pairs
-of frames tell it. ``--cost`` prints the seconds of one core that a frame takes at some sizes.
+of frames tell it. Of a picture that does not move (``--still``), all that differs between frames
+is grain: the mean over all blocks is printed, too. ``--cost`` prints the seconds of one core that a
+frame takes at some sizes, and that a pair of frames takes to be measured.
 """
 
 import argparse
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
 from ciaovideo.grain.adding import Grain
@@ -25,7 +29,7 @@ from ciaovideo.grain.measure import (
     luma_steps,
 )
 from ciaovideo.grain.noise import reduced
-from ciaovideo.grain.octaves import OCTAVES, variance
+from ciaovideo.grain.octaves import OCTAVES, block_energies, variance
 from ciaovideo.media.read.reader import VideoReader
 
 SIZES = (((576, 720), (1152, 1440)), ((540, 960), (1080, 1920)), ((1080, 1920), (2160, 3840)))
@@ -33,28 +37,44 @@ TARGET = (1.5, 8.0, 20.0)  # energies by octave: film grain of two pixels
 TIMES = 5
 
 
-def curve_of(path: Path, count: int, size: tuple[int, int] | None) -> tuple[GrainCurve, int, int]:
-    """The grain of a file's first frames, reduced to a size if one is given, and its own size."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The grain of a file, its mean energies over all blocks, and the size of its pictures."""
+
+    curve: GrainCurve
+    mean: Tensor
+    size: tuple[int, int]
+
+
+def grain_of(path: Path, count: int, size: tuple[int, int] | None) -> Found:
+    """The grain of a file's first frames, reduced to a size if one is given."""
     with VideoReader(path) as reader:
         info = reader.info
         layout = PixelLayout.of(info.pix_fmt)
         color = info.color.resolved(info.height, info.width, layout, info.codec)[0]
         sample, before = GrainSample(code_step(layout, color)), None
+        energies = []
         for frame in reader.frames(count):
             luma = luma_steps(frame.planes, layout, frame.color or color)
             luma = luma if size is None else reduced(luma, size)
             if before is not None:
                 sample.add(before, luma)
+                energies.append(block_energies((luma - before) / 2**0.5))
             before = luma
-        return sample.curve(), info.height, info.width
+        return Found(sample.curve(), torch.cat(energies).mean(dim=0), (info.height, info.width))
 
 
-def line(path: Path, curve: GrainCurve) -> str:
+def line(path: Path, found: Found, *, still: bool) -> str:
     """What was measured of one file."""
+    curve = found.curve
     octaves = " ".join(f"{float(one):.2f}" for one in curve.mean.sqrt())
     bands = zip(variance(curve.energies).sqrt().tolist(), curve.weight.tolist(), strict=True)
     told = " ".join(f"{sigma:.2f}" if weight else "-" for sigma, weight in bands)
-    return f"{path.name}: {curve.sigma:.2f}, of 2, 4, 8 px {octaves}, from dark to bright {told}"
+    text = f"{path.name}: {curve.sigma:.2f}, of 2, 4, 8 px {octaves}, from dark to bright {told}"
+    if still:
+        octaves = " ".join(f"{float(one):.2f}" for one in found.mean.sqrt())
+        text += f"; all blocks {float(variance(found.mean)) ** 0.5:.2f}, of 2, 4, 8 px {octaves}"
+    return text
 
 
 def cost() -> None:
@@ -75,6 +95,10 @@ def cost() -> None:
             grain.added(planes, Fraction(number, 24))
             seconds.append(time.process_time() - started)
         print(f"{out_size[1]}x{out_size[0]}: {min(seconds):.3f} s")
+        frames = [torch.rand(out_size) * 20 + 100 for _ in range(2)]
+        started = time.process_time()
+        GrainSample(1.0).add(*frames)
+        print(f"  measured: {time.process_time() - started:.3f} s for a pair")
 
 
 def main() -> None:
@@ -83,16 +107,18 @@ def main() -> None:
     parser.add_argument("source", nargs="?", type=Path)
     parser.add_argument("outputs", nargs="*", type=Path)
     parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--still", action="store_true")
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
     if arguments.cost:
         cost()
     if arguments.source is None:
         return
-    curve, height, width = curve_of(arguments.source, arguments.frames, None)
-    print(line(arguments.source, curve))
+    source = grain_of(arguments.source, arguments.frames, None)
+    print(line(arguments.source, source, still=arguments.still))
     for output in arguments.outputs:
-        print(line(output, curve_of(output, arguments.frames, (height, width))[0]))
+        found = grain_of(output, arguments.frames, source.size)
+        print(line(output, found, still=arguments.still))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import ColorSpec, Matrix, PixelLayout, Range, Siting
+from ciaovideo.grain import measure
 from ciaovideo.grain.measure import BANDS, GrainCurve, GrainSample, luma_steps
 from ciaovideo.grain.octaves import block_energies, variance
 
@@ -15,9 +16,9 @@ PAIRS = 4
 WITHIN = 0.08  # of a standard deviation: what the quiet quarter of 60 blocks a band leaves open
 
 
-def noise(seed: int, correlation: float = 0.0) -> Tensor:
+def noise(seed: int, correlation: float = 0.0, size: tuple[int, int] = SIZE) -> Tensor:
     """Noise of variance 1 whose neighbours correlate like that, along both axes."""
-    field = torch.randn(SIZE[0] + 32, SIZE[1] + 32, generator=torch.Generator().manual_seed(seed))
+    field = torch.randn(size[0] + 32, size[1] + 32, generator=torch.Generator().manual_seed(seed))
     for dim in (0, 1):
         lines = list(field.unbind(dim))
         for i in range(1, len(lines)):
@@ -49,6 +50,16 @@ def test_noise_over_a_still_picture_is_found(correlation: float) -> None:
     assert curve.sigma == pytest.approx(float(variance(true).sqrt()), rel=WITHIN)
     ratio = (curve.mean / true).sqrt()
     assert ratio.sub(1).abs().max() < 0.2, ratio  # the coarsest octave has 9 numbers a block
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.7, 0.85])
+def test_what_is_found_is_right_in_the_mean(correlation: float) -> None:
+    """The quietest blocks of noise are quieter than it is, by more, the coarser its grain."""
+    fields = [noise(seed, correlation, (480, 640)) for seed in range(9)]
+    curve = seen([(112 + 3 * field).round() for field in fields])
+    differences = [(after - before) * (3 / 2**0.5) for before, after in pairwise(fields)]
+    true = block_energies(torch.cat(differences)).mean(dim=0)
+    assert curve.sigma == pytest.approx(float(variance(true).sqrt()), rel=0.025)
 
 
 def test_grain_is_told_by_luma() -> None:
@@ -85,6 +96,32 @@ def test_detail_that_moves_is_no_grain() -> None:
     texture = torch.randn(SIZE[0], SIZE[1], generator=torch.Generator().manual_seed(1))
     pan = [(128 + amount * texture).roll(3 * i, 1) for i in range(PAIRS + 1)]
     assert seen(pan).sigma == 0
+
+
+def test_even_texture_that_pans_is_no_grain() -> None:
+    """Laid over each other, frames of it are alike; grain over a wall beside it is not."""
+    texture = 8 * noise(1, 0.5)
+    pan = [112 + texture.roll((i, 3 * i), (0, 1)) for i in range(PAIRS + 1)]
+    assert seen([frame.round() for frame in pan]).sigma == 0
+    walls = [torch.full(SIZE, 208.0) + 2 * noise(seed) for seed in range(PAIRS + 1)]
+    curve = seen([torch.cat(both).round() for both in zip(pan, walls, strict=True)])
+    assert curve.weight[112 * BANDS // 256] == 0
+    assert curve.sigma == pytest.approx(2, rel=WITHIN)
+
+
+def test_grain_over_texture_that_pans_is_grain_as_far_as_it_is_stronger() -> None:
+    texture = 1 * noise(1, 0.5)
+    frames = [
+        112 + texture.roll(3 * i, 1) + 4 * noise(seed)
+        for i, seed in enumerate(range(10, 10 + PAIRS + 1))
+    ]
+    assert seen([frame.round() for frame in frames]).sigma == pytest.approx(4, rel=WITHIN)
+
+
+def test_large_frames_are_looked_at_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [(112 + 3 * noise(seed)).round() for seed in range(PAIRS + 1)]
+    monkeypatch.setattr(measure, "MOST_SAMPLES", SIZE[0] * SIZE[1] // 3)
+    assert seen(frames).sigma == pytest.approx(3, rel=WITHIN)
 
 
 def test_what_a_coder_drops_in_places_is_no_grain() -> None:

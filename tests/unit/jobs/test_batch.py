@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from ciaovideo import upscale
@@ -20,6 +21,8 @@ from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.jobs.progress import Forecast, Snapshot
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
+from ciaovideo.pipeline import grain
+from ciaovideo.pipeline.grain import measured
 from ciaovideo.storage.claims import ledger_path
 from tests.batches import (
     PLAIN,
@@ -28,10 +31,11 @@ from tests.batches import (
     DirectWorkers,
     Told,
     carry_out,
+    leftovers,
     make_sources,
     tree,
 )
-from tests.media import make_clip
+from tests.media import make_clip, write_gray
 from tests.reel import make_reel
 
 
@@ -104,6 +108,30 @@ def test_packets_that_lie_about_frames_are_not_believed(
     assert code == 0
     assert "forget" in {task for _, task in workers.given}
     assert tree(output) == {"a.mkv": expected}
+
+
+@pytest.mark.heavy
+def test_workers_share_what_one_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    planes = [random.normal(120, 4, (80, 96)).round().astype(np.uint8) for _ in range(45)]
+    (source := tmp_path / "in").mkdir()
+    write_gray(source / "a.mkv", planes)
+    given = replace(PLAIN, encode=EncodeOptions(grain=2))
+    expected = alone(source / "a.mkv", tmp_path / "alone.mkv", given)
+    measurings: list[Any] = []
+
+    def counted(*words: Any) -> grain.SourceGrain:
+        measurings.append(words)
+        return measured(*words)
+
+    monkeypatch.setattr(grain, "measured", counted)
+    workers = DirectWorkers(2)
+    code, _ = carry_out(source, output := tmp_path / "out", workers, given=given)
+    assert code == 0
+    assert {worker for worker, task in workers.given if task == "make"} == {"0", "1"}
+    assert len(measurings) == 1
+    assert tree(output) == {"a.mkv": expected}
+    assert not leftovers(output)
 
 
 @pytest.mark.heavy
