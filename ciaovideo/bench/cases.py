@@ -31,7 +31,7 @@ WHOLE_RUNS = 3  # from file to file; the report has their median and spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All figures of one bench, and what they depend on.
+    """All figures of a benchmark, and their conditions.
 
     ``floor`` is the least time for the network's work. ``overlap`` is the run's wall time over that
     of its slowest stage: 1 is perfect.

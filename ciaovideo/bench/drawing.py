@@ -1,4 +1,4 @@
-"""The chart of how cost grows."""
+"""The chart of the growth of cost."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from ciaovideo.charts import Line, Panel, draw_panels, drawing
 
 
 def draw_growth(growth: Growth, path: Path) -> None:
-    """Write PNG or SVG: a frame's time over the pixels that come out, a run's over its frames.
+    """Write PNG or SVG: a frame's time over its output pixels, a run's over its frames.
 
     Dots are measurements, lines are the fits. Raises OSError.
     """

@@ -19,9 +19,9 @@ from ciaovideo.options import EngineOptions
 SIDE = 48  # LR px of the picture whose operations are counted
 MATRIX = {"cpu": 1024, "cuda": 8192}  # side of the square matrices whose product is timed
 BYTES = {"cpu": 1 << 27, "cuda": 1 << 31}  # of the copy that is timed
-QUIET_S = 0.5  # a rate is found when so long nothing faster came
+QUIET_S = 0.5  # a rate is accepted after this time without a faster one
 MOST_S = 6.0
-FASTER = 0.99  # of the least time: what counts as faster
+FASTER = 0.99  # of the least time: smaller gains do not count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,8 @@ def copy_rate(device: torch.device) -> float:
 def _best(work: Callable[[], object], device: torch.device) -> float:
     """Seconds of the fastest run, the first one apart.
 
-    A shared machine gives a process its full rate for moments only, so a fixed number of runs finds
-    another rate each time.
+    A shared machine gives a process its full rate only for moments, so a fixed number of runs would
+    find a different rate each time.
     """
     work()
     wait_for(device)

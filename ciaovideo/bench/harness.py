@@ -34,7 +34,7 @@ class Result:
 
     @classmethod
     def of(cls, case: str, walls: Sequence[float], cpus: Sequence[float]) -> Self:
-        """From wall and CPU seconds per frame of two or more repetitions."""
+        """The result of two or more repetitions, from their wall and CPU seconds per frame."""
         median = statistics.median(walls)
         low, _, high = statistics.quantiles(walls, n=4)
         return cls(
@@ -89,7 +89,7 @@ def peak_memory() -> int:
 
 
 def machine() -> dict[str, str]:
-    """Processor, GPU, driver and versions: what figures depend on."""
+    """Processor, GPU, driver and versions, on which figures depend."""
     facts = {
         "processor": f"{_processor()}, {torch.get_num_threads()} threads",
         "python": platform.python_version(),

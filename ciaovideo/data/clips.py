@@ -1,4 +1,4 @@
-"""Frames of videos as pictures to train on; PyAV is imported where a video is met."""
+"""Frames of videos as training pictures; PyAV is imported when needed."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +18,7 @@ SUFFIXES = frozenset(
 
 
 def is_video(path: Path) -> bool:
-    """By suffix; hidden files are ignored: some systems keep metadata in them."""
+    """Whether a name is a video's, by suffix; hidden files are not: they may hold metadata."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -26,7 +26,7 @@ def read_frames(path: Path, every: int) -> Iterator[np.ndarray[Any, np.dtype[np.
     """The first frame of a video and each ``every``-th after it: R'G'B' in 8 bit, (H, W, 3).
 
     Interlaced frames are deinterlaced. Raises the errors of opening and decoding, and OptionError
-    where PyAV is not installed.
+    if PyAV is not installed.
     """
     try:
         from ciaovideo.media.read.reader import VideoReader

@@ -27,9 +27,9 @@ except ImportError as cause:
     ) from cause
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-# What reading an archive raises; RuntimeError is how zipfile refuses a password or a compression.
+# Errors of reading an archive; zipfile raises RuntimeError for a password or a compression.
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-# What Pillow raises for a damaged picture; SyntaxError is its word for a broken PNG.
+# Pillow's errors for a damaged picture; SyntaxError is that for a broken PNG.
 UNREADABLE = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
@@ -44,7 +44,7 @@ FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANC
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Entry = tuple[str, Callable[[], bytes]]
-"""The name of a picture within its source, and what reads its bytes."""
+"""The name of a picture within its source, and a function that reads its bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,14 +74,14 @@ def load_pictures(
 ) -> PictureStore:
     """Decode every picture of at least ``smallest`` px on both sides.
 
-    A source is a picture, a video (of which one frame in ``every`` is taken), a folder of both
-    (searched through), a tar or a zip of pictures; they come in the order of the sources, and by
-    name within each. ``exclude``: patterns, with * and ?, of names within a source to
-    skip. Raises MissingInputError where nothing is found, DecodeError for a picture or
-    an archive that is damaged, and what ``read_frames`` raises.
+    A source is a picture, a video (one frame in ``every`` is used), a folder of both, searched to
+    any depth, or a tar or a zip of pictures; they come in the order of the sources, and by name
+    within each. ``exclude``: patterns, with * and ?, of names within a source to skip. Raises
+    MissingInputError where nothing is found, DecodeError for a picture or an archive that is
+    damaged, and what ``read_frames`` raises.
     """
     sources = list(sources)
-    samples = bytearray()  # grows in place; to join a list of pictures would hold all of them twice
+    samples = bytearray()  # grows in place; joining a list of pictures would hold all of them twice
     sizes: list[tuple[int, int]] = []
     for source in sources:
         for picture in _pictures(source, every, exclude):
@@ -187,7 +187,7 @@ def _in_zip(source: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
 
 
 def _is_picture(path: PurePosixPath | Path) -> bool:
-    """By suffix; hidden files are ignored: some systems keep metadata in them."""
+    """Whether a name is a picture's, by suffix; hidden files are not: they may hold metadata."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 

@@ -1,4 +1,4 @@
-"""Batches whose targets lie on lattices: some rows and columns of HR pixels, where they cross."""
+"""Batches whose targets lie on lattices: the crossings of some rows and columns of HR pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from ciaovideo.data.images import PictureStore
 from ciaovideo.data.sampling import bicubic_matrix, draw_sides
 from ciaovideo.grid import centres, placed
 
-STEP = 2  # px between the samples that a crop's liveliness is measured on
+STEP = 2  # px between the samples by which a crop's detail is measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class Lattice:
     """The targets of some consecutive samples that share a scale.
 
     rows (N,) and columns (M,): HR coordinates in ascending order; rgb (b, 3, N, M), the true
-    colours there; natural the same, but for the unsharp mask that ``rgb`` may have. A ``twin`` has
+    colours there; natural the same without the unsharp mask that ``rgb`` may have. A ``twin`` has
     the same targets as the lattice before it, seen in another frame of the same scenes.
     """
 
@@ -31,13 +31,13 @@ class Lattice:
 
     @property
     def samples(self) -> int:
-        """How many of the batch."""
+        """The number of its samples in the batch."""
         return len(self.rgb)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatticeBatch:
-    """What one training step sees: lr (B, 3, p, p) in [0, 1], cell (B, 2), and the targets."""
+    """The batch of a training step: lr (B, 3, p, p) in [0, 1], cell (B, 2), and the targets."""
 
     lr: Tensor
     cell: Tensor
@@ -56,7 +56,7 @@ class LatticeBatch:
         return LatticeBatch(lr, cell, targets)
 
     def parts(self, count: int) -> list["LatticeBatch"]:
-        """At most so many batches of about as many groups each, in order; twins are not parted."""
+        """Divide it into at most ``count`` batches with similar numbers of groups."""
         begins = torch.tensor([at for at, each in enumerate(self.targets) if not each.twin])
         made, first = [], 0
         for groups in begins.tensor_split(min(count, len(begins))):
@@ -97,7 +97,7 @@ class LatticeSampler:
         self.patch = patch
         self.side = side
         self.scales = scales
-        self.groups = groups  # as even as the batch allows; of a small one, some have nothing
+        self.groups = groups  # as even as possible; in a small batch some groups are empty
         self.candidates = candidates
         self.window = window
         self.whole_scales = whole_scales
@@ -111,7 +111,7 @@ class LatticeSampler:
     def draw(
         self, batch: int, generator: torch.Generator, part: slice = slice(None)
     ) -> LatticeBatch:
-        """One batch of ``batch`` samples, or a part of it: the draws are those of the whole."""
+        """A batch of ``batch`` samples, or a part of it, with the whole batch's random draws."""
         count = batch * self.candidates
         which = torch.multinomial(self._areas, count, replacement=True, generator=generator)
         place = torch.rand(count, 2, generator=generator)
@@ -159,7 +159,7 @@ class LatticeSampler:
         return alone if twin is None else _with_twin(alone, twin, shift)
 
     def _lines(self, at: Tensor, side: int) -> Tensor:
-        """Which rows or columns of a crop, in ascending order."""
+        """The selected rows or columns of a crop, in ascending order."""
         count = min(self.side, side)
         step = torch.arange(count)
         if self.window:
@@ -168,7 +168,7 @@ class LatticeSampler:
         return placed(spread, self._device)
 
     def _livelier(self, crops: Sequence[tuple[int, Sequence[float]]], side: int) -> Tensor:
-        """Of the first ``candidates`` of these crops."""
+        """The crop with the most detail of the first ``candidates``."""
         views = [self._crop(which, place, side) for which, place in crops[: self.candidates]]
         return views[0] if len(views) == 1 else max(views, key=_liveliness)
 
@@ -186,7 +186,7 @@ class LatticeSampler:
 
 
 def _with_twin(batch: LatticeBatch, lr: Tensor, shift: tuple[float, float]) -> LatticeBatch:
-    """A batch of one group and its twin, at the lines that lie inside of both frames."""
+    """A batch of one group and its twin, at lines inside both frames."""
     [target] = batch.targets
     down, right = (2 * way / side for way, side in zip(shift, lr.shape[-2:], strict=True))
     rows = (target.rows + down).abs() < 1
@@ -200,7 +200,7 @@ def _with_twin(batch: LatticeBatch, lr: Tensor, shift: tuple[float, float]) -> L
 
 
 def joined(batches: Sequence[LatticeBatch]) -> LatticeBatch:
-    """One batch after the other."""
+    """The batches joined."""
     return LatticeBatch(
         torch.cat([batch.lr for batch in batches]),
         torch.cat([batch.cell for batch in batches]),
@@ -217,7 +217,7 @@ def _turned(crop: Tensor, turn: int) -> Tensor:
 
 
 def _liveliness(crop: Tensor) -> float:
-    """Mean absolute difference of neighbours of a crop (S, S, 3) uint8, of its green."""
+    """The detail of a crop (S, S, 3) uint8: mean absolute difference of neighbours in green."""
     green = crop[::STEP, ::STEP, 1].to(torch.int16)
     across, down = green[:, 1:] - green[:, :-1], green[1:] - green[:-1]
     return float(across.abs().sum() + down.abs().sum()) / green.numel()

@@ -12,7 +12,7 @@ COMMON_STEP = 12  # HR sides are multiples of it, so that x2, x3, x4 and x6 see 
 
 
 def pair(picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """HR as it is measured and the LR made from it, both uint8, from (1, 3, H, W) uint8.
+    """The measured HR and its LR, both uint8, of a picture (1, 3, H, W) uint8.
 
     HR loses rows and columns at the bottom and right. Raises UnsupportedScaleError for scales that
     are not above 1, OptionError for a picture with nothing left.
@@ -23,9 +23,9 @@ def pair(picture: Tensor, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def crop_size(size: tuple[int, int], scale: float, *, even: bool = False) -> tuple[int, int]:
-    """What is left of a picture's (height, width): multiples of ``crop_step``, or OptionError.
+    """A picture's cropped (height, width): multiples of ``crop_step``. Raises OptionError for 0.
 
-    With ``even`` the sides of LR are even, too, as 4:2:0 wants them.
+    With ``even`` the sides of LR are even, too, for 4:2:0.
     """
     step = crop_step(scale) * (2 if even else 1)
     height, width = (side - side % step for side in size)
@@ -44,7 +44,7 @@ def lr_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def crop_step(scale: float) -> int:
-    """What HR sides are a multiple of: 12 where LR is whole with it, else the least that does.
+    """The divisor of HR's sides: 12 if LR's are whole then, else the smallest that makes them so.
 
     At x2.5 = 5/2 it is 5.
     """

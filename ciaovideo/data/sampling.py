@@ -13,10 +13,10 @@ from ciaovideo.grid import placed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one training step sees.
+    """The batch of a training step.
 
     lr (B, 3, p, p) in [0, 1] in steps of 1/255; coord (B, Q, 2); cell (B, 2); rgb (B, Q, 3), the
-    true colours there; natural (B, Q, 3) the same, but for the unsharp mask that ``rgb`` may have.
+    true colours there; natural (B, Q, 3) the same without the unsharp mask that ``rgb`` may have.
     """
 
     lr: Tensor
@@ -68,13 +68,12 @@ class Sampler:
     """Draws batches as in LIIF (Chen et al., arXiv 2012.09161, section 4): a scale per sample.
 
     Each sample: a picture (drawn by area), a scale drawn evenly from ``scales`` (with
-    ``whole_scales`` from the whole numbers there), an HR crop of
-    round(patch * scale) px, one of eight orientations, the LR patch by anti-aliased bicubic
-    rounded to 8 bit, and ``queries`` HR pixels drawn evenly: independently, or with
-    ``distinct`` none of them twice, or with ``window`` a square of neighbours, row by row, for
-    losses that look at neighbourhoods. With ``degrader``, its LR patches and targets instead. All
-    draws come from one generator on the CPU, so that a run can be resumed exactly. No picture may
-    be smaller than round(patch * scales[1]).
+    ``whole_scales`` from the whole numbers there), an HR crop of round(patch * scale) px, one of
+    eight orientations, the LR patch by anti-aliased bicubic rounded to 8 bit, and ``queries`` HR
+    pixels drawn evenly: independently, or with ``distinct`` none of them twice, or with ``window``
+    a square of neighbours, row by row, for losses on neighbourhoods. With ``degrader``, its LR
+    patches and targets instead. All draws come from one generator on the CPU, so that a run can be
+    resumed exactly. No picture may be smaller than round(patch * scales[1]).
     """
 
     def __init__(
@@ -103,11 +102,11 @@ class Sampler:
         self._reductions = _reductions(patch, self.largest).to(self._device)
 
     def draw(self, batch: int, generator: torch.Generator, part: slice = slice(None)) -> Batch:
-        """One batch of ``batch`` samples, or a part of it: the draws are those of the whole."""
+        """A batch of ``batch`` samples, or a part of it, with the whole batch's random draws."""
         degrader = self.degrader
         which, side, place, turn = self._places(batch, generator)
         points = self._points(side, generator)
-        first = part if degrader is None else slice(None)  # what degrades draws for the whole
+        first = part if degrader is None else slice(None)  # the degrader draws for the whole batch
         which, side, place, turn, points = (
             placed(drawn[first], self._device) for drawn in (which, side, place, turn, points)
         )
@@ -128,7 +127,7 @@ class Sampler:
         return which, side, place, turn
 
     def _points(self, side: Tensor, generator: torch.Generator) -> Tensor:
-        """Which pixels of each crop are asked for, counted row by row: (B, Q)."""
+        """The selected pixels of each crop, counted row by row: (B, Q)."""
         area = (side * side)[:, None]
         if self.window:
             corner = (

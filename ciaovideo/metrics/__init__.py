@@ -13,7 +13,7 @@ from ciaovideo.registry import Registry
 
 
 class Metric(Protocol):
-    """What every entry of ``METRICS`` is."""
+    """The interface of the entries of ``METRICS``."""
 
     def __call__(self, sr: Tensor, hr: Tensor, *, border: int) -> Tensor:
         """One value for each picture: (B,) float64."""

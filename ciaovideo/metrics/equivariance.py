@@ -1,4 +1,4 @@
-"""How far a network is from treating all scales alike."""
+"""The error of a network's equivariance over scales."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Y, the channel on which super-resolution is measured."""
+"""Y, the usual channel for measuring super-resolution."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Flicker, which metrics of single pictures do not see."""
+"""Flicker, which metrics of single pictures do not measure."""
 
 from torch import Tensor
 

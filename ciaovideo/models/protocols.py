@@ -1,4 +1,4 @@
-"""What the engine may rely on in any network, and what a network may rely on in its halves."""
+"""The interfaces: of a network for the engine, and of its halves for a network."""
 
 import math
 from abc import ABC, abstractmethod
@@ -91,7 +91,7 @@ class Scales:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What a tile owns: the queries on ``rows`` and ``columns``, and ``pixels``.
+    """The part that a tile owns: the queries on ``rows`` and ``columns``, and ``pixels``.
 
     ``pixels`` is a box of the latent map at hand. Over all tiles each query and each LR pixel of
     the frame comes exactly once.

@@ -25,7 +25,7 @@ from ciaovideo.models.protocols import Network, Scales
 from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.tensor_file import read, write
 
-# What a network raises for names, options and sizes that it has not; RuntimeError is torch's.
+# A network's errors for unknown names, options and sizes; RuntimeError is torch's.
 UNBUILT = (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError)
 SPEC_KEY = "ciaovideo.network"  # the metadata key of the network's specification
 

@@ -25,7 +25,7 @@ NOTHING_ELSE: dict[str, str | None] = dict.fromkeys(("Creator", "Date", "Format"
 
 
 def inline_svg(panel: Panel) -> str:
-    """The panel without its heading, which the page prints; "" where no point can be drawn."""
+    """The panel without its heading, which the page prints; "" if no point can be drawn."""
     if not any(line.finite for line in panel.lines):
         return ""
     root = ElementTree.fromstring(_drawn(panel))
@@ -56,9 +56,9 @@ def _drawn(panel: Panel) -> bytes:
 
 
 def _make_plain(root: ElementTree.Element) -> None:
-    """Drop what the page sets itself (name spaces, fonts, sizes, colours), clipping, unused ids.
+    """Drop attributes that the page sets (fonts, sizes, colours), clipping, unused ids.
 
-    An id that is left is the digest of a shape: two that are equal name equal shapes.
+    The remaining ids are digests of shapes: equal ids name equal shapes.
     """
     for each in root.iter():
         each.tag = each.tag.rpartition("}")[2]

@@ -26,7 +26,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """One place by several methods: pictures as data URIs, and which two are shown at first.
+    """One place by several methods: pictures as data URIs, and the two that are shown first.
 
     ``size`` is (height, width) in px. A picture that has fewer is stretched.
     """
@@ -39,7 +39,7 @@ class Views:
 
 
 def check_place(page: Path, *, charts: bool = True) -> None:
-    """Raise OptionError for a page that could not be written, or whose charts not be drawn."""
+    """Raise OptionError if a page could not be written, or its charts not be drawn."""
     if page.is_dir() or not os.access(page.absolute().parent, os.W_OK):
         raise OptionError(f"{page} cannot be written", "name a file in a folder of yours")
     if charts:
@@ -64,7 +64,7 @@ def fill(part: str, template: str, **values: Any) -> str:
 
 
 def write_page(page: Path, text: str) -> None:
-    """Write a page, over one of that name; raises EncodeError where that fails."""
+    """Write a page, replacing an old one; raises EncodeError on failure."""
     try:
         with atomic_output(page, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -82,5 +82,5 @@ def chart(
 
 
 def webp_uri(content: bytes) -> str:
-    """A WebP file as what an ``img`` shows without fetching anything."""
+    """A WebP file as a data URI."""
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"

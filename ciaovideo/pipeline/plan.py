@@ -24,7 +24,7 @@ from ciaovideo.models.weights import weights_sha256
 class GrainFacts:
     """Standard deviations of grain in luma, in steps of 8 bits at the source's size.
 
-    What the ``source`` has, what its enlargement has ``left`` of that, and what is ``added``.
+    That of the ``source``, the part ``left`` in its enlargement, and the part that is ``added``.
     """
 
     source: float

@@ -10,9 +10,6 @@ draws a random field; nothing else is random. Lengths are pixels of the picture 
 - ``jpeg``: JPEG, each picture at its own quality
 - ``film``: fading, flicker, gate weave, scratches, dust
 - ``tape``: chroma subsampling, residual combing, video codecs on short clips
-
-``draws`` draws all parameters. ``chain`` applies all of these in a row, ``coded`` a resize and one
-codec only, and ``mixture`` draws which of the two a group of patches gets.
 - ``chain``: all of these in a row, with drawn parameters, for worn film and video
 - ``coded``: a resize, 4:2:0 and one codec, for video that was only coded
 - ``mixture``: one of several, drawn for each group of patches

@@ -1,4 +1,4 @@
-"""What the separable decoder makes where rows and columns cross, for training.
+"""The separable decoder at the crossings of rows and columns, for training.
 
 Equal to ``prepare`` and ``query`` up to rounding. A quarter of a picture's pixels read its codes
 through gathers there, whose gradients are scattered back one by one; here both are dense products

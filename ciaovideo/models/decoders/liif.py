@@ -64,7 +64,7 @@ class LIIF(PointDecoder):
         return self._footprint
 
     def prepare(self, features: Tensor, cell: Tensor, view: View) -> Latent:
-        """What the first layer makes of each code: (B, hidden, h, w)."""
+        """The first layer's output for each code: (B, hidden, h, w)."""
         (weight, bias), *_ = self.mlp.linears()
         kernel = weight[:, : self.code_dim].unflatten(1, (-1, self.side, self.side))
         codes = F.conv2d(features, kernel, bias, padding=self.side // 2)

@@ -20,7 +20,7 @@ CUDA_BLOCK_FLOATS = 6 << 28
 
 
 class Gate(nn.Module):
-    """What a key or a value is multiplied by: an MLP over a code and its place.
+    """The factor of a key or a value: an MLP over a code and its place.
 
     codes (..., inputs), place (B, 4): offset and cell, both (y, x), in half LR pixels.
     """

@@ -20,7 +20,7 @@ NAMES = {"gff.0.": "fuse.", "gff.1.": "gather.", "patch_embed.norm.": "embed_nor
 GROUP = ".residual_group"  # stands between a group of SwinIR and its blocks
 # Stored as if learned: tables that follow from the window, and a mean that no network uses.
 CONSTANTS = re.compile(r"layers\..*\.(relative_position_index|attn_mask)|(sub|add)_mean\..*")
-# What the encoders of LIIF's programs call what the others call otherwise.
+# Names in the encoders of LIIF's programs, with those in the others.
 LIIF_NAMES = (
     (r"^encoder\.", ""),
     (r"^head\.0\.", "conv_first."),

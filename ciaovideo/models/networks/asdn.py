@@ -114,7 +114,7 @@ class ASDN(Network):
         return picture
 
     def _levels(self, large: Tensor, grid: View, means: FrameMeans) -> Tensor | None:
-        """What the two levels around a factor add to the enlarged picture, mixed."""
+        """The mixed residuals of the two levels around a factor."""
         kind = self.features.conv_first.weight.dtype
         features = self.features(large.to(kind), means, math.prod(grid.out_size))
         if features is None:

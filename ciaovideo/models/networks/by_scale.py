@@ -52,7 +52,7 @@ class ByScale(Network):
         return self._of(view.lr_size, view.out_size).footprint(view)
 
     def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
-        """What the member makes of a tile."""
+        """A tile by the member for the scale."""
         return self._of(view.lr_size, view.out_size).encode(lr, view, statistics)
 
     def summarize(self, latent: Latent, core: Core) -> Statistics:

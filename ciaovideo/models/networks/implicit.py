@@ -72,7 +72,7 @@ class ImplicitSR(Network):
         return {**self._encode(lr, cell.expand(len(lr), 2), view), **statistics}
 
     def summarize(self, latent: Latent, core: Core) -> Statistics:
-        """What the decoder wants to know of the whole frame."""
+        """The sums over the whole frame that the decoder needs."""
         return self.decoder.summarize(latent, core)
 
     def decode(self, latent: Latent, rows: Axis, columns: Axis) -> Tensor:

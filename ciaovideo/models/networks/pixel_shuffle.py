@@ -74,7 +74,7 @@ class PixelShuffleSR(Network):
         return Footprint(max(self.encoder.floats, made), 3)
 
     def encode(self, lr: Tensor, view: View, statistics: Statistics = NOTHING) -> Latent:
-        """What is added to the bilinear enlargement, at the scale."""
+        """The residual over the bilinear enlargement, at the scale."""
         features = self.encoder((lr - self.mean).to(self.colors.weight.dtype))
         change = F.pixel_shuffle(self.colors(features), self.scale)
         return {"change": change.float(), "lr": lr.float()}

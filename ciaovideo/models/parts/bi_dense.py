@@ -42,7 +42,7 @@ class DenseBlock(nn.Module):
         return left + entered
 
     def factors(self, mean: Tensor) -> Tensor:
-        """What the features are to be multiplied by, of their mean: (B, features)."""
+        """The features' factors, from their mean: (B, features)."""
         factor: Tensor = self.attention(mean)
         return factor
 

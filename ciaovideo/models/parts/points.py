@@ -1,8 +1,8 @@
 """Decoders whose colour at a point comes from a few codes around it, read one by one.
 
-They differ in which codes are read and in what is made of them. What they share is here: finding
-the codes, at scattered points or on a grid, weighting them by area, and going through a grid in
-blocks.
+They differ in the codes that they read and in their use of them. Their shared parts are here:
+finding the codes, at scattered points or on a grid, weighting them by area, and going through a
+grid in blocks.
 """
 
 from abc import abstractmethod

@@ -125,11 +125,11 @@ def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DownTable:
-    """What the rows of a grid need: rows of one gap share the codes they read.
+    """The tables for the rows of a grid: rows of one gap share the codes that they read.
 
     gap (G,): the gaps that hold rows; of_key, of_value (2, G, slots, rank): their basis values,
-    zero where a gap holds fewer rows than another; kept: for each block of gaps, where its rows
-    are among all its slots; start: its first row.
+    zero where a gap holds fewer rows than another; kept: for each block of gaps, where its rows are
+    among all its slots; start: its first row.
     """
 
     gap: Tensor
@@ -141,10 +141,10 @@ class DownTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AcrossTable:
-    """What the columns of a grid need, in tiles that each read a short run of codes.
+    """The tables for the columns of a grid, in tiles that each read a short run of codes.
 
-    code (tiles, span + 1) and gap (tiles, span): which are read; of_key (2, tiles,
-    span * rank, tile) and of_value (tiles, (span + 1) * rank, 2 * tile): basis values, mostly zero.
+    code (tiles, span + 1) and gap (tiles, span): which are read; of_key (2, tiles, span * rank,
+    tile) and of_value (tiles, (span + 1) * rank, 2 * tile): basis values, mostly zero.
     """
 
     code: Tensor
