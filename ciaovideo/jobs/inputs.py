@@ -3,8 +3,7 @@
 import csv
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 from ciaovideo.config import field_types, parse_text
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.jobs.job import Job
-from ciaovideo.media.read.probe import probe
 from ciaovideo.media.sequence.numbered import PICTURES, is_sequence, sequences_among, stem_of
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import field_homes, with_fields
@@ -68,22 +66,42 @@ def find_sources(names: Sequence[str], output: Path, *, pictures: bool = False) 
     return Listing(found=tuple(found.values()), others=others)
 
 
+def names_sizes(name: str) -> bool:
+    """Whether a pattern for outputs' names has their {height} or {width}."""
+    return SIDES.search(name) is not None
+
+
+def draft_jobs(
+    found: Sequence[Found], output: Path, options: UpscaleOptions, name: str
+) -> list[Job]:
+    """A job for each source to survey it by, named by its number, before its output has a name."""
+    jobs = []
+    for number, one in enumerate(found, 1):
+        own = _own_options(one, options)
+        place = one.output or Path(_name(one, own, name, (number, 0, 0)))
+        made = (output / f"{number}{place.suffix}").absolute()
+        jobs.append(Job(name=str(number), source=one.source.absolute(), output=made, options=own))
+    return jobs
+
+
 def make_jobs(
-    found: Sequence[Found], output: Path, options: UpscaleOptions, *, name: str = ""
+    found: Sequence[Found],
+    output: Path,
+    options: UpscaleOptions,
+    *,
+    name: str = "",
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> list[Job]:
     """A job for each source; raises OptionError if two would have the same output.
 
     ``name`` is a pattern for the outputs' names with {stem}, {suffix}, {folder}, {number} and any
-    option; without it an output is named like its source. {height} and {width} are the output's: if
-    they depend on the source, it is opened.
+    option; without it an output is named like its source. {height} and {width} are those of the
+    outputs' ``sizes``.
     """
     jobs: dict[str, Job] = {}
-    own_options = [_own_options(one, options) for one in found]
-    sizes: Iterable[tuple[int, int]] = [(0, 0)] * len(found)
-    if SIDES.search(name):
-        with ThreadPoolExecutor() as pool:  # it waits for disks
-            sizes = [*pool.map(_out_size, [one.source for one in found], own_options)]
-    for number, (one, own, size) in enumerate(zip(found, own_options, sizes, strict=True), 1):
+    for number, one in enumerate(found, 1):
+        own = _own_options(one, options)
+        size = sizes[number - 1] if sizes else (0, 0)
         place = one.output or _folder_of(one) / _name(one, own, name, (number, *size))
         made = output / place
         if not made.resolve().is_relative_to(output.resolve()):
@@ -258,13 +276,6 @@ def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         parts = whole.pop("part", None)
         for part in parts if isinstance(parts, list) else [{}]:
             yield f"{path}, file {number}", {**whole, **part}
-
-
-def _out_size(source: Path, options: UpscaleOptions) -> tuple[int, int]:
-    """The (height, width) of an output, with sides rounded for most encoders."""
-    info = probe(source, options=options.input).info
-    picture = options.size.resolve(info.height, info.width, even=True, sar=info.sar)
-    return options.size.padded(picture)
 
 
 def _stem(source: Path) -> str:

@@ -5,9 +5,11 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -15,11 +17,13 @@ import psutil
 from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.jobs import tasks
+from ciaovideo.jobs.inputs import Found, draft_jobs, make_jobs
 from ciaovideo.jobs.job import Job
 from ciaovideo.jobs.progress import CostClass, Forecast
 from ciaovideo.jobs.workers.protocol import Workers
 from ciaovideo.media.sequence.numbered import source_files
 from ciaovideo.media.write.output import Destination
+from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import decide
 from ciaovideo.pipeline.fingerprint import LedgerAccess, reproducible
 from ciaovideo.pipeline.segmenting import SegmentPlan
@@ -36,12 +40,16 @@ SPARE = 0.02  # share of a disk that is left free
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyedFile:
-    """Facts of a file before it is made. ``memory`` in bytes, of a worker and its GPU."""
+    """Facts of a file before it is made.
+
+    ``full_size`` is ``out_size`` with padding; ``memory`` in bytes, of a worker and its GPU.
+    """
 
     frames: int
     duration_s: float
     in_size: tuple[int, int]
     out_size: tuple[int, int]
+    full_size: tuple[int, int]
     model: str
     codec: str
     memory: int
@@ -57,6 +65,10 @@ class SurveyedFile:
     def pixels(self) -> int:
         """Output pixels of all frames."""
         return self.frames * math.prod(self.out_size)
+
+
+type Look = SurveyedFile | CiaoVideoError
+"""A file that was surveyed, or why it cannot be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +176,17 @@ def survey(
     jobs: Iterable[Job],
     workers: Workers,
     folder: Path,
-    on_file: Callable[[Job, SurveyedFile | CiaoVideoError], None] = lambda *_: None,
+    on_file: Callable[[Job, Look], None] = lambda *_: None,
+    known: Mapping[str, Look] = MappingProxyType({}),
 ) -> Survey:
-    """Survey all files, one per worker at a time, and time some frames."""
-    found = Survey()
-    for job, file in _spread(workers, ((job, survey_file, (job,)) for job in jobs)):
+    """Survey all files, one per worker at a time, and time some frames.
+
+    Files that are ``known``, by the names of their jobs, are not surveyed again.
+    """
+    found, jobs = Survey(), list(jobs)
+    told = [(job, known[job.name]) for job in jobs if job.name in known]
+    unknown = [job for job in jobs if job.name not in known]
+    for job, file in chain(told, _looks_at(unknown, workers)):
         if isinstance(file, CiaoVideoError):
             found.problems[job.name] = file
         else:
@@ -182,6 +200,29 @@ def survey(
             found.samples[by_example[job.name]] = result
     found.estimate(folder, workers.count)
     return found
+
+
+def jobs_by_size(
+    found: Sequence[Found], output: Path, options: UpscaleOptions, name: str, workers: Workers
+) -> tuple[list[Job], dict[str, Look]]:
+    """Jobs whose names have their outputs' sizes, and the files that were surveyed for these.
+
+    A file that fails has 0 in its name; the batch tries it again, and tells why.
+    """
+    drafts = draft_jobs(found, output, options, name)
+    looks = {draft.name: look for draft, look in _looks_at(drafts, workers)}
+    sizes = [
+        look.full_size if isinstance(look, SurveyedFile) else (0, 0)
+        for look in (looks[draft.name] for draft in drafts)
+    ]
+    jobs = make_jobs(found, output, options, name=name, sizes=sizes)
+    known = {job.name: looks[draft.name] for job, draft in zip(jobs, drafts, strict=True)}
+    return jobs, known
+
+
+def _looks_at(jobs: Iterable[Job], workers: Workers) -> Iterator[tuple[Job, Look]]:
+    """Each file as it is surveyed, or why it cannot be made."""
+    return _spread(workers, ((job, survey_file, (job,)) for job in jobs))
 
 
 def survey_file(job: Job) -> SurveyedFile:
@@ -203,6 +244,7 @@ def survey_file(job: Job) -> SurveyedFile:
             duration_s=frames / rate if rate else plan.info.duration_s or 0.0,
             in_size=(plan.info.height, plan.info.width),
             out_size=plan.out_size,
+            full_size=plan.full_size,
             model=plan.model,
             codec=plan.encoding.codec.name,
             memory=psutil.Process().memory_info().rss + plan.memory.bytes * plan.workers,

@@ -128,27 +128,30 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.cli.batch.progress import BatchPrinter
         from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
         from ciaovideo.jobs.batch import Batch
-        from ciaovideo.jobs.inputs import find_sources, make_jobs
+        from ciaovideo.jobs.inputs import find_sources, make_jobs, names_sizes
         from ciaovideo.jobs.ledger import unfinished
         from ciaovideo.jobs.progress import Forecast
-        from ciaovideo.jobs.survey import survey
+        from ciaovideo.jobs.survey import jobs_by_size, survey
 
     if arguments.reports:
         _check_charts()
     listing = find_sources(
         arguments.inputs, arguments.output, pictures=options.input.rate is not None
     )
-    jobs = make_jobs(listing.found, arguments.output, options, name=arguments.name)
+    where = listing.found, arguments.output, options
+    sized = names_sizes(arguments.name)
+    jobs = [] if sized else make_jobs(*where, name=arguments.name)
     with (
         _workers(arguments, options) as workers,
         BatchPrinter(quiet=arguments.quiet, events=arguments.json) as printer,
     ):
         printer.others(listing.others)
+        jobs, known = jobs_by_size(*where, arguments.name, workers) if sized else (jobs, {})
         forecast = Forecast()
         if arguments.dry_run or not arguments.no_disk_check:
             left, made = (jobs, 0) if arguments.dry_run else unfinished(arguments.output, jobs)
             looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
-            found = survey(left, workers, arguments.output, looks.add)
+            found = survey(left, workers, arguments.output, looks.add, known)
             if arguments.dry_run:
                 looks.result(found)
                 return dry_run_code(found)

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
-from ciaovideo.jobs.inputs import find_sources, make_jobs
+from ciaovideo.jobs.inputs import draft_jobs, find_sources, make_jobs, names_sizes
 from ciaovideo.jobs.job import Job
-from ciaovideo.options import InputOptions, SizeOptions, UpscaleOptions
-from tests.media import make_clip
+from ciaovideo.options import InputOptions, UpscaleOptions
 
 
 @pytest.fixture
@@ -63,11 +62,13 @@ def test_two_outputs_of_one_name_are_refused(tapes: Path, tmp_path: Path) -> Non
 
 
 def test_names_by_a_pattern(tapes: Path, tmp_path: Path) -> None:
-    make_clip(tapes / "a.mov", width=64, height=48, seconds=0.1)
     pattern = "{folder}/{number:03}-{stem}-{height}p-{model}.mkv"
-    (job,) = jobs_of(
-        tapes / "a.mov", out=tmp_path / "out", pattern=pattern, size=SizeOptions(scale=2.5)
-    )
+    assert names_sizes(pattern)
+    found = find_sources([str(tapes / "a.mov")], tmp_path / "out").found
+    words = found, tmp_path / "out", UpscaleOptions()
+    (draft,) = draft_jobs(*words, pattern)
+    assert (draft.name, draft.output.name, draft.source) == ("1", "1.mkv", tapes / "a.mov")
+    (job,) = make_jobs(*words, name=pattern, sizes=[(120, 160)])
     assert job.name == "in/001-a-120p-auto.mkv"
     for wrong in ("{nothing}.mkv", "{stem", "{crf}.mkv", "/{stem}.mkv", "../{stem}.mkv"):
         with pytest.raises(OptionError):

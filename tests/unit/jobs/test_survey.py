@@ -12,7 +12,7 @@ import pytest
 from ciaovideo.errors import EncodeError, OpenError
 from ciaovideo.findings import Kind
 from ciaovideo.jobs.inputs import find_sources, make_jobs
-from ciaovideo.jobs.survey import Sample, Survey, survey, survey_file
+from ciaovideo.jobs.survey import Sample, Survey, jobs_by_size, survey, survey_file
 from ciaovideo.options import SizeOptions
 from ciaovideo.pipeline.keywords import with_fields
 from tests.batches import PLAIN, SMALL, DirectWorkers, make_sources
@@ -61,6 +61,29 @@ def test_a_look_opens_a_file_once(
     look = survey_file(job)
     assert openings(source) == 1
     assert look.frames == {"end": 24, "frames": 3}.get(next(iter(cut), ""), 48)
+
+
+def test_names_have_the_sizes_of_outputs_after_one_look(
+    tmp_path: Path, openings: Callable[[Path], int]
+) -> None:
+    """Cropped, padded, and of files that cannot be made."""
+    source = make_sources(tmp_path / "in", a=2, b=2)
+    (source / "c.mkv").write_bytes(b"no video" * 99)
+    found = find_sources([str(source)], output := tmp_path / "out").found
+    given = with_fields(PLAIN, {"crop": "32x16+0+0", "scale": 2, "pad": "80x64"})
+    workers = DirectWorkers(2)
+    jobs, known = jobs_by_size(found, output, given, "{stem}-{width}x{height}.mkv", workers)
+    assert [job.name for job in jobs] == ["a-80x64.mkv", "b-80x64.mkv", "c-0x0.mkv"]
+    before = openings(source / "a.mkv"), openings(source / "b.mkv")
+    assert before == (1, 1)
+    looks: dict[str, Any] = {}
+    told = survey(
+        jobs[1:], workers, output, lambda job, look: looks.update({job.name: look}), known
+    )
+    workers.stop()
+    assert (told.files, [*told.problems]) == (1, ["c-0x0.mkv"])
+    assert looks["b-80x64.mkv"].out_size == (32, 64)
+    assert openings(source / "a.mkv") == 1
 
 
 def test_more_than_a_disk_holds_is_refused(tmp_path: Path) -> None:
