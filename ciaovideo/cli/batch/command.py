@@ -135,9 +135,8 @@ def run(arguments: Namespace) -> int:
 
     if arguments.reports:
         _check_charts()
-    listing = find_sources(
-        arguments.inputs, arguments.output, pictures=options.input.rate is not None
-    )
+    rated = options.input.rate is not None
+    listing = find_sources(arguments.inputs, arguments.output, pictures=rated)
     where = listing.found, arguments.output, options
     sized = names_sizes(arguments.name)
     jobs = [] if sized else make_jobs(*where, name=arguments.name)
@@ -158,13 +157,8 @@ def run(arguments: Namespace) -> int:
             looks.brief(found)
             found.check_disk(arguments.output)
             forecast = found.forecast(workers.count, made)
-        batch = Batch(
-            arguments.output,
-            workers,
-            _batch_options(arguments),
-            on_event=printer.event,
-            on_tick=printer.tick,
-        )
+        own = _batch_options(arguments)
+        batch = Batch(arguments.output, workers, own, on_event=printer.event, on_tick=printer.tick)
         with _stops(batch):
             code = batch.run(jobs, forecast)
     return INTERRUPTED if batch.stopping else code
