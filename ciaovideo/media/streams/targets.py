@@ -62,10 +62,11 @@ def add_copy(output: OutputContainer, source: Stream, covers: Mapping[int, bytes
         return None
     if container.covers_attached and source.disposition & Disposition.attached_pic:
         kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
-        suffix = kind.replace("jpeg", "jpg")
+        name = metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
         if source.index not in covers:
             raise ValueError(f"stream {source.index} has no picture")
-        output.add_attachment(f"cover.{suffix}", f"image/{kind}", covers[source.index])
+        attached = output.add_attachment(name, f"image/{kind}", covers[source.index])
+        attached.metadata.update({"filename": name, **metadata})
         return None
     target = output.add_stream_from_template(source, opaque=True)
     if container.iso and source.type == "video" and source.codec_context.codec_tag == HEVC_TAG:

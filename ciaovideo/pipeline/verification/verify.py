@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ciaovideo.color import PixelLayout
 from ciaovideo.errors import OptionError, VerificationError
-from ciaovideo.findings import Finding
+from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.containers import YUV4MPEG, Fate
 from ciaovideo.media.formats.elementary import look_inside
@@ -118,7 +118,8 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
         end=times[stop] if stop < len(times) else None,
     )
     pairs, findings = pair_tracks(source, found, contract, span)
-    findings = [*odd_times, *findings, *_check_unread(source, contract)]
+    findings = [*odd_times, *_hidden(source, contract), *findings]
+    findings += _check_unread(source, contract)
     findings += check_times(times, found, contract)
     findings += _check_streams(source, found.video, pairs, contract, span)
     findings += _check_shape(source, found, contract)
@@ -137,6 +138,13 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
         pictures=pictures,
         findings=tuple(findings),
     )
+
+
+def _hidden(source: FileScan, contract: Contract) -> Iterator[Finding]:
+    """The finding for pictures of a whole file that no player shows."""
+    if (count := source.video.hidden) and not contract.selection.cut:
+        text = f"the file's edit list hides {count} pictures, which are left out as in players"
+        yield Finding(kind=Kind.CHOSEN, subject="video", text=text)
 
 
 def _check_numbers(scan: FileScan) -> Iterator[Finding]:

@@ -173,5 +173,9 @@ def test_hidden_frames_are_neither_timed_nor_taken_for_shown(tmp_path: Path) -> 
     Timeline(".mp4", 0, (40,) * 9, False).make(whole)
     shown = Timeline(".mp4", 0, (40,) * 9, False, hidden=(2, 1)).make(hiding)
     assert probe(hiding).packets.frame_times == tuple(time for _, time in shown)
+    told = verify_contract(hiding, contract_between(hiding, hiding)).findings
+    assert "the file's edit list hides 3 pictures, which are left out as in players" in map(
+        str, told
+    )
     wrong = verify_contract(hiding, contract_between(whole, hiding)).wrong
     assert "video: an edit list hides 3 frames" in map(str, wrong)

@@ -171,6 +171,27 @@ def test_a_cover_picture_comes_along(tmp_path: Path) -> None:
     assert pictures[0] == pictures[1] == pictures[2]
 
 
+def test_a_cover_keeps_its_name_in_matroska(tmp_path: Path) -> None:
+    """Players choose among several by it: cover.jpg, small_cover.jpg, cover_land.jpg."""
+    source, covered = tmp_path / "in.mp4", tmp_path / "in.mkv"
+    make_clip(source, cover=True, **SMALL)
+    names = ["small_cover.jpg", "cover_land.jpg"]
+    with av.open(source) as before, av.open(covered, "w") as after:
+        film, cover = before.streams.video
+        picture = next(bytes(packet) for packet in before.demux(cover) if packet.size)
+        before.seek(0)
+        video = after.add_stream_from_template(film, opaque=True)
+        for name in names:
+            after.add_attachment(name, "image/jpeg", picture)
+        for packet in before.demux(film):
+            if packet.pts is not None:
+                packet.stream = video
+                after.mux(packet)
+    process(covered, tmp_path / "out.mkv")
+    with av.open(tmp_path / "out.mkv") as found:
+        assert [s.metadata["filename"] for s in found.streams.video[1:]] == names
+
+
 def test_fonts_come_along_in_matroska_and_are_listed_elsewhere(tmp_path: Path) -> None:
     source, font = tmp_path / "in.mkv", bytes(range(256)) * 4
     clip = tmp_path / "clip.mkv"
