@@ -15,17 +15,16 @@ from ciaovideo.color import PixelLayout
 from ciaovideo.errors import DecodeError, InterlacedError, OpenError, OptionError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
-from ciaovideo.media.inspect.jumps import begun_again
 from ciaovideo.media.interlacing.deinterlacer import Shown
 from ciaovideo.media.interlacing.fields import FieldEvidence, FieldPolicy
-from ciaovideo.media.interlacing.pulldown import groups
 from ciaovideo.media.interlacing.whole_frames import INTERLACED_HINT, WholeFrames
 from ciaovideo.media.layouts import copy_planes
 from ciaovideo.media.read.continuity import Continuity
 from ciaovideo.media.read.decoding import PictureSource
+from ciaovideo.media.read.part import Part, empty_part
 from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import Probed, SourceFacts, probe
-from ciaovideo.media.read.seeking import Anchor, Listing
+from ciaovideo.media.read.seeking import Anchor
 from ciaovideo.media.selection import Selection
 from ciaovideo.media.source.opening import USUAL
 from ciaovideo.options import InputOptions
@@ -190,72 +189,35 @@ class VideoReader:
         self._stop, self._begun = wanted.end, wanted.start is None
         tick, end = self.info.time_base, None
         if facts.packets.listing:
-            end = self._plan_part(facts.packets.listing, wanted)
+            part = Part(self.path, facts.packets.listing, wanted, self._origin)
+            end, count = part.plan(self.info.frame_count)
+            self.info = replace(self.info, frame_count=count)
             if wanted.start is not None:
-                self._seek(facts.packets.listing, wanted.start)
+                self._seek(part, wanted.start)
         self._pictures = self._within(self._pictures, wanted)
         if wanted.start is None and facts.packets.listing and facts.packets.listing.timed:
             self.selection = replace(wanted, end=end, tick=tick)  # it begins with the first frame
             return
         shown = next(self._pictures, None)
         if shown is None:
-            raise self._empty()
+            raise empty_part(self.path, self._asked)
         self._found.forget_damage()  # damage before the part does not count
         self._pictures = chain([shown], self._pictures)
         start = None if wanted.start is None else shown.pts * tick
         self.selection = replace(wanted, start=start, end=end, tick=tick)
 
-    def _plan_part(self, listing: Listing, wanted: Selection) -> Fraction | None:
-        """The time of the first frame after the part; also sets the frame count."""
-        frames = self._shown_times(listing)
-        if listing.again and len(frames) > 1:
-            frames.append(2 * frames[-1] - frames[-2])  # end of the last one
-        times = replace(wanted, start=None, end=None).times(frames)
-        inside = wanted.times(frames)
-        if not listing.timed or not times:
-            return wanted.end
-        if not inside:
-            raise self._empty()
-        if wanted.end is None:
-            left = self.info.frame_count - len(times) + len(inside)
-            self.info = replace(self.info, frame_count=max(left, len(inside)))
-            return None
-        self.info = replace(self.info, frame_count=len(inside))
-        end = next((time for time in times if time >= wanted.end), None)
-        if end is None and listing.again:
-            last = float(times[-1] - self._origin)
-            raise begun_again(
-                Path(self.path), times[-1], f"end the part at {last:g} s at the latest"
-            )
-        return end
-
-    def _empty(self) -> OptionError:
-        asked = self._asked
-        since = f"{float(asked.start or 0):g} s"
-        until = "its end" if asked.end is None else f"{float(asked.end):g} s"
-        return OptionError(
-            f"no frame of {self.path} appears between {since} and {until}",
-            "start earlier, or end later: both are counted from the first frame",
-        )
-
-    def _seek(self, listing: Listing, begin: Fraction) -> None:
+    def _seek(self, part: Part, begin: Fraction) -> None:
         """Skip frames that need no decoding; film must begin with a whole group."""
         first = None
         if self.selection.film:
-            starts = [group.times[0] for group in groups(self._shown_times(listing))]
-            begin = max((start for start in starts if start <= begin), default=begin)
+            begin = part.film_start(begin)
             first = int(begin / self._tick)
-        anchor = listing.anchor(begin)
+        anchor = part.listing.anchor(begin)
         if anchor is None:
             return
         self._source.jump(anchor)
         if self.selection.film:
             self._fields.start(self.info, first)
-
-    def _shown_times(self, listing: Listing) -> list[Fraction]:
-        """The display times of a listing's frames, for film only from the first picture on."""
-        times = (pts * listing.tick for pts in listing.frames)
-        return [time for time in times if not self.selection.film or time >= self._origin]
 
     def _within(self, pictures: Iterator[Shown], wanted: Selection) -> Iterator[Shown]:
         for shown in pictures:
