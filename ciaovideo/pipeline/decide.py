@@ -61,7 +61,8 @@ def decide(
     advance: size, codec, container, colour, weights, device.
     """
     reader = source.reader
-    wishes = _wishes(destination, options)
+    asked = options.size, options.encode, options.streams, options.input.force
+    wishes = OutputWishes(destination.container, *asked)
     video = decide_video(source, wishes)
     streams = _streams(source, wishes)
     wanted, restored = _restoring(source, options.model, options.engine.device)
@@ -94,17 +95,6 @@ def decide(
         findings=findings,
     )
     return _completed(source, plan, engine, options, find_ledger(plan, engine))
-
-
-def _wishes(destination: Destination, options: UpscaleOptions) -> OutputWishes:
-    """What is asked of the output."""
-    return OutputWishes(
-        container=destination.container,
-        size=options.size,
-        encode=options.encode,
-        streams=options.streams,
-        force=options.input.force,
-    )
 
 
 def _completed(

@@ -23,7 +23,7 @@ from ciaovideo.pipeline.plan import assumed_matrices
 from ciaovideo.pipeline.source import RunSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OutputWishes:
     """The request for an output: container and options; ``force`` allows refused cases."""
 
