@@ -1,4 +1,4 @@
-"""Which values of the encoders' own quality scales look alike: the table in ``media/codec_table``.
+"""Which values of the encoders' own quality scales look alike: the table in ``media/codecs/table``.
 
 ``python tests/bench/quality.py CLIP...`` codes each clip (4:2:0, without loss: what an encoder gets
 here is an enlarged picture, so make them with ``ciaovideo IN CLIP.mkv --codec ffv1``) at many
