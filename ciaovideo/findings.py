@@ -4,6 +4,7 @@ Every part adds a ``Finding`` to a list. The console and JSON print that list, a
 set of kinds.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,6 +53,11 @@ class Finding:
 def strict_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings that a strict run refuses, in order."""
     return tuple(finding for finding in findings if finding.kind in STRICT)
+
+
+def thing_of(subject: str) -> str:
+    """What a subject is about, without its number: findings of many files are counted by that."""
+    return re.sub(r" \d+$", "", subject)
 
 
 def without_repeats(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -164,7 +164,7 @@ class Batch:
             return False
         while found := self._ledger.waiting():
             job, row = found
-            if is_unchanged(job, row):
+            if is_unchanged(job, row) and not self._lacks_report(row):
                 self._ledger.update(job.name, state="done", done=row.frames)
                 self._tell("skip", job.name, output=str(job.output), frames=row.frames)
                 continue
@@ -173,11 +173,16 @@ class Batch:
             return self._finishing(worker, work)
         return False
 
+    def _lacks_report(self, row: FileRow) -> bool:
+        """Whether a finished file gets the report that it was made without."""
+        return self.options.report and "report" not in row.result
+
     def _terms(self, row: FileRow) -> tasks.Terms:
         return tasks.Terms(
             folder=self.folder,
             mixed=self.options.mixed,
             redo=self.options.redo,
+            report=self._lacks_report(row),
             made_from=row.fingerprint if row.output_stamp else None,
             made_as=row.output_stamp,
             joined_from=row.fingerprint if row.done >= row.frames > 0 else None,
@@ -230,8 +235,10 @@ class Batch:
         if planned.whole:
             frames = planned.adopted.get("frames", planned.frames)
             self._ledger.planned(name, planned.fingerprint, frames, frames)
-            if planned.adopted:
-                self._ledger.update(name, result={**planned.adopted, "findings": []})
+            known = {**planned.adopted, "findings": []}
+            if not planned.adopted:
+                known = self._ledger.row(name).result
+            self._ledger.update(name, result={**known, **planned.told})
             stamps = file_stamp(work.job.source), file_stamp(work.job.output)
             self._finish(work, *stamps, settings=work.job.settings)
             self._tell("skip", name, output=str(work.job.output), frames=planned.frames)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
-from ciaovideo.findings import Finding, Kind
+from ciaovideo.findings import Finding, Kind, thing_of
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.inputs import Found, draft_jobs, make_jobs
 from ciaovideo.jobs.job import Job
@@ -124,7 +124,7 @@ class Survey:
         self.duration_s += file.duration_s
         self.source_bytes += file.source_bytes
         self.memory = max(self.memory, file.memory)
-        self.losses.update({(one.kind, one.subject) for one in file.findings})
+        self.losses.update({(one.kind, thing_of(one.subject)) for one in file.findings})
         known = self.cost_classes.setdefault(file.cost_class, Example(job, file.duration_s))
         known.pixels += file.pixels
         self.largest = sorted([*self.largest, file.pixels], reverse=True)[:workers]

@@ -22,6 +22,7 @@ from ciaovideo.jobs.progress import CostClass
 from ciaovideo.jobs.provenance import fixity, provenance
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.fingerprint import LedgerAccess
+from ciaovideo.pipeline.plan import UpscalePlan
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.pipeline.session import Session, Summary, UpscaleRun
 from ciaovideo.storage.claims import remove_leftovers
@@ -34,14 +35,16 @@ MACHINE = "machine"  # fingerprint entries that a finished output need not share
 class Terms:
     """A command's permissions: segments of ``mixed`` machines, ``redo`` of other outputs.
 
-    ``folder`` is the batch's, which must exist. ``made_from`` and ``made_as`` are the fingerprint
-    and the stamp of an output that an earlier command finished. ``joined_from`` is the fingerprint
-    of an output whose segments were complete when the command died.
+    With ``report``, an output that exists gets its page. ``folder`` is the batch's, which must
+    exist. ``made_from`` and ``made_as`` are the fingerprint and the stamp of an output that an
+    earlier command finished. ``joined_from`` is the fingerprint of an output whose segments were
+    complete when the command died.
     """
 
     folder: Path
     mixed: bool = False
     redo: bool = False
+    report: bool = False
     made_from: dict[str, str] | None = None
     made_as: str = ""
     joined_from: dict[str, str] | None = None
@@ -53,11 +56,12 @@ class Planned:
 
     ``segments`` maps the first frame of each finished segment to the one after its last. ``whole``
     means that the output exists and is verified; ``adopted`` are the facts of an output that is not
-    in the ledger. ``frames`` is an estimate.
+    in the ledger, ``told`` those of a report. ``frames`` is an estimate.
     """
 
     whole: bool
     adopted: dict[str, Any]
+    told: dict[str, Any]
     segments: dict[int, int]
     frames: int
     length: int
@@ -166,17 +170,20 @@ def plan(job: Job, terms: Terms) -> Planned:
         ledger = _ledger_of(run)
         whole = job.output.exists() and _is_right(run, job, terms, ledger.fingerprint)
         adopted: dict[str, Any] = {}
+        told: dict[str, Any] = {}
         if whole:
             ledger.delete()
             if terms.joined_from == ledger.fingerprint:
                 adopted = provenance(job, run.plan)
             elif not (terms.made_from and terms.made_as == file_stamp(job.output)):
                 adopted = {**fixity(job), "adopted": True}
+            told = _report(job, run.plan) if terms.report else {}
         else:
             ledger.open()
         return Planned(
             whole=whole,
             adopted=adopted,
+            told=told,
             segments={segment.start: segment.stop for segment in ledger.segments.values()},
             frames=run.plan.frames,
             length=ledger.length,
@@ -232,7 +239,7 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
                     f"{_ledger_of(run).path} lacks frames from {done[0][0]} on", "make them again"
                 )
             summary = run.run(end=frames)
-            told = {"report": _report(job, summary)} if report else {}
+            told = _report(job, run.plan, summary) if report else {}
             return Joined(
                 facts={**provenance(job, run.plan), **told},
                 findings=summary.findings,
@@ -243,7 +250,7 @@ def join(job: Job, frames: int, *, mixed: bool = False, report: bool = False) ->
             context.clear()
 
 
-def _report(job: Job, summary: Summary) -> dict[str, Any]:
+def _report(job: Job, planned: UpscalePlan, summary: Summary | None = None) -> dict[str, Any]:
     """Write a page on what was kept, changed, lost and invented; returns its numbers.
 
     It draws charts, so its module is loaded late.
@@ -251,13 +258,21 @@ def _report(job: Job, summary: Summary) -> dict[str, Any]:
     from ciaovideo.report.page import write_report
     from ciaovideo.report.preservation import preservation_report
 
-    told = preservation_report(job.source, job.output, options=job.options, summary=summary)
+    told = preservation_report(
+        job.source,
+        job.output,
+        options=job.options,
+        summary=summary,
+        inside=planned.out_size if planned.pad else None,
+    )
     write_report(told, page := job.output.with_name(f"{job.output.name}.report.html"))
     psnr = told.fidelity.psnr
     return {
-        "page": str(page),
-        "counts": dict(told.counts),
-        "psnr": [round(told.fidelity.mean_psnr, 3), round(min(psnr), 3)] if psnr else None,
+        "report": {
+            "page": str(page),
+            "counts": dict(told.counts),
+            "psnr": [round(told.fidelity.mean_psnr, 3), round(min(psnr), 3)] if psnr else None,
+        }
     }
 
 

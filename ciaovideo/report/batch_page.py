@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ciaovideo.findings import Kind
+from ciaovideo.findings import Kind, thing_of
 from ciaovideo.pages.page import fill, write_page
 from ciaovideo.report.page import clock
 
@@ -75,9 +75,9 @@ class BatchOutcome:
     @property
     def graves(self) -> list[tuple[str, str, int]]:
         """Kinds and subjects of grave findings, and the number of files with each."""
-        found = Counter(
-            pair for one in self.files for pair in {(f["kind"], f["subject"]) for f in one.grave}
-        )
+        found: Counter[tuple[str, str]] = Counter()
+        for one in self.files:
+            found.update({(finding["kind"], thing_of(finding["subject"])) for finding in one.grave})
         order = [kind.value for kind in GRAVE]
         pairs = sorted(found.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0]))
         return [(kind, subject, count) for (kind, subject), count in pairs]

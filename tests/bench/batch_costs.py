@@ -1,6 +1,7 @@
 """What a batch's parts cost, in this process: the command, each kind of task, and a forecast.
 
     python -m tests.bench.batch_costs command 1000,10000  # segments that cost nothing to make
+    python -m tests.bench.batch_costs scheduler 200,400   # the same by a Dask cluster, local:2
     python -m tests.bench.batch_costs tasks 48,96         # frames of a clip that becomes 1920x1080
     python -m tests.bench.batch_costs left 1,2            # workers: the time left, said and true
 
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.batch import Batch
 from ciaovideo.jobs.inputs import find_sources, make_jobs
@@ -26,6 +29,7 @@ from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import with_fields
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.storage.ledger import LENGTH
+from tests.bench.batches import loopback_bytes
 from tests.media import make_clip
 
 WORKERS = 100  # of the command that is measured without them
@@ -64,6 +68,7 @@ class Idle:
         return tasks.Planned(
             whole=False,
             adopted={},
+            told={},
             segments={},
             frames=EACH * LENGTH,
             length=LENGTH,
@@ -78,21 +83,26 @@ class Idle:
     def split(self, _: Job) -> tuple[SegmentPlan, ...]:
         return tuple(parts_of(EACH * LENGTH))
 
-    def make(self, _: Job, part: SegmentPlan) -> tasks.Made:
-        return tasks.Made(
-            start=part.start,
-            stop=part.stop,
-            ended=part.stop == EACH * LENGTH,
-            size=1,
-            seconds=1.0,
-            host="none",
-            machine="none",
-            findings=(),
-        )
+    def make(self, job: Job, part: SegmentPlan) -> tasks.Made:
+        return idle_make(job, part)
 
     def join(self, job: Job, frames: int) -> tasks.Joined:
         facts = {"frames": frames}
         return tasks.Joined(facts=facts, findings=(), stamp="", source_stamp=file_stamp(job.source))
+
+
+def idle_make(_: Job, part: SegmentPlan) -> tasks.Made:
+    """A segment that costs nothing."""
+    return tasks.Made(
+        start=part.start,
+        stop=part.stop,
+        ended=part.stop == EACH * LENGTH,
+        size=1,
+        seconds=1.0,
+        host="none",
+        machine="none",
+        findings=(),
+    )
 
 
 def parts_of(frames: int) -> list[SegmentPlan]:
@@ -125,6 +135,39 @@ def command(count: int, folder: Path) -> None:
         f" CPU ms and {size / made:.0f} bytes of ledger a segment",
         flush=True,
     )
+
+
+def scheduler(count: int, folder: Path) -> None:
+    """What Dask takes for each segment: of all processes, and over the network."""
+    from ciaovideo.jobs.workers.cluster import ClusterWorkers
+
+    options = with_fields(UpscaleOptions(), {"resume": True})
+    job = Job(name="a.mkv", source=folder / "a.mkv", output=folder / "b.mkv", options=options)
+    parts = parts_of(count * LENGTH)
+    with ClusterWorkers("local:2") as workers:
+        began, used, sent = time.monotonic(), processor_time(), loopback_bytes()
+        left = len(parts)
+        while left:
+            for worker in workers.free:
+                if parts:
+                    workers.submit(worker, idle_make, job, parts.pop())
+            for _, outcome in workers.finished(1.0):
+                outcome()
+                left -= 1
+        seconds, cpu = time.monotonic() - began, processor_time() - used
+        sent = loopback_bytes() - sent
+    print(
+        f"{count} segments: {seconds:.1f} s, {1e3 * cpu / count:.1f} CPU ms and"
+        f" {sent / count / 1e3:.1f} kB over the loopback a segment",
+        flush=True,
+    )
+
+
+def processor_time() -> float:
+    """Seconds of this process and of those that it began, while they live."""
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
 
 
 def each_task(frames: int, folder: Path) -> None:
@@ -170,7 +213,7 @@ def left(workers: int, folder: Path) -> None:
             print(f"{tenth}0 %: {now.left_s:.0f} s said, {true:.0f} s true", flush=True)
 
 
-KINDS = {"command": command, "tasks": each_task, "left": left}
+KINDS = {"command": command, "scheduler": scheduler, "tasks": each_task, "left": left}
 
 
 def main() -> None:

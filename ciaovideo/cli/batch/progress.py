@@ -56,7 +56,8 @@ class BatchPrinter:
         if suffixes:
             count = sum(suffixes.values())
             kinds = ", ".join(sorted(suffix or "no suffix" for suffix in suffixes))
-            self.say(f"{count} files of other kinds are ignored: {kinds}")
+            many = "file of another kind is" if count == 1 else "files of other kinds are"
+            self.say(f"{count} {many} ignored: {kinds}")
 
     def event(self, event: "Event") -> None:
         """Print an event."""
