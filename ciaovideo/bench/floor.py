@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ciaovideo.bench.harness import wait_for
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import DTYPES
 from ciaovideo.models.protocols import Network
+from ciaovideo.ops.flops import count_flops
 from ciaovideo.ops.linear import linear
 from ciaovideo.options import EngineOptions
 
@@ -59,14 +59,13 @@ def measure_floor(engine: Engine, lr_size: tuple[int, int], out_size: tuple[int,
 def flop_per_pixel(network: Network, factors: tuple[float, float]) -> float:
     """Operations in matrix products and convolutions per LR pixel, at scales (y, x).
 
-    Counted on the CPU in fp32, where every product is an operator that torch's counter knows.
+    Counted on the CPU in fp32, where every product is an operator that can be counted.
     """
     engine = Engine(copy.deepcopy(network), EngineOptions(device="cpu", precision="fp32"))
     out_size = round(SIDE * factors[0]), round(SIDE * factors[1])
-    counter = FlopCounterMode(display=False, custom_mapping=own_products())
-    with counter:
-        engine(torch.zeros(1, 3, SIDE, SIDE), out_size)
-    return float(counter.get_total_flops()) / SIDE**2
+    lr = torch.zeros(1, 3, SIDE, SIDE)
+    engine(lr, out_size)  # what is tried once before use is not part of the work
+    return count_flops(lambda: engine(lr, out_size)) / SIDE**2
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -107,13 +106,3 @@ def _best(work: Callable[[], object], device: torch.device) -> float:
             improved = ended
         best = min(best, ended - now)
     return best
-
-
-def own_products() -> dict[object, Callable[..., int]]:
-    """Counts for operators that torch's counter does not know."""
-
-    def linear(points: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
-        return 2 * math.prod(points) * weight[0]
-
-    fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    return {} if fused is None else {fused: linear}

@@ -23,15 +23,15 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from ciaovideo.bench.floor import SIDE, flop_per_pixel, matrix_rate, own_products
+from ciaovideo.bench.floor import SIDE, flop_per_pixel, matrix_rate
 from ciaovideo.bench.harness import machine, measure
 from ciaovideo.engine.engine import Engine
 from ciaovideo.engine.precision import set_precision
 from ciaovideo.grid import View
 from ciaovideo.models.networks.implicit import ImplicitSR
 from ciaovideo.models.parts.blocks import QUERY_BLOCK
+from ciaovideo.ops.flops import count_flops
 from ciaovideo.options import EngineOptions, Precision
 from ciaovideo.train.recipe import read_recipe
 
@@ -173,9 +173,8 @@ def decoder_work(case: Case) -> float:
     view = View((SIDE, SIDE), (round(SIDE * factors[0]), round(SIDE * factors[1])))
     with torch.inference_mode():
         latent = net.encode(torch.zeros(1, 3, SIDE, SIDE), view)
-        with FlopCounterMode(display=False, custom_mapping=own_products()) as counter:
-            net.decode(latent, view.rows, view.columns)
-    return float(counter.get_total_flops()) / SIDE**2 * case.lr_size[0] * case.lr_size[1]
+        flop = count_flops(lambda: net.decode(latent, view.rows, view.columns))
+    return flop / SIDE**2 * case.lr_size[0] * case.lr_size[1]
 
 
 def run_case(case: Case, device: str, rate: float, deadline: Deadline) -> dict[str, object]:

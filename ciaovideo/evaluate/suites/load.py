@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import MissingWeightsError
 from ciaovideo.models.protocols import Network
+from ciaovideo.ops.flops import count_flops
 
 SIDE = 96  # px of LR
 SCALES = (4.0, 3.0, 2.0)  # the first that a network supports is used
@@ -62,14 +62,6 @@ def measure_load(name: str, network: Network, engine: Engine) -> Load:
         cpu_s=statistics.median(seconds) * 1e6 / pixels,
         memory_mb=memory / 1e6,
     )
-
-
-def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of matrix products and convolutions in a call."""
-    with FlopCounterMode(display=False, custom_mapping=_joint_operators()) as counter:
-        work()
-    total: int = counter.get_total_flops()
-    return total
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -127,29 +119,3 @@ def _timed(engine: Engine, lr: Tensor, out_size: Size) -> float:
     started = clock()
     engine(lr, out_size).sum().item()  # synchronises with a GPU
     return clock() - started
-
-
-def _joint_operators() -> dict[Any, Any]:
-    """oneDNN's fused operators, which torch does not count."""
-
-    def linear(points: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-        count: int = 2 * math.prod(out_shape) * weight[1]
-        return count
-
-    def convolution(lr: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-        count: int = conv_flop_count(list(lr), list(weight), list(out_shape))
-        return count
-
-    def added(_: Any, lr: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
-        return convolution(lr, weight, out_shape=out_shape)
-
-    found = {}
-    for name, count in (
-        ("_linear_pointwise", linear),
-        ("_convolution_pointwise", convolution),
-        ("_convolution_pointwise_", added),
-    ):
-        operator = getattr(torch.ops.mkldnn, name, None)
-        if operator is not None:
-            found[operator] = count
-    return found

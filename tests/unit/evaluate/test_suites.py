@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from ciaovideo.cli.evaluate.command import build_parser, run
 from ciaovideo.cli.evaluate.suites import SUITES as NAMES
@@ -15,10 +14,8 @@ from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError
 from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.suites import SUITES
-from ciaovideo.evaluate.suites.load import count_flops, measure_load, peak_bytes
+from ciaovideo.evaluate.suites.load import measure_load, peak_bytes
 from ciaovideo.models.weights import list_models, load_bundled
-from ciaovideo.ops.convolution import activated, added
-from ciaovideo.ops.linear import linear
 from ciaovideo.options import EngineOptions
 
 CPU = ("--device", "cpu", "--precision", "fp32")
@@ -26,22 +23,6 @@ CPU = ("--device", "cpu", "--precision", "fp32")
 
 def evaluate(*words: str) -> int:
     return run(build_parser("ciaovideo evaluate").parse_args(words))
-
-
-@torch.inference_mode()
-def test_products_are_counted_plain_and_joint() -> None:
-    """Two operations for each multiplication, whichever operator does it."""
-    conv = nn.Conv2d(8, 8, 3, padding=1).to(memory_format=torch.channels_last)
-    lr = torch.rand(1, 8, 5, 7).to(memory_format=torch.channels_last)
-    one = 2 * 8 * 8 * 9 * 5 * 7
-    activated(conv, lr, 0.1)  # what is tried once is not counted
-    assert count_flops(lambda: conv(lr)) == one
-    assert count_flops(lambda: activated(conv, lr, 0.1)) == one
-    assert count_flops(lambda: added(conv, lr, lr.clone())) == one
-    weight, bias = torch.rand(6, 16), torch.rand(6)
-    points = torch.rand(3, 16)
-    linear(points, (weight, bias))
-    assert count_flops(lambda: linear(points, (weight, bias), relu=True)) == 2 * 3 * 16 * 6
 
 
 def test_memory_is_the_most_that_was_held_at_once() -> None:
