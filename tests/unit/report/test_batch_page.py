@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_files(tmp_path: Path) -> None:
     batch = outcome(tmp_path)
     assert batch.states == {"done": 2, "failed": 1}
     assert batch.counts == {"kept": 20, "changed": 4, "lost": 1, "added": 0}
-    assert batch.graves == [("lost", "audio 1", 1), ("guessed", "color matrix", 2)]
+    assert batch.graves == [("lost", "audio", 1), ("guessed", "color matrix", 2)]
 
 
 def test_the_page_links_and_escapes(tmp_path: Path) -> None:
