@@ -143,7 +143,8 @@ def verify_contract(output: Path, contract: Contract) -> Verification:
 def _hidden(source: FileScan, contract: Contract) -> Iterator[Finding]:
     """The finding for pictures of a whole file that no player shows."""
     if (count := source.video.hidden) and not contract.selection.cut:
-        text = f"the file's edit list hides {count} pictures, which are left out as in players"
+        pictures = "1 picture, which is" if count == 1 else f"{count} pictures, which are"
+        text = f"the file's edit list hides {pictures} left out as in players"
         yield Finding(kind=Kind.CHOSEN, subject="video", text=text)
 
 
