@@ -4,6 +4,7 @@ Two rounds of small dense products, down the columns, then across, in blocks of 
 in cache. The definition at scattered points is ``SeparableCiaoSR.query``.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,43 +44,69 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     across = _across_table(columns, logit.shape[-1])
     r = rows.of_key.shape[-1]
     # (B, row, a, channel, column, b): a meets the table of rows, b that of columns
-    codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3).contiguous()
-    gaps = logit.unflatten(1, (2, 2, r, r)).permute(1, 0, 5, 3, 2, 6, 4).contiguous()
-    sr = value.new_empty(len(value), 3, len(rows.gap), len(columns.gap))
+    codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3)
+    gaps = logit.unflatten(1, (2, 2, r, r)).permute(1, 0, 5, 3, 2, 6, 4)
+    tiles, tile = across.of_key.shape[1], across.of_key.shape[-1]
+    sr = value.new_empty(len(value), 3, len(rows.gap), tiles * tile)
     for index, first in enumerate(range(0, len(down.gap), size)):
         block = slice(first, first + size)
-        at = placed(down.gap[block], value.device)
         lines = [
-            (
-                _down(codes[:, at + y], down.of_value[y, block]),
-                _down(gaps[y][:, at], down.of_key[y, block]),
-            )
-            for y in (0, 1)
+            (_down(read[0], down.of_value[y, block]), _down(read[1], down.of_key[y, block]))
+            for y, read in enumerate(_read(codes, gaps, down.gap[block], across))
         ]
         picture = _across(lines, across)
         picture = picture.index_select(2, placed(down.kept[index], value.device))
         start = int(down.start[index])
-        sr[:, :, start : start + picture.shape[2]] = picture[..., : len(columns.gap)]
-    return sr
+        rendered = sr[:, :, start : start + picture.shape[2]].unflatten(-1, (tiles, tile))
+        rendered.copy_(picture.permute(1, 3, 2, 0, 4))
+    return sr[..., : len(columns.gap)]
+
+
+def _read(
+    codes: Tensor, gaps: Tensor, at: Tensor, across: "AcrossTable"
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What some rows of gaps read, above and below: codes and logits of (B, G, a, C, tiles, K).
+
+    Taken from LR rows, which are fewer than those of the output, and small enough for a cache.
+    """
+    first, last = int(at[0]), int(at[-1])
+    above = at - first
+    rows = _windows(codes[:, first : last + 2], across.first, across.span + 1)
+    for y in (0, 1):
+        keys = _windows(gaps[y][:, first : last + 1], across.first, across.span)
+        yield _rows(rows, above + y), _rows(keys, above)
+
+
+def _windows(codes: Tensor, first: Sequence[int], span: int) -> Tensor:
+    """What each tile of columns reads: (..., w, b) -> (..., tiles, span * b)."""
+    lines, step = codes.contiguous().flatten(-2), codes.shape[-1]
+    read = [lines[..., column * step : (column + span) * step] for column in first]
+    return torch.stack(read, dim=-2)
+
+
+def _rows(lines: Tensor, at: Tensor) -> Tensor:
+    """(B, rows, ...) at ascending rows: a view where none is left out, as on every larger grid."""
+    first, last = int(at[0]), int(at[-1])
+    if last - first + 1 == len(at):
+        return lines[:, first : last + 1]
+    return lines[:, placed(at, lines.device)]
 
 
 def _across(lines: list[tuple[Tensor, Tensor]], table: "AcrossTable") -> Tensor:
-    """From rows of sums to colour: (B, 3, rows, tiles * tile)."""
+    """From rows of sums to colour: (tiles, B, rows, 3, tile)."""
     logits, colors = [], []
     for of_value, of_key in lines:
-        batch, _, count = of_value.shape[:3]
-        window = of_value[..., table.code, :].flatten(-2)  # (B, 3, rows, tiles, K)
-        picked = torch.matmul(_tiles_first(window), table.of_value)
-        colors.extend(picked.unflatten(1, (batch, 3, count)).chunk(2, dim=-1))
+        shape = of_value.shape[:3]  # B, rows, 3
+        picked = torch.bmm(_tiles_first(of_value), table.of_value)
+        colors.extend(picked.unflatten(1, shape).chunk(2, dim=-1))
         for x in (0, 1):
-            window = of_key[:, x][..., table.gap, :].flatten(-2)  # (B, rows, tiles, K)
-            picked = torch.matmul(_tiles_first(window), table.of_key[x])
-            logits.append(picked.unflatten(1, (batch, count)))
-    weights = torch.stack(logits).softmax(dim=0).unsqueeze(3)  # (4, tiles, B, 1, rows, tile)
-    picture = colors[0] * weights[0]
+            picked = torch.bmm(_tiles_first(of_key[:, :, x]), table.of_key[x])
+            logits.append(picked.unflatten(1, shape[:2]))
+    weights = torch.stack(logits).softmax(dim=0).unsqueeze(4)  # (4, tiles, B, rows, 1, tile)
+    picture: Tensor = colors[0] * weights[0]
     for color, weight in zip(colors[1:], weights[1:], strict=True):
         picture.addcmul_(color, weight)
-    return torch.flatten(picture.permute(1, 2, 3, 0, 4), -2)
+    return picture
 
 
 def _down_table(rows: GapTaps, size: int) -> "DownTable":
@@ -104,9 +131,9 @@ def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
     tile = min(TILE, count)
     tiles = -(-count // tile)
     lowest = gap[::tile]  # the first gap that each tile reads
+    span = int((gap - lowest.repeat_interleave(tile)[:count]).max()) + 1
+    lowest = lowest.clamp(max=gaps - span)  # so that all tiles read as many
     inside = gap - lowest.repeat_interleave(tile)[:count]
-    span = int(inside.max()) + 1
-    reach = lowest[:, None] + torch.arange(span + 1)
     device = of_key.device
     query, inside = torch.arange(count, device=device), placed(inside, device)
     rank = of_key.shape[-1]
@@ -116,8 +143,8 @@ def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
         key_table[x, query // tile, inside, :, query % tile] = of_key[x]
         value_table[query // tile, inside + x, :, x, query % tile] = of_value[x]
     return AcrossTable(
-        code=placed(reach.clamp(max=gaps), device),
-        gap=placed(reach[:, :-1].clamp(max=gaps - 1), device),
+        first=tuple(lowest.tolist()),
+        span=span,
         of_key=key_table.flatten(2, 3),
         of_value=value_table.flatten(3, 4).flatten(1, 2),
     )
@@ -143,23 +170,23 @@ class DownTable:
 class AcrossTable:
     """The tables for the columns of a grid, in tiles that each read a short run of codes.
 
-    code (tiles, span + 1) and gap (tiles, span): which are read; of_key (2, tiles, span * rank,
-    tile) and of_value (tiles, (span + 1) * rank, 2 * tile): basis values, mostly zero.
+    first: the first gap, and code, that each tile reads; span: how many gaps it reads, and one more
+    code; of_key (2, tiles, span * rank, tile) and of_value (tiles, (span + 1) * rank, 2 * tile):
+    basis values, mostly zero.
     """
 
-    code: Tensor
-    gap: Tensor
+    first: tuple[int, ...]
+    span: int
     of_key: Tensor
     of_value: Tensor
 
 
 def _down(codes: Tensor, table: Tensor) -> Tensor:
-    """codes (B, G, a, C, w, b) times table (G, slots, a) -> (B, C, G * slots, w, b)."""
-    lines = torch.matmul(table, codes.flatten(3))  # (B, G, slots, C * w * b)
-    split = torch.unflatten(lines, -1, codes.shape[3:])
-    return torch.flatten(split.permute(0, 3, 1, 2, 4, 5), 2, 3)
+    """codes (B, G, a, C, tiles, K) times table (G, slots, a) -> (B, G * slots, C, tiles, K)."""
+    lines = torch.matmul(table, codes.flatten(3))  # (B, G, slots, C * tiles * K)
+    return torch.unflatten(lines.flatten(1, 2), -1, codes.shape[3:])
 
 
-def _tiles_first(window: Tensor) -> Tensor:
-    """(..., tiles, K) -> (tiles, everything else, K)."""
-    return torch.flatten(window.movedim(-2, 0), 1, -2)
+def _tiles_first(lines: Tensor) -> Tensor:
+    """(..., tiles, K) -> (tiles, everything else, K): a view, whose rows products can read."""
+    return lines.flatten(0, -3).transpose(0, 1)
