@@ -106,11 +106,10 @@ class SeparableCiaoSR(Decoder):
         query, key = self.gap_query(trunk), self.key(trunk)
         height, width = query.shape[-2:]
         logits = [self.logit(query * key[..., y : y + height, x : x + width]) for y, x in CORNERS]
-        return {
-            "value": self.value(trunk).float(),
-            "logit": torch.cat(logits, dim=1).float(),
-            "cell": relative,
-        }
+        tables = {"value": self.value(trunk), "logit": torch.cat(logits, dim=1)}
+        if features.device.type != "cpu":  # there they become fp32 as they are read, in a cache
+            tables = {name: table.float() for name, table in tables.items()}
+        return tables | {"cell": relative}
 
     def query(self, latent: Latent, coord: Tensor, cell: Tensor) -> Tensor:
         """Colour at scattered points, by the definition: coord (B, Q, 2) -> (B, Q, 3)."""

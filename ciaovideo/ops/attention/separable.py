@@ -33,7 +33,8 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     """value (B, 3 r^2, h + 2, w + 2), logit (B, 4 r^2, h + 1, w + 1) -> (B, 3, rows, columns).
 
     At each query the softmax over its four codes of sum logit * f(y) g(x), times the sum of
-    value * f(y) g(x); f and g are the basis values of its row and its column.
+    value * f(y) g(x); f and g are the basis values of its row and its column. What comes back has
+    their precision; on a CPU maps may have a lower one.
     """
     if fused := dispatch.fused_twin("attention.separable", value, rows.of_key):
         with dispatch.PlainIfItFails("attention.separable"):
@@ -47,7 +48,7 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3)
     gaps = logit.unflatten(1, (2, 2, r, r)).permute(1, 0, 5, 3, 2, 6, 4)
     tiles, tile = across.of_key.shape[1], across.of_key.shape[-1]
-    sr = value.new_empty(len(value), 3, len(rows.gap), tiles * tile)
+    sr = rows.of_key.new_empty(len(value), 3, len(rows.gap), tiles * tile)
     for index, first in enumerate(range(0, len(down.gap), size)):
         block = slice(first, first + size)
         lines = [
@@ -71,9 +72,10 @@ def _read(
     """
     first, last = int(at[0]), int(at[-1])
     above = at - first
-    rows = _windows(codes[:, first : last + 2], across.first, across.span + 1)
+    kind = across.of_key.dtype
+    rows = _windows(codes[:, first : last + 2].to(kind), across.first, across.span + 1)
     for y in (0, 1):
-        keys = _windows(gaps[y][:, first : last + 1], across.first, across.span)
+        keys = _windows(gaps[y][:, first : last + 1].to(kind), across.first, across.span)
         yield _rows(rows, above + y), _rows(keys, above)
 
 
