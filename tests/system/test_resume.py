@@ -33,6 +33,7 @@ from ciaovideo.storage.claims import ledger_path
 from tests.commands import error_of, found_in, result_in
 from tests.found import by_kind
 from tests.media import make_clip, write_gray
+from tests.needs import needs_ffmpeg
 from tests.stopping import FRAMES, SEGMENT, StoppedError, contents, options, stop_at
 from tests.telecine import Reel, write_reels
 
@@ -362,7 +363,7 @@ def test_deterministic_runs_give_the_same_file(suffix: str, tmp_path: Path) -> N
         ([], "9 frames were computed and are dropped: with --resume, finished segments"),
         (["--resume"], "8 frames are kept: the same command resumes after them"),
         (["--segment", "20"], ""),  # none would have been kept
-        (["--via-ffmpeg", "-c:v ffv1"], ""),
+        pytest.param(["--via-ffmpeg", "-c:v ffv1"], "", marks=needs_ffmpeg),
     ],
 )
 def test_a_run_that_ends_midway_tells_what_is_left(
