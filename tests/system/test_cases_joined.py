@@ -166,6 +166,36 @@ def test_a_second_recording_that_ffmpeg_does_not_read_is_refused(
     assert run([str(source), str(output), *PLAIN, "--frames", "5", "-q", "--overwrite"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt"),
+    [(".apng", "apng", "rgb24"), (".webp", "libwebp_anim", "yuv420p")],
+)
+def test_a_second_animation_is_refused(
+    tmp_path: Path, suffix: str, codec: str, pix_fmt: str
+) -> None:
+    one = animation(tmp_path / f"1{suffix}", codec, pix_fmt)
+    (source := tmp_path / f"in{suffix}").write_bytes(2 * one.read_bytes())
+    with av.open(one) as whole, av.open(source) as both:  # FFmpeg reads the first
+        assert len([*whole.decode(video=0)]) == len([*both.decode(video=0)]) > 0
+    assert probe(one).info.width == 64
+    with pytest.raises(OpenError, match=f"begins at byte {one.stat().st_size},"):
+        probe(source)
+
+
+def animation(path: Path, codec: str, pix_fmt: str) -> Path:
+    with av.open(path, "w") as made:
+        video: Any = made.add_stream(codec, rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, pix_fmt
+        for number in range(3):
+            frame = av.VideoFrame(64, 48, pix_fmt)
+            for plane in frame.planes:
+                plane.update(bytes([99 + number]) * plane.buffer_size)
+            frame.pts = number
+            made.mux(video.encode(frame))
+        made.mux(video.encode(None))
+    return path
+
+
 def test_fragments_behind_each_other_are_read(tmp_path: Path) -> None:
     """FFmpeg reads both parts then; what is wrong with them is their clock."""
     one = make_offset_clip(tmp_path / "1.mp4", "mpeg4", 0, movflags="frag_keyframe+empty_moov")

@@ -12,6 +12,7 @@ from ciaovideo.media.formats.boxes import box_size
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 IVF = b"DKIF"
+PNG = b"\x89PNG\r\n\x1a\n"
 HEAD = 24  # bytes that tell what a piece is, and its length
 
 
@@ -68,6 +69,18 @@ def _flash(path: Path) -> int | None:
     return next((at for at, head in tags if head.startswith(b"FLV\x01")), None)
 
 
+def _png(path: Path) -> int | None:
+    """Animated PNG: another signature where a chunk would begin."""
+    chunks = _pieces(path, len(PNG), lambda head: 12 + int.from_bytes(head[:4]))
+    return next((at for at, head in chunks if head.startswith(PNG)), None)
+
+
+def _webp(path: Path) -> int | None:
+    """WebP: another file in RIFF, whose sizes are rounded to even ones."""
+    sizes = _pieces(path, 0, lambda head: 8 + -2 * (int.from_bytes(head[4:8], "little") // -2))
+    return next((at for at, head in sizes if at and head.startswith(b"RIFF")), None)
+
+
 def _pieces(path: Path, at: int, length: Callable[[bytes], int]) -> Iterator[tuple[int, bytes]]:
     """Where each piece of a file begins, and its head, shorter at the end of the file.
 
@@ -84,9 +97,11 @@ def _pieces(path: Path, at: int, length: Callable[[bytes], int]) -> Iterator[tup
 
 
 FINDERS: Mapping[str, Callable[[Path], int | None]] = {
+    "apng": _png,
     "asf": _asf,
     "flv": _flash,
     "ivf": _ivf,
     "mov": _movie,
     "ogg": ogg.second_recording,
+    "webp_anim": _webp,
 }
