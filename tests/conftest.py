@@ -97,8 +97,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seed = config.getoption("--shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
-    # What takes longest begins first, or one worker ends with it while the others have no work.
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def _place(item: pytest.Item) -> tuple[str, str]:
