@@ -49,7 +49,7 @@ from ciaovideo.media.source.header import (
     indexed_frames,
     tagged_color,
 )
-from ciaovideo.media.source.opening import USUAL, Opening, main_video
+from ciaovideo.media.source.opening import USUAL, Opening, main_video, no_picture
 from ciaovideo.media.source.pictures import pictures_from, retagged
 from ciaovideo.options import InputOptions
 
@@ -189,7 +189,7 @@ def _look(
         pictures = retagged(pictures_from(container, video, head.packets()), opening)
         first = next(pictures, None)
     if first is None:
-        raise OpenError(f"no picture of {path} can be decoded")
+        raise no_picture(path)
     info = describe_video(container, video, first, path)
     head.begin_at(first.pts)
     quantiser = QuantiserSample(video)

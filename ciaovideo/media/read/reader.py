@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ciaovideo.color import PixelLayout
-from ciaovideo.errors import DecodeError, InterlacedError, OpenError, OptionError
+from ciaovideo.errors import DecodeError, InterlacedError, OptionError
 from ciaovideo.findings import Finding, Kind
 from ciaovideo.media.frame import Frame, PlanePool, VideoInfo
 from ciaovideo.media.interlacing.deinterlacer import Shown
@@ -26,7 +26,7 @@ from ciaovideo.media.read.picture_findings import PictureFindings
 from ciaovideo.media.read.probe import Probed, SourceFacts, probe
 from ciaovideo.media.read.seeking import Anchor
 from ciaovideo.media.selection import Selection
-from ciaovideo.media.source.opening import USUAL
+from ciaovideo.media.source.opening import USUAL, no_picture
 from ciaovideo.options import InputOptions
 from ciaovideo.storage.endpoints import reads_once
 
@@ -89,7 +89,7 @@ class VideoReader:
         """Set up by the first picture, which is not returned yet."""
         first = self._source.peek()
         if first is None:
-            raise OpenError(f"no picture of {self.path} can be decoded")
+            raise no_picture(self.path)
         self.info: VideoInfo = self._describe(first)
         pts = first.pts if not self._timeless else None
         self._origin = self._found.origin = (pts or 0) * self._tick  # time of the first frame

@@ -82,3 +82,10 @@ def main_video(container: InputContainer, path: Path, opening: Opening = USUAL) 
     if moving[0].codec_context is None:
         raise OpenError(f"{path}: FFmpeg has no decoder for the video", "convert it first")
     return moving[0]
+
+
+def no_picture(path: Path) -> OpenError:
+    """The error for a video of which no picture can be decoded."""
+    return OpenError(
+        f"no picture of {path} can be decoded", "it is damaged or cut off: use another copy"
+    )
