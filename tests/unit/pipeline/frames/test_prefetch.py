@@ -41,15 +41,15 @@ def test_no_more_than_depth_items_are_under_way() -> None:
 
     def items() -> Iterator[int]:
         nonlocal asked, most
-        for asked in range(1, 301):
+        for asked in range(1, 61):
             most = max(most, asked - handed)
             yield asked
 
     results = ordered_map(lambda item: item, items(), pool=pool_of(2), depth=3)
     for handed, _ in enumerate(results, 1):
-        ahead = min(handed + 3, 300)
+        ahead = min(handed + 3, 60)
         wait_until(lambda ahead=ahead: asked >= ahead)  # type: ignore[misc]
-    assert handed == 300
+    assert handed == 60
     assert 3 <= most <= 5  # three under way, the caller's, and the one that waits for a place
 
 
