@@ -30,12 +30,12 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy --strict
 
-# Kernels without a GPU are `make check`'s: they are the same on every machine.
+# What is long and comes out the same on every machine is left to `make check`.
 test: $(READY)
-	$(PYTEST) -m 'not kernels or gpu'
+	$(PYTEST) -m 'not thorough or gpu'
 
 quick: $(READY)
-	$(PYTEST) -m 'not slow and not heavy and not kernels' tests/test_*.py tests/unit tests/contract
+	$(PYTEST) -m 'not slow and not heavy and not thorough' tests/test_*.py tests/unit tests/contract
 
 demo: $(READY)
 	mkdir -p demo

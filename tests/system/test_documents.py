@@ -26,7 +26,7 @@ from tests.media import make_clip
 from tests.reel import make_reel
 from tests.telecine import Reel, write_reels
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 SMALL: dict[str, Any] = {"width": 64, "height": 48, "seconds": 1 / 12}  # two frames
 CLIPS: dict[str, dict[str, Any]] = {

@@ -45,6 +45,7 @@ def test_every_script_in_the_readme_is_run() -> None:
     assert scripts().keys() == SCRIPTS.keys()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_scripts_in_the_readme_run(name: str, tmp_path: Path) -> None:
     interlaced = name == "restore.vpy"
@@ -56,6 +57,7 @@ def test_the_scripts_in_the_readme_run(name: str, tmp_path: Path) -> None:
     assert (info.width, info.height, info.pix_fmt, count) == SCRIPTS[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[-1])
 def test_the_commands_in_the_readme_run(command: str, tmp_path: Path) -> None:
     if shutil.which("bash") is None:
@@ -84,6 +86,7 @@ def test_the_commands_in_the_readme_run(command: str, tmp_path: Path) -> None:
     assert [picture.shape for picture in pictures] == [(120, 160)] * 6
 
 
+@pytest.mark.thorough
 def test_the_script_of_the_first_page_runs(tmp_path: Path) -> None:
     (script,) = (block for block in blocks("README.md", "python") if "vapoursynth" in block)
     make_clip(tmp_path / "in.mp4", width=64, height=48, seconds=0.25)
@@ -93,6 +96,7 @@ def test_the_script_of_the_first_page_runs(tmp_path: Path) -> None:
         assert (reader.info.width, reader.info.height) == (160, 120)
 
 
+@pytest.mark.thorough
 def test_the_picture_in_the_readme_can_be_drawn_again(tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mp4", width=480, height=270, seconds=0.1)
     bicubic, ours = crops(tmp_path / "clip.mp4", frame=1, left=500, top=300)

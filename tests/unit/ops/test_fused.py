@@ -32,7 +32,7 @@ from ciaovideo.models.decoders.lm_ciaosr import LMCiaoSR
 from ciaovideo.models.parts.cross_scale_attention import CrossScaleAttention
 from ciaovideo.ops.dispatch import FailedTwins
 
-pytestmark = pytest.mark.kernels
+pytestmark = pytest.mark.thorough
 CUDA = torch.cuda.is_available()
 SAME = 2e-6  # fp32 sums in another order, outputs of the order of one
 CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.06}  # on a GPU, over the largest output

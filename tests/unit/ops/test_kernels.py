@@ -12,7 +12,7 @@ ARCHS = ("80", "86", "90")  # A100, its small relatives, H100
 
 
 @pytest.mark.slow
-@pytest.mark.kernels
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
 @pytest.mark.timeout(900)
 def test_kernels_compile(tmp_path: Path) -> None:
