@@ -20,7 +20,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # A part may import itself and what stands on lower floors: no neighbour, nothing above.
 FLOORS = (
     ("errors",),
-    ("config", "registry", "findings", "notation"),
+    ("allocation", "config", "registry", "findings", "notation"),
     ("options",),
     ("grid", "tiling", "storage", "charts"),
     ("ops",),
@@ -52,7 +52,7 @@ HOME = {
 }
 # These answer `--help`: torch would cost seconds. In cli/, functions may import it.
 WITHOUT_TORCH = {
-    *("errors", "findings", "config", "registry", "notation", "options", "storage"),
+    *("errors", "allocation", "findings", "config", "registry", "notation", "options", "storage"),
     *("__init__", "__main__"),
 }
 

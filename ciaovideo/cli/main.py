@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from ciaovideo.allocation import keep_freed_memory
 from ciaovideo.cli.loading import ENDING
 from ciaovideo.errors import CHECK_DISK, CiaoVideoError, MediaError
 
@@ -92,12 +93,14 @@ def main() -> None:
     _print_any_name()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down
     os.environ.setdefault("SVT_LOG", "0")  # libsvtav1 prints a page on each start; we report errors
+    keep_freed_memory()
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _terminate)
     code = run(sys.argv[1:])
     code = _flushed(code)
-    if any(thread.name.startswith("ciaovideo-") for thread in threading.enumerate()):
+    computing = any(thread.name.startswith("ciaovideo-") for thread in threading.enumerate())
+    if computing or "LOCAL_RANK" in os.environ:  # torchrun's: gloo's threads may abort an exit
         os._exit(code)
     sys.exit(code)
 

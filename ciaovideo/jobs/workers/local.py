@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
 from typing import Any
 
+from ciaovideo.allocation import keep_freed_memory
 from ciaovideo.errors import LostWorkerError, OptionError
 
 PROCESS, FRAMES, ENDED = 0, 1, 2  # its process number, its progress, and whether it must not begin
@@ -133,6 +134,7 @@ def find_devices(device: str) -> tuple[str, ...]:
 def _begin(shared: Any, cores: int, device: str) -> None:
     """Set up a worker process; it ends with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     assert parent is not None
     sentinel = parent.sentinel
