@@ -166,9 +166,10 @@ def bilinear_grid(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """Bilinear interpolation with repeated borders: image (B, C, h, w) -> (B, C, rows, columns)."""
     top, bottom, weight_y = (placed(tap, image.device) for tap in linear_taps(rows))
     left, right, weight_x = (placed(tap, image.device) for tap in linear_taps(columns))
-    across = torch.lerp(image[..., left], image[..., right], weight_x.to(image.dtype))
+    first, second = image.index_select(-1, left), image.index_select(-1, right)
+    across = torch.lerp(first, second, weight_x.to(image.dtype))
     weight_y = weight_y.to(image.dtype).unsqueeze(-1)
-    return torch.lerp(across[..., top, :], across[..., bottom, :], weight_y)
+    return torch.lerp(across.index_select(-2, top), across.index_select(-2, bottom), weight_y)
 
 
 def bilinear_at(image: Tensor, coord: Tensor) -> Tensor:

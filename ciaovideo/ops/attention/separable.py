@@ -15,7 +15,8 @@ from ciaovideo.grid import placed
 from ciaovideo.ops import dispatch
 
 BLOCK = {"cpu": 8, "cuda": 256}  # gap rows worked on at once: on a CPU, what a cache holds
-TILE = 32  # output columns in one product: more wastes zeros, fewer waste calls
+OF_BYTES = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
+TILES = range(24, 49)  # output columns in one product: more wastes zeros, fewer waste calls
 
 
 class GapTaps(NamedTuple):
@@ -42,7 +43,7 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
             return fast
     size = BLOCK.get(value.device.type, max(BLOCK.values()))
     down = _down_table(rows, size)
-    across = _across_table(columns, logit.shape[-1])
+    across = _across_table(columns)
     r = rows.of_key.shape[-1]
     # (B, row, a, channel, column, b): a meets the table of rows, b that of columns
     codes = value.unflatten(1, (3, r, r)).permute(0, 4, 2, 1, 5, 3)
@@ -52,7 +53,10 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
     for index, first in enumerate(range(0, len(down.gap), size)):
         block = slice(first, first + size)
         lines = [
-            (_down(read[0], down.of_value[y, block]), _down(read[1], down.of_key[y, block]))
+            (
+                _windows(_down(read[0], down.of_value[y, block]), across, across.span + 1),
+                _windows(_down(read[1], down.of_key[y, block]), across, across.span),
+            )
             for y, read in enumerate(_read(codes, gaps, down.gap[block], across))
         ]
         picture = _across(lines, across)
@@ -66,24 +70,35 @@ def separable_attention(value: Tensor, logit: Tensor, rows: GapTaps, columns: Ga
 def _read(
     codes: Tensor, gaps: Tensor, at: Tensor, across: "AcrossTable"
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """What some rows of gaps read, above and below: codes and logits of (B, G, a, C, tiles, K).
+    """What some rows of gaps read, above and below: codes and logits of (B, G, a, C, columns, b).
 
     Taken from LR rows, which are fewer than those of the output, and small enough for a cache.
     """
     first, last = int(at[0]), int(at[-1])
     above = at - first
-    kind = across.of_key.dtype
-    rows = _windows(codes[:, first : last + 2].to(kind), across.first, across.span + 1)
+    rows = _columns(codes[:, first : last + 2], across, across.columns)
     for y in (0, 1):
-        keys = _windows(gaps[y][:, first : last + 1].to(kind), across.first, across.span)
+        keys = _columns(gaps[y][:, first : last + 1], across, across.columns - 1)
         yield _rows(rows, above + y), _rows(keys, above)
 
 
-def _windows(codes: Tensor, first: Sequence[int], span: int) -> Tensor:
-    """What each tile of columns reads: (..., w, b) -> (..., tiles, span * b)."""
-    lines, step = codes.contiguous().flatten(-2), codes.shape[-1]
-    read = [lines[..., column * step : (column + span) * step] for column in first]
-    return torch.stack(read, dim=-2)
+def _columns(codes: Tensor, across: "AcrossTable", count: int) -> Tensor:
+    """The columns (..., w, b) that tiles read, in the tables' precision: (..., count, b).
+
+    Zeros stand for what lies beyond the picture, where tables are zero as well.
+    """
+    skipped, blank = max(across.first, 0), max(-across.first, 0)
+    codes = codes[..., skipped : skipped + count - blank, :]
+    end = blank + codes.shape[-2]
+    read = codes.new_empty(*codes.shape[:-2], count, codes.shape[-1])
+    read[..., :blank, :] = 0
+    read[..., end:, :] = 0
+    kind = OF_BYTES.get(read.shape[-1] * read.element_size())
+    if kind and codes.stride(-1) == 1:  # copies into another order move all of b at once
+        read.view(kind)[..., blank:end, :] = codes.view(kind)
+    else:
+        read[..., blank:end, :] = codes
+    return read.to(across.of_key.dtype)
 
 
 def _rows(lines: Tensor, at: Tensor) -> Tensor:
@@ -127,17 +142,16 @@ def _down_table(rows: GapTaps, size: int) -> "DownTable":
     return DownTable(present, tables[0], tables[1], tuple(kept), blocks.cumsum(0) - blocks)
 
 
-def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
+def _across_table(columns: GapTaps) -> "AcrossTable":
     gap, of_key, of_value = columns
     count = len(gap)
-    tile = min(TILE, count)
+    tiling = _tiling(gap.tolist())
+    first, step, span, tile = tiling
     tiles = -(-count // tile)
-    lowest = gap[::tile]  # the first gap that each tile reads
-    span = int((gap - lowest.repeat_interleave(tile)[:count]).max()) + 1
-    lowest = lowest.clamp(max=gaps - span)  # so that all tiles read as many
-    inside = gap - lowest.repeat_interleave(tile)[:count]
     device = of_key.device
-    query, inside = torch.arange(count, device=device), placed(inside, device)
+    query = torch.arange(count)
+    inside = placed(gap - first - query // tile * step, device)
+    query = placed(query, device)
     rank = of_key.shape[-1]
     key_table = of_key.new_zeros(2, tiles, span, rank, tile)
     value_table = of_value.new_zeros(tiles, span + 1, rank, 2, tile)
@@ -145,11 +159,40 @@ def _across_table(columns: GapTaps, gaps: int) -> "AcrossTable":
         key_table[x, query // tile, inside, :, query % tile] = of_key[x]
         value_table[query // tile, inside + x, :, x, query % tile] = of_value[x]
     return AcrossTable(
-        first=tuple(lowest.tolist()),
+        first=first,
+        step=step,
         span=span,
+        columns=(tiles - 1) * step + span + 1,
         of_key=key_table.flatten(2, 3),
         of_value=value_table.flatten(3, 4).flatten(1, 2),
     )
+
+
+class Tiling(NamedTuple):
+    """Tiles of ``tile`` columns: the t-th reads ``span`` gaps from the (first + t * step)-th on."""
+
+    first: int
+    step: int
+    span: int
+    tile: int
+
+
+def _tiling(gap: Sequence[int]) -> Tiling:
+    """The tiles with the fewest multiplications whose steps are equal, by each column's gap.
+
+    With equal steps, what tiles read are views of one line. Columns are evenly spaced, so that
+    some number of them is nearly a whole number of gaps wide.
+    """
+    count = len(gap)
+    found = []
+    for tile in TILES if count > TILES[0] else (count,):
+        lowest, highest = gap[::tile], [*gap[tile - 1 : count - 1 : tile], gap[-1]]
+        step = max(round((lowest[-1] - lowest[0]) / max(len(lowest) - 1, 1)), 1)
+        begins = [one - index * step for index, one in enumerate(lowest)]
+        ends = [one - index * step for index, one in enumerate(highest)]
+        span = max(ends) - min(begins) + 1
+        found.append((len(lowest) * tile * (span + 1), Tiling(min(begins), step, span, tile)))
+    return min(found)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,21 +215,31 @@ class DownTable:
 class AcrossTable:
     """The tables for the columns of a grid, in tiles that each read a short run of codes.
 
-    first: the first gap, and code, that each tile reads; span: how many gaps it reads, and one more
-    code; of_key (2, tiles, span * rank, tile) and of_value (tiles, (span + 1) * rank, 2 * tile):
-    basis values, mostly zero.
+    first: the first gap, and code, of the first tile, below 0 if that lies outside; step: how many
+    further on the next one begins; span: how many gaps each reads, and one more code; columns: how
+    many codes all of them read; of_key (2, tiles, span * rank, tile) and of_value (tiles,
+    (span + 1) * rank, 2 * tile): basis values, mostly zero.
     """
 
-    first: tuple[int, ...]
+    first: int
+    step: int
     span: int
+    columns: int
     of_key: Tensor
     of_value: Tensor
 
 
 def _down(codes: Tensor, table: Tensor) -> Tensor:
-    """codes (B, G, a, C, tiles, K) times table (G, slots, a) -> (B, G * slots, C, tiles, K)."""
-    lines = torch.matmul(table, codes.flatten(3))  # (B, G, slots, C * tiles * K)
-    return torch.unflatten(lines.flatten(1, 2), -1, codes.shape[3:])
+    """codes (B, G, a, C, w, b) times table (G, slots, a) -> (B, G * slots, C, w * b)."""
+    lines = torch.matmul(table, codes.flatten(3))  # (B, G, slots, C * w * b)
+    return torch.unflatten(lines.flatten(1, 2), -1, (codes.shape[3], -1))
+
+
+def _windows(lines: Tensor, across: "AcrossTable", span: int) -> Tensor:
+    """What each tile reads of lines (..., columns * b): (..., tiles, span * b), a view."""
+    rank = across.of_value.shape[1] // (across.span + 1)
+    tiles = across.of_key.shape[1]
+    return lines.unfold(-1, span * rank, across.step * rank)[..., :tiles, :]
 
 
 def _tiles_first(lines: Tensor) -> Tensor:
