@@ -110,6 +110,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
             f"the processes cannot connect ({cause})", "start them with torchrun"
         ) from cause
     yield Ranks(dist.get_rank(), dist.get_world_size())
+    with _lost():  # torchrun ends all when one fails to leave: by then the first has written
+        dist.barrier()
     dist.destroy_process_group()
 
 
