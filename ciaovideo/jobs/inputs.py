@@ -12,7 +12,7 @@ from typing import Any
 from ciaovideo.config import field_types, parse_text
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.jobs.job import Job
-from ciaovideo.media.sequence.numbered import PICTURES, is_sequence, sequences_among, stem_of
+from ciaovideo.media.sequence.numbered import PICTURES, PictureName, is_sequence, sequences_among
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import field_homes, with_fields
 
@@ -136,7 +136,8 @@ def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
 def _folder_of(one: Found) -> Path:
     """The folder of an output; pictures named by a number alone get their folder's parent."""
     parent = one.place.parent
-    return parent.parent if is_sequence(one.source) and not stem_of(one.source) else parent
+    pictures = PictureName.of(one.source)
+    return parent.parent if pictures and not pictures.stem else parent
 
 
 def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -> Iterator[Found]:
@@ -280,8 +281,8 @@ def _toml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _stem(source: Path) -> str:
     """The name of a source; pictures named by a number alone get their folder's."""
-    if is_sequence(source):
-        return stem_of(source) or source.absolute().parent.name
+    if pictures := PictureName.of(source):
+        return pictures.stem or source.absolute().parent.name
     return source.stem
 
 

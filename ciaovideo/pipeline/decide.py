@@ -73,7 +73,7 @@ def decide(
     workers, batch = _shared(engine, source.asked.count, lr_size, video.out_size)
     plan = UpscalePlan(
         source=reader.path,
-        output=destination.path,
+        destination=destination,
         info=video.info,
         out_size=video.out_size,
         pad=video.pad,
@@ -91,7 +91,6 @@ def decide(
         streams=streams,
         frames=video.frames,
         piped_in=reader.piped,
-        piped_out=destination.piped,
         findings=findings,
     )
     return _completed(source, plan, engine, options, find_ledger(plan, engine))

@@ -16,6 +16,7 @@ from ciaovideo.media.frame import VideoInfo
 from ciaovideo.media.margins import NO_MARGINS, Margins
 from ciaovideo.media.streams.plan import StreamPlan
 from ciaovideo.media.write.encoder import VideoTarget
+from ciaovideo.media.write.output import Destination
 from ciaovideo.media.write.y4m import color_words
 from ciaovideo.models.weights import weights_sha256
 
@@ -38,12 +39,11 @@ class UpscalePlan:
 
     ``color`` is the interpretation of the source's samples, ``out_color`` the output's; they differ
     in chroma siting only. ``pad`` is the black around the enlarged picture. ``piped_in`` means that
-    the source is a pipe, which cannot be read again, ``piped_out`` that the output is one.
-    ``finished`` frames exist from a stopped run.
+    the source is a pipe, which cannot be read again. ``finished`` frames exist from a stopped run.
     """
 
     source: Path
-    output: Path
+    destination: Destination
     info: VideoInfo
     out_size: tuple[int, int]
     pad: Margins
@@ -62,12 +62,16 @@ class UpscalePlan:
     frames: int
     findings: tuple[Finding, ...]
     piped_in: bool = False
-    piped_out: bool = False
     external: ExternalEncoder | None = None
     seconds_per_frame: float | None = None
     finished: int = 0
     grain: GrainFacts | None = None  # where it is kept
     provenance: str = ""  # the text of the output's tag on the run
+
+    @property
+    def output(self) -> Path:
+        """The path of the output."""
+        return self.destination.path
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -77,7 +81,7 @@ class UpscalePlan:
     @property
     def next_words(self) -> tuple[str, ...]:
         """Options that give the next ffmpeg the colour tags that a pipe cannot hold."""
-        if not self.piped_out:
+        if not self.destination.piped:
             return ()
         return color_words(output_color(self, tag_guessed=False))
 

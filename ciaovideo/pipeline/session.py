@@ -16,7 +16,6 @@ from ciaovideo.errors import MediaError, OptionError, VerificationError
 from ciaovideo.findings import Finding, Kind, without_repeats
 from ciaovideo.media.frame import Frame, PlanePool, StreamInfo
 from ciaovideo.media.sequence.numbered import is_sequence
-from ciaovideo.media.sequence.output import finish_storing
 from ciaovideo.media.write.output import Destination, check_output
 from ciaovideo.media.write.writer import SegmentCoder
 from ciaovideo.options import EngineOptions, ModelOptions, UpscaleOptions
@@ -31,7 +30,6 @@ from ciaovideo.pipeline.source import InputWishes, RunSource
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
 from ciaovideo.pipeline.writers import open_writer, whole_output
-from ciaovideo.storage.claims import kept, leftovers
 from ciaovideo.storage.endpoints import reads_once
 from ciaovideo.storage.ledger import LENGTH
 
@@ -117,8 +115,7 @@ class UpscaleRun:
         access: LedgerAccess = LedgerAccess(),
     ) -> None:
         destination = Destination.of(output)
-        if destination.container.numbered_pictures:
-            finish_storing(output)
+        destination.finish_storing()
         if reads_once(source) or source.is_file() or is_sequence(source):
             check_output(source, destination, overwrite=options.overwrite)
         if options.resume:
@@ -142,8 +139,8 @@ class UpscaleRun:
             self.engine, self.target = decision.engine, decision.target
             self.grain, self.ledger = decision.grain, decision.ledger
             plan = decision.plan
-            found = (*self._source.findings, *plan.findings, *leftovers(output))
-            found = (*found, *self._kept(output))
+            left = destination.leftovers(resumed=self.ledger is not None)
+            found = (*self._source.findings, *plan.findings, *left, *self._resumed())
             self.plan = replace(plan, findings=found, finished=self.finished)
             self._maker = FrameMaker(
                 plan,
@@ -175,7 +172,7 @@ class UpscaleRun:
         if self.plan.piped_in or self.plan.external:
             return math.inf
         try:
-            Destination.of(self.plan.output).check_segments()
+            self.plan.destination.check_segments()
         except OptionError:
             return math.inf
         return self.options.segment or LENGTH
@@ -297,7 +294,7 @@ class UpscaleRun:
         witness, reader = self._source.witness, self._source.reader
         counts = frames, reader.decoded if reader.piped else None
         try:
-            if witness and not self.plan.piped_out:
+            if witness and not self.plan.destination.piped:
                 witness.require(temporary)
             asked = self._source.asked
             verification = check_result(temporary, self.plan, self.target, asked, counts)
@@ -328,10 +325,8 @@ class UpscaleRun:
             yield from self._maker.frames(self._source.reader, pool, limit)
             at = start if stop is None else stop
 
-    def _kept(self, output: Path) -> tuple[Finding, ...]:
+    def _resumed(self) -> tuple[Finding, ...]:
         """A finding if a stopped run finished some frames."""
-        if self.ledger is None:
-            return kept(output)
         done = self.finished
         text = f"{done} frames are finished: resuming after them, once they are decoded again"
         return (Finding(kind=Kind.CHOSEN, subject="finished frames", text=text),) if done else ()

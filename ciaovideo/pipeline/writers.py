@@ -14,9 +14,8 @@ from ciaovideo.media.codecs.table import Y4M
 from ciaovideo.media.ffmpeg.streams import other_streams
 from ciaovideo.media.ffmpeg.writer import ExternalWriter
 from ciaovideo.media.frame import Frame
-from ciaovideo.media.sequence.numbered import Numbered, is_sequence
-from ciaovideo.media.sequence.output import atomic_pictures
-from ciaovideo.media.sequence.writer import PictureWriter
+from ciaovideo.media.sequence.numbered import Numbered
+from ciaovideo.media.sequence.writer import PictureWriter, atomic_pictures
 from ciaovideo.media.streams.source import StreamSource
 from ciaovideo.media.write.encoder import VideoTarget
 from ciaovideo.media.write.writer import SegmentWriter, VideoWriter
@@ -37,17 +36,18 @@ class FrameWriter(Protocol):
 
 def whole_output(plan: UpscalePlan, *, overwrite: bool) -> AbstractContextManager[Path]:
     """A temporary path, so that the output appears complete or not at all."""
-    if plan.streams.container.numbered_pictures:
-        return atomic_pictures(plan.output, overwrite=overwrite)
+    if plan.destination.pictures:
+        return atomic_pictures(plan.destination.pictures, overwrite=overwrite)
     return atomic_output(plan.output, overwrite=overwrite)
 
 
 def first_number(plan: UpscalePlan) -> int:
     """The number of the first picture: the source's if that is numbered too, else 1."""
-    if not is_sequence(plan.source):
+    numbered = Numbered.of(plan.source)
+    if numbered is None:
         return 1
     start = plan.streams.selection.start or 0
-    return Numbered.find(plan.source).first + int(start / plan.info.time_base)
+    return numbered.first + int(start / plan.info.time_base)
 
 
 @contextmanager
@@ -73,10 +73,10 @@ def open_writer(
             SegmentWriter(path, target, ledger, copier, done=done) as kept,
         ):
             yield kept
-    elif plan.streams.container.numbered_pictures:
+    elif plan.destination.pictures:
         streams = plan.streams
         with PictureWriter(
-            path,
+            plan.destination.pictures.inside(path.parent),
             target,
             first=first_number(plan),
             timecode=streams.timecode,

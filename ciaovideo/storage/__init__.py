@@ -1,7 +1,8 @@
 """Files on disk: outputs that appear whole or not at all, and segments kept for a resumed run.
 
 Nothing here knows tensors or PyAV. ``endpoints`` distinguishes files from pipes and devices,
-``atomic`` writes a file whole or not at all, ``claims`` finds other writers of an output.
+``atomic`` writes a file whole or not at all, and several files together, ``claims`` finds other
+writers of an output.
 
 A resumable run uses them in this order. The pipeline makes its fingerprint
 (``pipeline/fingerprint``). ``claims.ledger_path`` names the folder beside the output.

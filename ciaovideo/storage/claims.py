@@ -20,7 +20,6 @@ from pathlib import Path
 
 from ciaovideo.errors import OutputExistsError
 from ciaovideo.findings import Finding, Kind
-from ciaovideo.storage.endpoints import writes_once
 
 if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -33,7 +32,6 @@ else:  # Windows has no such locks; a file system may have none either
 
 
 STEM_LENGTH = 60  # of the temporary name: file systems limit names to 255 bytes
-PART, WHOLE = "part", "whole"  # of a temporary name: still being made, only to be moved
 DIGEST_LENGTH = 9  # distinguishes long names with a common beginning
 
 
@@ -65,18 +63,16 @@ def claim(output: Path, *, folder: bool = False) -> Iterator[Path]:
         os.close(lock)
 
 
-def declare_whole(temporary: Path) -> Path:
-    """Rename a claimed folder whose files only have to be moved; ``whole_folders`` finds it then.
-
-    It stays locked. Raises OSError.
-    """
-    begin = temporary.name.removesuffix(f".{PART}{temporary.suffix}")
-    return temporary.rename(temporary.with_name(f"{begin}.{WHOLE}{temporary.suffix}"))
-
-
-def whole_folders(output: Path) -> list[Path]:
-    """Folders of an output whose run ended before all their files were moved."""
-    return [path for path, _ in _temporaries(output, WHOLE)]
+def temporaries(output: Path) -> list[tuple[Path, int]]:
+    """The temporary files or folders of an output, and the processes that made them."""
+    final = output.resolve()
+    name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final))}")
+    try:
+        there = sorted(final.parent.iterdir())
+    except OSError:  # a folder may be written to and not be read
+        return []
+    found = ((path, name.fullmatch(path.name)) for path in there)
+    return [(path, int(match[1])) for path, match in found if match and path.exists()]
 
 
 def _made(path: Path, *, folder: bool) -> int:
@@ -112,7 +108,7 @@ def try_lock(handle: int) -> bool | None:
 
 def refuse_other_run(output: Path) -> None:
     """Raise OutputExistsError if a live run writes this output, even one of this process."""
-    for path, process in (*_temporaries(output), *_temporaries(output, WHOLE)):
+    for path, process in temporaries(output):
         if is_held(path):
             raise OutputExistsError(
                 f"the output {output} is being written by process {process}",
@@ -122,7 +118,7 @@ def refuse_other_run(output: Path) -> None:
 
 def remove_leftovers(output: Path) -> None:
     """Delete the temporary files of this output that no run has locked."""
-    for path, _ in _temporaries(output):
+    for path, _ in temporaries(output):
         if is_held(path) is False:
             with suppress(OSError):
                 path.unlink()
@@ -130,10 +126,8 @@ def remove_leftovers(output: Path) -> None:
 
 def leftovers(output: Path) -> tuple[Finding, ...]:
     """A finding for each temporary file of this output that no run has locked."""
-    if writes_once(output):
-        return ()
     found = []
-    for path, _ in _temporaries(output):
+    for path, _ in temporaries(output):
         if is_held(path) is False:
             with suppress(OSError):
                 files = [*path.iterdir()] if path.is_dir() else [path]
@@ -145,8 +139,6 @@ def leftovers(output: Path) -> tuple[Finding, ...]:
 
 def kept(output: Path) -> tuple[Finding, ...]:
     """A finding for the segments of a stopped run, for a run that does not resume it."""
-    if writes_once(output):
-        return ()
     path = ledger_path(output)
     try:
         files = [path, *path.iterdir()] if path.is_dir() else [path]
@@ -176,20 +168,8 @@ def _before(final: Path) -> str:
     return f".{stem}."
 
 
-def _after(final: Path, mark: str = PART) -> str:
-    return f".{mark}{final.suffix}"
-
-
-def _temporaries(output: Path, mark: str = PART) -> list[tuple[Path, int]]:
-    """The temporary files or folders of an output, and the processes that made them."""
-    final = output.resolve()
-    name = re.compile(rf"{re.escape(_before(final))}([0-9]+){re.escape(_after(final, mark))}")
-    try:
-        there = sorted(final.parent.iterdir())
-    except OSError:  # a folder may be written to and not be read
-        return []
-    found = ((path, name.fullmatch(path.name)) for path in there)
-    return [(path, int(match[1])) for path, match in found if match and path.exists()]
+def _after(final: Path) -> str:
+    return f".part{final.suffix}"
 
 
 def is_held(path: Path) -> bool | None:

@@ -17,7 +17,7 @@ from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import PROBE_PACKETS
 from ciaovideo.media.formats.elementary import Elementary, known_to, look_inside
 from ciaovideo.media.sequence.dpx import LOGARITHMIC, LOGS, read_head
-from ciaovideo.media.sequence.numbered import PICTURES, Numbered, is_sequence, sequences_among
+from ciaovideo.media.sequence.numbered import PICTURES, Numbered, sequences_among
 from ciaovideo.media.source.header import describe, header_transfer
 from ciaovideo.media.source.opening import NO_TIME_LIMIT, PROBED, STILL, Opening, open_source
 from ciaovideo.options import TransferName
@@ -104,8 +104,8 @@ def choose_streams(
 
 def check_input(path: Path) -> None:
     """Raise MissingInputError if there is no file; the hint covers pictures and wildcards."""
-    if is_sequence(path):
-        Numbered.find(path).refuse_empty()
+    if numbered := Numbered.of(path):
+        numbered.refuse_empty()
     elif not path.is_file():
         missing = "is a folder" if path.is_dir() else "does not exist"
         missing = "is a symbolic link to itself" if is_loop(path) else missing
@@ -116,14 +116,14 @@ def check_input(path: Path) -> None:
 def _asked(path: Path, rate: Fraction | None, transfer_name: TransferName | None) -> Opening:
     """The options for opening a source; raises OptionError if they do not fit it."""
     transfer = TRANSFERS[transfer_name] if transfer_name else None
-    if not is_sequence(path):
+    numbered = Numbered.of(path)
+    if numbered is None:
         if rate is not None:
             raise OptionError(
                 f"{path} has timestamps: a rate applies to numbered pictures only",
                 "omit the rate",
             )
         return Opening(transfer=transfer)
-    numbered = Numbered.find(path)
     head = read_head(numbered.file(numbered.first))
     if rate is None:
         likely = f"; the first header states {head.rate}" if head.rate else ""
@@ -139,10 +139,8 @@ def _transfer_findings(path: Path, transfer: TransferName | None) -> Iterator[Fi
 
     Printing density is not a transfer of H.273, whose logarithmic one spans 100:1.
     """
-    said = ""
-    if is_sequence(path):
-        numbered = Numbered.find(path)
-        said = read_head(numbered.file(numbered.first)).log
+    numbered = Numbered.of(path)
+    said = read_head(numbered.file(numbered.first)).log if numbered else ""
     if transfer:
         instead = f", instead of the header's {said}" if said else ""
         text = f"transfer {transfer}, as asked{instead}"

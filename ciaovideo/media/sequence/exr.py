@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from ciaovideo.media.ffmpeg.remedies import FULL_RANGE
-from ciaovideo.media.sequence.numbered import Numbered, is_sequence
+from ciaovideo.media.sequence.numbered import Numbered
 
 SUFFIX = ".exr"
 GAMMA = "gamma22"
@@ -25,8 +25,8 @@ def as_png(path: Path, given: av.VideoFormat) -> str:
     name = "rgba64be" if transparent else name
     words, made = [*FULL_RANGE, "-apply_trc", GAMMA], Path(f"{path.stem}.png")
     then, before = ["-pix_fmt", name], ""
-    if is_sequence(path):
-        numbers = ["-start_number", str(Numbered.find(path).first)]
+    if numbered := Numbered.of(path):
+        numbers = ["-start_number", str(numbered.first)]
         folder = f"{path.absolute().parent.name}-png"
         words, then, made = words + numbers, then + numbers, folder / made
         before = f"mkdir {shlex.quote(folder)} && "

@@ -1,9 +1,9 @@
-"""Finds the files that a name with a number pattern (%06d) stands for."""
+"""Numbered pictures: the name with a number pattern (%06d), and the files it stands for."""
 
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -31,25 +31,85 @@ def is_sequence(path: Path) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """The files of a sequence without gaps, ``first`` and the ``count - 1`` after it.
+@dataclass(frozen=True, slots=True)
+class PictureName:
+    """A name with one number pattern, as in FFmpeg: %d, or %06d for six digits.
 
-    ``path`` has the number pattern, as in FFmpeg: %d, or %06d for six digits.
+    ``before`` and ``after`` are the text around the number, ``width`` is its least number of
+    digits.
     """
 
     path: Path
+    before: str
+    width: int
+    after: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """Parse a path; None if it does not name numbered pictures.
+
+        Raises OptionError for a name with several patterns.
+        """
+        if not is_sequence(path):
+            return None
+        places = [*PLACE.finditer(path.name)]
+        if len(places) != 1:
+            raise OptionError(
+                f"{path.name} has {len(places)} number patterns", "use exactly one, such as %06d"
+            )
+        (place,) = places
+        texts = path.name[: place.end(1)], path.name[place.end() :]
+        before, after = (text.replace("%%", "%") for text in texts)
+        return cls(path, before, int(place[2] or 0), after)
+
+    @property
+    def stem(self) -> str:
+        """The name without its number; empty if there is no other name."""
+        after = Path(self.after)
+        return f"{self.before}{after.stem if after.suffix else ''}".strip(" ._-")
+
+    def inside(self, folder: Path) -> Self:
+        """The same name in another folder."""
+        return replace(self, path=folder / self.path.name)
+
+    def file(self, number: int) -> Path:
+        """The file of a number."""
+        return self.path.with_name(self._with(number))
+
+    def found(self) -> set[int]:
+        """The numbers of the files that exist, in any order."""
+        name = re.compile(f"{re.escape(self.before)}([0-9]+){re.escape(self.after)}")
+        try:
+            with os.scandir(self.path.parent) as entries:
+                matches = [match for entry in entries if (match := name.fullmatch(entry.name))]
+        except OSError:
+            return set()
+        numbers = ((int(match[1]), match[0]) for match in matches)
+        return {number for number, text in numbers if self._with(number) == text}
+
+    def _with(self, number: int) -> str:
+        return f"{self.before}{number:0{self.width}d}{self.after}"
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """The files of a sequence without gaps, ``first`` and the ``count - 1`` after it."""
+
+    name: PictureName
     first: int
     count: int
 
     @classmethod
-    def find(cls, path: Path) -> Self:
-        """Find the files.
+    def of(cls, path: Path) -> Self | None:
+        """Find the files; None if the path does not name numbered pictures.
 
         Raises OptionError for a name with several patterns, MissingInputError if there are no files
         or numbers are missing between the first and the last.
         """
-        numbers = sorted(found_numbers(path))
+        name = PictureName.of(path)
+        if name is None:
+            return None
+        numbers = sorted(name.found())
         if not numbers:
             raise MissingInputError(
                 f"no file matches {path}", "check the folder, and the number of digits"
@@ -63,7 +123,7 @@ class Numbered:
                 f" {_ranges(lacking)}",
                 "restore them, or renumber the others without gaps",
             )
-        return cls(path, first, count)
+        return cls(name, first, count)
 
     @cached_property
     def last(self) -> int:
@@ -72,7 +132,7 @@ class Numbered:
 
     def file(self, number: int) -> Path:
         """The file of a number."""
-        return self.path.with_name(file_name(self.path.name, number))
+        return self.name.file(number)
 
     @property
     def files(self) -> Iterator[Path]:
@@ -89,40 +149,15 @@ class Numbered:
         if empty:
             ranges = _ranges(_joined(empty))
             raise OpenError(
-                f"{self.path}: {_frames(len(empty))} cannot be read, or are empty: {ranges}",
+                f"{self.name.path}: {_frames(len(empty))} cannot be read, or are empty: {ranges}",
                 "copy them again",
             )
 
 
 def source_files(path: Path) -> list[Path]:
     """The files of a source: itself, or all of its pictures."""
-    return [*Numbered.find(path).files] if is_sequence(path) else [path]
-
-
-def found_numbers(path: Path) -> set[int]:
-    """The numbers of the files that match a name with a number pattern, in any order.
-
-    Raises OptionError for a name with more than one pattern.
-    """
-    name = _pattern(path)
-    try:
-        with os.scandir(path.parent) as entries:
-            texts = [match[1] for entry in entries if (match := name.fullmatch(entry.name))]
-    except OSError:
-        return set()
-    return {int(text) for text in texts if file_name(path.name, int(text)) == name_of(path, text)}
-
-
-def name_of(path: Path, digits: str) -> str:
-    """A file's name with these digits in place of the pattern."""
-    before, _, after = _split(path.name)
-    return f"{before}{digits}{after}"
-
-
-def file_name(name: str, number: int) -> str:
-    """A name with the number in place of the pattern."""
-    before, width, after = _split(name)
-    return f"{before}{number:0{width}d}{after}"
+    numbered = Numbered.of(path)
+    return [*numbered.files] if numbered else [path]
 
 
 def demuxer_name(path: Path) -> str:
@@ -149,31 +184,6 @@ def sequences_among(names: Iterable[str]) -> dict[str, int]:
         if len(digits) > 1:
             patterns[f"{before.replace('%', '%%')}{place}{suffix}"] = len(digits)
     return patterns
-
-
-def stem_of(path: Path) -> str:
-    """The name of a sequence without its number; empty if it has no other name."""
-    before, _, after = _split(path.name)
-    return f"{before}{Path(after).stem if Path(after).suffix else ''}".strip(" ._-")
-
-
-def _split(name: str) -> tuple[str, int, str]:
-    """The text before the number, its minimum number of digits, and the text after it."""
-    places = [*PLACE.finditer(name)]
-    if len(places) != 1:
-        raise OptionError(
-            f"{name} has {len(places)} number patterns", "use exactly one, such as %06d"
-        )
-    (place,) = places
-    before, after = (
-        text.replace("%%", "%") for text in (name[: place.end(1)], name[place.end() :])
-    )
-    return before, int(place[2] or 0), after
-
-
-def _pattern(path: Path) -> re.Pattern[str]:
-    before, _, after = _split(path.name)
-    return re.compile(f"{re.escape(before)}([0-9]+){re.escape(after)}")
 
 
 def _joined(numbers: list[int]) -> list[tuple[int, int]]:

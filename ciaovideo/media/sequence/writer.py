@@ -1,33 +1,63 @@
-"""Writes frames as numbered pictures, one file each."""
+"""Writes frames as numbered pictures, one file each, which appear together or not at all."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
-from ciaovideo.errors import CHECK_DISK, EncodeError
+from ciaovideo.errors import CHECK_DISK, EncodeError, OutputExistsError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.sequence.dpx import DpxHead, header_transfer, later, whole_file
-from ciaovideo.media.sequence.numbered import file_name, found_numbers
+from ciaovideo.media.sequence.numbered import PictureName
 from ciaovideo.media.write.encoder import FrameEncoder, VideoTarget
-from ciaovideo.storage.atomic import AtomicWriter
+from ciaovideo.storage.atomic import AtomicWriter, atomic_folder, move_together
 from ciaovideo.storage.segments import CodedPacket
+
+
+@contextmanager
+def atomic_pictures(pictures: PictureName, *, overwrite: bool = False) -> Iterator[Path]:
+    """The same name in a hidden folder beside the pictures, which get their places on success.
+
+    As with ``atomic_output`` for a file, an exception leaves nothing new, except pictures that
+    failed verification; what a power cut leaves is finished by ``finish_storing``. ``overwrite``
+    deletes all older pictures of that name, also those with other numbers.
+    """
+    with atomic_folder(pictures.path) as folder:
+        made = pictures.inside(folder)
+        yield made.path
+        older, numbers = pictures.found(), made.found()
+        if older and not overwrite:
+            raise OutputExistsError(
+                f"pictures named {pictures.path} appeared during the run",
+                f"they were not changed: the result is in {folder}",
+            )
+        # The last one goes first: pictures without their beginning are not taken for a whole video.
+        names = [made.file(number).name for number in sorted(numbers, reverse=True)]
+        obsolete = [made.file(number).name for number in older - numbers]
+        move_together(pictures.path, folder, names, obsolete=obsolete)
 
 
 class PictureWriter(AtomicWriter):
     """Writes each frame as a separate file, numbered from ``first`` on.
 
-    A context manager: an exception inside it discards the files. ``path`` is usually the name from
-    ``atomic_pictures``. ``timecode`` is that of the first frame, ``reel`` the name of the reel;
-    only DPX stores them.
+    A context manager: an exception inside it discards the files. ``pictures`` are usually those in
+    the folder of ``atomic_pictures``. ``timecode`` is that of the first frame, ``reel`` the name of
+    the reel; only DPX stores them.
     """
 
     def __init__(
-        self, path: Path, target: VideoTarget, *, first: int = 1, timecode: str = "", reel: str = ""
+        self,
+        pictures: PictureName,
+        target: VideoTarget,
+        *,
+        first: int = 1,
+        timecode: str = "",
+        reel: str = "",
     ) -> None:
-        self.path = path
+        self.path = pictures.path
         self.frame_count = 0
+        self._pictures = pictures
         self._first = first
         rate = target.frame_rate or Fraction(0)
         self._head = DpxHead(
@@ -37,7 +67,7 @@ class PictureWriter(AtomicWriter):
             rate=rate or None,
         )
         self._dpx = target.encoding.codec.name == "dpx"
-        with av_errors("setting up", path, EncodeError):
+        with av_errors("setting up", self.path, EncodeError):
             self._encoder = FrameEncoder(target)
 
     def write(self, frame: Frame) -> None:
@@ -61,14 +91,14 @@ class PictureWriter(AtomicWriter):
     def abort(self) -> None:
         """Discard all files."""
         self._encoder.close()
-        for number in found_numbers(self.path):
+        for number in self._pictures.found():
             with suppress(OSError):
-                self.path.with_name(file_name(self.path.name, number)).unlink(missing_ok=True)
+                self._pictures.file(number).unlink(missing_ok=True)
 
     def _store(self, packets: Iterable[CodedPacket]) -> None:
         """Write a file for each packet, whose timestamp is its number."""
         for packet in packets:
-            file = self.path.with_name(file_name(self.path.name, self._first + packet.pts))
+            file = self._pictures.file(self._first + packet.pts)
             data = bytes(packet.data)
             if self._dpx:
                 data = whole_file(data, later(self._head, packet.pts), file.name)

@@ -13,7 +13,7 @@ from ciaovideo.media.clock import exact
 from ciaovideo.media.containers import read_container
 from ciaovideo.media.frame import StreamInfo
 from ciaovideo.media.sequence.dpx import read_head
-from ciaovideo.media.sequence.numbered import Numbered, is_sequence
+from ciaovideo.media.sequence.numbered import Numbered
 from ciaovideo.media.side_data import turn_of
 
 
@@ -48,10 +48,9 @@ def tagged_color(picture: av.VideoFrame) -> ColorSpec:
 
 def header_transfer(path: Path) -> Transfer | None:
     """The transfer of numbered pictures that FFmpeg does not report; otherwise None."""
-    if not is_sequence(path):
-        return None
-    numbered = Numbered.find(path)
-    return Transfer.LOG if read_head(numbered.file(numbered.first)).log else None
+    numbered = Numbered.of(path)
+    log = numbered and read_head(numbered.file(numbered.first)).log
+    return Transfer.LOG if log else None
 
 
 def display_matrix(av_stream: VideoStream, first: av.VideoFrame) -> tuple[int, ...]:

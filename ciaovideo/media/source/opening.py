@@ -15,7 +15,7 @@ from ciaovideo.errors import OpenError
 from ciaovideo.media.av_errors import av_errors
 from ciaovideo.media.clock import FALLBACK_RATE
 from ciaovideo.media.sequence.dpx import read_head
-from ciaovideo.media.sequence.numbered import Numbered, demuxer_name, is_sequence
+from ciaovideo.media.sequence.numbered import Numbered, demuxer_name
 
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 SEQUENCE = "image2"  # FFmpeg's name of numbered pictures
@@ -42,12 +42,12 @@ USUAL = Opening()
 
 
 def open_source(path: Path, opening: Opening = USUAL) -> InputContainer:
-    """Open a file or numbered pictures for reading; raises OpenError, and as ``Numbered.find``.
+    """Open a file or numbered pictures for reading; raises OpenError, and as ``Numbered.of``.
 
     A colon in a name is not taken as a protocol.
     """
-    if is_sequence(path):
-        return _open_sequence(Numbered.find(path), opening)
+    if numbered := Numbered.of(path):
+        return _open_sequence(numbered, opening)
     with av_errors("opening", path, OpenError):
         return av.open(path.absolute(), options=dict(opening.options))
 
@@ -61,8 +61,9 @@ def _open_sequence(numbered: Numbered, opening: Opening) -> InputContainer:
         "start_number_range": "1",
     }
     metadata = read_head(numbered.file(numbered.first)).metadata
-    with av_errors("opening", numbered.path, OpenError):
-        name = demuxer_name(numbered.path)
+    path = numbered.name.path
+    with av_errors("opening", path, OpenError):
+        name = demuxer_name(path)
         container = av.open(name, format=SEQUENCE, options={**opening.options, **options})
     container.metadata.update(metadata)
     return container

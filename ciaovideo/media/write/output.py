@@ -2,6 +2,7 @@
 
 ``Destination`` is not in ``storage/`` because it depends on containers, which are one floor higher.
 After the start of a run, functions get a destination or its container, never a name to parse again.
+It answers what depends on the kind of output: beside a pipe no run leaves anything.
 """
 
 import os
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Self
 
 from ciaovideo.errors import OptionError, OutputExistsError
+from ciaovideo.findings import Finding
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG, Container
 from ciaovideo.media.sequence import exr
 from ciaovideo.media.sequence.kinds import PICTURES
-from ciaovideo.media.sequence.numbered import Numbered, file_name, found_numbers, is_sequence
-from ciaovideo.storage.claims import refuse_other_run
+from ciaovideo.media.sequence.numbered import PictureName, source_files
+from ciaovideo.storage.atomic import finish_storing
+from ciaovideo.storage.claims import kept, leftovers, refuse_other_run
 from ciaovideo.storage.endpoints import (
     EndpointKind,
     check_pipe_output,
@@ -26,21 +29,22 @@ from ciaovideo.storage.endpoints import (
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A file, pipe or device to write to, with its container."""
+    """A file, pipe or device to write to, with its container; or numbered ``pictures``."""
 
     path: Path
     container: Container
     kind: EndpointKind = "file"
+    pictures: PictureName | None = None
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Parse a path; raises OptionError for an unknown container.
+        """Parse a path; raises OptionError for an unknown container or several number patterns.
 
         A pipe or device without a known suffix gets raw pictures (YUV4MPEG2).
         """
         kind = kind_of(path)
-        if is_sequence(path):
-            return cls(path, _pictures(path))
+        if pictures := PictureName.of(path):
+            return cls(path, _pictures(path), pictures=pictures)
         container = BY_SUFFIX.get(path.suffix.lower())
         if container is None and kind != "file":
             container = YUV4MPEG
@@ -60,7 +64,7 @@ class Destination:
 
     def check_segments(self) -> None:
         """Raise OptionError if a run to this destination cannot be resumed."""
-        if self.container.numbered_pictures:
+        if self.pictures:
             raise OptionError(
                 f"{self.path}: numbered pictures have no segments from which a run can resume",
                 "write a .mkv, and convert it to pictures afterwards",
@@ -70,6 +74,20 @@ class Destination:
                 f"{self.path} has no coded segments from which a run can resume",
                 "write a .mkv or .mp4 file",
             )
+
+    def finish_storing(self) -> None:
+        """Move pictures to their places that a run left which ended while it moved them.
+
+        Raises OutputExistsError while a run moves them, EncodeError where that fails.
+        """
+        if self.pictures:
+            finish_storing(self.path)
+
+    def leftovers(self, *, resumed: bool) -> tuple[Finding, ...]:
+        """Findings on what earlier runs left beside it; a ``resumed`` run takes their segments."""
+        if self.piped:
+            return ()
+        return (*leftovers(self.path), *(() if resumed else kept(self.path)))
 
 
 def _pictures(path: Path) -> Container:
@@ -100,8 +118,8 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
             raise OptionError(f"the output {output} is the input itself", "choose another name")
         check_pipe_output(output, overwrite=overwrite)
         return
-    if destination.container.numbered_pictures:
-        _check_numbers(source, output, overwrite=overwrite)
+    if destination.pictures:
+        _check_numbers(source, destination.pictures, overwrite=overwrite)
     if is_loop(output):
         raise OptionError(
             f"the output {output} is a symbolic link to itself", "choose another name"
@@ -127,17 +145,18 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
     refuse_other_run(output)
 
 
-def _check_numbers(source: Path, output: Path, *, overwrite: bool) -> None:
+def _check_numbers(source: Path, pictures: PictureName, *, overwrite: bool) -> None:
     """Raise OutputExistsError if pictures of that name exist, or are those of the source."""
-    there = sorted(found_numbers(output))
+    there = sorted(pictures.found())
     if not there:
         return
-    files = {output.with_name(file_name(output.name, number)).resolve() for number in there}
-    given = {*Numbered.find(source).files} if is_sequence(source) else {source}
-    if not files.isdisjoint(file.resolve() for file in given):
-        raise OutputExistsError(f"the output {output} is the input itself", "choose another name")
+    files = {pictures.file(number).resolve() for number in there}
+    if not files.isdisjoint(file.resolve() for file in source_files(source)):
+        raise OutputExistsError(
+            f"the output {pictures.path} is the input itself", "choose another name"
+        )
     if not overwrite:
         raise OutputExistsError(
-            f"pictures named {output} already exist, from {there[0]} to {there[-1]}",
+            f"pictures named {pictures.path} already exist, from {there[0]} to {there[-1]}",
             "choose another name or allow overwriting",
         )

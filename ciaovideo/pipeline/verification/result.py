@@ -33,7 +33,7 @@ def check_result(
     the frames written and, for a pipe as source, decoded.
     """
     written, decoded = counts
-    if plan.piped_out:
+    if plan.destination.piped:
         return _count(plan, asked, written)
     external = plan.external
     contract = Contract(

@@ -150,11 +150,10 @@ def _hidden(source: FileScan, contract: Contract) -> Iterator[Finding]:
 
 def _check_numbers(scan: FileScan) -> Iterator[Finding]:
     """Check that all numbered pictures were read: FFmpeg silently ends at an empty one."""
-    if is_sequence(scan.path) and scan.reached is None:
-        count = Numbered.find(scan.path).count
-        if len(scan.video.pts) != count:
-            text = f"{len(scan.video.pts)} of {count} pictures named {scan.path} can be read"
-            yield wrong("video", text)
+    if scan.reached is None and (numbered := Numbered.of(scan.path)):
+        read, count = len(scan.video.pts), numbered.count
+        if read != count:
+            yield wrong("video", f"{read} of {count} pictures named {scan.path} can be read")
 
 
 def _compare(

@@ -71,7 +71,7 @@ def checked(job: UpscaleRun, plan: UpscalePlan, counts: tuple[int, int | None]) 
 
 
 def test_frames_that_went_into_a_pipe_are_counted(job: UpscaleRun) -> None:
-    plan = replace(job.plan, piped_out=True)
+    plan = replace(job.plan, destination=replace(job.plan.destination, kind="pipe"))
     result = checked(job, plan, (FRAMES, None))
     assert (result.frames, result.wrong) == (FRAMES, ())
     assert [finding.kind for finding in result.findings] == [Kind.FELL_BACK]

@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 from ciaovideo.errors import MissingInputError, OpenError, OptionError
 from ciaovideo.media.sequence.numbered import (
     Numbered,
+    PictureName,
     demuxer_name,
-    file_name,
-    found_numbers,
     is_sequence,
     sequences_among,
-    stem_of,
 )
 
 
@@ -20,6 +18,18 @@ def fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).write_bytes(b"x")
     return folder
+
+
+def named(path: Path) -> PictureName:
+    name = PictureName.of(path)
+    assert name is not None
+    return name
+
+
+def numbered(path: Path) -> Numbered:
+    found = Numbered.of(path)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -34,7 +44,10 @@ def fill(folder: Path, *names: str) -> Path:
     ],
 )
 def test_a_name_says_whether_it_is_one_of_many(tmp_path: Path, name: str, true: bool) -> None:
-    assert is_sequence(tmp_path / name) is true
+    path = tmp_path / name
+    assert is_sequence(path) is (PictureName.of(path) is not None) is true
+    if not true:
+        assert Numbered.of(path) is None
 
 
 def test_a_file_that_has_the_name_is_meant(tmp_path: Path) -> None:
@@ -48,34 +61,37 @@ def test_a_file_that_has_the_name_is_meant(tmp_path: Path) -> None:
 )
 def test_a_number_is_found_again(before: str, digits: int, number: int) -> None:
     place = f"%0{digits}d" if digits else "%d"
-    made = file_name(f"{before}{place}.png", number)
-    assert made == f"{before.replace('%%', '%')}{str(number).rjust(digits, '0')}.png"
+    name = named(Path(f"frames/{before}{place}.png"))
+    made = f"{before.replace('%%', '%')}{str(number).rjust(digits, '0')}.png"
+    assert name.file(number) == Path("frames") / made
+    assert name.inside(Path("other")).file(number) == Path("other") / made
 
 
 def test_files_of_other_widths_and_names_do_not_count(tmp_path: Path) -> None:
     folder = fill(tmp_path, "a0007.png", "a0008.png", "a10009.png", "a8.png", "b0009.png")
-    assert found_numbers(folder / "a%04d.png") == {7, 8, 10009}
-    assert found_numbers(folder / "a%d.png") == {8, 10009}
+    assert named(folder / "a%04d.png").found() == {7, 8, 10009}
+    assert named(folder / "a%d.png").found() == {8, 10009}
+    assert named(folder / "absent" / "a%d.png").found() == set()
 
 
 def test_gaps_are_named_as_ranges(tmp_path: Path) -> None:
     names = [f"{n:04d}.dpx" for n in (1, 2, 5, 6, 8, 12)]
     with pytest.raises(MissingInputError) as missing:
-        Numbered.find(fill(tmp_path, *names) / "%04d.dpx")
+        Numbered.of(fill(tmp_path, *names) / "%04d.dpx")
     assert missing.value.problem.endswith("lacks 6 frames between 1 and 12: 3-4, 7, 9-11")
 
 
 def test_many_gaps_are_counted(tmp_path: Path) -> None:
     names = [f"{n}.dpx" for n in range(1, 40, 2)]
     with pytest.raises(MissingInputError, match="2, 4, 6, 8, 10, 12, 14, 16 and 11 more"):
-        Numbered.find(fill(tmp_path, *names) / "%d.dpx")
+        Numbered.of(fill(tmp_path, *names) / "%d.dpx")
 
 
 def test_none_at_all_and_two_places_are_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="%0"):
-        Numbered.find(tmp_path / "%04d.dpx")
+        Numbered.of(tmp_path / "%04d.dpx")
     with pytest.raises(OptionError, match="%06d"):
-        Numbered.find(tmp_path / "%d_%04d.dpx")
+        Numbered.of(tmp_path / "%d_%04d.dpx")
 
 
 def test_empty_files_are_named(tmp_path: Path) -> None:
@@ -83,7 +99,7 @@ def test_empty_files_are_named(tmp_path: Path) -> None:
     for number in (2, 3):
         (tmp_path / f"{number}.dpx").write_bytes(b"")
     with pytest.raises(OpenError, match="2-3"):
-        Numbered.find(tmp_path / "%d.dpx").refuse_empty()
+        numbered(tmp_path / "%d.dpx").refuse_empty()
 
 
 def test_a_percent_sign_in_a_folder_is_no_place() -> None:
@@ -99,4 +115,4 @@ def test_sequences_are_recognised_among_names() -> None:
     ("name", "stem"), [("%06d.dpx", ""), ("shot.%04d.dpx", "shot"), ("a_%d_b.png", "a__b")]
 )
 def test_what_a_sequence_is_called(name: str, stem: str) -> None:
-    assert stem_of(Path(name)) == stem
+    assert named(Path(name)).stem == stem
