@@ -33,10 +33,12 @@ class RunSource:
     ``options`` are the requested ones, with a box in place of an automatic crop; ``findings``
     report that box. ``asked`` is the requested part, with times from the first frame. ``reader``
     yields its frames, and ``at`` is the next one's number, None if unknown. ``others`` are the
-    other streams; a pipe has none. Raises what ``probe`` and ``VideoReader`` raise.
+    other streams; a pipe has none. If only ``described``, for a plan that is not carried out, the
+    file is not opened again for the first frame of a part, and no frame can be read. Raises what
+    ``probe`` and ``VideoReader`` raise.
     """
 
-    def __init__(self, path: Path, wishes: InputWishes) -> None:
+    def __init__(self, path: Path, wishes: InputWishes, *, described: bool = False) -> None:
         piped = reads_once(path)
         self.at: int | None = 0
         self._strict = wishes.strict
@@ -47,7 +49,7 @@ class RunSource:
             self.others = stack.enter_context(StreamSource(probed)) if probed else None
             facts = probed.facts if probed else None
             self.options, self.findings = _with_box(path, facts, wishes.options)
-            self.reader = self._open(probed or path)
+            self.reader = self._open(probed or path, describe=described)
             stack.callback(lambda: self.reader.close())  # the current one
             self.asked = replace(self.asked, film=self.reader.selection.film)
             self._stack = stack.pop_all()
@@ -63,8 +65,8 @@ class RunSource:
         """The requested part, on the file's own clock."""
         return replace(self.reader.selection, count=self.asked.count)
 
-    def _open(self, source: Path | SourceFacts | Probed) -> VideoReader:
-        return VideoReader(source, options=self.options, strict=self._strict)
+    def _open(self, source: Path | SourceFacts | Probed, *, describe: bool = False) -> VideoReader:
+        return VideoReader(source, options=self.options, strict=self._strict, describe=describe)
 
     def rewind(self) -> None:
         """Open the source again if it was read; raises OptionError for a pipe."""

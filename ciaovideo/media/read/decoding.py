@@ -42,11 +42,17 @@ class PictureSource:
     ``path`` is its name in messages. ``taken`` counts the pictures returned so far or, after a
     jump, those before it. ``sar`` is the sample aspect ratio of the picture decoded last, None if
     unset. With ``first``, the known first picture, the file is opened when more is needed than a
-    peek at that. The creator must close it. Raises OpenError.
+    peek at that. A ``lent`` container of the file, already read, serves the first jump instead. The
+    creator must close it. Raises OpenError.
     """
 
     def __init__(
-        self, path: Path, opening: Opening = USUAL, *, first: av.VideoFrame | None = None
+        self,
+        path: Path,
+        opening: Opening = USUAL,
+        *,
+        first: av.VideoFrame | None = None,
+        lent: InputContainer | None = None,
     ) -> None:
         self._pipe = PipeInput(path) if reads_once(path) else None
         self._opening = opening
@@ -54,6 +60,7 @@ class PictureSource:
         self.taken = 0
         self.sar: Fraction | None = None
         self._first = first
+        self._lent = lent
         self._ahead: av.VideoFrame | None = None  # decoded, not returned yet
         self._now: _Decoding | None = None
         if first is None:
@@ -122,17 +129,27 @@ class PictureSource:
             self.sar = now.aspects.of(picture)
         return picture
 
+    @property
+    def borrows(self) -> bool:
+        """Whether a jump needs no opening of the file."""
+        return self._lent is not None
+
     def jump(self, anchor: Anchor) -> None:
         """Continue from an anchor; if the seek fails, from the beginning."""
+        lent, self._lent = self._lent, None
+        if lent and self._jumped(lent, main_video(lent, self.path, self._opening), anchor):
+            return
         container, av_stream = self._decoding.container, self._decoding.av_stream
-        if hides_alpha(av_stream):
-            return
-        self._ahead = None
-        packets = packets_from(container, av_stream, anchor)
-        if packets is None:
+        if not hides_alpha(av_stream) and not self._jumped(container, av_stream, anchor):
             container.close()
-            self._now = self._open()
-            return
+            self._ahead, self._now = None, self._open()
+
+    def _jumped(self, container: InputContainer, av_stream: VideoStream, anchor: Anchor) -> bool:
+        """Decode from an anchor on; False if it is not found."""
+        packets = None if hides_alpha(av_stream) else packets_from(container, av_stream, anchor)
+        if packets is None:
+            return False
+        self._ahead = self._first = None
         first, self.taken = anchor.mark[0], anchor.place
         aspects = Aspects(container, av_stream)
         decoding = decoded(container, aspects.packets(packets), aspects.seen)
@@ -142,6 +159,7 @@ class PictureSource:
             if picture.pts is None or picture.pts >= first  # the others are shown before it
         )
         self._now = _Decoding(container, av_stream, aspects, pictures)
+        return True
 
     def interrupt(self) -> None:
         """Wake a thread that waits for a pipe, to end the reading."""

@@ -38,7 +38,8 @@ class VideoReader:
     given; those of a pipe come from its header and first frame. ``findings`` grow while frames are
     read. ``selection`` is the requested part on the file's own clock. Frames before it are decoded
     only where ``seeking`` cannot prove that decoding may begin later. A ``Probed`` file, whose
-    first picture is known, is opened when a frame is requested.
+    first picture is known, is opened when a frame is requested. To ``describe`` it, without reading
+    more than the first frame of a part, its open container is used.
 
     A damaged picture is returned as the decoder concealed it, with a finding; ``strict`` raises
     DecodeError instead. A picture with new side data that is not carried over, such as closed
@@ -56,10 +57,12 @@ class VideoReader:
         pool: PlanePool | None = None,
         options: InputOptions = InputOptions(),
         strict: bool = False,
+        describe: bool = False,
     ) -> None:
-        source, first = (
-            (source.facts, source.first) if isinstance(source, Probed) else (source, None)
-        )
+        first = lent = None
+        if isinstance(source, Probed):
+            first, lent = source.first, source.container if describe else None
+            source = source.facts
         path = source.path if isinstance(source, SourceFacts) else source
         self._asked = self.selection = Selection.asked(options)
         if reads_once(path) and self._asked.cut:
@@ -76,7 +79,7 @@ class VideoReader:
         self._end_checked = False
         self.late_fields = False  # interlaced frames appeared that the sample had not
         opening = self.facts.opening if self.facts else USUAL
-        self._source = PictureSource(path, opening, first=first)
+        self._source = PictureSource(path, opening, first=first, lent=lent)
         self.path = self._source.path
         self._found = PictureFindings(self.path, strict=strict)
         try:
@@ -212,7 +215,7 @@ class VideoReader:
         if self.selection.film:
             begin = part.film_start(begin)
             first = int(begin / self._tick)
-        anchor = part.listing.anchor(begin)
+        anchor = part.listing.anchor(begin, back=self._source.borrows)
         if anchor is None:
             return
         self._source.jump(anchor)

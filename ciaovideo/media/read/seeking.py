@@ -68,16 +68,18 @@ class Listing:
     timed: bool = True
     again: bool = False
 
-    def anchor(self, time: Fraction) -> Anchor | None:
+    def anchor(self, time: Fraction, *, back: bool = False) -> Anchor | None:
         """The last packet from which the frame at ``time`` and its context can be decoded.
 
-        None if that is the first packet, as a jump would gain nothing.
+        None if that is the first packet, as a jump would gain nothing, unless the file was read and
+        a jump leads ``back`` there.
         """
         if not self.timed or not self.frames:
             return None
         place = max(bisect_left(self.frames, time / self.tick) - CONTEXT, 0)
         limit = self.frames[place]
-        usable = [number for number in self.anchors if number and self.packets[number][0] <= limit]
+        numbers = [0, *self.anchors] if back else [number for number in self.anchors if number]
+        usable = [number for number in numbers if self.packets[number][0] <= limit]
         return self.anchor_of(usable[-1]) if usable else None
 
     def anchor_of(self, number: int) -> Anchor:

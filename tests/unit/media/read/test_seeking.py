@@ -1,5 +1,6 @@
 """Decoding from the middle: the same frames come out, and no key frame or index is believed."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ import torch
 
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read import decoding
-from ciaovideo.media.read.probe import probe
+from ciaovideo.media.read.probe import open_probed, probe
 from ciaovideo.media.read.reader import VideoReader
 from ciaovideo.media.read.seeking import AnchorJudge, Listing, packets_from
 from ciaovideo.media.selection import Selection
@@ -70,6 +71,13 @@ def part(path: Path, options: InputOptions) -> list[Frame]:
         return list(reader.frames())
 
 
+def described(path: Path, options: InputOptions) -> list[Frame]:
+    """The first frame of a part, decoded from the file that was opened to probe it."""
+    probed = open_probed(path, Selection.asked(options), options)
+    with VideoReader(probed, options=options, describe=True) as reader:
+        return [reader.peek()]
+
+
 def listed(path: Path) -> Listing:
     listing = probe(path, Selection(end=Fraction(100))).packets.listing
     assert listing is not None
@@ -99,6 +107,7 @@ def test_the_same_frames_come_out(
     codec: str,
     options: dict[str, str],
     mode: Any,
+    openings: Callable[[Path], int],
 ) -> None:
     path = make(tmp_path, suffix, codec, options)
     asked = InputOptions(start="1.21", end="1.62", deinterlace=mode)
@@ -113,9 +122,13 @@ def test_the_same_frames_come_out(
     found = part(path, asked)
     assert jumps == [True]
     assert len(anchors(path)) > 3
-    monkeypatch.setattr(Listing, "anchor", lambda *_: None)
+    before = openings(path)
+    assert same(described(path, asked), found[:1])
+    assert openings(path) == before + 1
+    assert jumps == [True, True]
+    monkeypatch.setattr(Listing, "anchor", lambda *_, **__: None)
     assert same(found, part(path, asked))
-    assert jumps == [True]
+    assert jumps == [True, True]
     assert len(found) == (10 if mode == "auto" else 20)
 
 
@@ -159,6 +172,7 @@ def test_an_index_that_leads_astray_is_not_followed(
     monkeypatch.setattr(decoding, "packets_from", jump)
     again = part(path, asked)
     assert same(again, found)
+    assert same(described(path, asked), found[:1])
 
 
 def test_packets_that_are_not_the_known_ones_are_not_decoded(
