@@ -3,10 +3,12 @@
 import csv
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ciaovideo.config import field_types, parse_text
@@ -91,18 +93,18 @@ def make_jobs(
     *,
     name: str = "",
     sizes: Sequence[tuple[int, int]] = (),
+    given: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Job]:
     """A job for each source; raises OptionError if two would have the same output.
 
     ``name`` is a pattern for the outputs' names with {stem}, {suffix}, {folder}, {number} and any
-    option; without it an output is named like its source. {height} and {width} are those of the
-    outputs' ``sizes``.
+    option. {height} and {width} are those of the outputs' ``sizes``. Without it an output is named
+    like its source; ``given`` are the names that the batch has given before, with their sources.
     """
+    owns = [_own_options(one, options) for one in found]
+    places = _places(found, owns, name, sizes) if name else _default_places(found, owns, given)
     jobs: dict[str, Job] = {}
-    for number, one in enumerate(found, 1):
-        own = _own_options(one, options)
-        size = sizes[number - 1] if sizes else (0, 0)
-        place = one.output or _folder_of(one) / _name(one, own, name, (number, *size))
+    for one, own, place in zip(found, owns, places, strict=True):
         made = output / place
         if not made.resolve().is_relative_to(output.resolve()):
             raise OptionError(f"{place} lies outside {output}", "name outputs below it")
@@ -113,16 +115,63 @@ def make_jobs(
             )
         if made.exists() and one.source.exists() and made.samefile(one.source):
             raise OptionError(f"the output {made} is the input itself", "choose another folder")
-        key = str(place).casefold()  # many file systems ignore case
+        key = _key(place)
         if key in jobs:
             raise OptionError(
                 f"{jobs[key].source} and {one.source} would both become {made}",
-                "name outputs by a pattern such as {stem}-{suffix}.mkv",
+                "name outputs by a pattern with what tells them apart, such as"
+                " {folder}-{stem}-{suffix}.mkv or {number}-{stem}.mkv",
             )
         jobs[key] = Job(  # other machines may have another current folder
             name=str(place), source=one.source.absolute(), output=made.absolute(), options=own
         )
     return list(jobs.values())
+
+
+def _key(place: Path | str) -> str:
+    """A name as file systems compare it: many ignore case."""
+    return str(place).casefold()
+
+
+def _places(
+    found: Sequence[Found],
+    owns: Sequence[UpscaleOptions],
+    pattern: str,
+    sizes: Sequence[tuple[int, int]],
+) -> list[Path]:
+    """The outputs' paths below the batch's folder, by a pattern."""
+    places = []
+    for number, (one, own) in enumerate(zip(found, owns, strict=True), 1):
+        size = sizes[number - 1] if sizes else (0, 0)
+        places.append(one.output or _folder_of(one) / _name(one, own, pattern, (number, *size)))
+    return places
+
+
+def _default_places(
+    found: Sequence[Found], owns: Sequence[UpscaleOptions], given: Mapping[str, Path]
+) -> list[Path]:
+    """The outputs' paths below the batch's folder, named like their sources.
+
+    Of sources that would share a name, those whose suffix outputs do not keep have it in a longer
+    name, such as X.ts.mkv. A name that was ``given`` stays with its source, and goes to no other.
+    """
+    holders = {_key(name): _file_name(source) for name, source in given.items()}
+    usual = [
+        one.output or _folder_of(one) / _default_name(one.source, own)
+        for one, own in zip(found, owns, strict=True)
+    ]
+    counts = Counter(map(_key, usual))
+    places = []
+    for one, own, place in zip(found, owns, usual, strict=True):
+        longer = place.with_name(_default_name(one.source, own, longer=True))
+        called, holder = _file_name(one.source), holders.get(_key(place))
+        if holder is None:
+            shared = counts[_key(place)] > 1 and not WRITTEN.fullmatch(one.source.suffix)
+            taken = shared or holders.get(_key(longer)) == called
+        else:
+            taken = holder != called
+        places.append(longer if taken and not one.output else place)
+    return places
 
 
 def _own_options(one: Found, options: UpscaleOptions) -> UpscaleOptions:
@@ -155,6 +204,7 @@ def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -
     elif MAGIC.search(name):
         base = _fixed_part(path)
         matches = sorted(base.glob(str(path.relative_to(base))))
+        matches = [match for match in matches if not _is_hidden(match.relative_to(base))]
         if not matches:
             raise MissingInputError(f"nothing matches {name}", "check the folder")
         for match in matches:
@@ -175,7 +225,7 @@ def _in_folder(
                 yield from _sequences(parent, folder)
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
-        if any(part.startswith(".") for part in place.parts) or not path.is_file():
+        if _is_hidden(place) or not path.is_file():
             continue
         if _is_inside(path, output):
             continue
@@ -189,12 +239,17 @@ def _in_folder(
 def _sequences(folder: Path, base: Path) -> Iterator[Found]:
     """The numbered pictures in one folder, ``base`` or below it."""
     place = folder.relative_to(base)
-    if any(part.startswith(".") for part in place.parts):
+    if _is_hidden(place):
         return
     names = (file.name for file in folder.iterdir() if not file.name.startswith("."))
     for pattern in sorted(sequences_among(names)):
         below = place if place.parts else Path(folder.absolute().name)
         yield Found(source=folder / pattern, place=below / pattern)
+
+
+def _is_hidden(place: Path) -> bool:
+    """Whether a path below a folder is hidden, or lies in a hidden folder."""
+    return any(part.startswith(".") for part in place.parts)
 
 
 def _is_inside(path: Path, output: Path) -> bool:
@@ -286,15 +341,24 @@ def _stem(source: Path) -> str:
     return source.stem
 
 
+def _file_name(source: Path) -> str:
+    """The name of a source with its suffix."""
+    return f"{_stem(source)}{source.suffix}"
+
+
+def _default_name(source: Path, options: UpscaleOptions, *, longer: bool = False) -> str:
+    """The name of an output like its source's; a ``longer`` one has the source's suffix, too."""
+    start, end = options.input.times
+    span = f"-{_clock(start)}-{_clock(end)}" if start or end is not None else ""
+    if longer:
+        return f"{_file_name(source)}{span}{OTHERWISE}"
+    suffix = source.suffix if WRITTEN.fullmatch(source.suffix) else OTHERWISE
+    return f"{_stem(source)}{span}{suffix}"
+
+
 def _name(one: Found, options: UpscaleOptions, pattern: str, numbers: tuple[int, int, int]) -> str:
-    """The name of an output; ``numbers`` are its number, height and width."""
-    source, cut = one.source, options.input
-    if not pattern:
-        stem = _stem(source)
-        suffix = source.suffix if WRITTEN.fullmatch(source.suffix) else OTHERWISE
-        start, end = cut.times
-        span = f"-{_clock(start)}-{_clock(end)}" if start or end is not None else ""
-        return f"{stem}{span}{suffix}"
+    """The name of an output by a pattern; ``numbers`` are its number, height and width."""
+    source = one.source
     words = {
         "stem": _stem(source),
         "suffix": source.suffix[1:],

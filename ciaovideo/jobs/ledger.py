@@ -24,6 +24,7 @@ from ciaovideo.options import UpscaleOptions
 log = logging.getLogger(__name__)
 
 FOLDER = ".ciaovideo"  # in the batch's output folder
+FILE = "batch.sqlite"  # in that
 BUSY_S = 30.0  # for which another process may lock it to read
 PATIENCE_S = 600.0  # for which its folder may be missing
 LOOK_EVERY_S = 1.0
@@ -78,7 +79,7 @@ class BatchLedger:
 
     def __init__(self, folder: Path, *, look: bool = False) -> None:
         self.folder = folder
-        self.path = folder / FOLDER / "batch.sqlite"
+        self.path = folder / FOLDER / FILE
         self.run = 0
         self._look = look
         if look and not self.path.is_file():
@@ -193,6 +194,11 @@ class BatchLedger:
         )
         return _row(found[0]) if found else None
 
+    def sources(self) -> dict[str, Path]:
+        """The source of each output, also of those that only earlier commands made, by name."""
+        found = self._read("SELECT name, source FROM files")
+        return {row["name"]: Path(row["source"]) for row in found}
+
     def facts(self) -> dict[str, str]:
         """Facts that the newest command recorded."""
         return {row["key"]: row["value"] for row in self._read("SELECT * FROM batch")}
@@ -299,6 +305,14 @@ def is_unchanged(job: Job, row: FileRow) -> bool:
     stamps = file_stamp(job.source), file_stamp(job.output)
     same = stamps == (row.source_stamp, row.output_stamp) and row.settings == job.settings
     return all(stamps) and same
+
+
+def given_names(folder: Path) -> dict[str, Path]:
+    """The names that the batch in a folder has given to outputs, with their sources."""
+    if not (folder / FOLDER / FILE).is_file():
+        return {}
+    with BatchLedger(folder, look=True) as ledger:
+        return ledger.sources()
 
 
 def unfinished(folder: Path, jobs: Sequence[Job]) -> tuple[list[Job], int]:

@@ -28,8 +28,9 @@ EPILOG = """
 IN is a video, a folder (searched to any depth), a quoted wildcard such as 'tapes/**/*.mov', or a
 list ending in .csv or .toml. A list has an input for each row or [[file]], optionally an output
 instead of --name, and any option by its name (model, scale, start, end, ...). OUT gets the folders
-of the input. --name may contain {stem}, {suffix}, {folder}, {number}, {height}, {width} and any
-option.
+of the input, and outputs the names of their sources: X.mov of X.mov, X.mkv of X.ts, but X.ts.mkv
+where X.ps would become X.mkv, too. --name may contain {stem}, {suffix}, {folder}, {number},
+{height}, {width} and any option.
 The same command resumes a batch: finished files are skipped, failed ones are tried again.
 Ctrl-C finishes the current segments and stops; a second one stops at once. Finished segments are
 kept. ciaovideo batch status OUT prints the state of a batch from any shell.
@@ -129,7 +130,7 @@ def run(arguments: Namespace) -> int:
         from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
         from ciaovideo.jobs.batch import Batch
         from ciaovideo.jobs.inputs import find_sources, make_jobs, names_sizes
-        from ciaovideo.jobs.ledger import unfinished
+        from ciaovideo.jobs.ledger import given_names, unfinished
         from ciaovideo.jobs.progress import Forecast
         from ciaovideo.jobs.survey import jobs_by_size, survey
 
@@ -139,7 +140,8 @@ def run(arguments: Namespace) -> int:
     listing = find_sources(arguments.inputs, arguments.output, pictures=rated)
     where = listing.found, arguments.output, options
     sized = names_sizes(arguments.name)
-    jobs = [] if sized else make_jobs(*where, name=arguments.name)
+    given = given_names(arguments.output)
+    jobs = [] if sized else make_jobs(*where, name=arguments.name, given=given)
     with (
         _workers(arguments, options) as workers,
         BatchPrinter(quiet=arguments.quiet, events=arguments.json) as printer,

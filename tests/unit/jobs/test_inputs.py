@@ -43,6 +43,10 @@ def test_folders_are_searched_and_mirrored(tapes: Path) -> None:
 def test_wildcards_mirror_from_their_first_one_on(tapes: Path, tmp_path: Path) -> None:
     jobs = jobs_of(tapes / "reel" / "**" / "*.mkv", out=tmp_path / "out")
     assert [job.name for job in jobs] == ["deep/c.mkv"]
+    jobs = jobs_of(tapes / "**" / "*.mkv", out=tmp_path / "out")  # nothing hidden
+    assert [job.name for job in jobs] == ["reel/deep/c.mkv"]
+    jobs = jobs_of(tapes / ".trash" / "*.mkv", out=tmp_path / "out")
+    assert [job.name for job in jobs] == ["d.mkv"]
     with pytest.raises(MissingInputError, match="nothing matches"):
         jobs_of(tapes / "*.avi", out=tmp_path / "out")
 
@@ -53,12 +57,66 @@ def test_a_file_that_is_named_twice_is_one_job(tapes: Path, tmp_path: Path) -> N
 
 def test_two_outputs_of_one_name_are_refused(tapes: Path, tmp_path: Path) -> None:
     (tapes / "reel" / "B.ts").touch()
-    with pytest.raises(OptionError, match=r"B\.ts .*b\.MPG "):
-        jobs_of(tapes, out=tmp_path / "out")
+    with pytest.raises(OptionError, match=r"B\.ts .*b\.MPG ") as refused:
+        jobs_of(tapes, out=tmp_path / "out", pattern="{stem}.mkv")
+    assert "{suffix}" in refused.value.hint
     jobs = jobs_of(tapes, out=tmp_path / "out", pattern="{stem}-{suffix}.mkv")
     assert {"reel/B-ts.mkv", "reel/b-MPG.mkv"} < {job.name for job in jobs}
+    (other := tmp_path / "other").mkdir()
+    (other / "a.mov").touch()
+    with pytest.raises(OptionError, match=r"in/a\.mov .*other/a\.mov "):
+        jobs_of(tapes, other, out=tmp_path / "out")
     with pytest.raises(OptionError, match="is the input itself"):
         jobs_of(tapes / "a.mov", out=tapes)
+
+
+def names_of(*sources: Path, out: Path, given: dict[str, Path] | None = None) -> dict[str, str]:
+    """The default names of outputs, by the names of their sources."""
+    found = find_sources([str(source) for source in sources], out).found
+    jobs = make_jobs(found, out, UpscaleOptions(), given=given or {})
+    return {job.source.name: job.name for job in jobs}
+
+
+def test_sources_that_differ_by_their_suffix_keep_it(tmp_path: Path) -> None:
+    (tapes := tmp_path / "in").mkdir()
+    for name in ("x.ps", "X.ts", "y.mkv", "y.avi", "y.m2v", "z.ts"):
+        (tapes / name).touch()
+    wanted = {
+        "x.ps": "x.ps.mkv",
+        "X.ts": "X.ts.mkv",
+        "y.mkv": "y.mkv",  # as it is alone
+        "y.avi": "y.avi",
+        "y.m2v": "y.m2v.mkv",
+        "z.ts": "z.mkv",
+    }
+    assert names_of(tapes, out=tmp_path / "out") == wanted
+    backwards = sorted(tapes.iterdir(), reverse=True)
+    assert names_of(*backwards, out=tmp_path / "out") == wanted
+    (tmp_path / "out").mkdir()
+    for name in ("x.mkv", "X.ts.mkv", "z.mkv"):  # what is there decides nothing
+        (tmp_path / "out" / name).touch()
+    assert names_of(tapes, out=tmp_path / "out") == wanted
+    (tapes / "part.csv").write_text("input,end\nX.ts,9\nx.ps,9\n")
+    parts = names_of(tapes / "part.csv", out=tmp_path / "out")
+    assert parts == {"X.ts": "X.ts-0s-9s.mkv", "x.ps": "x.ps-0s-9s.mkv"}
+
+
+def test_a_name_that_was_given_stays_with_its_source(tmp_path: Path) -> None:
+    """Files come and go, folders move, and a command names some of them only."""
+    (tapes := tmp_path / "in").mkdir()
+    out = tmp_path / "out"
+    first, later = tapes / "X.ts", tapes / "X.ps"
+    first.touch()
+    assert names_of(tapes, out=out) == {"X.ts": "X.mkv"}
+    given = {"X.mkv": Path("/mounted/elsewhere/X.ts")}
+    later.touch()
+    assert names_of(tapes, out=out, given=given) == {"X.ts": "X.mkv", "X.ps": "X.ps.mkv"}
+    assert names_of(later, out=out, given=given) == {"X.ps": "X.ps.mkv"}
+    both = {"X.ps.mkv": later, "X.ts.mkv": first}
+    assert names_of(first, out=out, given=both) == {"X.ts": "X.ts.mkv"}
+    (tapes / "X.mkv").touch()
+    kept = {"X.ts": "X.mkv", "X.ps": "X.ps.mkv", "X.mkv": "X.mkv.mkv"}
+    assert names_of(tapes, out=out, given=given) == kept
 
 
 def test_names_by_a_pattern(tapes: Path, tmp_path: Path) -> None:
