@@ -2,9 +2,10 @@
 
 The unit of work is a segment, the file that a resumable run keeps (``storage/segments``).
 ``inputs`` lists the jobs (``job.py``) and checks that no two have the same output; ``survey.py``
-estimates all of them before the first is made. ``Batch`` (``batch.py``) hands tasks to workers. It
-keeps the state of each open file (``work.py``) and of the whole (``progress.py``), and records the
-results in the ``BatchLedger`` (``ledger.py``), from which ``provenance.py`` writes the manifest. A
+looks at all of them before the first is made. ``Batch`` (``batch.py``) hands tasks to workers. It
+keeps the state of each open file (``work.py``) and of the whole (``progress.py``), whose time left
+is estimated by ``forecast.py``, and records the results in the ``BatchLedger`` (``ledger.py``),
+from which ``provenance.py`` writes the manifest. A
 batch has one command at a time (``lock.py``), the only process that writes there, so SQLite is
 enough, on network storage as well. ``tasks.py`` holds the tasks of a worker: plan a file, make a
 segment, join a file. A worker keeps its network and its open source between tasks.

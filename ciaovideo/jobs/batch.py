@@ -15,12 +15,13 @@ from ciaovideo.errors import (
 )
 from ciaovideo.findings import without_repeats
 from ciaovideo.jobs import tasks
+from ciaovideo.jobs.forecast import Forecast
 from ciaovideo.jobs.job import BatchOptions, Event, Job, file_stamp
 from ciaovideo.jobs.ledger import FOLDER, PATIENCE_S, BatchLedger, FileRow, is_unchanged
 from ciaovideo.jobs.lock import batch_lock
-from ciaovideo.jobs.progress import Forecast, Progress, Snapshot, WorkerState
+from ciaovideo.jobs.progress import Progress, Snapshot, WorkerState
 from ciaovideo.jobs.provenance import write_manifest, write_report
-from ciaovideo.jobs.work import FileWork
+from ciaovideo.jobs.work import FileWork, Task
 from ciaovideo.jobs.workers.protocol import Workers
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.storage.claims import ledger_path, remove_leftovers
@@ -57,7 +58,7 @@ class Batch:
         self._workers = workers
         self._on_event, self._on_tick = on_event, on_tick
         self._works: dict[str, FileWork] = {}
-        self._tasks: dict[str, tuple[str, FileWork, SegmentPlan | None]] = {}  # by worker
+        self._tasks: dict[str, Task] = {}  # by worker
         self._last: dict[str, tuple[str, int]] = {}  # by worker: its last file and frame
         self._progress = Progress(Forecast())
         self._away_since: float | None = None
@@ -164,12 +165,14 @@ class Batch:
             return False
         while found := self._ledger.waiting():
             job, row = found
+            self._progress.begin(job.name)
             if is_unchanged(job, row) and not self._lacks_report(row):
                 self._ledger.update(job.name, state="done", done=row.frames)
                 self._tell("skip", job.name, output=str(job.output), frames=row.frames)
                 continue
             self._ledger.update(job.name, state="working")
-            work = self._works[job.name] = FileWork(job)
+            expected = self._progress.forecast.files.get(job.name)
+            work = self._works[job.name] = FileWork.of(job, expected)
             return self._finishing(worker, work)
         return False
 
@@ -203,14 +206,15 @@ class Batch:
         *words: Any,
         **named: Any,
     ) -> None:
-        self._tasks[worker] = kind, work, segment
+        self._tasks[worker] = Task(kind, work, segment, time.monotonic())
         self._workers.submit(worker, task, *words, **named)
 
     def _take(self, worker: str, outcome: Callable[[], Any]) -> None:
         """Record how a task ended."""
-        kind, work, segment = self._tasks.pop(worker)
-        if segment:
-            work.taken.discard(segment.start)
+        task = self._tasks.pop(worker)
+        kind, work = task.kind, task.work
+        if task.segment:
+            work.taken.discard(task.segment.start)
         try:
             result = outcome()
         except SegmentError as error:
@@ -225,10 +229,24 @@ class Batch:
                 work, kind, CiaoVideoError(problem, "this is a bug in ciaovideo: report it")
             )
         else:
+            self._learn(worker, task, result)
             if kind == "forget":
                 work.forget()
             else:
                 getattr(self, f"_took_{kind}")(worker, work, result)
+
+    def _learn(self, worker: str, task: Task, result: Any) -> None:
+        """Learn from the time that a task took."""
+        work, seconds = task.work, time.monotonic() - task.began
+        match task.kind, result:
+            case "plan", tasks.Planned(whole=False):
+                if worker in self._last:  # its first task begins its process, too
+                    self._progress.learn("plan", work.cost_class, 0, seconds)
+            case "make", tasks.Made():
+                frames = result.stop - result.start
+                self._progress.learn("make", work.cost_class, frames, seconds)
+            case "join", _:
+                self._progress.learn("join", work.cost_class, work.frames, seconds)
 
     def _took_plan(self, worker: str, work: FileWork, planned: tasks.Planned) -> None:
         name = work.job.name
@@ -243,9 +261,8 @@ class Batch:
             self._finish(work, *stamps, settings=work.job.settings)
             self._tell("skip", name, output=str(work.job.output), frames=planned.frames)
             return
-        work.begin(planned, self._progress.forecast)
+        work.begin(planned)
         self._ledger.planned(name, planned.fingerprint, work.frames, work.done)
-        self._progress.found(work.done, work.frame_s)
         self._last[worker] = name, work.first_missing()
         self._tell(
             "plan",
@@ -271,7 +288,7 @@ class Batch:
         work.made(made.start, made.stop, ended=made.ended)
         work.findings |= dict.fromkeys(made.findings)
         work.seconds += made.seconds
-        self._progress.made(made.stop - made.start, work.frame_s)
+        self._progress.made(made.stop - made.start)
         self._last[worker] = work.job.name, made.stop
         where = f"{made.host} {worker}"
         values = made.start, made.stop, where, made.machine, made.seconds, made.size
@@ -350,15 +367,16 @@ class Batch:
         now = time.monotonic()
         if now - self._told >= TICK_S:
             self._told = now
-            elapsed_s = now - self._started
-            counts = self._ledger.counts()
-            self._on_tick(self._progress.snapshot(counts, [*self._states()], elapsed_s))
+            told = self._progress.snapshot(
+                self._ledger.counts(),
+                [*self._states(now)],
+                self._works,
+                workers=self._workers.count,
+                elapsed_s=now - self._started,
+            )
+            self._on_tick(told)
 
-    def _states(self) -> Iterator[tuple[WorkerState, float]]:
-        """Each busy worker, with the seconds that a frame of its file was expected to take."""
-        for worker, (kind, work, segment) in self._tasks.items():
-            total = min(segment.stop, work.frames or segment.stop) - segment.start if segment else 0
-            frames = min(self._workers.frames(worker), total)
-            name = work.job.name
-            state = WorkerState(worker=worker, task=kind, name=name, frames=frames, total=total)
-            yield state, work.frame_s if name in self._works else 0.0
+    def _states(self, now: float) -> Iterator[WorkerState]:
+        """Each busy worker."""
+        for worker, task in self._tasks.items():
+            yield task.state(worker, self._workers.frames(worker), now)

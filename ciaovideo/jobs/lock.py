@@ -31,22 +31,25 @@ def batch_lock(path: Path) -> Iterator[str]:
             f"opening {path}: {cause.strerror}", "check the disk's space and permissions"
         ) from cause
     try:
-        before = _owner(handle)
-        locked = try_lock(handle)
-        elsewhere = bool(before) and before.get("host") != socket.gethostname()
-        if locked is False or _lives(before) or (locked is None and elsewhere):
-            raise LockedJobError(
-                f"the batch in {path.parent.parent} is locked by {_called(before)}",
-                "wait for it, or stop it first"
-                if locked is not None or not elsewhere
-                else f"its file system has no locks: if that process ended, delete {path}",
-            )
+        before = _taken(handle, path)
         _write(handle, json.dumps(_self()))
         try:
             yield _called(before) if before else ""
         finally:
             with suppress(OSError):
                 _write(handle, "")
+    finally:
+        os.close(handle)
+
+
+def refuse_locked(path: Path) -> None:
+    """Raise LockedJobError if another command holds a batch's lock now; takes nothing."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:  # there is none, or taking it tells why
+        return
+    try:
+        _taken(handle, path)
     finally:
         os.close(handle)
 
@@ -63,6 +66,21 @@ def owner_of(path: Path) -> str:
         os.close(handle)
     elsewhere = bool(before) and before.get("host") != socket.gethostname()
     return _called(before) if elsewhere or _lives(before) else ""
+
+
+def _taken(handle: int, path: Path) -> dict[str, str | int | float]:
+    """Lock an open file, and return its last holder; raises LockedJobError while that lives."""
+    before = _owner(handle)
+    locked = try_lock(handle)
+    elsewhere = bool(before) and before.get("host") != socket.gethostname()
+    if locked is False or _lives(before) or (locked is None and elsewhere):
+        raise LockedJobError(
+            f"the batch in {path.parent.parent} is locked by {_called(before)}",
+            "wait for it, or stop it first"
+            if locked is not None or not elsewhere
+            else f"its file system has no locks: if that process ended, delete {path}",
+        )
+    return before
 
 
 def _self() -> dict[str, str | int | float]:

@@ -1,34 +1,22 @@
 """How far a batch is, and how long the rest will take."""
 
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
 
-# Files of one class have the same time per frame: model, sizes in and out, encoder.
-type CostClass = tuple[str, tuple[int, int], tuple[int, int], str]
+from ciaovideo.jobs.forecast import (
+    CostClass,
+    Expected,
+    Forecast,
+    Pace,
+    Rest,
+    TaskKind,
+    makespan,
+)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """What is expected: frames of all files, and seconds of all workers for the unfinished ones.
-
-    ``rates`` are seconds for an output pixel, by the class of a file.
-    """
-
-    frames: int = 0
-    seconds: float = 0.0
-    rates: Mapping[CostClass, float] = field(default_factory=dict)
-
-    def seconds_per_frame(self, cost_class: CostClass) -> float:
-        """The forecast for a class; for an unknown one the largest of all, 0 without any."""
-        rate = self.rates.get(cost_class, max(self.rates.values(), default=0.0))
-        return math.prod(cost_class[2]) * rate
-
-    def total(self, counts: "Counts") -> int:
-        """The frames of all files of a batch; 0 while some are unknown."""
-        if counts.waiting and not self.frames:
-            return 0
-        return max(counts.frames, self.frames)
+LAST = 8  # files of each worker that are counted one by one at the end of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,74 +38,125 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """A worker's state: the file's name, the task, frames done and frames in it."""
+    """A worker's state: the file's name, the task, its seconds, frames done and frames in it."""
 
     worker: str
     task: str = ""
     name: str = ""
     frames: int = 0
     total: int = 0
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The state of a batch: counts, frames with those in tasks, seconds, and each worker.
 
-    ``new_frames`` are those that this command made. ``work`` is the time expected for these,
-    ``work_left`` for the remaining ones, in seconds; the real times are in proportion.
+    ``new_frames`` are those that this command made; ``total`` is 0 while files of unknown length
+    wait. ``left_s`` are the remaining seconds, None without a forecast.
     """
 
     counts: Counts
     frames: int
     total: int
     new_frames: int
-    work: float
-    work_left: float
+    left_s: float | None
     elapsed_s: float
     workers: tuple[WorkerState, ...]
 
-    @property
-    def left_s(self) -> float | None:
-        """The remaining seconds at the rate up to now; None if unknown."""
-        if not self.work or not self.work_left:
-            return None
-        return self.work_left * self.elapsed_s / self.work
+
+class OpenFile(Protocol):
+    """A file that was begun; its class is None if it is unknown."""
+
+    cost_class: CostClass | None
+
+    def rest(self, pace: Pace, tasks: Sequence[WorkerState]) -> Rest:
+        """What is left of it beside its running tasks, which are given."""
+        ...
 
 
 class Progress:
-    """Counts what a batch's workers have made against what was forecast.
-
-    Frames of different files cost differently, so the time left goes by the seconds that each was
-    expected to take.
-    """
+    """Counts what a batch's workers have made against what was forecast."""
 
     def __init__(self, forecast: Forecast) -> None:
         self.forecast = forecast
-        self._expected_s = forecast.seconds
-        self._frames, self._made_s = 0, 0.0
+        self.pace = Pace(forecast)
+        self._frames = 0
+        self._waiting = dict(forecast.files)
+        self._files: Counter[CostClass] = Counter()  # that wait, by class
+        self._frames_waiting: Counter[CostClass] = Counter()
+        for file in forecast.files.values():
+            self._files[file.cost_class] += 1
+            self._frames_waiting[file.cost_class] += file.frames
 
-    def found(self, frames: int, frame_s: float) -> None:
-        """Frames that were finished before this command, each expected to take ``frame_s``."""
-        self._expected_s -= frames * frame_s
+    def begin(self, name: str) -> None:
+        """Count a file as begun."""
+        if file := self._waiting.pop(name, None):
+            self._files[file.cost_class] -= 1
+            self._frames_waiting[file.cost_class] -= file.frames
 
-    def made(self, frames: int, frame_s: float) -> None:
-        """Frames that a worker has finished, each expected to take ``frame_s``."""
+    def made(self, frames: int) -> None:
+        """Count frames that a worker has finished."""
         self._frames += frames
-        self._made_s += frames * frame_s
+
+    def learn(
+        self, kind: TaskKind, cost_class: CostClass | None, frames: float, seconds: float
+    ) -> None:
+        """Take the time of a finished task; an unknown class teaches nothing."""
+        if cost_class is not None:
+            self.pace.learn(kind, cost_class, frames, seconds)
 
     def snapshot(
-        self, counts: Counts, workers: Sequence[tuple[WorkerState, float]], elapsed_s: float
+        self,
+        counts: Counts,
+        states: Sequence[WorkerState],
+        files: Mapping[str, OpenFile],
+        *,
+        workers: int,
+        elapsed_s: float,
     ) -> Snapshot:
-        """The state now; each busy worker comes with the seconds that a frame should take it."""
-        inside = sum(state.frames for state, _ in workers)
-        work = sum((state.frames * frame_s for state, frame_s in workers), self._made_s)
+        """The state now: of the busy workers, and of the begun files by name."""
+        inside = sum(state.frames for state in states)
+        total = max(counts.frames, self.forecast.frames)
         return Snapshot(
             counts=counts,
             frames=counts.frames_done + inside,
-            total=self.forecast.total(counts),
+            total=0 if counts.waiting and not self.forecast.frames else total,
             new_frames=self._frames + inside,
-            work=work,
-            work_left=max(0.0, self._expected_s - work),
+            left_s=self._left_s(states, files, workers) if self.forecast.rates else None,
             elapsed_s=elapsed_s,
-            workers=tuple(state for state, _ in workers),
+            workers=tuple(states),
         )
+
+    def _left_s(
+        self, states: Sequence[WorkerState], files: Mapping[str, OpenFile], workers: int
+    ) -> float:
+        """The remaining seconds, at the pace up to now."""
+        tasks: dict[str, list[WorkerState]] = {name: [] for name in files}
+        pace = self.pace.copy()
+        for state in states:
+            if state.name not in files:
+                continue  # it was given up
+            tasks[state.name].append(state)
+            cost_class = files[state.name].cost_class
+            if state.task == "make" and state.frames and cost_class is not None:
+                # The next frame is half finished, on average.
+                pace.learn("make", cost_class, state.frames + 0.5, state.elapsed_s)
+        begun = [
+            file.rest(pace, tasks[name])
+            for name, file in files.items()
+            if file.cost_class is not None
+        ]
+        last = [*islice(reversed(self._waiting.values()), LAST * workers)]
+        waiting = [pace.rest_of(file) for file in reversed(last)]
+        return makespan(begun, waiting, workers, self._work_before(pace, last))
+
+    def _work_before(self, pace: Pace, last: Sequence[Expected]) -> float:
+        """The seconds of one worker for the files that wait before the last ones."""
+        if len(last) == len(self._waiting):
+            return 0.0
+        files = self._files - Counter(file.cost_class for file in last)
+        frames = Counter(self._frames_waiting)
+        for file in last:
+            frames[file.cost_class] -= file.frames
+        return sum(pace.work_of(one, count, frames[one]) for one, count in files.items())

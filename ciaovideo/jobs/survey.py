@@ -1,5 +1,6 @@
 """A survey of all files before the first is made: time, memory, disk and losses."""
 
+import logging
 import math
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 from typing import Any
 
@@ -17,18 +19,26 @@ import psutil
 from ciaovideo.errors import CiaoVideoError, DecodeError, EncodeError
 from ciaovideo.findings import Finding, Kind, thing_of
 from ciaovideo.jobs import tasks
+from ciaovideo.jobs.forecast import CostClass, Expected, Forecast, Rate
 from ciaovideo.jobs.inputs import Found, draft_jobs, make_jobs
 from ciaovideo.jobs.job import Job
-from ciaovideo.jobs.progress import CostClass, Forecast
 from ciaovideo.jobs.workers.protocol import Workers
+from ciaovideo.media.pictures.framemd5 import write_framemd5
 from ciaovideo.media.sequence.numbered import source_files
+from ciaovideo.media.write.encoder import FrameEncoder
+from ciaovideo.media.write.muxer import Muxer
 from ciaovideo.media.write.output import Destination
+from ciaovideo.models.weights import file_sha256
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.decide import decide
 from ciaovideo.pipeline.fingerprint import LedgerAccess, reproducible
 from ciaovideo.pipeline.segmenting import SegmentPlan
 from ciaovideo.pipeline.session import UpscaleRun
 from ciaovideo.pipeline.source import InputWishes, RunSource
+from ciaovideo.storage.ledger import LENGTH
+from ciaovideo.storage.segments import Segment, joined
+
+log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 SAMPLES = 3  # classes of files that are timed: those with the most work
@@ -43,6 +53,7 @@ class SurveyedFile:
     """Facts of a file before it is made.
 
     ``full_size`` is ``out_size`` with padding; ``memory`` in bytes, of a worker and its GPU.
+    ``probe_s`` are the seconds that the survey of the file took.
     """
 
     frames: int
@@ -54,6 +65,7 @@ class SurveyedFile:
     codec: str
     memory: int
     source_bytes: int
+    probe_s: float
     findings: tuple[Finding, ...]
 
     @property
@@ -73,7 +85,7 @@ type Look = SurveyedFile | CiaoVideoError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Cost of some frames: seconds and coded bytes per output pixel.
+    """Cost of some frames: seconds to make and to join them, and coded bytes, per output pixel.
 
     ``memory`` in bytes is that of the worker's whole process.
     """
@@ -81,6 +93,7 @@ class Sample:
     seconds: float
     bytes: float
     memory: int
+    join_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -97,8 +110,8 @@ class Survey:
     """The estimate for a whole batch.
 
     ``files`` can be made, ``problems`` are the others with their errors. ``seconds`` and ``disk``
-    are estimates from ``samples``: for all workers together, and for the outputs' video with the
-    segments of open files.
+    are estimates from ``samples``: until all workers are done, and for the outputs' video with the
+    segments of open files. ``expected`` has the files that can be made by the names of their jobs.
     """
 
     files: int = 0
@@ -115,6 +128,8 @@ class Survey:
     cost_classes: dict[CostClass, Example] = field(default_factory=dict)
     samples: dict[CostClass, Sample] = field(default_factory=dict)
     largest: list[int] = field(default_factory=list)  # pixels of files, largest first
+    expected: dict[str, Expected] = field(default_factory=dict)
+    probes_s: list[float] = field(default_factory=list)
 
     def add(self, job: Job, file: SurveyedFile, workers: int) -> None:
         """Count a file."""
@@ -127,6 +142,10 @@ class Survey:
         self.losses.update({(one.kind, thing_of(one.subject)) for one in file.findings})
         known = self.cost_classes.setdefault(file.cost_class, Example(job, file.duration_s))
         known.pixels += file.pixels
+        self.expected[job.name] = Expected(
+            cost_class=file.cost_class, frames=file.frames, length=job.options.segment or LENGTH
+        )
+        self.probes_s.append(file.probe_s)
         self.largest = sorted([*self.largest, file.pixels], reverse=True)[:workers]
 
     def estimate(self, folder: Path, workers: int) -> None:
@@ -135,10 +154,9 @@ class Survey:
         self.disk_free = shutil.disk_usage(there).free
         if not self.samples:
             return
+        self.seconds = self.forecast().makespan(workers)
         for cost_class, known in self.cost_classes.items():
-            sample = self.sample_of(cost_class)
-            self.seconds += known.pixels * sample.seconds / workers
-            self.disk += int(known.pixels * sample.bytes)
+            self.disk += int(known.pixels * self.sample_of(cost_class).bytes)
         coded = max(sample.bytes for sample in self.samples.values())
         self.disk += int(sum(self.largest) * coded)
         self.memory = max(self.memory, *(sample.memory for sample in self.samples.values()))
@@ -156,11 +174,15 @@ class Survey:
         ]
         return max(alike or self.samples.values(), key=lambda sample: sample.seconds)
 
-    def forecast(self, workers: int, made: int = 0) -> Forecast:
+    def forecast(self, made: int = 0) -> Forecast:
         """The estimate for a batch; ``made`` are the frames of finished files."""
-        known = self.cost_classes if self.samples else ()
-        rates = {cost_class: self.sample_of(cost_class).seconds for cost_class in known}
-        return Forecast(frames=self.frames + made, seconds=self.seconds * workers, rates=rates)
+        samples = {one: self.sample_of(one) for one in (self.cost_classes if self.samples else ())}
+        return Forecast(
+            frames=self.frames + made,
+            files=self.expected,
+            rates={one: Rate(make=s.seconds, join=s.join_s) for one, s in samples.items()},
+            plan_s=median(self.probes_s) if self.probes_s else 0.0,
+        )
 
     def check_disk(self, folder: Path) -> None:
         """Raise EncodeError if the outputs do not fit on the disk."""
@@ -192,25 +214,39 @@ def survey(
         else:
             found.add(job, file, workers.count)
         on_file(job, file)
+    ordered = (job.name for job in jobs if job.name in found.expected)
+    found.expected = {name: found.expected[name] for name in ordered}
     most = sorted(found.cost_classes.items(), key=lambda item: -item[1].pixels)[:SAMPLES]
     tried = ((known.job, sample, (known.job, known.duration_s)) for _, known in most)
     by_example = {known.job.name: cost_class for cost_class, known in most}
     for job, result in _spread(workers, tried):
         if isinstance(result, Sample):
             found.samples[by_example[job.name]] = result
+        else:
+            log.warning("no frame of %s could be timed: %s", job.source, result)
     found.estimate(folder, workers.count)
     return found
 
 
 def jobs_by_size(
-    found: Sequence[Found], output: Path, options: UpscaleOptions, name: str, workers: Workers
+    found: Sequence[Found],
+    output: Path,
+    options: UpscaleOptions,
+    name: str,
+    workers: Workers,
+    *,
+    on_look: Callable[[], None] = lambda: None,
 ) -> tuple[list[Job], dict[str, Look]]:
     """Jobs whose names have their outputs' sizes, and the files that were surveyed for these.
 
-    A file that fails has 0 in its name; the batch tries it again, and tells why.
+    A file that fails has 0 in its name; the batch tries it again, and tells why. ``on_look`` is
+    called after each.
     """
     drafts = draft_jobs(found, output, options, name)
-    looks = {draft.name: look for draft, look in _looks_at(drafts, workers)}
+    looks: dict[str, Look] = {}
+    for draft, look in _looks_at(drafts, workers):
+        looks[draft.name] = look
+        on_look()
     sizes = [
         look.full_size if isinstance(look, SurveyedFile) else (0, 0)
         for look in (looks[draft.name] for draft in drafts)
@@ -227,13 +263,14 @@ def _looks_at(jobs: Iterable[Job], workers: Workers) -> Iterator[tuple[Job, Look
 
 def survey_file(job: Job) -> SurveyedFile:
     """Plan a file without writing anything, in a worker; raises CiaoVideoError."""
+    started = time.perf_counter()
     destination = Destination.of(job.output)
     destination.check_segments()
     # Grain changes neither sizes nor losses, and costs more to measure than all the rest.
     encode = replace(job.options.encode, grain="off")
     options = reproducible(job.source, replace(job.options, resume=True, encode=encode))
     wishes = InputWishes(options=options.input, count=options.frames, strict=options.streams.strict)
-    with tasks.context.lock, RunSource(job.source, wishes) as source:
+    with tasks.context.lock, RunSource(job.source, wishes, described=True) as source:
         plan = decide(
             source, destination, options, lambda model: tasks.context.engine(model, options)
         ).plan
@@ -249,6 +286,7 @@ def survey_file(job: Job) -> SurveyedFile:
             codec=plan.encoding.codec.name,
             memory=psutil.Process().memory_info().rss + plan.memory.bytes * plan.workers,
             source_bytes=sum(file.stat().st_size for file in source_files(job.source)),
+            probe_s=time.perf_counter() - started,
             findings=plan.findings,
         )
 
@@ -278,19 +316,31 @@ def sample(job: Job, duration_s: float) -> Sample:
             each = first[0] / run.plan.workers
             at = 2 * run.plan.workers
             count = max(run.plan.workers, min(MOST_SAMPLED, int(SAMPLE_S / max(each, 1e-6))))
-            seconds, frames, size = _timed(run, SegmentPlan(start=at, stop=at + count)) or first
-            pixels = frames * math.prod(run.plan.out_size)
-            memory = psutil.Process().memory_info().rss
-            return Sample(seconds=seconds / pixels, bytes=size / pixels, memory=memory)
+            seconds, made = _timed(run, SegmentPlan(start=at, stop=at + count)) or first
+            pixels = made.frames * math.prod(run.plan.out_size)
+            return Sample(
+                seconds=seconds / pixels,
+                bytes=made.path.stat().st_size / pixels,
+                memory=psutil.Process().memory_info().rss,
+                join_s=_joined_s(run, made, output) / pixels,
+            )
 
 
-def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, int, int] | None:
-    """Seconds, frames and bytes of a segment; None if the source ended before it."""
+def _timed(run: UpscaleRun, segment: SegmentPlan) -> tuple[float, Segment] | None:
+    """A segment, and the seconds to make it; None if the source ended before it."""
     started = time.perf_counter()
     made = run.make(segment).segment
-    if made is None:
-        return None
-    return time.perf_counter() - started, made.frames, made.path.stat().st_size
+    return None if made is None else (time.perf_counter() - started, made)
+
+
+def _joined_s(run: UpscaleRun, segment: Segment, output: Path) -> float:
+    """The seconds that a join spends on the frames of a segment: to copy, list and hash them."""
+    started = time.perf_counter()
+    with FrameEncoder(run.target) as speaker, Muxer(output, speaker) as muxer:
+        muxer.add(joined([segment]))
+    write_framemd5(output, output.with_name("frames"))
+    file_sha256(output)
+    return time.perf_counter() - started
 
 
 def _spread(

@@ -17,8 +17,8 @@ from typing import Any
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import CiaoVideoError, EncodeError, OutputExistsError, StaleLedgerError
 from ciaovideo.findings import Finding
+from ciaovideo.jobs.forecast import CostClass
 from ciaovideo.jobs.job import Job, file_stamp
-from ciaovideo.jobs.progress import CostClass
 from ciaovideo.jobs.provenance import fixity, provenance
 from ciaovideo.options import ModelOptions, UpscaleOptions
 from ciaovideo.pipeline.fingerprint import LedgerAccess

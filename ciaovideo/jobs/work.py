@@ -1,7 +1,8 @@
 """Progress of one file of a batch: which segments are finished, running, and left."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from ciaovideo.errors import (
     CiaoVideoError,
@@ -12,8 +13,9 @@ from ciaovideo.errors import (
     VerificationError,
 )
 from ciaovideo.findings import Finding
+from ciaovideo.jobs.forecast import WORTH_SPLITTING, CostClass, Expected, Pace, Rest
 from ciaovideo.jobs.job import Job
-from ciaovideo.jobs.progress import Forecast
+from ciaovideo.jobs.progress import WorkerState
 from ciaovideo.jobs.tasks import Planned
 from ciaovideo.pipeline.segmenting import SegmentPlan
 
@@ -21,7 +23,6 @@ type Stage = Literal["waiting", "planning", "making", "forgetting", "joining"]
 
 PASSING = (MediaError, EngineError, LostWorkerError)  # may be temporary: disks, memory, networks
 WAITS_S = (1.0, 10.0, 60.0)  # before a new attempt at a file; the last one is repeated
-WORTH_SPLITTING = 2  # segments left for which a second worker is called
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class FileWork:
     job: Job
     stage: Stage = "waiting"
     length: int = 0
-    frame_s: float = 0.0  # expected time of a frame
+    cost_class: CostClass | None = None
     expected: int = 0
     total: int | None = None
     segments: dict[int, int] = field(default_factory=dict)
@@ -51,11 +52,18 @@ class FileWork:
     seconds: float = 0.0
     findings: dict[Finding, None] = field(default_factory=dict)  # an ordered set
 
-    def begin(self, planned: Planned, forecast: Forecast) -> None:
+    @classmethod
+    def of(cls, job: Job, file: Expected | None) -> Self:
+        """A file that is begun now, with what is expected of it."""
+        if file is None:
+            return cls(job)
+        return cls(job, length=file.length, cost_class=file.cost_class, expected=file.frames)
+
+    def begin(self, planned: Planned) -> None:
         """Take the plan of the file."""
         self.stage = "making"
         self.length, self.expected = planned.length, planned.frames
-        self.frame_s = forecast.seconds_per_frame(planned.cost_class)
+        self.cost_class = planned.cost_class
         self.segments = dict(planned.segments)
         self.planned, self.in_order, self.total = None, self.in_order, None
         self.findings |= dict.fromkeys(planned.findings)
@@ -161,6 +169,18 @@ class FileWork:
             at = self.segments[at]
         return at
 
+    def rest(self, pace: Pace, tasks: Sequence[WorkerState]) -> Rest:
+        """What is left of the file beside its running tasks, which are given."""
+        assert self.cost_class is not None
+        file = Expected(cost_class=self.cost_class, frames=self.frames, length=self.length)
+        running = [_seconds_left(state, pace, file) for state in tasks]
+        begun = self.done + sum(state.total for state in tasks)
+        left = Rest.of(pace, file, max(0, self.frames - begun), running=running)
+        left.alone, left.listed = self.in_order, self.planned is not None
+        if self.stage == "joining":
+            left.join_s = 0.0
+        return left
+
     def _next_in_order(self) -> SegmentPlan | None:
         start = self.first_missing()
         if self.total is not None and start >= self.total:
@@ -168,6 +188,41 @@ class FileWork:
         stop = start + self.length
         limit = self.job.options.frames
         return SegmentPlan(start=start, stop=min(stop, limit) if limit else stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A running task: its kind, its file, the segment that it makes, and when it began."""
+
+    kind: str
+    work: FileWork
+    segment: SegmentPlan | None
+    began: float
+
+    def state(self, worker: str, frames: int, now: float) -> WorkerState:
+        """The state of its worker, which has done so many frames."""
+        total = 0
+        if self.segment:
+            total = min(self.segment.stop, self.work.frames or self.segment.stop)
+            total -= self.segment.start
+        return WorkerState(
+            worker=worker,
+            task=self.kind,
+            name=self.work.job.name,
+            frames=min(frames, total),
+            total=total,
+            elapsed_s=now - self.began,
+        )
+
+
+def _seconds_left(state: WorkerState, pace: Pace, file: Expected) -> float:
+    """The time until a task ends; 0 where it should have, or will soon."""
+    match state.task:
+        case "make":
+            return pace.seconds("make", file.cost_class, state.total - state.frames)
+        case "plan" | "join" as kind:
+            return max(0.0, pace.seconds(kind, file.cost_class, file.frames) - state.elapsed_s)
+    return 0.0
 
 
 def _begin_of_longest(free: list[SegmentPlan], taken: set[int], length: int) -> SegmentPlan | None:

@@ -35,7 +35,7 @@ from tests.media import make_clip
 WORKERS = 100  # of the command that is measured without them
 EACH = 100  # segments of a file there
 MIXED = ((64, 48, 3), (160, 96, 2), (96, 96, 3), (64, 48, 6), (160, 96, 4))  # width, height, s
-SHOWN = range(1, 10)  # tenths of the work
+SHOWN = range(1, 10)  # tenths of the time
 
 
 class Idle:
@@ -191,7 +191,7 @@ def each_task(frames: int, folder: Path) -> None:
 
 
 def left(workers: int, folder: Path) -> None:
-    """The time that is said to be left, and that was left, after each tenth of the work."""
+    """The time that is said to be left, and that was left, after each tenth of the time."""
     source = folder / "mixed"
     source.mkdir(exist_ok=True)
     for number, (width, height, seconds) in enumerate(MIXED):
@@ -200,14 +200,13 @@ def left(workers: int, folder: Path) -> None:
     jobs = jobs_of(source, output, segment=12)
     told: list[Snapshot] = []
     with LocalWorkers(workers) as local:
-        forecast = survey(jobs, local, output).forecast(workers)
+        found = survey(jobs, local, output)
         began = time.monotonic()
-        Batch(output, local, on_tick=told.append).run(jobs, forecast)
+        Batch(output, local, on_tick=told.append).run(jobs, found.forecast())
         took = time.monotonic() - began
-    print(f"{workers} workers: {took:.0f} s, foreseen {forecast.seconds / workers:.0f} s")
+    print(f"{workers} workers: {took:.0f} s, foreseen {found.seconds:.0f} s")
     for tenth in SHOWN:
-        share = (now for now in told if now.work >= tenth / 10 * forecast.seconds)
-        now = next(share, None)
+        now = next((now for now in told if now.elapsed_s >= tenth / 10 * took), None)
         if now and now.left_s is not None:
             true = took - now.elapsed_s
             print(f"{tenth}0 %: {now.left_s:.0f} s said, {true:.0f} s true", flush=True)

@@ -17,11 +17,15 @@ from ciaovideo.options import UpscaleOptions, option_groups
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
+    from collections.abc import Mapping, Sequence
 
     from ciaovideo.jobs.batch import Batch
-    from ciaovideo.jobs.job import BatchOptions
+    from ciaovideo.jobs.inputs import Found
+    from ciaovideo.jobs.job import BatchOptions, Job
+    from ciaovideo.jobs.survey import Look, Survey
     from ciaovideo.jobs.workers.cluster import ClusterWorkers
     from ciaovideo.jobs.workers.local import LocalWorkers
+    from ciaovideo.jobs.workers.protocol import Workers
 
 INTERRUPTED = 128 + signal.SIGINT
 EPILOG = """
@@ -127,15 +131,17 @@ def run(arguments: Namespace) -> int:
     options = read_options(arguments)
     with loading():
         from ciaovideo.cli.batch.progress import BatchPrinter
-        from ciaovideo.cli.batch.survey import SurveyPrinter, dry_run_code
+        from ciaovideo.cli.batch.survey import dry_run_code
         from ciaovideo.jobs.batch import Batch
+        from ciaovideo.jobs.forecast import Forecast
         from ciaovideo.jobs.inputs import find_sources, make_jobs, names_sizes
-        from ciaovideo.jobs.ledger import given_names, unfinished
-        from ciaovideo.jobs.progress import Forecast
-        from ciaovideo.jobs.survey import jobs_by_size, survey
+        from ciaovideo.jobs.ledger import FOLDER, given_names, unfinished
+        from ciaovideo.jobs.lock import refuse_locked
 
     if arguments.reports:
         _check_charts()
+    if not arguments.dry_run:  # a survey may take hours
+        refuse_locked(arguments.output / FOLDER / "lock")
     rated = options.input.rate is not None
     listing = find_sources(arguments.inputs, arguments.output, pictures=rated)
     where = listing.found, arguments.output, options
@@ -147,23 +153,57 @@ def run(arguments: Namespace) -> int:
         BatchPrinter(quiet=arguments.quiet, events=arguments.json) as printer,
     ):
         printer.others(listing.others)
-        jobs, known = jobs_by_size(*where, arguments.name, workers) if sized else (jobs, {})
+        known: dict[str, Look] = {}
+        if sized:
+            jobs, known = _sized_jobs(arguments, listing.found, options, workers)
         forecast = Forecast()
-        if arguments.dry_run or not arguments.no_disk_check:
-            left, made = (jobs, 0) if arguments.dry_run else unfinished(arguments.output, jobs)
-            looks = SurveyPrinter(as_json=arguments.json, quiet=arguments.quiet)
-            found = survey(left, workers, arguments.output, looks.add, known)
-            if arguments.dry_run:
-                looks.result(found)
-                return dry_run_code(found)
-            looks.brief(found)
+        if arguments.dry_run:
+            return dry_run_code(_surveyed(arguments, jobs, known, workers))
+        if not arguments.no_disk_check:
+            left, made = unfinished(arguments.output, jobs)
+            found = _surveyed(arguments, left, known, workers)
             found.check_disk(arguments.output)
-            forecast = found.forecast(workers.count, made)
+            forecast = found.forecast(made)
         own = _batch_options(arguments)
         batch = Batch(arguments.output, workers, own, on_event=printer.event, on_tick=printer.tick)
         with _stops(batch):
             code = batch.run(jobs, forecast)
     return INTERRUPTED if batch.stopping else code
+
+
+def _sized_jobs(
+    arguments: Namespace, found: "Sequence[Found]", options: UpscaleOptions, workers: "Workers"
+) -> "tuple[list[Job], dict[str, Look]]":
+    """The jobs whose names need the sizes of outputs, and the files, which were surveyed."""
+    from ciaovideo.cli.batch.survey import SurveyProgress
+    from ciaovideo.jobs.survey import jobs_by_size
+
+    words = found, arguments.output, options, arguments.name, workers
+    with SurveyProgress(len(found), quiet=arguments.quiet or arguments.json) as progress:
+        return jobs_by_size(*words, on_look=progress.seen)
+
+
+def _surveyed(
+    arguments: Namespace, jobs: "Sequence[Job]", known: "Mapping[str, Look]", workers: "Workers"
+) -> "Survey":
+    """Survey the files, and print what was found."""
+    from ciaovideo.cli.batch.survey import SurveyPrinter, SurveyProgress
+    from ciaovideo.jobs.survey import survey
+
+    quiet = arguments.quiet
+    printer = SurveyPrinter(as_json=arguments.json, quiet=quiet)
+    with SurveyProgress(len(jobs), quiet=quiet or arguments.json) as progress:
+
+        def look(job: "Job", file: "Look") -> None:
+            printer.add(job, file)
+            progress.seen()
+
+        found = survey(jobs, workers, arguments.output, look, known)
+    if arguments.dry_run:
+        printer.result(found)
+    else:
+        printer.brief(found)
+    return found
 
 
 def _check_charts() -> None:

@@ -2,10 +2,15 @@
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from tqdm import tqdm
 
 from ciaovideo.cli.json_output import to_plain
+from ciaovideo.cli.progress import LINE_EVERY_S, has_width
 from ciaovideo.errors import CiaoVideoError
 
 if TYPE_CHECKING:
@@ -14,6 +19,43 @@ if TYPE_CHECKING:
 
 SOME_FAIL = 7
 TELLS = ("lost", "guessed", "damaged", "changed")
+
+
+class SurveyProgress:
+    """Prints how many files were surveyed: a bar on a terminal, else a line a minute.
+
+    A context manager. ``seen`` is called after each file.
+    """
+
+    def __init__(
+        self, total: int, *, quiet: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._total, self._clock, self._quiet = total, clock, quiet
+        self._count, self._next_line = 0, clock() + LINE_EVERY_S
+        self._drawn = has_width() and not quiet
+        self._bar = tqdm(
+            total=total,
+            desc="survey",
+            unit=" files",
+            file=sys.stderr,
+            disable=not self._drawn,
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def seen(self) -> None:
+        """Count a file."""
+        self._count += 1
+        self._bar.update()
+        if not self._drawn and not self._quiet and self._clock() >= self._next_line:
+            self._next_line = self._clock() + LINE_EVERY_S
+            print(f"{self._count} of {self._total} files surveyed", file=sys.stderr, flush=True)
 
 
 class SurveyPrinter:

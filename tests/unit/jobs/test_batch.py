@@ -14,11 +14,12 @@ from ciaovideo.errors import EncodeError, LockedJobError, LostWorkerError
 from ciaovideo.jobs import batch as batch_module
 from ciaovideo.jobs import tasks, work
 from ciaovideo.jobs.batch import Batch
+from ciaovideo.jobs.forecast import Expected, Forecast, Rate
 from ciaovideo.jobs.inputs import find_sources, make_jobs
 from ciaovideo.jobs.job import BatchOptions, Event
-from ciaovideo.jobs.ledger import BatchLedger, unfinished
+from ciaovideo.jobs.ledger import BatchLedger, given_names, unfinished
 from ciaovideo.jobs.lock import batch_lock
-from ciaovideo.jobs.progress import Forecast, Snapshot
+from ciaovideo.jobs.progress import Snapshot
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.pipeline import grain
@@ -196,6 +197,28 @@ def test_the_total_counts_what_is_finished_and_what_is_left(
     assert totals[0][0] == 0
     assert totals[0][-1] == 31
     assert set(totals[31]) == {31}
+
+
+@pytest.mark.heavy
+def test_outputs_keep_their_names_when_files_come_that_would_share_them(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    make_clip(source / "a.ts", **SMALL, seconds=3 / 24)
+    output = tmp_path / "out"
+
+    def run() -> list[tuple[str, str]]:
+        found = find_sources([str(source)], output).found
+        jobs = make_jobs(found, output, PLAIN, given=given_names(output))
+        workers, told = DirectWorkers(), Told()
+        assert Batch(output, workers, on_event=told).run(jobs) == 0
+        workers.stop()
+        return sorted(told.kinds("done", "skip"))
+
+    assert run() == [("done", "a.mkv")]
+    (source / "a.m2ts").write_bytes((source / "a.ts").read_bytes())
+    assert run() == [("done", "a.m2ts.mkv"), ("skip", "a.mkv")]
+    (source / "a.ts").unlink()
+    assert run() == [("skip", "a.m2ts.mkv")]
 
 
 def test_one_bad_file_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
@@ -397,19 +420,24 @@ class TimedWorkers(DirectWorkers):
 def test_the_time_left_goes_by_the_sorts_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the first tenth it is right within 20 %, on a machine that is slower than foreseen."""
+    """On a machine that is slower than foreseen, after the first segment of a costly file."""
     monkeypatch.setattr(batch_module, "time", clock := Clock())
     source = make_sources(tmp_path / "in", a=16, b=160)
     listing = find_sources([str(source)], output := tmp_path / "out")
     dear, cheap = make_jobs(listing.found, output, PLAIN)
     dear = replace(dear, options=replace(PLAIN, encode=EncodeOptions(codec="ffv1")))
     shape = ("bicubic", (32, 48), (64, 96))
-    rates = {(*shape, "ffv1"): 5 / (64 * 96), (*shape, "libx264"): 0.5 / (64 * 96)}
+    costly, quick = (*shape, "ffv1"), (*shape, "libx264")
+    rates = {costly: Rate(make=5 / (64 * 96)), quick: Rate(make=0.5 / (64 * 96))}
+    files = {
+        "a.mkv": Expected(cost_class=costly, frames=16, length=SEGMENT),
+        "b.mkv": Expected(cost_class=quick, frames=160, length=SEGMENT),
+    }
     seen: list[tuple[Snapshot, float]] = []
     workers = TimedWorkers(clock)
     batch = Batch(output, workers, on_tick=lambda told: seen.append((told, clock.now)))
-    assert batch.run([dear, cheap], Forecast(frames=176, seconds=160, rates=rates)) == 0
+    assert batch.run([dear, cheap], Forecast(frames=176, files=files, rates=rates)) == 0
     workers.stop()
-    told, at = next((told, at) for told, at in seen if told.work >= 0.1 * 160)
-    assert told.work == 8 * 5
+    told, at = next((told, at) for told, at in seen if told.new_frames)
+    assert told.new_frames == SEGMENT
     assert told.left_s == pytest.approx(clock.now - at, rel=0.2)

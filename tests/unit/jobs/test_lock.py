@@ -12,7 +12,7 @@ import pytest
 
 from ciaovideo.errors import EncodeError, LockedJobError
 from ciaovideo.jobs import lock as lock_module
-from ciaovideo.jobs.lock import batch_lock, owner_of
+from ciaovideo.jobs.lock import batch_lock, owner_of, refuse_locked
 
 HOLDER = """
 import sys
@@ -42,8 +42,12 @@ def test_another_process_is_named_and_its_death_frees_the_batch(tmp_path: Path) 
         assert told in owner_of(path)
         with pytest.raises(LockedJobError, match=told), batch_lock(path):
             pass
+        with pytest.raises(LockedJobError, match=told):
+            refuse_locked(path)
         holder.kill()
     assert not owner_of(path)
+    refuse_locked(path)
+    refuse_locked(path.with_name("none"))
     with batch_lock(path) as before:
         assert told in before
     with batch_lock(path) as before:
