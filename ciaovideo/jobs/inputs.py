@@ -1,6 +1,8 @@
 """The input files of a batch and their outputs."""
 
 import csv
+import logging
+import os
 import re
 import tomllib
 from collections import Counter
@@ -17,6 +19,8 @@ from ciaovideo.jobs.job import Job
 from ciaovideo.media.sequence.numbered import PICTURES, PictureName, is_sequence, sequences_among
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.keywords import field_homes, with_fields
+
+log = logging.getLogger(__name__)
 
 VIDEOS = re.compile(
     r"\.(264|265|266|3g2|3gp|asf|avc|avi|divx|dv|evo|f4v|flv|gif|gxf|h264|h265|h266|hevc|ivf|m1v|m2p"
@@ -40,6 +44,9 @@ class Found:
     place: Path
     output: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+type Owned = Sequence[tuple[Found, UpscaleOptions]]  # sources with options of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +108,10 @@ def make_jobs(
     option. {height} and {width} are those of the outputs' ``sizes``. Without it an output is named
     like its source; ``given`` are the names that the batch has given before, with their sources.
     """
-    owns = [_own_options(one, options) for one in found]
-    places = _places(found, owns, name, sizes) if name else _default_places(found, owns, given)
+    owned = [(one, _own_options(one, options)) for one in found]
+    places = _places(owned, name, sizes) if name else _default_places(owned, given)
     jobs: dict[str, Job] = {}
-    for one, own, place in zip(found, owns, places, strict=True):
+    for (one, own), place in zip(owned, places, strict=True):
         made = output / place
         if not made.resolve().is_relative_to(output.resolve()):
             raise OptionError(f"{place} lies outside {output}", "name outputs below it")
@@ -133,36 +140,26 @@ def _key(place: Path | str) -> str:
     return str(place).casefold()
 
 
-def _places(
-    found: Sequence[Found],
-    owns: Sequence[UpscaleOptions],
-    pattern: str,
-    sizes: Sequence[tuple[int, int]],
-) -> list[Path]:
+def _places(owned: Owned, pattern: str, sizes: Sequence[tuple[int, int]]) -> list[Path]:
     """The outputs' paths below the batch's folder, by a pattern."""
     places = []
-    for number, (one, own) in enumerate(zip(found, owns, strict=True), 1):
+    for number, (one, own) in enumerate(owned, 1):
         size = sizes[number - 1] if sizes else (0, 0)
         places.append(one.output or _folder_of(one) / _name(one, own, pattern, (number, *size)))
     return places
 
 
-def _default_places(
-    found: Sequence[Found], owns: Sequence[UpscaleOptions], given: Mapping[str, Path]
-) -> list[Path]:
+def _default_places(owned: Owned, given: Mapping[str, Path]) -> list[Path]:
     """The outputs' paths below the batch's folder, named like their sources.
 
     Of sources that would share a name, those whose suffix outputs do not keep have it in a longer
     name, such as X.ts.mkv. A name that was ``given`` stays with its source, and goes to no other.
     """
     holders = {_key(name): _file_name(source) for name, source in given.items()}
-    usual = [
-        one.output or _folder_of(one) / _default_name(one.source, own)
-        for one, own in zip(found, owns, strict=True)
-    ]
+    usual = [one.output or _folder_of(one) / _default_name(one.source, own) for one, own in owned]
     counts = Counter(map(_key, usual))
     places = []
-    for one, own, place in zip(found, owns, usual, strict=True):
+    for (one, own), place in zip(owned, usual, strict=True):
         longer = place.with_name(_default_name(one.source, own, longer=True))
         called, holder = _file_name(one.source), holders.get(_key(place))
         if holder is None:
@@ -204,7 +201,9 @@ def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -
     elif MAGIC.search(name):
         base = _fixed_part(path)
         matches = sorted(base.glob(str(path.relative_to(base))))
-        matches = [match for match in matches if not _is_hidden(match.relative_to(base))]
+        matches = [
+            match for match in matches if "/." not in f"/{match.relative_to(base).as_posix()}"
+        ]
         if not matches:
             raise MissingInputError(f"nothing matches {name}", "check the folder")
         for match in matches:
@@ -219,16 +218,15 @@ def _named(name: str, output: Path, others: dict[str, int], *, pictures: bool) -
 def _in_folder(
     folder: Path, output: Path, others: dict[str, int], *, pictures: bool
 ) -> Iterator[Found]:
+    below = _walked(folder)
     if pictures:
-        for parent in (folder, *sorted(path for path in folder.rglob("*/") if path.is_dir())):
+        for parent in (folder, *(path for path in below if path.is_dir())):
             if not _is_inside(parent, output):
                 yield from _sequences(parent, folder)
-    for path in sorted(folder.rglob("*")):
+    for path in below:
+        if not path.is_file() or _is_inside(path, output):
+            continue
         place = path.relative_to(folder)
-        if _is_hidden(place) or not path.is_file():
-            continue
-        if _is_inside(path, output):
-            continue
         suffix = path.suffix.lower()
         if VIDEOS.fullmatch(suffix):
             yield Found(source=path, place=place)
@@ -236,20 +234,27 @@ def _in_folder(
             others[suffix] = others.get(suffix, 0) + 1
 
 
+def _walked(folder: Path) -> list[Path]:
+    """All files and folders below a folder, in order, but no hidden ones; logs unreadable ones."""
+    found = []
+    for parent, folders, files in os.walk(folder, onerror=_log_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [name for name in files if not name.startswith(".")]
+        found += [Path(parent, name) for name in (*folders, *files)]
+    return sorted(found)
+
+
+def _log_unreadable(error: OSError) -> None:
+    log.warning("the folder %s is left out: %s", error.filename, error.strerror)
+
+
 def _sequences(folder: Path, base: Path) -> Iterator[Found]:
     """The numbered pictures in one folder, ``base`` or below it."""
     place = folder.relative_to(base)
-    if _is_hidden(place):
-        return
     names = (file.name for file in folder.iterdir() if not file.name.startswith("."))
     for pattern in sorted(sequences_among(names)):
         below = place if place.parts else Path(folder.absolute().name)
         yield Found(source=folder / pattern, place=below / pattern)
-
-
-def _is_hidden(place: Path) -> bool:
-    """Whether a path below a folder is hidden, or lies in a hidden folder."""
-    return any(part.startswith(".") for part in place.parts)
 
 
 def _is_inside(path: Path, output: Path) -> bool:

@@ -1,5 +1,6 @@
 """What a batch takes, and what becomes of the names."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
 from ciaovideo.jobs.inputs import draft_jobs, find_sources, make_jobs, names_sizes
 from ciaovideo.jobs.job import Job
 from ciaovideo.options import InputOptions, UpscaleOptions
+
+DENIED = "Permission denied"
 
 
 @pytest.fixture
@@ -38,6 +41,23 @@ def test_folders_are_searched_and_mirrored(tapes: Path) -> None:
     ]
     assert [job.output for job in jobs] == [out / job.name for job in jobs]
     assert all(job.options.resume for job in jobs)
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path).name in ("deep", ".trash"):
+            raise PermissionError(13, DENIED, str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    jobs = jobs_of(tapes, out=tmp_path / "out")
+    assert [job.name for job in jobs] == ["a.mov", "reel/b.mkv"]
+    (record,) = caplog.records
+    assert record.getMessage() == f"the folder {tapes / 'reel' / 'deep'} is left out: {DENIED}"
 
 
 def test_wildcards_mirror_from_their_first_one_on(tapes: Path, tmp_path: Path) -> None:
