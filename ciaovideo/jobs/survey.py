@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -109,12 +109,14 @@ class Example:
 class Survey:
     """The estimate for a whole batch.
 
-    ``files`` can be made, ``problems`` are the others with their errors. ``seconds`` and ``disk``
-    are estimates from ``samples``: until all workers are done, and for the outputs' video with the
-    segments of open files. ``expected`` has the files that can be made by the names of their jobs.
+    ``files`` can be made, of which some are ``finished``; ``problems`` are the others with their
+    errors. ``seconds`` and ``disk`` are estimates from ``samples`` for unfinished files: until all
+    workers are done, and for the outputs' video with the segments of open files. ``expected`` has
+    these files by the names of their jobs.
     """
 
     files: int = 0
+    finished: int = 0
     frames: int = 0
     pixels: int = 0
     duration_s: float = 0.0
@@ -131,8 +133,8 @@ class Survey:
     expected: dict[str, Expected] = field(default_factory=dict)
     probes_s: list[float] = field(default_factory=list)
 
-    def add(self, job: Job, file: SurveyedFile, workers: int) -> None:
-        """Count a file."""
+    def add(self, job: Job, file: SurveyedFile, workers: int, *, finished: bool = False) -> None:
+        """Count a file; one that is ``finished`` takes neither time nor disk."""
         self.files += 1
         self.frames += file.frames
         self.pixels += file.pixels
@@ -140,6 +142,9 @@ class Survey:
         self.source_bytes += file.source_bytes
         self.memory = max(self.memory, file.memory)
         self.losses.update({(one.kind, thing_of(one.subject)) for one in file.findings})
+        self.finished += finished
+        if finished:
+            return
         known = self.cost_classes.setdefault(file.cost_class, Example(job, file.duration_s))
         known.pixels += file.pixels
         self.expected[job.name] = Expected(
@@ -200,10 +205,13 @@ def survey(
     folder: Path,
     on_file: Callable[[Job, Look], None] = lambda *_: None,
     known: Mapping[str, Look] = MappingProxyType({}),
+    *,
+    finished: Collection[str] = (),
 ) -> Survey:
     """Survey all files, one per worker at a time, and time some frames.
 
-    Files that are ``known``, by the names of their jobs, are not surveyed again.
+    Files that are ``known``, by the names of their jobs, are not surveyed again; no time is
+    estimated for ``finished`` ones.
     """
     found, jobs = Survey(), list(jobs)
     told = [(job, known[job.name]) for job in jobs if job.name in known]
@@ -212,7 +220,7 @@ def survey(
         if isinstance(file, CiaoVideoError):
             found.problems[job.name] = file
         else:
-            found.add(job, file, workers.count)
+            found.add(job, file, workers.count, finished=job.name in finished)
         on_file(job, file)
     ordered = (job.name for job in jobs if job.name in found.expected)
     found.expected = {name: found.expected[name] for name in ordered}

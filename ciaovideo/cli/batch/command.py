@@ -188,8 +188,13 @@ def _surveyed(
 ) -> "Survey":
     """Survey the files, and print what was found."""
     from ciaovideo.cli.batch.survey import SurveyPrinter, SurveyProgress
+    from ciaovideo.jobs.ledger import unfinished
     from ciaovideo.jobs.survey import survey
 
+    finished: set[str] = set()
+    if arguments.dry_run:
+        left, _ = unfinished(arguments.output, jobs)
+        finished = {job.name for job in jobs} - {job.name for job in left}
     quiet = arguments.quiet
     printer = SurveyPrinter(as_json=arguments.json, quiet=quiet)
     with SurveyProgress(len(jobs), quiet=quiet or arguments.json) as progress:
@@ -198,7 +203,7 @@ def _surveyed(
             printer.add(job, file)
             progress.seen()
 
-        found = survey(jobs, workers, arguments.output, look, known)
+        found = survey(jobs, workers, arguments.output, look, known, finished=finished)
     if arguments.dry_run:
         printer.result(found)
     else:

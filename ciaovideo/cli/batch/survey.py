@@ -114,6 +114,8 @@ def _table(survey: "Survey") -> list[str]:
         "models": ", ".join(sorted({kind[0] for kind in survey.cost_classes})),
         "memory": f"about {survey.memory / 1e6:.0f} MB for each worker",
     }
+    if survey.finished:
+        rows["finished"] = f"{survey.finished} of these, which are skipped"
     if survey.samples:
         rows["time"] = f"about {timedelta(seconds=round(survey.seconds))}, by a sample of frames"
         rows["disk"] = (
@@ -131,6 +133,7 @@ def _table(survey: "Survey") -> list[str]:
 def _totals(survey: "Survey") -> dict[str, Any]:
     return {
         "count": survey.files,
+        "finished": survey.finished,
         "frames": survey.frames,
         "duration_s": survey.duration_s,
         "source_bytes": survey.source_bytes,

@@ -60,6 +60,20 @@ def test_files_are_counted_and_tried_and_nothing_is_written(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
+def test_finished_files_take_neither_time_nor_disk(tmp_path: Path) -> None:
+    source = make_sources(tmp_path / "in", a=48, b=2)
+    found = find_sources([str(source)], output := tmp_path / "out").found
+    jobs = make_jobs(found, output, PLAIN)
+    workers = DirectWorkers()
+    some = survey(jobs, workers, output, finished={"a.mkv"})
+    every = survey(jobs, workers, output, finished={"a.mkv", "b.mkv"})
+    workers.stop()
+    assert (some.files, some.finished, some.frames, [*some.expected]) == (2, 1, 50, ["b.mkv"])
+    (tried,) = some.samples.values()
+    assert some.disk == pytest.approx(2 * 2 * 96 * 64 * tried.bytes, abs=4)
+    assert (every.finished, every.samples, every.seconds, every.disk) == (2, {}, 0.0, 0)
+
+
 CODINGS: dict[str, dict[str, Any]] = {
     ".avi": {"codec": "mpeg4"},
     ".mxf": {"codec": "mpeg2video", "width": 64, "height": 48},
