@@ -5,6 +5,7 @@ worker that has its file open; if that worker is lost, Dask gives the task to an
 no delay before a failed task is repeated, so ``Batch`` repeats it.
 """
 
+import logging
 import platform
 import socket
 import time
@@ -19,6 +20,8 @@ import distributed
 from ciaovideo.errors import JobError, LostWorkerError, OptionError
 from ciaovideo.jobs import tasks
 from ciaovideo.jobs.provenance import versions
+
+log = logging.getLogger(__name__)
 
 CONNECT_S = 30
 TOPIC = "ciaovideo-frames"  # of the workers' progress
@@ -55,6 +58,7 @@ class ClusterWorkers:
         self._kind = ""
         self._known: dict[str, str] = {}  # usable workers: address and kind
         self._refused: dict[str, str] = {}
+        self._other_kind: set[str] = set()  # workers that same bits exclude
         self._resources: dict[str, dict[str, float]] = {}
         self._tasks: dict[str, distributed.Future[Any]] = {}
         self._frames: dict[str, int] = {}
@@ -160,7 +164,8 @@ class ClusterWorkers:
         self._looked = time.monotonic()
         try:
             there = self._client.scheduler_info(n_workers=-1)["workers"]
-            new = [w for w in there if w not in self._known and w not in self._refused]
+            seen = self._known.keys() | self._refused.keys() | self._other_kind
+            new = [worker for worker in there if worker not in seen]
             told = self._client.run(_kind, workers=new, on_error="return") if new else {}
         except (OSError, ValueError) as cause:
             raise JobError("the scheduler is gone", "start it, and repeat the command") from cause
@@ -173,12 +178,21 @@ class ClusterWorkers:
             other = _difference(self._versions, theirs)
             if other:
                 self._refused[worker] = other
+                log.warning("worker %s is not used: %s", worker, other)
             else:
                 self._known[worker] = kind
         if self._same_bits:
-            kinds = Counter(self._known.values())
-            self._kind = self._kind or max(kinds, key=lambda kind: kinds[kind], default="")
-            self._known = {w: kind for w, kind in self._known.items() if kind == self._kind}
+            self._keep_one_kind()
+
+    def _keep_one_kind(self) -> None:
+        """Exclude workers of other kinds than most had at first."""
+        kinds = Counter(self._known.values())
+        self._kind = self._kind or max(kinds, key=lambda kind: kinds[kind], default="")
+        for worker, kind in [*self._known.items()]:
+            if kind != self._kind:
+                del self._known[worker]
+                self._other_kind.add(worker)
+                log.warning("worker %s is not used: it has %s, not %s", worker, kind, self._kind)
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         _, told = event
