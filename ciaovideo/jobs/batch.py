@@ -137,7 +137,7 @@ class Batch:
         for work in ready:
             if work.worth_splitting and self._workers.count > 1:
                 work.splitting = True
-                self._submit(worker, "split", work, None, tasks.split, work.job)
+                self._submit(worker, "split", work, None, tasks.split, work.task_job)
                 return
 
     def _finishing(self, worker: str, work: FileWork) -> bool:
@@ -150,10 +150,12 @@ class Batch:
         elif work.complete and work.total is not None:
             work.stage = "joining"
             named = {"mixed": mixed, "report": self.options.report}
-            self._submit(worker, "join", work, None, tasks.join, work.job, work.total, **named)
+            self._submit(worker, "join", work, None, tasks.join, work.task_job, work.total, **named)
         elif work.untrue_from is not None and not work.taken and work.stage == "making":
             work.stage = "forgetting"
-            self._submit(worker, "forget", work, None, tasks.forget, work.job, work.untrue_from)
+            self._submit(
+                worker, "forget", work, None, tasks.forget, work.task_job, work.untrue_from
+            )
         else:
             return False
         return True
@@ -194,7 +196,7 @@ class Batch:
     def _make(self, worker: str, work: FileWork, segment: SegmentPlan) -> None:
         work.taken.add(segment.start)
         mixed = self.options.mixed
-        self._submit(worker, "make", work, segment, tasks.make, work.job, segment, mixed=mixed)
+        self._submit(worker, "make", work, segment, tasks.make, work.task_job, segment, mixed=mixed)
 
     def _submit(
         self,

@@ -56,7 +56,8 @@ class Planned:
 
     ``segments`` maps the first frame of each finished segment to the one after its last. ``whole``
     means that the output exists and is verified; ``adopted`` are the facts of an output that is not
-    in the ledger, ``told`` those of a report. ``frames`` is an estimate.
+    in the ledger, ``told`` those of a report. ``frames`` is an estimate. ``settled`` is the job for
+    the tasks to come, with what planning found in the whole source: the box of an automatic crop.
     """
 
     whole: bool
@@ -71,6 +72,7 @@ class Planned:
     out_size: tuple[int, int]
     model: str
     codec: str
+    settled: Job | None = None
 
     @property
     def cost_class(self) -> CostClass:
@@ -127,6 +129,13 @@ class WorkerContext:
             self._run = UpscaleRun(job.source, job.output, options, self.session, access=access)
             self._job = job
         return self._run
+
+    def settle(self, job: Job) -> Job:
+        """The job of the open run with the box that was found for it; the run stays open for it."""
+        assert self._run is not None
+        crop = replace(job.options.input, crop=self._run.options.input.crop)
+        self._job = replace(job, options=replace(job.options, input=crop))
+        return self._job
 
     def engine(self, model: ModelOptions, options: UpscaleOptions) -> tuple[str, Engine]:
         """A network on this worker's device, and its name."""
@@ -193,6 +202,7 @@ def plan(job: Job, terms: Terms) -> Planned:
             out_size=run.plan.out_size,
             model=run.plan.model,
             codec=run.plan.encoding.codec.name,
+            settled=context.settle(job),
         )
 
 

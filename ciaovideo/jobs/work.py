@@ -35,6 +35,7 @@ class FileWork:
     """
 
     job: Job
+    settled: Job | None = None  # the same for tasks, with what planning measured
     stage: Stage = "waiting"
     length: int = 0
     cost_class: CostClass | None = None
@@ -56,12 +57,12 @@ class FileWork:
     def of(cls, job: Job, file: Expected | None) -> Self:
         """A file that is begun now, with what is expected of it."""
         if file is None:
-            return cls(job)
-        return cls(job, length=file.length, cost_class=file.cost_class, expected=file.frames)
+            return cls(job=job)
+        return cls(job=job, length=file.length, cost_class=file.cost_class, expected=file.frames)
 
     def begin(self, planned: Planned) -> None:
         """Take the plan of the file."""
-        self.stage = "making"
+        self.stage, self.settled = "making", planned.settled
         self.length, self.expected = planned.length, planned.frames
         self.cost_class = planned.cost_class
         self.segments = dict(planned.segments)
@@ -88,6 +89,11 @@ class FileWork:
             self.segments[start] = stop
         if ended:
             self.total = stop
+
+    @property
+    def task_job(self) -> Job:
+        """The job as tasks after planning take it."""
+        return self.settled or self.job
 
     @property
     def done(self) -> int:

@@ -58,6 +58,12 @@ class MadeSegment:
     findings: tuple[Finding, ...]
 
 
+def separable(reader: VideoReader) -> bool:
+    """Whether the segments of a video may be planned from its packets; reads none."""
+    facts, selection = reader.facts, reader.selection
+    return facts is not None and not (facts.timeless or selection.cut or selection.film)
+
+
 def plan_segments(
     reader: VideoReader, limit: int | None, length: int
 ) -> tuple[SegmentPlan, ...] | None:
@@ -66,7 +72,7 @@ def plan_segments(
     ``reader`` is at the beginning. The parts have at most ``limit`` frames.
     """
     facts = reader.facts
-    if facts is None or facts.timeless or reader.selection.cut or reader.selection.film:
+    if facts is None or not separable(reader):
         return None
     listing = list_video(facts.path, facts.opening)
     per_frame = reader.selection.per_frame

@@ -25,7 +25,7 @@ from ciaovideo.pipeline.frames.frame_maker import FrameMaker
 from ciaovideo.pipeline.frames.stages import Rendered, RunCounts, StageClock, mark_changes
 from ciaovideo.pipeline.keywords import UpscaleFields, with_fields
 from ciaovideo.pipeline.plan import GrainFacts, UpscalePlan
-from ciaovideo.pipeline.segmenting import MadeSegment, SegmentPlan, plan_segments
+from ciaovideo.pipeline.segmenting import MadeSegment, SegmentPlan, plan_segments, separable
 from ciaovideo.pipeline.source import InputWishes, RunSource
 from ciaovideo.pipeline.verification.contract import Verification
 from ciaovideo.pipeline.verification.result import check_result
@@ -200,6 +200,8 @@ class UpscaleRun:
 
     def segments(self) -> tuple[SegmentPlan, ...] | None:
         """Segments that can be made independently, or None; reads the source's packets."""
+        if not separable(self._source.reader):
+            return None
         self._source.rewind()
         length = self.ledger.length if self.ledger else 0
         return plan_segments(self._source.reader, self.options.frames, length)

@@ -20,6 +20,7 @@ from ciaovideo.jobs.job import BatchOptions, Event
 from ciaovideo.jobs.ledger import BatchLedger, given_names, unfinished
 from ciaovideo.jobs.lock import batch_lock
 from ciaovideo.jobs.progress import Snapshot
+from ciaovideo.media.inspect.borders import find_crop
 from ciaovideo.media.read.seeking import Listing, list_video
 from ciaovideo.options import EncodeOptions, InputOptions
 from ciaovideo.pipeline import grain
@@ -133,6 +134,34 @@ def test_workers_share_what_one_measured(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(measurings) == 1
     assert tree(output) == {"a.mkv": expected}
     assert not leftovers(output)
+
+
+@pytest.mark.heavy
+def test_bars_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole file is read for that: neither other workers nor the join do it again."""
+    planes = [np.full((80, 96), 120 + number, np.uint8) for number in range(45)]
+    for plane in planes:
+        plane[:16] = 16
+    (source := tmp_path / "in").mkdir()
+    write_gray(source / "a.mkv", planes)
+    given = replace(PLAIN, input=InputOptions(crop="auto"))
+    expected = alone(source / "a.mkv", tmp_path / "alone.mkv", given)
+    looks: list[Any] = []
+
+    def counted(facts: Any) -> Any:
+        looks.append(facts)
+        return find_crop(facts)
+
+    monkeypatch.setattr("ciaovideo.pipeline.source.find_crop", counted)
+    workers = DirectWorkers(2)
+    code, told = carry_out(source, output := tmp_path / "out", workers, given=given)
+    assert code == 0
+    assert {worker for worker, task in workers.given if task == "make"} == {"0", "1"}
+    assert len(looks) == 1
+    assert tree(output) == {"a.mkv": expected}
+    (done,) = (event.facts for event in told.events if event.kind == "done")
+    assert (done["height"], done["settings"]["input"]["crop"]) == (128, "96x64+0+16")
+    assert carry_out(source, output, given=given)[1].kinds("skip") == [("skip", "a.mkv")]
 
 
 @pytest.mark.heavy
