@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ciaovideo.jobs.progress import Snapshot
 
 NAME_WIDTH = 32  # of a file's name in a worker's bar
+# Without tqdm's own time left: it goes by frames, though those of other files cost more or less.
+WHOLE_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
+WORKER_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} frames"  # its task has just begun, its bar has not
 
 
 class BatchPrinter:
@@ -108,18 +111,16 @@ class BatchPrinter:
         words += [f"{counts.failed} failed"] if counts.failed else []
         self._whole.set_postfix_str(", ".join(words))
         self._whole.update(snapshot.frames - self._whole.n)
+        for bar in self._workers.values():
+            bar.total, bar.n = None, 0
         for state in snapshot.workers:
             if state.worker not in self._workers:
                 self._workers[state.worker] = self._bar(len(self._workers) + 1)
             bar = self._workers[state.worker]
-            name = (
-                state.name
-                if len(state.name) <= NAME_WIDTH
-                else f"...{state.name[3 - NAME_WIDTH :]}"
-            )
-            bar.total = state.total or None
-            bar.n = state.frames
-            bar.set_description_str(f"worker {state.worker}: {state.task} {name}")
+            bar.total, bar.n = state.total or None, state.frames
+        tasks = {state.worker: f"{state.task} {_short(state.name)}" for state in snapshot.workers}
+        for worker, bar in self._workers.items():
+            bar.set_description_str(f"worker {worker}: {tasks.get(worker, 'idle')}")
 
     def _bar(self, position: int, *, initial: int = 0) -> "tqdm[Any]":
         bar = tqdm(
@@ -127,10 +128,16 @@ class BatchPrinter:
             unit=" frames",
             position=position,
             leave=position == 0,
+            bar_format=WORKER_BAR if position else WHOLE_BAR,
             file=sys.stderr,
             dynamic_ncols=True,
         )
         return self._stack.enter_context(bar)
+
+
+def _short(name: str) -> str:
+    """The end of a file's name, as far as a bar has room for it."""
+    return name if len(name) <= NAME_WIDTH else f"...{name[3 - NAME_WIDTH :]}"
 
 
 def described(snapshot: "Snapshot") -> str:
