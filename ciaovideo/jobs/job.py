@@ -34,7 +34,7 @@ class Job:
         options = replace(self.options, overwrite=False)
         said = json.dumps(asdict(options), default=str, sort_keys=True)
         said += f" {self.source} {version('ciaovideo')} {_stamp(self.options.model)}"
-        return hashlib.sha256(said.encode()).hexdigest()
+        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

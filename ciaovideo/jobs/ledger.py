@@ -6,11 +6,13 @@ until it is back.
 
 import json
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from os import fsdecode, fsencode
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -28,6 +30,7 @@ FILE = "batch.sqlite"  # in that
 BUSY_S = 30.0  # for which another process may lock it to read
 PATIENCE_S = 600.0  # for which its folder may be missing
 LOOK_EVERY_S = 1.0
+SURROGATE = re.compile("[\ud800-\udfff]")  # stands for a byte that is no UTF-8
 
 type State = Literal["waiting", "working", "done", "failed"]
 
@@ -119,7 +122,7 @@ class BatchLedger:
         """Begin a command on these jobs; records of finished ones stay."""
         self.run += 1
         rows = [
-            (
+            _bound(
                 job.name,
                 number,
                 str(job.source),
@@ -197,7 +200,7 @@ class BatchLedger:
     def sources(self) -> dict[str, Path]:
         """The source of each output, also of those that only earlier commands made, by name."""
         found = self._read("SELECT name, source FROM files")
-        return {row["name"]: Path(row["source"]) for row in found}
+        return {fsdecode(row["name"]): Path(fsdecode(row["source"])) for row in found}
 
     def facts(self) -> dict[str, str]:
         """Facts that the newest command recorded."""
@@ -215,9 +218,8 @@ class BatchLedger:
         """Update columns of a file."""
         marks = ", ".join(f"{column} = ?" for column in values)
         plain = [json.dumps(v) if isinstance(v, dict) else v for v in values.values()]
-        self._write(
-            lambda base: base.execute(f"UPDATE files SET {marks} WHERE name = ?", [*plain, name])
-        )
+        words = _bound(*plain, name)
+        self._write(lambda base: base.execute(f"UPDATE files SET {marks} WHERE name = ?", words))
 
     def planned(self, name: str, fingerprint: dict[str, str], frames: int, done: int) -> None:
         """Record a planned file: its expected frames, and those already finished."""
@@ -239,11 +241,11 @@ class BatchLedger:
         def write(base: sqlite3.Connection) -> None:
             base.execute(
                 "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, *values, time.time()),
+                _bound(name, *values, time.time()),
             )
             base.execute(
                 "UPDATE files SET done = ?, seconds = seconds + ? WHERE name = ?",
-                (done, values[4], name),
+                _bound(done, values[4], name),
             )
 
         self._write(write)
@@ -271,7 +273,7 @@ class BatchLedger:
         self._base.execute("PRAGMA synchronous = FULL")
 
     def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
-        return self._patiently(lambda base: base.execute(query, values).fetchall())
+        return self._patiently(lambda base: base.execute(query, _bound(*values)).fetchall())
 
     def _write(self, write: Callable[[sqlite3.Connection], object]) -> None:
         def transaction(base: sqlite3.Connection) -> None:
@@ -327,25 +329,30 @@ def unfinished(folder: Path, jobs: Sequence[Job]) -> tuple[list[Job], int]:
     return left, sum(rows[name].frames for name in made)
 
 
+def _bound(*values: Any) -> list[Any]:
+    """Values for SQLite: names of files that are no UTF-8 as bytes, which ``fsdecode`` reverts."""
+    odd = (isinstance(value, str) and SURROGATE.search(value) for value in values)
+    return [fsencode(value) if one else value for value, one in zip(values, odd, strict=True)]
+
+
 def _job(row: sqlite3.Row) -> Job:
     options = from_mapping(UpscaleOptions, json.loads(row["options"]), row["name"])
-    return Job(
-        name=row["name"], source=Path(row["source"]), output=Path(row["output"]), options=options
-    )
+    name, source, output = (fsdecode(row[column]) for column in ("name", "source", "output"))
+    return Job(name=name, source=Path(source), output=Path(output), options=options)
 
 
 def _row(row: sqlite3.Row) -> FileRow:
     return FileRow(
-        name=row["name"],
-        source=Path(row["source"]),
-        output=Path(row["output"]),
+        name=fsdecode(row["name"]),
+        source=Path(fsdecode(row["source"])),
+        output=Path(fsdecode(row["output"])),
         state=row["state"],
         settings=row["settings"] or "",
         fingerprint=json.loads(row["fingerprint"]) if row["fingerprint"] else None,
         frames=row["frames"] or 0,
         done=row["done"] or 0,
-        problem=row["problem"] or "",
-        hint=row["hint"] or "",
+        problem=fsdecode(row["problem"] or ""),
+        hint=fsdecode(row["hint"] or ""),
         exit_code=row["exit_code"] or 0,
         began=row["began"] or 0.0,
         ended=row["ended"] or 0.0,

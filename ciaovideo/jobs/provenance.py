@@ -184,7 +184,7 @@ def _time(seconds: float) -> str:
 def _write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         sync(part)
         part.replace(path)
     except OSError as cause:

@@ -64,10 +64,13 @@ def fill(part: str, template: str, **values: Any) -> str:
 
 
 def write_page(page: Path, text: str) -> None:
-    """Write a page, replacing an old one; raises EncodeError on failure."""
+    """Write a page, replacing an old one; raises EncodeError on failure.
+
+    Bytes of file names that are no UTF-8 are shown as escapes.
+    """
     try:
         with atomic_output(page, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as cause:
         raise EncodeError(f"writing {page}: {cause.strerror}", CHECK_DISK) from cause
 

@@ -1,6 +1,7 @@
 """The report on a batch: JSON, and a page on all files with links to the page of each."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -50,7 +51,7 @@ class FileOutcome:
     @property
     def link(self) -> str:
         """The address of its page."""
-        return quote(self.page)
+        return quote(os.fsencode(self.page))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
