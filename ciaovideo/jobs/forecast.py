@@ -96,7 +96,9 @@ class Pace:
         factor = 1.0
         for key in dict.fromkeys([("make", None), (kind, None), (kind, cost_class)]):
             expected, took = self._known.get(key, (0.0, 0.0))
-            factor = (TRUST_S * factor + took) / (TRUST_S + expected)
+            if expected and took:
+                share = took / (took + TRUST_S)
+                factor = factor ** (1 - share) * (took / expected) ** share
         return factor * self.forecast.seconds(kind, cost_class, frames)
 
     def rest_of(self, file: Expected) -> "Rest":

@@ -67,7 +67,10 @@ def _add_own(parser: ArgumentParser) -> None:
     """The options of a batch, besides those of a run."""
     group = parser.add_argument_group("Batch")
     group.add_argument(
-        "--name", default="", metavar="PATTERN", help='output name, such as "{stem}-{height}p.mkv"'
+        "--name",
+        default="",
+        metavar="PATTERN",
+        help='output name, such as "{stem}-{height}p.mkv" (default: that of the source)',
     )
     group.add_argument(
         "--workers",
