@@ -15,7 +15,7 @@ from ciaovideo.errors import OptionError
 
 PIPE = Path("-")  # in place of a file: standard input or output, as YUV4MPEG2
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/(?:fd/([0-9]{1,6})|std(in|out|err))")
-type EndpointKind = Literal["file", "pipe", "device"]
+type EndpointKind = Literal["file", "pipe", "device", "loop"]
 
 NUMBERS = {"in": 0, "out": 1, "err": 2}
 
@@ -40,7 +40,9 @@ def is_loop(path: Path) -> bool:
 
 
 def kind_of(path: Path) -> EndpointKind:
-    """What kind of thing a write to this name reaches."""
+    """What kind of thing a write to this name reaches; a loop of symbolic links reaches nothing."""
+    if is_loop(path):
+        return "loop"
     if descriptor(path, 1) is not None or path.is_fifo():
         return "pipe"
     return "device" if path.is_char_device() else "file"
@@ -48,7 +50,7 @@ def kind_of(path: Path) -> EndpointKind:
 
 def writes_once(path: Path) -> bool:
     """Whether a name is a pipe or a device: what is written there cannot be read back."""
-    return kind_of(path) != "file"
+    return kind_of(path) in ("pipe", "device")
 
 
 def reads_once(path: Path) -> bool:

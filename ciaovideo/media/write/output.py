@@ -21,7 +21,6 @@ from ciaovideo.storage.claims import kept, leftovers, refuse_other_run
 from ciaovideo.storage.endpoints import (
     EndpointKind,
     check_pipe_output,
-    is_loop,
     kind_of,
     reads_once,
 )
@@ -44,9 +43,9 @@ class Destination:
         """
         kind = kind_of(path)
         if pictures := PictureName.of(path):
-            return cls(path, _pictures(path), pictures=pictures)
+            return cls(path, _pictures(path), kind, pictures)
         container = BY_SUFFIX.get(path.suffix.lower())
-        if container is None and kind != "file":
+        if container is None and kind in ("pipe", "device"):
             container = YUV4MPEG
         if container is None:
             wrong = f"{path.suffix} is not a supported output container"
@@ -60,7 +59,7 @@ class Destination:
     @property
     def piped(self) -> bool:
         """Whether the output is a pipe or device, which cannot be read back."""
-        return self.kind != "file"
+        return self.kind in ("pipe", "device")
 
     def check_segments(self) -> None:
         """Raise OptionError if a run to this destination cannot be resumed."""
@@ -120,7 +119,7 @@ def check_output(source: Path, destination: Destination, *, overwrite: bool = Fa
         return
     if destination.pictures:
         _check_numbers(source, destination.pictures, overwrite=overwrite)
-    if is_loop(output):
+    if destination.kind == "loop":
         raise OptionError(
             f"the output {output} is a symbolic link to itself", "choose another name"
         )
