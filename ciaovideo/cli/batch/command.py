@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ciaovideo.jobs.workers.protocol import Workers
 
 INTERRUPTED = 128 + signal.SIGINT
+WITHOUT = ("resume", "via_ffmpeg")  # it always resumes, from segments that no system ffmpeg writes
 EPILOG = """
 IN is a video, a folder (searched to any depth), a quoted wildcard such as 'tapes/**/*.mov', or a
 list ending in .csv or .toml. A list has an input for each row or [[file]], optionally an output
@@ -55,7 +56,7 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the folder to write into")
     _add_own(parser)
     for config in (*option_groups().values(), UpscaleOptions):
-        add_group(parser, config, without=("resume",))
+        add_group(parser, config, without=WITHOUT)
     parser.set_defaults(resume=True)
     parser.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     parser.add_argument("-v", "--verbose", action="store_true", help="print more, show tracebacks")
