@@ -100,7 +100,7 @@ class StreamOptions:
     )
     tag_guessed: bool = opt(False, "write guessed colour tags into the output")
     provenance: bool = opt(
-        True, "record in the metadata of a resumable run's output how it was made"
+        True, "tags of a resumable run's output record how it was made", flag="tags"
     )
 
     def __post_init__(self) -> None:
