@@ -145,8 +145,7 @@ def _down_table(rows: GapTaps, size: int) -> "DownTable":
 def _across_table(columns: GapTaps) -> "AcrossTable":
     gap, of_key, of_value = columns
     count = len(gap)
-    tiling = _tiling(gap.tolist())
-    first, step, span, tile = tiling
+    first, step, span, tile = tiling_of(gap.tolist())
     tiles = -(-count // tile)
     device = of_key.device
     query = torch.arange(count)
@@ -177,7 +176,7 @@ class Tiling(NamedTuple):
     tile: int
 
 
-def _tiling(gap: Sequence[int]) -> Tiling:
+def tiling_of(gap: Sequence[int]) -> Tiling:
     """The tiles with the fewest multiplications whose steps are equal, by each column's gap.
 
     With equal steps, what tiles read are views of one line. Columns are evenly spaced, so that

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ from tests.batches import (
     PLAIN,
     SEGMENT,
     SMALL,
+    Clock,
     DirectWorkers,
     Told,
     carry_out,
@@ -403,22 +404,7 @@ def test_a_folder_of_numbered_pictures_is_one_job(tmp_path: Path) -> None:
     assert "1005" in str(told.events[-2].facts["problem"])
 
 
-class Clock:
-    """A clock that goes on by the frames that are made, in a dear file and in a cheap one."""
-
-    COSTS: ClassVar = {"a.mkv": 10.0, "b.mkv": 1.0}  # seconds for a frame
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+COSTS = {"a.mkv": 10.0, "b.mkv": 1.0}  # seconds for a frame: a dear file and a cheap one
 
 
 class TimedWorkers(DirectWorkers):
@@ -439,7 +425,7 @@ class TimedWorkers(DirectWorkers):
             def timed(outcome: Callable[[], Any] = outcome) -> Any:
                 result = outcome()
                 if isinstance(result, tasks.Made):
-                    self._clock.now += (result.stop - result.start) * Clock.COSTS[self._name]
+                    self._clock.now += (result.stop - result.start) * COSTS[self._name]
                 return result
 
             yield worker, timed

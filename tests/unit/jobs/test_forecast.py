@@ -18,6 +18,7 @@ from ciaovideo.jobs.job import Job, file_stamp
 from ciaovideo.jobs.progress import Snapshot
 from ciaovideo.options import UpscaleOptions
 from ciaovideo.pipeline.segmenting import SegmentPlan
+from tests.batches import Clock
 
 LENGTH = 120  # frames of a segment
 DEAR: CostClass = ("dear", (1, 1), (1, 1), "ffv1")  # of one pixel: a rate is that of a frame
@@ -33,22 +34,6 @@ SLOWER = 1.5  # than foreseen, in all: other programs run as well
 WRONG = {DEAR: 1.1, CHEAP: 0.9, USUAL: 1.0}  # how much more than that a class takes to make
 BEGIN_S = 6.0  # of a worker's process
 NOISE = 0.1  # share by which a task takes more or less
-
-
-class Clock:
-    """A clock that goes on when workers are waited for."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @dataclass

@@ -5,7 +5,7 @@ import torch
 
 from ciaovideo.grid import Axis, View, gaps, make_coord
 from ciaovideo.models.decoders.ciaosr_separable import SeparableCiaoSR
-from ciaovideo.ops.attention.separable import TILES, _tiling
+from ciaovideo.ops.attention.separable import TILES, tiling_of
 
 SAME = 2e-5  # fp32 sums in another order, outputs of the order of one
 
@@ -13,7 +13,7 @@ SAME = 2e-5  # fp32 sums in another order, outputs of the order of one
 @pytest.mark.parametrize("out_count", [320, 321, 427, 640, 800, 853, 960, 1277, 1920, 9600])
 def test_tiles_hold_what_their_columns_read(out_count: int) -> None:
     gap = gaps(Axis.whole(320, out_count))[0].tolist()
-    first, step, span, tile = _tiling(gap)
+    first, step, span, tile = tiling_of(gap)
     for column, index in enumerate(gap):
         begin = first + column // tile * step
         assert begin <= index < begin + span
