@@ -1,4 +1,4 @@
-"""Initial weights: from the same network, a shallower one, or some of its parts."""
+"""Initial weights: from the same network, a smaller one, or some of its parts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ciaovideo.errors import MismatchedWeightsError
-from ciaovideo.models.growth import grown
+from ciaovideo.models.growth import grown, widened
 from ciaovideo.models.protocols import Network
 from ciaovideo.models.spec import IMPLICIT, NetworkSpec
 from ciaovideo.models.weights import load_file, read_tensors
@@ -31,7 +31,7 @@ def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] 
     if parts:
         weights = _with_parts(network.state_dict(), weights, parts, path)
     hint = "set start to weights of the recipe's network, or start_with to the modules they share"
-    load_weights(network, grown(network, weights), path, hint)
+    load_weights(network, grown(network, widened(network, weights)), path, hint)
     said = f"{path} has decoder {found.decoder}: its encoder is used, {spec.decoder} starts fresh"
     return [said] if other else []
 

@@ -14,6 +14,7 @@ from ciaovideo.train.recipe import list_recipes, read_recipe
 
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-fast": 227_984,
+    "ciaosr-medium": 396_768,
     "ciaosr-archive": 227_984,
     "ciaosr-coded": 227_984,
     "ciaosr-archive-video": 909_240,

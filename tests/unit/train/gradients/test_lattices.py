@@ -8,8 +8,10 @@ import torch
 
 from ciaovideo.data.images import load_pictures
 from ciaovideo.data.lattice import LatticeBatch, LatticeSampler
+from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import MismatchedWeightsError, OptionError
 from ciaovideo.models.weights import load_file
+from ciaovideo.options import EngineOptions
 from ciaovideo.train.gradients.prediction import predict
 from ciaovideo.train.loop import WEIGHTS, TrainProgress
 from tests.runs import assert_same, recipe, saved, small_runs, trainer
@@ -146,8 +148,33 @@ def test_a_deeper_network_begins_where_a_shallower_one_ended() -> None:
     name = "encoder.body.0.conv1.weight"
     assert torch.equal(deeper.network.state_dict()[name], weights[name])
     assert deeper.network.state_dict()["encoder.body.2.conv1.weight"].any()
-    with pytest.raises(MismatchedWeightsError, match="another network"):
-        trainer("other", start, "network.encoder_options.channels=12")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "blocks"), [("edsr", 1), pytest.param("edsr", 3, id="deeper"), ("span", 1)]
+)
+def test_a_wider_network_begins_where_a_narrower_one_ended(encoder: str, blocks: int) -> None:
+    kind = f"network.encoder={encoder}"
+    sizes = "network.encoder_options={{channels={}, blocks={}}}".format
+    trainer("first", "optim.steps=3", kind, sizes(10, 1)).run()
+    start = 'start="first/weights.safetensors"'
+    wider = trainer("wider", start, kind, sizes(14, blocks)).network
+    narrow = load_file(Path("first") / WEIGHTS)
+    lr = torch.rand(1, 3, 9, 7)
+    features, before = (each.get_submodule("encoder")(lr) for each in (wider, narrow))
+    torch.testing.assert_close(features[:, :10], before, rtol=0, atol=ROUNDING)
+    assert features[:, 10:].std() > 0
+    options = EngineOptions(device="cpu", precision="fp32")
+    sr, same = (Engine(each.eval(), options)(lr, (18, 14)) for each in (wider, narrow))
+    torch.testing.assert_close(sr, same, rtol=0, atol=ROUNDING)
+
+
+def test_what_is_not_larger_is_refused() -> None:
+    trainer("first", "optim.steps=3").run()
+    start = 'start="first/weights.safetensors"'
+    for smaller in ("encoder_options.channels=8", "decoder_options.hidden=16"):
+        with pytest.raises(MismatchedWeightsError, match="another network"):
+            trainer("other", start, f"network.{smaller}")
 
 
 @pytest.mark.parametrize("groups", [1, 3, 9])
