@@ -11,7 +11,8 @@ from ciaovideo.options import EngineOptions
 from tests.networks import NAMES, small_network
 
 TILED = 1e-5  # convolutions of other sizes add up in another order; outputs are of the order of one
-SIZE = (41, 38)  # larger than what most of them reach
+SIZE = (41, 38)
+BEYOND = 3  # px on each side of a frame that a colour in its middle does not depend on
 SCALES = (1.5, 2.0, 2.7)
 
 every_network = pytest.mark.parametrize("name", NAMES)
@@ -28,12 +29,12 @@ def engine(name: str, *, tile: int = 0) -> Engine:
     return Engine(small_network(name), options)
 
 
-def out_size(scale: float) -> tuple[int, int]:
-    return round(SIZE[0] * scale), round(SIZE[1] * scale)
+def out_size(scale: float, size: tuple[int, int] = SIZE) -> tuple[int, int]:
+    return round(size[0] * scale), round(size[1] * scale)
 
 
-def picture(batch: int = 1) -> torch.Tensor:
-    return torch.rand(batch, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+def picture(batch: int = 1, size: tuple[int, int] = SIZE) -> torch.Tensor:
+    return torch.rand(batch, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
 @every_network
@@ -68,21 +69,26 @@ def test_the_reach_bounds_what_a_colour_depends_on(name: str) -> None:
     """
     network = small_network(name).eval()
     for scale in scales_of(name):
-        view = View(SIZE, out_size(scale))
-        sums = summarize(network, picture(), Tiling(view, 0)) if network.passes else NOTHING
-        halo = network.reach(view).within(SIZE)
+        halo = network.reach(View(SIZE, out_size(scale))).halo
+        assert halo is not None
+        size = (2 * (halo + BEYOND) + 1, 2 * (halo + BEYOND))
+        lr, view = picture(size=size), View(size, out_size(scale, size))
+        halo = network.reach(view).within(size)
+        sums = summarize(network, lr, Tiling(view, 0)) if network.passes else NOTHING
         middle = [side // 2 for side in view.out_size]
         own = [round((m + 0.5) / scale - 0.5) for m in middle]
-        y, x = (slice(max(0, at - halo), at + halo + 1) for at in own)
-        others = torch.rand(1, 3, *SIZE)
-        others[..., y, x] = picture()[..., y, x]
+        y, x = (slice(at - halo, at + halo + 1) for at in own)
+        others = torch.rand(1, 3, *size)
+        others[..., y, x] = lr[..., y, x]
+        assert min(y.start, x.start) > 0
+        assert not torch.equal(others[..., -1, :], lr[..., -1, :])
         found = [
             network.decode(
-                network.encode(lr, view, sums),
+                network.encode(each, view, sums),
                 view.rows.part(middle[0], middle[0] + 1, 0),
                 view.columns.part(middle[1], middle[1] + 1, 0),
             )
-            for lr in (picture(), others, 1 - picture())
+            for each in (lr, others, 1 - lr)
         ]
         assert torch.equal(found[0], found[1])
         assert not torch.equal(found[0], found[2])
