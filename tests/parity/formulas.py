@@ -126,7 +126,10 @@ def itsrn(features: Tensor, coord: Tensor, cell: Tensor, state: State) -> Tensor
     return mlp(torch.stack(made, dim=-1), state, "blend", F.gelu)[..., 0]
 
 
-def hiif(features: Tensor, coord: Tensor, cell: Tensor, state: State) -> Tensor:
+def hiif(
+    features: Tensor, coord: Tensor, cell: Tensor, state: State, *, rounded: bool = True
+) -> Tensor:
+    """Not ``rounded``: positions as published, whose parts hang on their last bit at borders."""
     frequency = F.conv2d(features, state["frequency.weight"], state["frequency.bias"], padding=1)
     read = four(features, frequency, coord, 1 / size_of(features))
     ones = [torch.ones_like(coord[..., :1]) for _ in read]
@@ -136,7 +139,12 @@ def hiif(features: Tensor, coord: Tensor, cell: Tensor, state: State) -> Tensor:
     ]
     weighted = [code * area for (code, _), area in zip(read, areas, strict=True)]
     relative = (cell * size_of(features))[:, None].expand(-1, coord.shape[1], -1)
-    position = (read[0][1].abs() / 2 * 1024).round().clamp(0, 1024) / 1024
+    behind = read[0][1] / 2  # in LR px
+    if rounded:
+        position = (behind.abs() * 1024).round().clamp(0, 1024) / 1024
+    else:
+        position = torch.where(behind > 0, behind, 1 / size_of(features) - behind)
+        position = (position - 1e-9).clamp(0, 1)
     parts = [(position * 2 ** (level + 1)).floor() % 2 for level in range(len(stages(state)))]
     hidden = stage(torch.cat([*weighted, relative, parts[0]], dim=-1), state, 0)
     for block in ("attention.0", "attention.1"):

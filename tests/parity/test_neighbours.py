@@ -11,6 +11,7 @@ from ciaovideo.models.decoders import DECODERS, hiif
 from ciaovideo.models.parts.matrices import few_phases
 from ciaovideo.models.parts.points import Grid, PointDecoder
 from ciaovideo.models.protocols import Decoder
+from tests.parity import formulas
 from tests.parity.formulas import FORMULAS
 
 SAME = 1e-5  # fp32 sums in another order; outputs are of the order of one
@@ -62,6 +63,24 @@ def test_a_picture_too_large_to_be_kept_is_the_same(monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr(hiif.HIIF, "decode_at_once")
     made = decoder.decode(latent, view.rows, view.columns)
     torch.testing.assert_close(made, kept, rtol=0, atol=SAME * float(kept.abs().max()))
+
+
+@torch.no_grad()
+def test_positions_are_the_published_ones_where_their_rounding_plays_no_part() -> None:
+    """Between the codes, and a tenth off the borders of the finest parts."""
+    decoder, codes = decoder_of("hiif"), features()
+    draw = torch.Generator().manual_seed(6)
+    parts = 2.0 ** len(cast(hiif.HIIF, decoder).stages)
+    inside = torch.rand(1, 300, 2, generator=draw) * 0.8 + 0.1
+    part = (torch.rand(1, 300, 2, generator=draw) * parts).floor()
+    size = torch.tensor(SIZE)
+    code = (torch.rand(1, 300, 2, generator=draw) * (size - 1)).floor()
+    coord = -1 + (1 + 2 * (code + (part + inside) / parts)) / size
+    cell = torch.tensor([[2 / 61, 2 / 47]])
+    published = formulas.hiif(codes, coord, cell, dict(decoder.state_dict()), rounded=False)
+    found = decoder.query(decoder.prepare(codes, cell, View(SIZE, (61, 47))), coord, cell)
+    bound = SAME * max(1.0, float(published.abs().max()))
+    torch.testing.assert_close(found, published, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("name", ["itsrn", "metasr"])

@@ -3,6 +3,9 @@
 There are two programs. In the first an ``imnet`` is made of linear layers, and the two frequencies
 of a wave are neighbours; in the grid form (LTE fast) it is made of 1x1 convolutions, and those
 along y come first, then those along x, as here.
+
+Before SwinIR, their tests mirror the picture to whole windows and one window more. Here it is
+mirrored to whole windows, so that pixels near the lower and the right border may differ.
 """
 
 from torch import Tensor

@@ -11,7 +11,7 @@ from PIL import Image
 from ciaovideo.cli.evaluate.command import build_parser, run
 from ciaovideo.cli.evaluate.suites import SUITES as NAMES
 from ciaovideo.engine.engine import Engine
-from ciaovideo.errors import OptionError
+from ciaovideo.errors import OptionError, UnsupportedScaleError
 from ciaovideo.evaluate.baselines import BASELINES
 from ciaovideo.evaluate.suites import SUITES
 from ciaovideo.evaluate.suites.load import measure_load, peak_bytes
@@ -81,6 +81,21 @@ def test_the_comparison_is_one_command(
     drawn = plot.read_text(encoding="utf-8")
     assert "CPU seconds a megapixel" in drawn
     assert "ciaosr-fast" in drawn
+
+
+@pytest.mark.heavy
+def test_a_suite_leaves_out_scales_that_a_network_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("bicubic", "c2d-x2", "--on", str(folder), "--scales", "2,3", *CPU)
+    with pytest.raises(UnsupportedScaleError, match="ask for a scale of 2"):
+        evaluate(*words)
+    assert evaluate(*words, "--suite", "neighbours", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    measured = {(entry["method"], entry["scale"]) for entry in found if "psnr" in entry}
+    assert measured == {("bicubic", 2), ("bicubic", 3), ("c2d-x2", 2)}
+    [load] = [entry for entry in found if "macs" in entry]
+    assert load["scale"] == 2
 
 
 def test_neither_a_method_nor_a_suite(folder: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ciaovideo.cli.main import run
 from ciaovideo.errors import MismatchedWeightsError
 from ciaovideo.grid import make_coord
+from ciaovideo.models.encoders.swinir import SwinIR
 from ciaovideo.models.foreign import read_foreign
 from ciaovideo.models.weights import load_file
 from tests.parity.formulas import blended, four, size_of, unfolded
@@ -187,10 +188,22 @@ def test_lte_with_swinir_has_a_projection(tmp_path: Path) -> None:
     assert spec.encoder_options["projection"] == 4
     network = spec.build_implicit().eval()
     network.load_state_dict(tensors)
+    encoder = network.encoder
+    assert isinstance(encoder, SwinIR)
     lr, coord, cell = places()
+    whole = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(1))  # of windows of 4
     with torch.no_grad():
-        assert network.encoder(lr).shape == (1, 4, *SIZE)
+        assert encoder(lr).shape == (1, 4, *SIZE)
         assert network(lr, coord, cell).isfinite().all()
+        found = encoder(whole)
+        encoder.projection = None
+        weight, bias = (
+            state[f"encoder.conv_before_upsample.0.{kind}"] for kind in ("weight", "bias")
+        )
+        projected = F.conv2d(encoder(whole), weight, bias, padding=1)
+    assert (projected < 0).any()
+    expected = projected.clamp(min=0) + 0.01 * projected.clamp(max=0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ciaovideo.grid import View
 from ciaovideo.models.networks.asdn import ASDN, sizes
 from ciaovideo.models.networks.fsdn import FSDN
 from ciaovideo.models.networks.interpolation import Bicubic
-from ciaovideo.models.parts.bi_dense import BiDense
+from ciaovideo.models.parts.bi_dense import BiDense, Reconstruction
 from ciaovideo.models.parts.frame_means import FrameMeans
 from ciaovideo.models.protocols import NOTHING, Network
 
@@ -143,6 +143,49 @@ def test_bi_dense_blocks_by_their_definition() -> None:
     assert made is not None
     assert made.shape[1] == module.out_channels == 8 * 4
     torch.testing.assert_close(made, reference(module, picture), rtol=0, atol=SAME)
+
+
+def added(module: Reconstruction, features: Tensor) -> Tensor:
+    """What a level adds to the enlarged picture: its colours times their spatial attention."""
+    w = dict(module.named_parameters())
+
+    def layer(name: str, x: Tensor) -> Tensor:
+        by_pixel = torch.einsum("oi,bihw->bohw", w[f"{name}.weight"][..., 0, 0], x)
+        return by_pixel + w[f"{name}.bias"][:, None, None]
+
+    color = layer("color", features)
+    factor = layer("reduce", layer("expand", color).clamp(min=0))
+    return color / (1 + (-factor).exp())
+
+
+@torch.no_grad()
+def test_a_level_by_its_definition() -> None:
+    """The features of the enlarged picture, one reconstruction, and the global skip."""
+    torch.manual_seed(4)
+    network = ASDN.small().eval()  # levels at x1, x1.5 and x2
+    lr = torch.rand(1, 3, 12, 10)
+    large = interpolated(lr, (18, 15))
+    branch = network.branches[1]
+    assert isinstance(branch, Reconstruction)
+    expected = large + added(branch, reference(network.features, large))
+    assert (expected - large).std() > 0.01
+    torch.testing.assert_close(whole(network, lr, (18, 15)), expected, rtol=0, atol=SAME)
+
+
+@torch.no_grad()
+def test_one_scale_by_its_definition() -> None:
+    """The features of LR, a transposed convolution, one reconstruction, and the global skip."""
+    torch.manual_seed(4)
+    network = FSDN.small().eval()
+    lr = torch.rand(1, 3, 8, 9)
+    enlarge = network.enlarge
+    features = F.conv_transpose2d(
+        reference(network.features, lr), enlarge.weight, enlarge.bias, stride=3, padding=1
+    )
+    large = interpolated(lr, (24, 27))
+    expected = large + added(network.reconstruction, features)
+    assert (expected - large).std() > 0.01
+    torch.testing.assert_close(whole(network, lr, (24, 27)), expected, rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

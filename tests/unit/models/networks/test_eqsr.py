@@ -11,7 +11,7 @@ from torch import Tensor
 from ciaovideo.grid import Axis, View
 from ciaovideo.models.networks.eqsr.adaptive_features import AdaptiveFeatures, ModulatedConv, waves
 from ciaovideo.models.networks.eqsr.kriging import KrigingBlock, NeuralKriging
-from ciaovideo.models.networks.eqsr.network import EQSR
+from ciaovideo.models.networks.eqsr.network import EQSR, Group
 from ciaovideo.models.networks.eqsr.overlapping_attention import OverlappingAttention
 from ciaovideo.models.parts.frame_means import FrameMeans
 from ciaovideo.models.protocols import NOTHING
@@ -155,15 +155,35 @@ def test_kriging_query_by_query(size: tuple[int, int]) -> None:
     torch.testing.assert_close(made.double(), expected, rtol=0, atol=SAME)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (12, 16)])
+@pytest.mark.parametrize("scale", [1.5, 2.0])
 @torch.no_grad()
-def test_the_scale_changes_the_features_and_the_size_of_a_frame_does_not() -> None:
+def test_codes_of_whole_windows_by_their_definition(size: tuple[int, int], scale: float) -> None:
+    """The scale is told as 2 / s, whatever the size of the frame."""
+    torch.manual_seed(0)
+    network = EQSR.small().eval()
+    lr, view = torch.rand(1, 3, *size), View(size, (round(size[0] * scale), round(size[1] * scale)))
+    told = waves(torch.tensor(2 / scale), network.frequencies)
+    first = network.conv_first(lr - network.mean)
+    pixels = network.embed_norm(first.movedim(1, -1))
+    for group in network.groups:
+        assert isinstance(group, Group)
+        made = group.adaptive(pixels, told, FrameMeans(NOTHING), size, math.prod(size))
+        for part in (*group.blocks, group.overlapping):
+            made = part(made)
+        pixels = pixels + group.conv(made.movedim(-1, 1)).movedim(1, -1)
+    after = network.conv_after_body(network.norm(pixels).movedim(-1, 1))
+    found = network.encode(lr, view)["codes"]
+    torch.testing.assert_close(found, first + after, rtol=0, atol=SAME)
+
+
+@torch.no_grad()
+def test_the_scale_changes_the_features() -> None:
     torch.manual_seed(0)
     network = EQSR.small().eval()
     lr = torch.rand(1, 3, 12, 12)
-    codes = {out: network.encode(lr, View((12, 12), (out, out)))["codes"] for out in (18, 24)}
-    assert not torch.allclose(codes[18], codes[24], atol=1e-5)
-    embedded = [waves(torch.tensor(2 / scale), network.frequencies) for scale in (1.5, 2.0)]
-    assert not torch.equal(*embedded)
+    first, second = (network.encode(lr, View((12, 12), (out, out)))["codes"] for out in (18, 24))
+    assert not torch.allclose(first, second, atol=1e-5)
 
 
 @torch.no_grad()
