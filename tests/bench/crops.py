@@ -1,6 +1,6 @@
 """A sheet of one crop by every network of ``ciaovideo evaluate --suite neighbours``.
 
-python -m tests.bench.crops PICTURE SHEET.webp --scale 3
+python -m tests.bench.crops PICTURE SHEET.webp --scale 2
 
 Shows the square in which bicubic loses most, LR first and the truth last, each with its PSNR in dB
 on Y within the square.
@@ -25,7 +25,7 @@ from ciaovideo.metrics import METRICS
 from ciaovideo.models.weights import load_bundled
 from ciaovideo.options import EngineOptions
 
-CAPTION, GAP, COLUMNS = 22, 6, 6
+CAPTION, GAP, COLUMNS = 22, 6, 7
 
 
 def views(lr: Tensor, size: tuple[int, int], names: list[str]) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", type=Path)
     parser.add_argument("sheet", type=Path)
-    parser.add_argument("--scale", type=float, default=3.0)
+    parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--side", type=int, default=SIDE, help="of the square, in HR px")
     parser.add_argument("--at", help="TOP,LEFT of the square, in HR px")
     arguments = parser.parse_args()
