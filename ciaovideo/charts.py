@@ -74,7 +74,8 @@ class Line:
 class Panel:
     """One chart: its heading, its lines, and where x has ticks (matplotlib's choice if nowhere).
 
-    ``names``: whether the lines' names stand beside the heading.
+    ``names``: whether the lines' names stand beside the heading. ``legend``: whether they stand in
+    the lower right corner, for more of them than fit there.
     """
 
     heading: str
@@ -82,6 +83,7 @@ class Panel:
     x_label: str = ""
     x_ticks: Sequence[float] = ()
     names: bool = True
+    legend: bool = False
 
 
 @contextmanager
@@ -137,6 +139,8 @@ def draw_panel(axes: "Axes", panel: Panel) -> None:
         _draw_line(axes, line, number)
     if panel.names and any(line.name for line in panel.lines):
         _draw_names(axes, panel.lines)
+    if panel.legend:
+        _draw_legend(axes, panel.lines)
 
 
 def color(index: int | None) -> str:
@@ -155,8 +159,9 @@ def _draw_line(axes: "Axes", line: Line, number: int) -> None:
     paint, published = color(line.index), line.index is None
     x, y = zip(*line.finite, strict=True)
     along = tuple(zip(*line.fit, strict=True)) if line.fit else (x, y)
-    dashed = "--" if line.index is not None and line.index >= len(COLORS) else "-"
-    axes.plot(*along, dashed, color=paint, linewidth=0.9 if published else 1.8, clip_on=False)
+    axes.plot(
+        *along, _dashes(line), color=paint, linewidth=0.9 if published else 1.8, clip_on=False
+    )
     if len(x) <= DOTS:
         size = 3.5 if published else 6
         axes.plot(x, y, "o", color=paint, markersize=size, markeredgewidth=0, clip_on=False)
@@ -164,6 +169,20 @@ def _draw_line(axes: "Axes", line: Line, number: int) -> None:
         x, y, "o", color=paint, alpha=0.0, markersize=HIT, markeredgewidth=0, gid=hits(number),
         clip_on=False,
     )  # fmt: skip
+
+
+def _dashes(line: Line) -> str:
+    """Colours come again after the last: then lines are dashed."""
+    return "--" if line.index is not None and line.index >= len(COLORS) else "-"
+
+
+def _draw_legend(axes: "Axes", lines: Sequence[Line]) -> None:
+    """The lines' names in two columns, each with what it looks like."""
+    for line in lines:
+        if line.finite:
+            style = _dashes(line) if len(line.finite) > 1 else "o"
+            axes.plot([], [], style, color=color(line.index), label=line.name)
+    axes.legend(loc="lower right", ncols=2, fontsize=8, frameon=False)
 
 
 def _draw_names(axes: "Axes", lines: Sequence[Line]) -> None:

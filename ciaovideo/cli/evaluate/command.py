@@ -119,7 +119,7 @@ def _add_metrics(parser: ArgumentParser) -> None:
         "--equivariance",
         action="store_true",
         help="also measure the difference between reducing before and after the method, in dB, "
-        "less is better (EQSR's equation 6); the page shows it over scale",
+        "less is better (EQSR's equation 6); the page and the plot show it over scale",
     )
     parser.add_argument(
         "--lpips",
@@ -158,7 +158,8 @@ def _add_printing(parser: ArgumentParser) -> None:
         "--plot",
         type=Path,
         metavar="FILE",
-        help="also draw PSNR over the time of one core as PNG or SVG; includes --load",
+        help="also draw PSNR over the time of one core as PNG or SVG, and equivariance over scale "
+        "if measured; includes --load",
     )
     parser.add_argument(
         "--html",

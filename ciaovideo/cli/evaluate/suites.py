@@ -1,4 +1,4 @@
-"""Suites of ``ciaovideo evaluate``, and its chart of quality over time."""
+"""Suites of ``ciaovideo evaluate``, and the chart of a comparison."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -26,15 +26,15 @@ def complete(arguments: Namespace) -> None:
 
 
 def draw(arguments: Namespace, report: "Report") -> None:
-    """Write the chart; raises EncodeError."""
-    from ciaovideo.evaluate.suites.drawing import draw_quality_over_time
+    """Write the chart; raises OptionError where there is nothing to draw, and EncodeError."""
+    from ciaovideo.evaluate.suites.drawing import draw_comparison
     from ciaovideo.storage.atomic import replacing
 
     scale = shown_scale(arguments.scales)
     try:
         with replacing(arguments.plot) as part:
             kind = arguments.plot.suffix.removeprefix(".")
-            draw_quality_over_time(report.rows, report.loads, scale, part, kind)
+            draw_comparison(report.rows, report.loads, scale, part, kind)
     except OSError as cause:
         raise unwritten(arguments.plot, cause) from cause
 

@@ -13,7 +13,10 @@ from ciaovideo.cli.evaluate.suites import SUITES as NAMES
 from ciaovideo.engine.engine import Engine
 from ciaovideo.errors import OptionError, UnsupportedScaleError
 from ciaovideo.evaluate.baselines import BASELINES
+from ciaovideo.evaluate.protocol import Score
+from ciaovideo.evaluate.report import Row
 from ciaovideo.evaluate.suites import SUITES
+from ciaovideo.evaluate.suites.drawing import draw_comparison
 from ciaovideo.evaluate.suites.load import measure_load, peak_bytes
 from ciaovideo.models.weights import list_models, load_bundled
 from ciaovideo.options import EngineOptions
@@ -81,21 +84,27 @@ def test_the_comparison_is_one_command(
     drawn = plot.read_text(encoding="utf-8")
     assert "CPU seconds a megapixel" in drawn
     assert "ciaosr-fast" in drawn
+    assert "Equivariance" not in drawn
 
 
 @pytest.mark.heavy
 def test_a_suite_leaves_out_scales_that_a_network_lacks(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    plot = tmp_path / "plot.svg"
     words = ("bicubic", "c2d-x2", "--on", str(folder), "--scales", "2,3", *CPU)
     with pytest.raises(UnsupportedScaleError, match="ask for a scale of 2"):
         evaluate(*words)
-    assert evaluate(*words, "--suite", "neighbours", "--json") == 0
+    more = ("--suite", "neighbours", "--equivariance", "--plot", str(plot))
+    assert evaluate(*words, *more, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     measured = {(entry["method"], entry["scale"]) for entry in found if "psnr" in entry}
     assert measured == {("bicubic", 2), ("bicubic", 3), ("c2d-x2", 2)}
     [load] = [entry for entry in found if "macs" in entry]
     assert load["scale"] == 2
+    over_scale = plot.read_text(encoding="utf-8").partition("Equivariance error in dB on set5")[2]
+    assert "bicubic" in over_scale
+    assert "c2d-x2" in over_scale
 
 
 def test_neither_a_method_nor_a_suite(folder: Path) -> None:
@@ -108,3 +117,12 @@ def test_a_plot_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None
         evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.gif"))
     with pytest.raises(OptionError, match="network"):
         evaluate("bicubic", "--on", str(folder), "--plot", str(tmp_path / "plot.svg"))
+
+
+def test_a_plot_of_nothing_is_refused(tmp_path: Path) -> None:
+    score = Score(psnr=30.0)
+    rows = [Row(method="c2d-x2", dataset="set5", scores={2.0: score})]
+    plot = tmp_path / "plot.svg"
+    with pytest.raises(OptionError, match="no network has a score at x3"):
+        draw_comparison(rows, [], 3.0, plot, "svg")
+    assert not plot.exists()
