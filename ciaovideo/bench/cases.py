@@ -16,6 +16,7 @@ from ciaovideo.bench.growth import Growth, measure_growth
 from ciaovideo.bench.harness import Result, machine, measure, peak_memory
 from ciaovideo.color import PixelLayout
 from ciaovideo.engine.engine import Engine
+from ciaovideo.engine.workers import WorkerPool
 from ciaovideo.media.containers import BY_SUFFIX, YUV4MPEG
 from ciaovideo.media.frame import Frame
 from ciaovideo.media.read.reader import VideoReader
@@ -102,11 +103,10 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     limit = run.options.frames
     yield measure("decode only", lambda: _decode(source, limit))
     lr = torch.rand(1, 3, plan.info.height, plan.info.width, device=engine.device)
-    network = partial(_network, lr=lr, out_size=plan.out_size)
-    yield measure("network only", partial(network, engine), device=engine.device)
-    for kind in KERNELS:
-        zero = Engine(NETWORKS[kind](), run.options.engine)
-        yield measure(f"{kind} only", partial(network, zero), device=engine.device)
+    zeros = {f"{kind} only": Engine(NETWORKS[kind](), run.options.engine) for kind in KERNELS}
+    for case, each in {"network only": engine, **zeros}.items():
+        with WorkerPool(each, plan.workers) as pool:  # as a run computes its frames
+            yield measure(case, partial(_network, pool, lr, plan.out_size), device=engine.device)
     yield measure("encode only", lambda: _encode(output, plan))
 
 
@@ -129,9 +129,12 @@ def _decode(source: Path, limit: int | None) -> int:
         return sum(1 for _ in reader.frames(limit))
 
 
-def _network(engine: Engine, lr: Tensor, out_size: tuple[int, int]) -> int:
-    engine(lr, out_size)
-    return len(lr)
+def _network(pool: WorkerPool, lr: Tensor, out_size: tuple[int, int]) -> int:
+    """Two pictures for each worker, so that all are busy but for the last moment."""
+    begun = [pool.enqueue(partial(pool.engine, lr, out_size)) for _ in range(2 * pool.workers)]
+    for picture in begun:
+        picture.result()
+    return len(begun)
 
 
 def _encode(output: Path, plan: UpscalePlan) -> int:

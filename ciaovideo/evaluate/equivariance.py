@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ciaovideo.data.pairs import crop_size, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
+from ciaovideo.errors import OptionError
 from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale, naming
 from ciaovideo.metrics.equivariance import equivariance_error
 
@@ -17,22 +18,30 @@ type Measuring = Callable[[Path, float, Upscale, OnSample], Score]
 """Folder or video, scale, method, and a callback for each picture -> means."""
 
 
-def with_equivariance(measure: Measuring) -> Measuring:
+def with_equivariance(measure: Measuring, *, skip_small: bool = False) -> Measuring:
     """The same measure with the mean equivariance error of its LR pictures.
 
-    The method is called twice more for each picture: on LR, and on LR reduced once more.
+    The method is called twice more for each picture: on LR, and on LR reduced once more. Raises
+    OptionError for a picture that is too small; with ``skip_small`` there is no mean at its scale.
     """
 
     def measured(path: Path, scale: float, upscale: Upscale, seen: OnSample) -> Score:
-        errors: list[float] = []
+        errors: list[float | None] = []
 
         def look(sample: Sample) -> None:
             with naming(sample.name):
-                errors.append(equivariance(upscale, sample.lr, scale))
+                try:
+                    errors.append(equivariance(upscale, sample.lr, scale))
+                except OptionError:
+                    if not skip_small:
+                        raise
+                    errors.append(None)
             seen(sample)
 
         score = measure(path, scale, upscale, look)
-        return replace(score, equivariance=statistics.fmean(errors))
+        found = [error for error in errors if error is not None]
+        mean = statistics.fmean(found) if len(found) == len(errors) else None
+        return replace(score, equivariance=mean)
 
     return measured
 

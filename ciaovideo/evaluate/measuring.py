@@ -30,15 +30,20 @@ def choose_measures(
     ssim: bool = False,
     lpips: Sequence[Path] | None = None,
     equivariance: bool = False,
+    skip_small: bool = False,
 ) -> Mapping[str, Measuring]:
     """The measures by the coding of LR, "" for none.
 
     ``codings`` is a list such as "clean,h264:23", for the protocol "video" only; ``lpips`` are the
-    two files of LPIPS's weights; ``equivariance`` is measured on uncoded LR. Raises OptionError.
+    two files of LPIPS's weights; ``equivariance`` is measured on uncoded LR, and with ``skip_small``
+    not at scales that leave nothing of a picture. Raises OptionError.
     """
     if equivariance:
         plain = choose_measures(protocol, codings, frames=frames, ssim=ssim, lpips=lpips)
-        return {coding: with_equivariance(measure) for coding, measure in plain.items()}
+        return {
+            coding: with_equivariance(measure, skip_small=skip_small)
+            for coding, measure in plain.items()
+        }
     if protocol != VIDEO:
         if codings:
             raise OptionError("codings apply to the protocol video only")

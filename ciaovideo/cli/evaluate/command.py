@@ -188,6 +188,7 @@ def run(arguments: Namespace) -> int:
         ssim=arguments.ssim,
         lpips=arguments.lpips,
         equivariance=arguments.equivariance,
+        skip_small=arguments.suite is not None,
     )
     opened = _open_all(arguments.models, options)
     methods = [*opened, *_in_steps(opened, arguments.steps)]

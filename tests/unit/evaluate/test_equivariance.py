@@ -61,6 +61,25 @@ def test_a_picture_that_is_too_small() -> None:
         equivariance(gray, torch.rand(1, 3, 12, 12), 6)
 
 
+def test_a_scale_that_leaves_nothing_of_a_picture_has_no_mean(folder: Path) -> None:
+    """With one large picture as well: the mean of some would not be that of the set."""
+    Image.new("RGB", (240, 240)).save(folder / "large.png")
+    strict, lenient = (
+        choose_measures("benchmark", equivariance=True, skip_small=skip)[""]
+        for skip in (False, True)
+    )
+    with pytest.raises(OptionError, match=r"0\.png"):
+        strict(folder, 6.0, BASELINES["bicubic"], lambda _: None)
+    seen: list[str] = []
+    score = lenient(folder, 6.0, BASELINES["bicubic"], lambda each: seen.append(each.name))
+    assert score.equivariance is None
+    assert score.psnr > 0
+    assert seen == ["0.png", "1.png", "large.png"]
+    for measure in (strict, lenient):
+        found = measure(folder, 2.0, BASELINES["bicubic"], lambda _: None).equivariance
+        assert found is not None
+
+
 def test_it_stands_beside_psnr_and_on_the_page(folder: Path) -> None:
     (plain,) = choose_measures("benchmark").values()
     (measure,) = choose_measures("benchmark", equivariance=True).values()
