@@ -35,7 +35,7 @@ def choose_measures(
     """The measures by the coding of LR, "" for none.
 
     ``codings`` is a list such as "clean,h264:23", for the protocol "video" only; ``lpips`` are the
-    two files of LPIPS's weights; ``equivariance`` is measured on uncoded LR, and with ``skip_small``
+    two files of LPIPS's weights; ``equivariance`` is measured on uncoded LR, with ``skip_small``
     not at scales that leave nothing of a picture. Raises OptionError.
     """
     if equivariance:
