@@ -42,9 +42,14 @@ def test_another_decoder_begins_anew_behind_the_same_encoder() -> None:
     assert not trainer("third", "start=run/weights.safetensors").notices
 
 
-def test_an_encoder_of_another_size_is_refused() -> None:
+def test_a_wider_encoder_begins_as_the_narrower_one_and_a_narrower_one_is_refused() -> None:
+    wider = trainer("wider", *LIIF, "network.encoder_options.channels=12").network
+    lr = torch.rand(1, 3, 9, 7)
+    features = wider.get_submodule("encoder")(lr)[:, :10]
+    before = load_file(Path("run") / WEIGHTS).get_submodule("encoder")(lr)
+    torch.testing.assert_close(features, before, rtol=0, atol=1e-5)
     with pytest.raises(MismatchedWeightsError, match="another network"):
-        trainer("other", *LIIF, "network.encoder_options.channels=12")
+        trainer("other", *LIIF, "network.encoder_options.channels=8")
 
 
 @pytest.mark.parametrize("changes", [(), ("optim.optimizer=muon",), ("data.lattice=6",)], ids=str)
