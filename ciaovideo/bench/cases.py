@@ -102,7 +102,7 @@ def _stages(source: Path, output: Path, run: UpscaleRun) -> Iterator[Result]:
     plan, engine = run.plan, run.engine
     limit = run.options.frames
     yield measure("decode only", lambda: _decode(source, limit))
-    lr = torch.rand(1, 3, plan.info.height, plan.info.width, device=engine.device)
+    lr = torch.rand(plan.batch, 3, plan.info.height, plan.info.width, device=engine.device)
     zeros = {f"{kind} only": Engine(NETWORKS[kind](), run.options.engine) for kind in KERNELS}
     for case, each in {"network only": engine, **zeros}.items():
         with WorkerPool(each, plan.workers) as pool:  # as a run computes its frames
@@ -130,11 +130,11 @@ def _decode(source: Path, limit: int | None) -> int:
 
 
 def _network(pool: WorkerPool, lr: Tensor, out_size: tuple[int, int]) -> int:
-    """Two pictures for each worker, so that all are busy but for the last moment."""
+    """Two batches for each worker, so that all are busy but for the last moment."""
     begun = [pool.enqueue(partial(pool.engine, lr, out_size)) for _ in range(2 * pool.workers)]
-    for picture in begun:
-        picture.result()
-    return len(begun)
+    for batch in begun:
+        batch.result()
+    return len(begun) * len(lr)
 
 
 def _encode(output: Path, plan: UpscalePlan) -> int:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ciaovideo.data.pairs import crop_size, lr_size
+from ciaovideo.data.pairs import crop_size, crop_step, lr_size
 from ciaovideo.data.sampling import bicubic_matrix
-from ciaovideo.errors import OptionError
 from ciaovideo.evaluate.protocol import OnSample, Sample, Score, Upscale, naming
 from ciaovideo.metrics.equivariance import equivariance_error
 
@@ -26,22 +25,19 @@ def with_equivariance(measure: Measuring, *, skip_small: bool = False) -> Measur
     """
 
     def measured(path: Path, scale: float, upscale: Upscale, seen: OnSample) -> Score:
-        errors: list[float | None] = []
+        errors: list[float] = []
+        small = False
 
         def look(sample: Sample) -> None:
-            with naming(sample.name):
-                try:
+            nonlocal small
+            small = small or (skip_small and not _leaves_any(sample.lr, scale))
+            if not small:
+                with naming(sample.name):
                     errors.append(equivariance(upscale, sample.lr, scale))
-                except OptionError:
-                    if not skip_small:
-                        raise
-                    errors.append(None)
             seen(sample)
 
         score = measure(path, scale, upscale, look)
-        found = [error for error in errors if error is not None]
-        mean = statistics.fmean(found) if len(found) == len(errors) else None
-        return replace(score, equivariance=mean)
+        return replace(score, equivariance=None if small else statistics.fmean(errors))
 
     return measured
 
@@ -59,6 +55,12 @@ def equivariance(upscale: Upscale, picture: Tensor, scale: float) -> float:
     before = upscale(_resampled(x, small), size).cpu()
     after = _resampled(upscale(x, large).cpu(), size)
     return equivariance_error(before, after, border=math.ceil(scale)).item()
+
+
+def _leaves_any(picture: Tensor, scale: float) -> bool:
+    """Whether the crop and the border leave anything of a picture."""
+    step, border = crop_step(scale), math.ceil(scale)
+    return min(side - side % step for side in picture.shape[-2:]) > 2 * border
 
 
 def _resampled(picture: Tensor, size: tuple[int, int]) -> Tensor:

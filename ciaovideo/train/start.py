@@ -30,10 +30,20 @@ def begin(network: Network, path: Path, spec: NetworkSpec, parts: Sequence[str] 
         parts = (ENCODER,)
     if parts:
         weights = _with_parts(network.state_dict(), weights, parts, path)
-    hint = "set start to weights of the recipe's network, or start_with to the modules they share"
-    load_weights(network, grown(network, widened(network, weights)), path, hint)
-    said = f"{path} has decoder {found.decoder}: its encoder is used, {spec.decoder} starts fresh"
-    return [said] if other else []
+    hint = (
+        "set start to weights of the recipe's network or a smaller one, "
+        "or start_with to the modules they share"
+    )
+    larger = grown(network, widened(network, weights))
+    load_weights(network, larger, path, hint)
+    notices = []
+    if other:
+        notices.append(
+            f"{path} has decoder {found.decoder}: its encoder is used, {spec.decoder} starts fresh"
+        )
+    if any(name not in weights or larger[name].shape != weights[name].shape for name in larger):
+        notices.append(f"{path} has a smaller network: blocks and channels are added")
+    return notices
 
 
 def _with_parts(

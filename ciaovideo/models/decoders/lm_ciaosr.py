@@ -57,7 +57,7 @@ class LMCiaoSR(Decoder):
     appended. What it gathers becomes a code of ``code`` values, and a scale and a shift for every
     hidden unit of a small network that renders the picture: x <- relu((W x + b) * scale + shift).
     A query is rendered from each of the four codes around it, with its offset from that code, and
-    the hidden values are blended bilinearly before the last, linear layer. At a border its
+    the hidden values are blended bilinearly before the last, linear layer. At a border
     codes are repeated outside; the paper's program, as LIIF's, reads them in their own place.
 
     ``non_local_scales``, ``window`` and ``window_margin`` are those of the cross-scale attention.

@@ -158,7 +158,10 @@ def test_a_wider_network_begins_where_a_narrower_one_ended(encoder: str, blocks:
     sizes = "network.encoder_options={{channels={}, blocks={}}}".format
     trainer("first", "optim.steps=3", kind, sizes(10, 1)).run()
     start = 'start="first/weights.safetensors"'
-    wider = trainer("wider", start, kind, sizes(14, blocks)).network
+    run = trainer("wider", start, kind, sizes(14, blocks))
+    assert [notice for notice in run.notices if "channels are added" in notice]
+    assert not trainer("same", start, kind, sizes(10, 1)).notices
+    wider = run.network
     narrow = load_file(Path("first") / WEIGHTS)
     lr = torch.rand(1, 3, 9, 7)
     features, before = (each.get_submodule("encoder")(lr) for each in (wider, narrow))
