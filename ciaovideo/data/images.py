@@ -70,30 +70,36 @@ class PictureStore:
 
 
 def load_pictures(
-    sources: Iterable[Path], smallest: int, *, every: int = 1, exclude: Sequence[str] = ()
+    sources: Iterable[Path],
+    smallest: int,
+    *,
+    every: int = 1,
+    exclude: Sequence[str] = (),
+    sizes: Sequence[float] = (1.0,),
 ) -> PictureStore:
     """Decode every picture of at least ``smallest`` px on both sides.
 
     A source is a picture, a video (one frame in ``every`` is used), a folder of both, searched to
     any depth, or a tar or a zip of pictures; they come in the order of the sources, and by name
-    within each. ``exclude``: patterns, with * and ?, of names within a source to skip. Raises
-    MissingInputError where nothing is found, DecodeError for a picture or an archive that is
-    damaged, and what ``read_frames`` raises.
+    within each. ``exclude``: patterns, with * and ?, of names within a source to skip. ``sizes``:
+    each picture is kept once at each, relative to its own and at most 1, reduced by Lanczos, but
+    no further than to ``smallest`` px. Raises MissingInputError where nothing is found, DecodeError
+    for a picture or an archive that is damaged, and what ``read_frames`` raises.
     """
     sources = list(sources)
     samples = bytearray()  # grows in place; joining a list of pictures would hold all of them twice
-    sizes: list[tuple[int, int]] = []
+    shapes: list[tuple[int, int]] = []
     for source in sources:
         for picture in _pictures(source, every, exclude):
-            if min(picture.shape[:2]) >= smallest:
-                samples += picture.data
-                sizes.append((picture.shape[0], picture.shape[1]))
-    if not sizes:
+            for kept in _at_sizes(picture, sizes, smallest):
+                samples += kept.data
+                shapes.append((kept.shape[0], kept.shape[1]))
+    if not shapes:
         raise MissingInputError(
             f"no picture of at least {smallest} px in {', '.join(map(str, sources)) or 'nothing'}",
             "name folders, tars or zips of pictures, or videos",
         )
-    heights, widths = torch.tensor(sizes).unbind(dim=1)
+    heights, widths = torch.tensor(shapes).unbind(dim=1)
     counts = 3 * heights * widths
     return PictureStore(
         samples=torch.frombuffer(samples, dtype=torch.uint8),
@@ -145,6 +151,22 @@ def _pictures(source: Path, every: int, exclude: Sequence[str]) -> Iterator[Pict
             for name, read in entries:
                 if not _excluded(name, exclude):
                     yield _decode(name if name == str(source) else f"{source}: {name}", read())
+
+
+def _at_sizes(picture: Picture, sizes: Sequence[float], smallest: int) -> Iterator[Picture]:
+    """A picture at the distinct sizes of these that are large enough, in their order."""
+    shape = picture.shape[:2]
+    if min(shape) < smallest:
+        return
+    shares = (max(share, smallest / min(shape)) for share in sizes)
+    for height, width in dict.fromkeys(
+        (round(shape[0] * share), round(shape[1] * share)) for share in shares
+    ):
+        if (height, width) == shape:
+            yield picture
+        else:
+            small = Image.fromarray(picture).resize((width, height), FILTERS["lanczos"])
+            yield np.array(small)
 
 
 def _excluded(name: str, patterns: Sequence[str]) -> bool:

@@ -155,7 +155,9 @@ class Trainer:
                 )
             self._make_folder()
             side = round(data.patch * data.high_scale)
-            store = load_pictures(sources, side, every=data.every, exclude=data.exclude)
+            store = load_pictures(
+                sources, side, every=data.every, exclude=data.exclude, sizes=data.sizes
+            )
             self.learner.take(store)
             self.ranks.agree(f"step {self.step}, {len(store)} pictures")
         return len(store)

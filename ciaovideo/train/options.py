@@ -32,6 +32,9 @@ class DataOptions:
         (), "names within the sources to skip, with * and ?", "PATTERN,..."
     )
     every: int = opt(24, "use one of so many frames of a video", "N")
+    sizes: tuple[float, ...] = opt(
+        (1.0,), "sizes of a picture at which it is used, reduced; relative to its own", "SHARE,..."
+    )
     patch: int = opt(48, "side of the LR patches", "PX")
     queries: int = opt(2304, "HR pixels predicted for each patch", "N")
     distinct: bool = opt(False, "predict no HR pixel of a patch twice")
@@ -60,6 +63,10 @@ class DataOptions:
             raise OptionError(
                 "coded patches need lattices",
                 "set data.lattice above 0, or data.coded.share to 0",
+            )
+        if not self.sizes or not all(0 < share <= 1 for share in self.sizes):
+            raise OptionError(
+                "sizes are not shares of a picture", "name values up to 1, such as 0.5"
             )
         if not 0 < self.worn < 1:
             raise OptionError(f"worn {self.worn:g} is not a share", "use a value between 0 and 1")

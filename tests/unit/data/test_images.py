@@ -86,6 +86,22 @@ def test_excluded_names_are_left_out_of_every_kind_of_source(tmp_path: Path) -> 
             load_pictures([source], 8, exclude=["*"])
 
 
+def test_each_picture_is_kept_once_at_each_size(tmp_path: Path) -> None:
+    # Larger, a whole reduction, one that stops at 8 px, one as small as that, and one too small.
+    names = {"a": (40, 24), "b": (10, 12), "c": (8, 8), "d": (7, 90)}
+    folder = folder_of({f"{name}.png": png(*size) for name, size in names.items()}, tmp_path)
+    store = load_pictures([folder], 8, sizes=(0.5, 0.25, 1.0))
+    got = list(zip(store.heights.tolist(), store.widths.tolist(), strict=True))
+    # A quarter of 24 would be 6: it is reduced to 8, a third.
+    assert got == [(20, 12), (13, 8), (40, 24), (8, 10), (10, 12), (8, 8)]
+    assert len(load_pictures([folder], 8)) == 3
+    whole = read_picture(folder / "a.png")
+    small = resize(whole, (20, 12), "lanczos")[0].permute(1, 2, 0)
+    assert store.samples[: 3 * 20 * 12].tolist() == small.reshape(-1).tolist()
+    own = slice(int(store.starts[2]), int(store.starts[3]))
+    assert store.samples[own].tolist() == whole[0].permute(1, 2, 0).reshape(-1).tolist()
+
+
 def test_several_sources_in_their_order(tmp_path: Path) -> None:
     single = folder_of({"z.png": png(11, 13)}, tmp_path) / "z.png"
     store = load_pictures([tar_of(files(), tmp_path / "a.tar"), single], 8)

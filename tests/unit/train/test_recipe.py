@@ -250,6 +250,12 @@ def test_ranges_of_degradations_are_overridden() -> None:
     assert read_recipe("ciaosr-fast").options.data.degradation.share == 0
 
 
+@pytest.mark.parametrize("sizes", [(), (0.5, 0.0), (1.5,), (float("nan"),)])
+def test_sizes_are_shares_of_a_picture(sizes: tuple[float, ...]) -> None:
+    with pytest.raises(OptionError, match="sizes are not shares"):
+        DataOptions(sizes=sizes)
+
+
 def test_whole_scales_lie_between_whole_ones() -> None:
     with pytest.raises(OptionError, match="whole_scales"):
         DataOptions(whole_scales=True, low_scale=1.5)
