@@ -1,4 +1,4 @@
-"""``ciaovideo weights``: lists bundled weights, and converts files for and from others."""
+"""``ciaovideo weights``: lists bundled weights, converts files from and for others, averages."""
 
 import dataclasses
 import json
@@ -6,9 +6,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciaovideo.errors import CorruptWeightsError, EncodeError, OptionError, OutputExistsError
+from ciaovideo.errors import (
+    CorruptWeightsError,
+    EncodeError,
+    MismatchedWeightsError,
+    OptionError,
+    OutputExistsError,
+)
 
 if TYPE_CHECKING:
+    from ciaovideo.models.spec import NetworkSpec
     from ciaovideo.models.weights import WeightsEntry
 
 SUFFIX = ".safetensors"
@@ -17,7 +24,7 @@ PUBLISHED_WINDOW = 160  # the published program cuts pictures into 192 px that o
 
 
 def build_parser(prog: str) -> ArgumentParser:
-    """list, show, verify, import or export."""
+    """list, show, verify, import, export or mean."""
     parser = ArgumentParser(prog=prog, description="Manage files of weights.", allow_abbrev=False)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="list the bundled weights")
@@ -34,8 +41,29 @@ def build_parser(prog: str) -> ArgumentParser:
         help=".safetensors: tensors with the description of their network, for this program; "
         ".pth: the layout of the published CiaoSR program, for networks that it supports",
     )
-    export.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    _add_writing(export)
+    mean = actions.add_parser("mean", help="average weights that were trained from common ones")
+    mean.description = (
+        "Write the weighted mean of several files of one network. It is often better than each of "
+        "them if they were trained from common weights. Fewer residual blocks count as more that "
+        "change nothing."
+    )
+    mean.add_argument("out", type=Path, metavar="OUT", help=f"{SUFFIX} file to write")
+    mean.add_argument(
+        "weights",
+        nargs="+",
+        metavar="WEIGHTS=SHARE",
+        help=f"name of bundled weights or a {SUFFIX} file, and its share relative to the others",
+    )
+    _add_writing(mean)
     return parser
+
+
+def _add_writing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--half", action="store_true", help=f"store {SUFFIX} in fp16, as bundled weights are"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
 def _add_import(parser: ArgumentParser) -> None:
@@ -80,6 +108,8 @@ def run(arguments: Namespace) -> int:
             return _verify()
         case "import":
             return _import(arguments)
+        case "mean":
+            return _mean(arguments)
     return _export(arguments)
 
 
@@ -168,25 +198,79 @@ def _export(arguments: Namespace) -> int:
     import torch
 
     from ciaovideo.models.foreign.ciaosr import to_published
-    from ciaovideo.models.weights import find_weights, read_tensors, save
+    from ciaovideo.models.weights import read_tensors, save
     from ciaovideo.storage.atomic import replacing
 
     out: Path = arguments.out
-    from_file = arguments.name.endswith(SUFFIX)
-    source = Path(arguments.name) if from_file else find_weights(arguments.name).path
+    source = _file_of(arguments.name)
     _check_output(source, out, (SUFFIX, ".pth"), overwrite=arguments.overwrite)
     spec, tensors = read_tensors(source)
     content = to_published(spec, tensors) if out.suffix == ".pth" else None
     try:
         with replacing(out) as part:
             if content is None:
-                save(part, spec, tensors, torch.float32)
+                save(part, spec, tensors, torch.float16 if arguments.half else torch.float32)
             else:
                 torch.save(content, part)
     except (OSError, RuntimeError) as cause:  # torch's writer: RuntimeError
         raise _unwritten(out, cause) from cause
     print(f"wrote {out}")
     return 0
+
+
+def _mean(arguments: Namespace) -> int:
+    import torch
+
+    from ciaovideo.models.means import weighted_mean
+    from ciaovideo.models.weights import load_file, read_tensors, save
+    from ciaovideo.storage.atomic import replacing
+
+    out: Path = arguments.out
+    parts = [_part(text) for text in arguments.weights]
+    for source, _ in parts:
+        _check_output(source, out, (SUFFIX,), overwrite=arguments.overwrite)
+    specs = [read_tensors(source)[0] for source, _ in parts]
+    for (source, _), spec in zip(parts, specs, strict=True):
+        if _without_depth(spec) != _without_depth(specs[0]):
+            raise MismatchedWeightsError(
+                f"{source} is of another network than {parts[0][0]}", "name weights of one network"
+            )
+    networks = [load_file(source) for source, _ in parts]
+    made = weighted_mean(networks, [share for _, share in parts])
+    spec = specs[next(at for at, network in enumerate(networks) if network is made)]
+    try:
+        with replacing(out) as part:
+            dtype = torch.float16 if arguments.half else torch.float32
+            save(part, spec, made.state_dict(), dtype)
+    except OSError as cause:
+        raise _unwritten(out, cause) from cause
+    print(f"wrote {out}: mean of {len(parts)}")
+    return 0
+
+
+def _part(text: str) -> tuple[Path, float]:
+    """A file of weights and its share, by its words on the command line."""
+    name, _, number = text.rpartition("=")
+    try:
+        share = float(number)
+    except ValueError as cause:
+        raise OptionError(
+            f"{text} has no share", "write WEIGHTS=SHARE, such as ciaosr-fast=0.15"
+        ) from cause
+    return _file_of(name), share
+
+
+def _without_depth(spec: "NetworkSpec") -> "NetworkSpec":
+    """The specification without its number of residual blocks, in which weights may differ."""
+    options = {key: value for key, value in spec.encoder_options.items() if key != "blocks"}
+    return dataclasses.replace(spec, encoder_options=options)
+
+
+def _file_of(name: str) -> Path:
+    """The file of bundled weights, or the one that is named itself."""
+    from ciaovideo.models.weights import find_weights
+
+    return Path(name) if name.endswith(SUFFIX) else find_weights(name).path
 
 
 def _check_output(source: Path, out: Path, suffixes: tuple[str, ...], *, overwrite: bool) -> None:

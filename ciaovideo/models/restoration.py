@@ -7,10 +7,7 @@ codec artefacts, 1 repairs worn film and tape.
 
 from itertools import pairwise
 
-import torch
-from torch import Tensor
-
-from ciaovideo.models.growth import grown
+from ciaovideo.models.means import weighted_mean
 from ciaovideo.models.protocols import Network
 from ciaovideo.models.weights import anchors, load_bundled
 
@@ -41,21 +38,4 @@ def load_restored(name: str, restore: float) -> Network:
         pair for pair in pairwise(known) if pair[0][0] <= restore <= pair[1][0]
     )
     share = (restore - low) / (high - low)
-    return _between(load_bundled(under), load_bundled(over), share)
-
-
-def _between(under: Network, over: Network, share: float) -> Network:
-    """A network ``share`` of the way from one to the other.
-
-    Where one is deeper, the other gets residual blocks that change nothing.
-    """
-    deeper = max(under, over, key=lambda each: sum(p.numel() for p in each.parameters()))
-    state, target = (_grown(deeper, each) for each in (under, over))
-    deeper.load_state_dict({key: torch.lerp(state[key], target[key], share) for key in state})
-    return deeper
-
-
-def _grown(deeper: Network, network: Network) -> dict[str, Tensor]:
-    """A copy of a network's weights, with what only the deeper one has."""
-    weights = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    return grown(deeper, weights)
+    return weighted_mean([load_bundled(under), load_bundled(over)], [1 - share, share])

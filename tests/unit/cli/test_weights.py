@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,18 @@ from ciaovideo.models.spec import NetworkSpec
 from ciaovideo.models.weights import (
     load_file,
     read_manifest,
+    read_tensors,
     save,
     weights_folder,
 )
 from tests.commands import error_of
+
+FAST = NetworkSpec(
+    encoder="edsr",
+    decoder="ciaosr-separable",
+    encoder_options={"channels": 4, "blocks": 1},
+    decoder_options={"hidden": 4, "key_dim": 2, "rank": 2},
+)
 
 
 def test_list_show_and_verify(capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,6 +318,44 @@ def test_export_of_bundled_weights(tmp_path: Path) -> None:
     error_of(OptionError, "weights", "export", "ciaosr-fast", tmp_path / "fast.txt")
     error_of(MismatchedWeightsError, "weights", "export", "ciaosr-fast", tmp_path / "fast.pth")
     assert not (tmp_path / "fast.pth").exists()
+
+
+def test_a_mean_of_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Shares are relative; where one has fewer blocks, it counts as one with silent ones."""
+    paths = [tmp_path / f"{name}.safetensors" for name in ("flat", "deep", "out")]
+    for seed, path in enumerate(paths[:2]):
+        torch.manual_seed(seed)
+        spec = replace(FAST, encoder_options={"channels": 4, "blocks": seed + 1})
+        save(path, spec, spec.build().state_dict(), torch.float32)
+    flat, deep, out = paths
+    assert run(["weights", "mean", str(out), f"{flat}=1", f"{deep}=3", "--half"]) == 0
+    assert "wrote" in capsys.readouterr().out
+    spec, made = read_tensors(out)
+    assert spec.encoder_options["blocks"] == 2
+    assert {tensor.dtype for tensor in made.values()} == {torch.float16}
+    ours, theirs = (load_file(path).state_dict() for path in (flat, deep))
+    for name, tensor in made.items():
+        silent = torch.zeros_like if name.endswith(("conv2.weight", "conv2.bias")) else torch.clone
+        other = ours[name] if name in ours else silent(theirs[name])
+        wanted = 0.25 * other + 0.75 * theirs[name]
+        torch.testing.assert_close(tensor.float(), wanted, rtol=1e-3, atol=1e-4)
+    # Of one file, and with a share of nothing, the weights stay.
+    assert run(["weights", "mean", str(out), f"{flat}=0", f"{deep}=2", "--overwrite"]) == 0
+    same_network(out, deep)
+
+
+def test_means_that_are_none(tmp_path: Path) -> None:
+    out, own = tmp_path / "out.safetensors", tmp_path / "own.safetensors"
+    assert run(["weights", "export", "ciaosr-fast", str(own)]) == 0
+    for parts in (["ciaosr-fast"], ["ciaosr-fast=a"], ["ciaosr-fast=0"], ["ciaosr-fast=-1"]):
+        error_of(OptionError, "weights", "mean", out, *parts)
+    error_of(OptionError, "weights", "mean", out, "ciaosr-fast=nan", f"{own}=1")
+    error_of(OptionError, "weights", "mean", tmp_path / "out.pth", "ciaosr-fast=1")
+    error_of(UnknownNameError, "weights", "mean", out, "ciaosr-fats=1")
+    error_of(OutputExistsError, "weights", "mean", own, "ciaosr-coded=1", f"{own}=1", "--overwrite")
+    error = error_of(MismatchedWeightsError, "weights", "mean", out, "ciaosr-fast=1", "liif=1")
+    assert "liif.safetensors" in error.problem
+    assert list(tmp_path.iterdir()) == [own]
 
 
 def test_a_network_without_the_residual(tmp_path: Path) -> None:
