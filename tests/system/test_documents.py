@@ -88,7 +88,9 @@ def place(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         (block,) = blocks("ciaovideo/jobs/README.md", language)
         (tmp_path / f"films.{language}").write_text(block, encoding="utf-8")
     (tmp_path / "runs").unlink()
-    (tmp_path / "runs").mkdir()
+    trained = tmp_path / "runs" / "one" / "weights.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.symlink_to(ROOT / "weights" / "ciaosr-coded.safetensors")
     (tmp_path / "weights").symlink_to(ROOT / "weights")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(growth, "LR_SIZES", ((24, 32), (48, 64)))
