@@ -28,7 +28,8 @@ ciaovideo weights verify
 
 ## Restoring
 
-`ciaosr-fast`, `ciaosr-coded` and `ciaosr-archive` are one network at 0, 0.5 and 1 of `--restore`.
+`ciaosr-fast`, `ciaosr-lightly-coded`, `ciaosr-coded` and `ciaosr-archive` are one network at 0,
+0.05, 0.5 and 1 of `--restore`.
 Crops at x3 ([command](../tests/bench/README.md#strengths-side-by-side)): `auto` takes little where
 coding took little. At 1, noise and worn edges go, and with them the grain of cloth and skin; fine
 type and foliage look smoothed. Nothing has a halo or a grid.

@@ -2,7 +2,8 @@
 
 Each anchor was trained from the one before, so that weights in between work as well (deep network
 interpolation, Wang and others, CVPR 2019, arXiv 1811.10515). 0 only enlarges, 0.5 also removes
-codec artefacts, 1 repairs worn film and tape.
+codec artefacts, 1 repairs worn film and tape. The anchor at 0 was trained further than the weights
+that the one at 0.5 began from: those, a tenth of the way to it, are the anchor at 0.05.
 """
 
 from itertools import pairwise
