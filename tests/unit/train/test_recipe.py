@@ -1,5 +1,6 @@
 """Recipes: what is bundled, what can be overridden, and what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 from PIL import Image
 
 from ciaovideo.errors import MissingInputError, OptionError, UnknownNameError
+from ciaovideo.models.weights import weights_folder
 from ciaovideo.train.loop import RunOptions, Trainer
 from ciaovideo.train.options import DataOptions, OptimOptions
-from ciaovideo.train.recipe import list_recipes, read_recipe
+from ciaovideo.train.recipe import RECIPES, list_recipes, read_recipe
+from ciaovideo.train.start import begin
 
 WEIGHTS = {  # EDSR, RDN and SwinIR as published
     "ciaosr-fast": 227_984,
-    "ciaosr-medium": 396_768,
+    "ciaosr-medium": 479_904,
     "ciaosr-archive": 227_984,
     "ciaosr-coded": 227_984,
     "ciaosr-archive-video": 909_240,
@@ -292,3 +295,17 @@ def test_sources_are_relative_to_the_current_folder(
     assert recipe.sources() == [tmp_path / "here", tmp_path / "there.tar"]
     with pytest.raises(MissingInputError, match="none named"):
         read_recipe("ciaosr-fast", ["data.sources=[]"]).sources()
+
+
+@pytest.mark.parametrize("name", list_recipes())
+@pytest.mark.heavy
+def test_a_recipe_begins_with_the_bundled_weights_that_it_names(name: str) -> None:
+    """By its comment, for example ``--set start=weights/ciaosr-fast.safetensors``."""
+    text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+    starts = re.findall(r"start=weights/(\S+\.safetensors)", text)
+    if name == "neighbours":  # for which the README and the script name it
+        starts = ["ciaosr-fast.safetensors"]
+    for start in starts:
+        recipe = read_recipe(name)
+        parts = recipe.options.start_with
+        begin(recipe.network.build(), weights_folder() / start, recipe.network, parts)
