@@ -204,6 +204,8 @@ def _export(arguments: Namespace) -> int:
     out: Path = arguments.out
     source = _file_of(arguments.name)
     _check_output(source, out, (SUFFIX, ".pth"), overwrite=arguments.overwrite)
+    if arguments.half and out.suffix == ".pth":
+        raise OptionError("--half has no effect on .pth files", f"leave it out, or write {SUFFIX}")
     spec, tensors = read_tensors(source)
     content = to_published(spec, tensors) if out.suffix == ".pth" else None
     try:

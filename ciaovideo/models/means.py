@@ -19,13 +19,13 @@ def weighted_mean(networks: Sequence[Network], shares: Sequence[float]) -> Netwo
     shares that are negative or sum to zero, MismatchedWeightsError for networks with other weights.
     """
     if not all(share >= 0 for share in shares) or not 0 < sum(shares) < float("inf"):
-        raise OptionError("shares are not positive numbers", "name shares such as 0.85 and 0.15")
+        raise OptionError("shares are below 0, or all 0", "name shares such as 0.85 and 0.15")
     deepest = max(networks, key=lambda each: sum(p.numel() for p in each.parameters()))
     states = [_grown(deepest, each) for each in networks]
     made, total = states[0], shares[0]
     for state, share in zip(states[1:], shares[1:], strict=True):
         total += share
-        # A share of 0 after another keeps nothing, and 0 of 0 would be NaN.
+        # While all shares so far are 0, nothing is taken of any.
         made = _lerp(made, state, share / total if total else 0.0)
     deepest.load_state_dict(made)
     return deepest

@@ -317,6 +317,9 @@ def test_export_of_bundled_weights(tmp_path: Path) -> None:
     error_of(OutputExistsError, "weights", "export", out, out, "--overwrite")
     error_of(OptionError, "weights", "export", "ciaosr-fast", tmp_path / "fast.txt")
     error_of(MismatchedWeightsError, "weights", "export", "ciaosr-fast", tmp_path / "fast.pth")
+    error_of(OptionError, "weights", "export", "ciaosr-fast", tmp_path / "fast.pth", "--half")
+    assert run(["weights", "export", "ciaosr-fast", str(out), "--half", "--overwrite"]) == 0
+    assert {tensor.dtype for tensor in read_tensors(out)[1].values()} == {torch.float16}
     assert not (tmp_path / "fast.pth").exists()
 
 

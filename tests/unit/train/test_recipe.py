@@ -297,15 +297,20 @@ def test_sources_are_relative_to_the_current_folder(
         read_recipe("ciaosr-fast", ["data.sources=[]"]).sources()
 
 
-@pytest.mark.parametrize("name", list_recipes())
+STARTS = [
+    (name, start)
+    for name in list_recipes()
+    for start in re.findall(
+        r"start=weights/(\S+\.safetensors)", (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "start"), STARTS)
 @pytest.mark.heavy
-def test_a_recipe_begins_with_the_bundled_weights_that_it_names(name: str) -> None:
-    """By its comment, for example ``--set start=weights/ciaosr-fast.safetensors``."""
-    text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
-    starts = re.findall(r"start=weights/(\S+\.safetensors)", text)
-    if name == "neighbours":  # for which the README and the script name it
-        starts = ["ciaosr-fast.safetensors"]
-    for start in starts:
-        recipe = read_recipe(name)
-        parts = recipe.options.start_with
-        begin(recipe.network.build(), weights_folder() / start, recipe.network, parts)
+def test_a_recipe_begins_with_the_bundled_weights_that_its_comment_names(
+    name: str, start: str
+) -> None:
+    recipe = read_recipe(name)
+    parts = recipe.options.start_with
+    begin(recipe.network.build(), weights_folder() / start, recipe.network, parts)
